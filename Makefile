@@ -1,0 +1,63 @@
+# Two commands do everything on a fresh machine with Python >= 3.11: `make notebooks` and `make test`.
+PYTHON ?= python3
+VENV_FLAGS ?=
+BIN := .venv/bin
+VAE ?=
+SPACE ?=
+IMAGES ?=
+RUN ?=
+JOBS ?= 2
+
+.PHONY: help test lint types unit notebooks notebooks-fast lab tables bench bench-quick stores clean
+help:
+	@grep -E '^## ' Makefile | sed 's/^## //'
+
+.venv/.ready: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit("Python >= 3.11 is needed; name one with: make PYTHON=python3.12") if sys.version_info < (3, 11) else None'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV_FLAGS) .venv
+	$(BIN)/python -m pip install --quiet -c constraints.txt torch
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]'
+	@touch $@
+
+## make notebooks        run all notebooks on the bundled pairs; VAE=… SPACE=… IMAGES=… RUN=name: on your own, into runs/name/
+notebooks: .venv/.ready
+	$(BIN)/python notebooks/run.py $(if $(RUN),--run "$(RUN)") $(if $(VAE),--vae "$(VAE)") $(if $(SPACE),--space "$(SPACE)") $(if $(IMAGES),--images "$(IMAGES)")
+
+notebooks-fast: .venv/.ready
+	$(BIN)/python notebooks/run.py --fast
+
+## make test             lint, types, unit tests, and a fast pass over every notebook
+test: lint types unit notebooks-fast
+
+lint: .venv/.ready
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/lint-imports
+
+types: .venv/.ready
+	$(BIN)/mypy
+
+unit: .venv/.ready
+	$(BIN)/python -m pytest -n $(JOBS) tests latentfit
+
+## make lab              JupyterLab on the notebooks
+lab: .venv/.ready
+	$(BIN)/jupyter lab notebooks
+
+## make tables           fit and score the tables of data/tables; needs LATENTFIT_ASSETS with weights/ and images/
+tables: .venv/.ready
+	$(BIN)/python benchmarks/make_tables.py
+
+## make stores           collect the bundled pair stores of data/stores; needs LATENTFIT_ASSETS
+stores: .venv/.ready
+	$(BIN)/python benchmarks/make_stores.py
+
+## make bench            ratios measured in one run, written to benchmarks/results/
+bench: .venv/.ready
+	$(BIN)/python benchmarks/run.py
+
+bench-quick: .venv/.ready
+	$(BIN)/python benchmarks/run.py --quick
+
+clean:
+	rm -rf .venv build dist runs .mypy_cache .ruff_cache .pytest_cache

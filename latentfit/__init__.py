@@ -1,0 +1,80 @@
+"""latentfit: cheap stand-ins for VAE decoders, solved in closed form, measured against the true VAE.
+
+Names are imported on first use, so that ``import latentfit`` stays light.
+
+>>> import latentfit as lf
+>>> lf.get_space("sdxl").channels
+4
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from latentfit.approx import Approximation, LatentMap, chain
+    from latentfit.audit import audit
+    from latentfit.collect import collect
+    from latentfit.dialects import export
+    from latentfit.estimates import simulate_x0
+    from latentfit.files import load, save
+    from latentfit.fit import ChannelMap
+    from latentfit.ladder import ladder
+    from latentfit.pairs import PairStore
+    from latentfit.scores import evaluate
+    from latentfit.spaces import LatentSpace, get_space, list_spaces
+    from latentfit.vae import Vae
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "Approximation": "approx",
+    "ChannelMap": "fit",
+    "LatentMap": "approx",
+    "LatentSpace": "spaces",
+    "PairStore": "pairs",
+    "Vae": "vae",
+    "audit": "audit",
+    "chain": "approx",
+    "collect": "collect",
+    "evaluate": "scores",
+    "export": "dialects",
+    "get_space": "spaces",
+    "ladder": "ladder",
+    "list_spaces": "spaces",
+    "load": "files",
+    "save": "files",
+    "simulate_x0": "estimates",
+}
+
+__all__ = [
+    "Approximation",
+    "ChannelMap",
+    "LatentMap",
+    "LatentSpace",
+    "PairStore",
+    "Vae",
+    "__version__",
+    "audit",
+    "chain",
+    "collect",
+    "evaluate",
+    "export",
+    "get_space",
+    "ladder",
+    "list_spaces",
+    "load",
+    "save",
+    "simulate_x0",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'latentfit' has no attribute {name!r}")
+    value = getattr(import_module(f"latentfit.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

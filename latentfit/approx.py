@@ -1,0 +1,187 @@
+"""The two contracts: latents -> rgb, and latents -> latents. Final wrappers; modules inside write only mathematics."""
+
+from collections.abc import Mapping
+from fractions import Fraction
+from typing import Any, final
+
+import torch
+from torch import Tensor, nn
+
+from latentfit.errors import SpaceMismatchError
+from latentfit.spaces import LatentSpace, get_space
+
+Scale = int | float | str | Fraction
+
+
+def as_scale(scale: Scale) -> Fraction:
+    """Cells or pixels per source cell as an exact fraction: 8, 1/2, ``"3/2"``."""
+    fraction = Fraction(scale).limit_denominator(64)
+    if fraction <= 0:
+        raise ValueError(f"scale: expected a positive number of pixels per cell, got {scale!r}")
+    return fraction
+
+
+@final
+class Approximation(nn.Module):
+    """A map from latents to pictures that keeps one promise.
+
+    Parameters
+    ----------
+    module : nn.Module
+        ``(N, C, h, w)`` float -> rgb ``(N, 3, h * scale, w * scale)``, sRGB-encoded, about [0, 1], not clamped.
+    space : LatentSpace or str
+        What the latents mean; always the model domain.
+    scale : int, Fraction or str
+        Pixels per latent cell: 1 for tables, `cell_px` for decoders.
+    name : str
+        Label in scores and figures.
+    card : mapping
+        Provenance, JSON-able: form, VAE, training pictures, scores.
+
+    Examples
+    --------
+    >>> tables = Approximation(nn.Conv2d(4, 3, 1), "sd1")
+    >>> tables(torch.zeros(1, 4, 8, 8)).shape
+    torch.Size([1, 3, 8, 8])
+    """
+
+    def __init__(
+        self,
+        module: nn.Module,
+        space: LatentSpace | str,
+        scale: Scale = 1,
+        *,
+        name: str = "",
+        card: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__()
+        self.module = module
+        self.space = get_space(space)
+        self.scale = as_scale(scale)
+        self.name = name or type(module).__name__
+        self.card: dict[str, Any] = dict(card or {})
+
+    def __call__(self, latents: Tensor) -> Tensor:
+        """Latents ``(N, C, h, w)`` or ``(N, C, T, h, w)``, model domain -> rgb ``(N, 3, [T,] H, W)`` in [0, 1]."""
+        return self.unclamped(latents).clamp_(0, 1)
+
+    @torch.no_grad()
+    def unclamped(self, latents: Tensor) -> Tensor:
+        """As the call, before clamping: what clipping scores look at. Keeps dtype and device of `latents`."""
+        return _run(self, self.space, latents, (3,))
+
+    @property
+    def n_parameters(self) -> int:
+        """Numbers that were fitted or trained."""
+        return _n_parameters(self.module)
+
+    def extra_repr(self) -> str:
+        return f"name={self.name!r}, space={self.space.name!r}, scale={self.scale}"
+
+
+@final
+class LatentMap(nn.Module):
+    """A map from latents to latents of another space or size.
+
+    Parameters
+    ----------
+    module : nn.Module
+        ``(N, C, h, w)`` -> ``(N, C', h * scale, w * scale)``, model domain of both spaces.
+    source, target : LatentSpace or str
+    scale : int, Fraction or str
+        Target cells per source cell.
+    """
+
+    def __init__(
+        self,
+        module: nn.Module,
+        source: LatentSpace | str,
+        target: LatentSpace | str,
+        scale: Scale = 1,
+        *,
+        name: str = "",
+        card: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__()
+        self.module = module
+        self.source = get_space(source)
+        self.target = get_space(target)
+        self.scale = as_scale(scale)
+        self.name = name or type(module).__name__
+        self.card: dict[str, Any] = dict(card or {})
+
+    @torch.no_grad()
+    def __call__(self, latents: Tensor, size: tuple[int, int] | None = None) -> Tensor:
+        """Latents of `source` -> latents of `target`; `size` ``(h, w)`` asks for another output size."""
+        mapped = _run(self, self.source, latents, (self.target.channels,))
+        if size is not None and tuple(mapped.shape[-2:]) != tuple(size):
+            mapped = nn.functional.interpolate(mapped, size=size, mode="bilinear", antialias=True)
+        return mapped
+
+    @property
+    def n_parameters(self) -> int:
+        """Numbers that were fitted or trained."""
+        return _n_parameters(self.module)
+
+    def extra_repr(self) -> str:
+        return f"name={self.name!r}, {self.source.name!r} -> {self.target.name!r}, scale={self.scale}"
+
+
+def chain(*maps: LatentMap | Approximation) -> Approximation:
+    """Latent maps followed by an approximation, as one approximation of the first map's source space.
+
+    Raises
+    ------
+    SpaceMismatchError
+        When a map's target is not the next one's source, or the last is no `Approximation`.
+    """
+    if not maps or not isinstance(maps[-1], Approximation):
+        raise SpaceMismatchError(
+            "chain: expected latent maps followed by one Approximation; put a decoder or table last"
+        )
+    last = maps[-1]
+    space: LatentSpace = last.space
+    scale: Fraction = last.scale
+    for part in reversed(maps[:-1]):
+        if not isinstance(part, LatentMap):
+            raise SpaceMismatchError(
+                "chain: expected latent maps before the last part, got an Approximation in the middle"
+            )
+        if part.target != space:
+            raise SpaceMismatchError(
+                f"chain: {part.name!r} gives space {part.target.name!r}, the next part takes {space.name!r}; "
+                f"put a map {part.target.name} -> {space.name} between them"
+            )
+        space, scale = part.source, scale * part.scale
+    name = " -> ".join(part.name for part in maps)
+    return Approximation(nn.Sequential(*(part.module for part in maps)), space, scale, name=name)
+
+
+def _run(wrapper: Approximation | LatentMap, space: LatentSpace, latents: Tensor, channels: tuple[int]) -> Tensor:
+    """Check, fold time into the batch, run, check the shape, unfold."""
+    if not isinstance(latents, Tensor) or not latents.is_floating_point():
+        kind = latents.dtype if isinstance(latents, Tensor) else type(latents).__name__
+        raise SpaceMismatchError(f"latents: expected a floating tensor (N, {space.channels}, h, w), got {kind}")
+    space.check(latents)
+    n_frames = latents.shape[2] if latents.ndim == 5 else None
+    flat = latents if n_frames is None else latents.movedim(2, 1).flatten(0, 1)
+    rows, columns = flat.shape[-2:]
+    expected = (flat.shape[0], *channels, int(rows * wrapper.scale), int(columns * wrapper.scale))
+    mapped: Tensor = wrapper.module(_pad_to_denominator(flat, wrapper.scale.denominator))
+    mapped = mapped[..., : expected[2], : expected[3]]
+    if tuple(mapped.shape) != expected:
+        raise SpaceMismatchError(
+            f"{wrapper.name!r}: expected an output {expected}, its module gave {tuple(mapped.shape)}"
+        )
+    return mapped if n_frames is None else mapped.reshape(-1, n_frames, *mapped.shape[1:]).movedim(1, 2)
+
+
+def _pad_to_denominator(latents: Tensor, denominator: int) -> Tensor:
+    """Replicate the last row and column until both sides divide, so that a scale of 1/2 takes odd sizes."""
+    down, right = -latents.shape[-2] % denominator, -latents.shape[-1] % denominator
+    return nn.functional.pad(latents, (0, right, 0, down), mode="replicate") if down or right else latents
+
+
+def _n_parameters(module: nn.Module) -> int:
+    counted = getattr(module, "n_fitted", None)
+    return int(counted) if counted is not None else sum(parameter.numel() for parameter in module.parameters())

@@ -1,0 +1,136 @@
+"""Saved maps: safetensors with the config and the card in the header; nothing is ever unpickled."""
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save as to_bytes
+from torch import nn
+
+from latentfit.approx import Approximation, LatentMap
+from latentfit.errors import BadFileError
+from latentfit.fit.module import PolynomialMap
+from latentfit.resources import write_atomic
+from latentfit.spaces import LatentSpace
+
+SCHEMA = "latentfit/1"
+
+# kind in the header -> how its module is rebuilt from the config
+KINDS: dict[str, Callable[[dict[str, Any]], nn.Module]] = {"polynomial": PolynomialMap.from_config}
+_NAMES: dict[type[nn.Module], str] = {PolynomialMap: "polynomial"}
+
+
+def save(wrapper: Approximation | LatentMap, path: str | os.PathLike[str]) -> Path:
+    """Write a map, whole or not at all.
+
+    Parameters
+    ----------
+    wrapper : Approximation or LatentMap
+        Its module must be of a kind in `KINDS`.
+    path : path
+        ``.safetensors`` is added when there is no ending.
+
+    Raises
+    ------
+    BadFileError
+        When the module's kind has no reader, so that nobody could load the file.
+    """
+    module = wrapper.module
+    if type(module) not in _NAMES:
+        raise BadFileError(
+            f"save: expected a module of kind {', '.join(sorted(KINDS))}, got {type(module).__name__}; "
+            "save its state_dict yourself"
+        )
+    header = {
+        "schema": SCHEMA,
+        "kind": _NAMES[type(module)],
+        "config": module.config(),  # type: ignore[operator]
+        "name": wrapper.name,
+        "scale": str(wrapper.scale),
+        "card": wrapper.card,
+        **_spaces(wrapper),
+    }
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in module.state_dict().items()}
+    target = Path(path)
+    if not target.suffix:
+        target = target.with_suffix(".safetensors")
+    return write_atomic(target, to_bytes(tensors, {"latentfit": json.dumps(header, allow_nan=False)}))
+
+
+def load(path: str | os.PathLike[str]) -> Approximation | LatentMap:
+    """Read what `save` wrote.
+
+    Raises
+    ------
+    BadFileError
+        When the file is truncated, of another program, of a newer schema, or holds NaN.
+    """
+    header = _header(path)
+    with _opened(path) as file:
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    try:
+        module = KINDS[header["kind"]](header["config"])
+        module.load_state_dict(tensors)
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise BadFileError(
+            f"{path}: its header and tensors do not fit together ({error}); fit or export it anew"
+        ) from error
+    for name, tensor in tensors.items():
+        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+            raise BadFileError(f"{path}: tensor {name!r} holds NaN or Inf; fit it anew")
+    module.eval()
+    if "target" in header:
+        source, target = LatentSpace.from_dict(header["space"]), LatentSpace.from_dict(header["target"])
+        return LatentMap(module, source, target, header["scale"], name=header["name"], card=header["card"])
+    space = LatentSpace.from_dict(header["space"])
+    return Approximation(module, space, header["scale"], name=header["name"], card=header["card"])
+
+
+def load_approximation(path: str | os.PathLike[str]) -> Approximation:
+    """`load`, where only an `Approximation` will do."""
+    loaded = load(path)
+    if not isinstance(loaded, Approximation):
+        raise BadFileError(f"{path}: expected a map from latents to rgb, got one between latent spaces")
+    return loaded
+
+
+def read_card(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Header of a saved map: kind, config, name, spaces, scale and card, without reading its tensors."""
+    return _header(path)
+
+
+def _spaces(wrapper: Approximation | LatentMap) -> dict[str, Any]:
+    if isinstance(wrapper, LatentMap):
+        return {"space": wrapper.source.to_dict(), "target": wrapper.target.to_dict()}
+    return {"space": wrapper.space.to_dict()}
+
+
+def _opened(path: str | os.PathLike[str]) -> Any:
+    if not Path(path).is_file():
+        raise BadFileError(f"{path}: no such file; expected a map written by `latentfit fit` or lf.save")
+    try:
+        return safe_open(os.fspath(path), framework="pt")
+    except (SafetensorError, OSError) as error:
+        raise BadFileError(f"{path}: not a whole safetensors file ({error}); copy or fit it again") from error
+
+
+def _header(path: str | os.PathLike[str]) -> dict[str, Any]:
+    with _opened(path) as file:
+        metadata = file.metadata() or {}
+    try:
+        header = json.loads(metadata["latentfit"])
+    except (KeyError, json.JSONDecodeError) as error:
+        raise BadFileError(
+            f"{path}: a safetensors file without this project's header; expected one written by `latentfit fit`"
+        ) from error
+    missing = {"schema", "kind", "config", "name", "scale", "card", "space"} - set(header)
+    if missing or header["schema"] != SCHEMA:
+        raise BadFileError(
+            f"{path}: expected schema {SCHEMA!r} with all its fields, got {header.get('schema')!r}"
+            f"{', missing ' + ', '.join(sorted(missing)) if missing else ''}; fit it anew or update latentfit"
+        )
+    return dict(header)

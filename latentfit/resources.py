@@ -1,0 +1,50 @@
+"""Where bundled data lies, and how a file is replaced as a whole."""
+
+import os
+import tempfile
+from pathlib import Path
+
+_PACKAGE = Path(__file__).resolve().parent
+
+
+def data_path(name: str = "") -> Path:
+    """Path of a bundled data file or folder.
+
+    In a checkout the data is the top-level folder ``data/``; in an installed wheel it is ``latentfit/_data``.
+
+    Parameters
+    ----------
+    name : str
+        Relative to the data folder, such as ``"spaces/spaces.json"``.
+
+    Raises
+    ------
+    FileNotFoundError
+        When the installation lacks it.
+    """
+    for root in (_PACKAGE / "_data", _PACKAGE.parent / "data"):
+        if (root / name).exists():
+            return root / name
+    raise FileNotFoundError(f"bundled data {name!r} is missing from this installation; reinstall latentfit")
+
+
+def write_atomic(path: str | os.PathLike[str], content: bytes | str) -> Path:
+    """Write `content` under a temporary name, sync it, and rename it to `path`: whole or not there.
+
+    Text is written as UTF-8 with ``\\n`` line ends. Parent folders are made. The temporary name ends in ``.part``.
+    """
+    target = Path(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    blob = content.encode("utf-8") if isinstance(content, str) else content
+    handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".part")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(blob)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, target)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+    return target
