@@ -147,10 +147,8 @@ class LatentSpace:
                 "load the VAE with Vae.load, whose encode and decode already speak the model domain"
             )
         shape = (1, -1) + (1,) * (latents.ndim - 2)
-        as_tensor = {"dtype": latents.dtype, "device": latents.device}
-        return torch.tensor(self.shift, **as_tensor).reshape(shape), torch.tensor(self.scale, **as_tensor).reshape(
-            shape
-        )
+        shift, scale = (latents.new_tensor(values).reshape(shape) for values in (self.shift, self.scale))
+        return shift, scale
 
 
 def unpack_flux2(packed: Tensor) -> Tensor:
