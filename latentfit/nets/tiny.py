@@ -1,0 +1,167 @@
+"""The TAESD family: tiny autoencoders that speak the model domain, with the public checkpoints' key names.
+
+Ollin Boer Bohan's TAESD (https://github.com/madebyollin/taesd, MIT). Latents in the model domain, pictures in [0, 1]:
+no scaling factor and no [-1, 1] may touch them. Built here from the published layout; the layout of a checkpoint is
+recovered from its keys and shapes.
+"""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from latentfit.errors import BadFileError
+
+RECEPTIVE_CELLS = 19
+"""Cells, each way, that the plain variant's output depends on: tiles that overlap by as much are exact."""
+
+
+def conv3(n_in: int, n_out: int, *, stride: int = 1, bias: bool = True) -> nn.Conv2d:
+    """3 x 3 convolution, zero padding."""
+    return nn.Conv2d(n_in, n_out, 3, stride=stride, padding=1, bias=bias)
+
+
+class SoftClamp(nn.Module):
+    """Latents -> latents in (-3, 3), almost unchanged near 0."""
+
+    def forward(self, latents: Tensor) -> Tensor:
+        return torch.tanh(latents / 3) * 3
+
+
+class Block(nn.Module):
+    """Three convolutions and a skip; with `pool`, a group-normalised branch that sees the whole picture first."""
+
+    def __init__(self, width: int, *, pool: bool = False) -> None:
+        super().__init__()
+        self.conv = nn.Sequential(
+            conv3(width, width), nn.ReLU(), conv3(width, width), nn.ReLU(), conv3(width, width)
+        )  # fmt: skip
+        self.pool = _pool(width) if pool else None
+        self.fuse = nn.ReLU()
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.pool is not None:
+            x = x + self.pool(x)
+        fused: Tensor = self.fuse(self.conv(x) + x)
+        return fused
+
+
+def _pool(width: int) -> nn.Sequential:
+    """GroupNorm over the whole picture: this is why tiling the flux2 variant can never be exact."""
+    return nn.Sequential(
+        nn.Conv2d(width, 4 * width, 1, bias=False),
+        nn.GroupNorm(4, 4 * width),
+        nn.ReLU(),
+        nn.Conv2d(4 * width, width, 1, bias=False),
+    )
+
+
+def blocks(width: int, *, pool: bool = False) -> list[nn.Module]:
+    """Three separate blocks."""
+    return [Block(width, pool=pool) for _ in range(3)]
+
+
+def down(width: int) -> nn.Conv2d:
+    """Half the size."""
+    return conv3(width, width, stride=2, bias=False)
+
+
+def up(n_in: int, n_out: int) -> list[nn.Module]:
+    """Twice the size, nearest, then a convolution."""
+    return [nn.Upsample(scale_factor=2), conv3(n_in, n_out, bias=False)]
+
+
+def tiny_encoder(n_channels: int = 4, *, pool: bool = False) -> nn.Sequential:
+    """rgb ``(N, 3, 8h, 8w)`` in [0, 1] -> latents ``(N, C, h, w)``, model domain; `pool` is the flux2 variant."""
+    return nn.Sequential(
+        conv3(3, 64), Block(64),
+        down(64), *blocks(64),
+        down(64), *blocks(64),
+        down(64), *blocks(64, pool=pool),
+        conv3(64, n_channels),
+    )  # fmt: skip
+
+
+def tiny_decoder(n_channels: int = 4, *, pool: bool = False) -> nn.Sequential:
+    """Latents ``(N, C, h, w)``, model domain -> rgb ``(N, 3, 8h, 8w)``, about [0, 1], not clamped."""
+    return nn.Sequential(
+        SoftClamp(), conv3(n_channels, 64), nn.ReLU(),
+        *blocks(64, pool=pool), *up(64, 64),
+        *blocks(64), *up(64, 64),
+        *blocks(64), *up(64, 64),
+        Block(64), conv3(64, 3),
+    )  # fmt: skip
+
+
+def tiny_encoder_f32(n_channels: int = 32) -> nn.Sequential:
+    """rgb ``(N, 3, 32h, 32w)`` in [0, 1] -> latents ``(N, C, h, w)``: the variant for Sana."""
+    return nn.Sequential(
+        conv3(3, 32, stride=2), nn.ReLU(),
+        conv3(32, 64, stride=2), nn.ReLU(), Block(64),
+        down(64), *blocks(64),
+        down(64), *blocks(64),
+        down(64), *blocks(64),
+        conv3(64, n_channels),
+    )  # fmt: skip
+
+
+def tiny_decoder_f32(n_channels: int = 32) -> nn.Sequential:
+    """Latents ``(N, C, h, w)`` -> rgb ``(N, 3, 32h, 32w)``, about [0, 1]: the variant for Sana."""
+    return nn.Sequential(
+        SoftClamp(), conv3(n_channels, 256), nn.ReLU(),
+        *blocks(256), *up(256, 128),
+        *blocks(128), *up(128, 64),
+        *blocks(64), *up(64, 64),
+        *blocks(64), *up(64, 64),
+        *blocks(64), *up(64, 64),
+        Block(64), conv3(64, 3),
+    )  # fmt: skip
+
+
+def load_tiny_encoder(weights: Mapping[str, Tensor]) -> nn.Sequential:
+    """The encoder that these weights belong to, float32, loaded.
+
+    Raises
+    ------
+    BadFileError
+        When keys and shapes are those of no known variant.
+    """
+    if "0.weight" in weights and weights["0.weight"].shape[0] == 32:
+        network = tiny_encoder_f32(_n_rows(weights, "17.weight"))
+    else:
+        network = tiny_encoder(_n_rows(weights, "14.weight"), pool="11.pool.0.weight" in weights)
+    return _loaded(network, weights, "encoder")
+
+
+def load_tiny_decoder(weights: Mapping[str, Tensor]) -> nn.Sequential:
+    """The decoder that these weights belong to, float32, loaded.
+
+    Raises
+    ------
+    BadFileError
+        When keys and shapes are those of no known variant.
+    """
+    first = weights.get("1.weight")
+    n_channels = int(first.shape[1]) if first is not None and first.ndim == 4 else 4
+    if first is not None and first.shape[0] == 256:
+        network = tiny_decoder_f32(n_channels)
+    else:
+        network = tiny_decoder(n_channels, pool="3.pool.0.weight" in weights)
+    return _loaded(network, weights, "decoder")
+
+
+def _n_rows(weights: Mapping[str, Tensor], key: str) -> int:
+    return int(weights[key].shape[0]) if key in weights else 4
+
+
+def _loaded(network: nn.Sequential, weights: Mapping[str, Tensor], part: str) -> nn.Sequential:
+    wanted = {key: tuple(tensor.shape) for key, tensor in network.state_dict().items()}
+    given = {key: tuple(tensor.shape) for key, tensor in weights.items()}
+    if wanted != given:
+        wrong = sorted(key for key in wanted.keys() | given.keys() if wanted.get(key) != given.get(key))
+        raise BadFileError(
+            f"weights of a TAESD {part}: expected {len(wanted)} tensors by its keys, got {len(given)}, "
+            f"that differ at {', '.join(wrong[:4])}{', ...' if len(wrong) > 4 else ''}; is this the {part}'s file?"
+        )
+    network.load_state_dict({key: tensor.float() for key, tensor in weights.items()})
+    return network.eval().requires_grad_(False)

@@ -1,0 +1,70 @@
+"""The TAESD family: parameter counts and key names as published, variants told apart by keys alone."""
+
+import pytest
+import torch
+from torch import nn
+
+from latentfit.errors import BadFileError
+from latentfit.nets.tiny import (
+    RECEPTIVE_CELLS,
+    load_tiny_decoder,
+    load_tiny_encoder,
+    tiny_decoder,
+    tiny_decoder_f32,
+    tiny_encoder,
+    tiny_encoder_f32,
+)
+
+PAIRS = [
+    (tiny_encoder(4), tiny_decoder(4), 1_222_532, 1_222_531, 8),
+    (tiny_encoder(16), tiny_decoder(16), 1_229_456, 1_229_443, 8),
+    (tiny_encoder(32, pool=True), tiny_decoder(32, pool=True), 1_338_528, 1_338_499, 8),
+    (tiny_encoder_f32(32), tiny_decoder_f32(32), 1_256_288, 8_301_763, 32),
+]
+NAMES = ["taesd", "taef1", "taef2", "taesana"]
+
+
+def n_parameters(network: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in network.parameters())
+
+
+@pytest.mark.parametrize(("encoder", "decoder", "n_encoder", "n_decoder", "cell_px"), PAIRS, ids=NAMES)
+def test_sizes_and_shapes_are_the_published_ones(encoder, decoder, n_encoder, n_decoder, cell_px):
+    assert n_parameters(encoder) == n_encoder
+    assert n_parameters(decoder) == n_decoder
+    with torch.no_grad():
+        latents = encoder(torch.rand(2, 3, 2 * cell_px, 3 * cell_px))
+        assert latents.shape[2:] == (2, 3)
+        assert decoder(latents).shape == (2, 3, 2 * cell_px, 3 * cell_px)
+
+
+@pytest.mark.parametrize(("encoder", "decoder"), [pair[:2] for pair in PAIRS], ids=NAMES)
+def test_weights_find_their_own_variant(encoder, decoder):
+    for network, load in ((encoder, load_tiny_encoder), (decoder, load_tiny_decoder)):
+        loaded = load({key: tensor.to(torch.bfloat16) for key, tensor in network.state_dict().items()})
+        assert loaded.state_dict().keys() == network.state_dict().keys()
+        assert all(tensor.dtype == torch.float32 for tensor in loaded.state_dict().values())
+
+
+def test_key_names_are_the_public_ones():
+    encoder, decoder = tiny_encoder(4).state_dict(), tiny_decoder(32, pool=True).state_dict()
+    assert {"0.weight", "1.conv.4.bias", "2.weight", "13.conv.0.weight", "14.bias"} <= encoder.keys()
+    assert not {"2.bias", "6.bias", "10.bias"} & encoder.keys()
+    assert {"1.weight", "3.pool.1.weight", "5.pool.3.weight", "7.weight", "17.weight", "19.bias"} <= decoder.keys()
+    assert not {"7.bias", "12.bias", "17.bias", "8.pool.0.weight"} & decoder.keys()
+
+
+def test_swapped_files_are_named():
+    with pytest.raises(BadFileError, match="is this the encoder's file"):
+        load_tiny_encoder(tiny_decoder(4).state_dict())
+    with pytest.raises(BadFileError, match="is this the decoder's file"):
+        load_tiny_decoder(tiny_encoder(4).state_dict())
+
+
+def test_receptive_field_is_what_tiling_counts_on():
+    decoder = tiny_decoder(4)
+    latents = torch.zeros(1, 4, 3, 64, requires_grad=True)
+    decoder(latents)[..., 32 * 8].abs().sum().backward()
+    reached = latents.grad.abs().sum((0, 1, 2)).nonzero().flatten()
+    assert 32 - reached.min() <= RECEPTIVE_CELLS
+    assert reached.max() - 32 <= RECEPTIVE_CELLS
