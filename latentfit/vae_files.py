@@ -1,0 +1,290 @@
+"""A single weights file, turned into the autoencoder that its keys and shapes name. Nothing is fetched."""
+
+import json
+import math
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from latentfit.errors import BadFileError, VaeError
+from latentfit.nets.tiny import load_tiny_decoder, load_tiny_encoder
+from latentfit.resources import data_path
+from latentfit.vae_keys import Weights, is_vae_key, prefix_of_vae, to_diffusers_keys
+from latentfit.vae_networks import DiffusersNetwork, TinyNetwork
+from latentfit.vae_weights import WeightsFile
+
+# Keys beside the autoencoder that say which model a checkpoint is, most telling first.
+_MODEL_MARKS = (
+    ("edm_mean", "playground25"),
+    ("conditioner.embedders.", "sdxl"),
+    ("cond_stage_model.", "sd1"),
+    ("joint_blocks.", "sd3"),
+    ("double_blocks.", "flux1"),
+)
+_MODELSPEC_MARKS = (
+    ("stable-diffusion-xl", "sdxl"),
+    ("stable-diffusion-v1", "sd1"),
+    ("stable-diffusion-v2", "sd1"),
+    ("stable-diffusion-v3", "sd3"),
+    ("stable-diffusion-3", "sd3"),
+    ("flux-1", "flux1"),
+    ("flux.1", "flux1"),
+)
+
+
+@dataclass(frozen=True)
+class BundledConfig:
+    """A published autoencoder's config: a fact that lets a bare weights file be opened without asking anybody."""
+
+    name: str
+    space: str
+    class_name: str
+    config: dict[str, Any]
+
+    def module(self) -> nn.Module:
+        """The module, with weights yet to be loaded."""
+        return build_module(self.class_name, self.config)
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Key and shape of every weight."""
+        return dict(_shapes_of_bundled(self.name))
+
+
+@dataclass(frozen=True)
+class OpenedFile:
+    """What a weights file turned out to be.
+
+    Attributes
+    ----------
+    network : TinyNetwork or DiffusersNetwork
+    spaces : tuple of str
+        Spaces whose published autoencoder has these very shapes; empty where none has.
+    hint : str or None
+        The space that other keys of a checkpoint, or its metadata, name.
+    """
+
+    network: TinyNetwork | DiffusersNetwork
+    spaces: tuple[str, ...] = ()
+    hint: str | None = None
+
+
+def open_vae_file(path: Path) -> OpenedFile:
+    """The autoencoder in a weights file: alone, or inside a checkpoint.
+
+    Parameters
+    ----------
+    path : Path
+        safetensors, or a torch file that `weights_only` can read. Keys of diffusers, of latent diffusion or of Wan.
+
+    Raises
+    ------
+    BadFileError
+        When it cannot be read, or only by running code.
+    VaeError
+        When it holds no autoencoder, half of one, or one that is not known.
+    """
+    file = WeightsFile(path)
+    names = file.names
+    tiny = _open_tiny(file)
+    if tiny is not None:
+        return OpenedFile(tiny)
+    prefix = prefix_of_vae(names)
+    if prefix is None:
+        raise VaeError(
+            f"{path}: expected the weights of an autoencoder, alone or as first_stage_model.* or vae.* in a checkpoint,"
+            f" got {len(names)} tensors such as {', '.join(names[:3]) or 'none'}; name the VAE's own file or folder"
+        )
+    own_keys = {name for name in names if name.startswith(prefix) and is_vae_key(name[len(prefix) :])}
+    weights = {key[len(prefix) :]: tensor for key, tensor in file.read(own_keys.__contains__).items()}
+    _check_both_halves(path, weights)
+    weights = to_diffusers_keys(weights)
+    hint = _space_named(names, file.metadata)
+    matching = [entry for entry in bundled_configs() if _differences(entry.shapes, weights) == []]
+    if matching:
+        chosen = next((entry for entry in matching if entry.space == hint), matching[0])
+        module = chosen.module()
+    else:
+        class_name, config = _inferred_kl_config(path, weights)
+        module = build_module(class_name, config)
+    load_weights(module, weights, path)
+    spaces = tuple(dict.fromkeys(entry.space for entry in matching))
+    return OpenedFile(DiffusersNetwork(module), spaces, hint if hint in spaces else None)
+
+
+def open_tiny_pair(encoder: Path, decoder: Path) -> TinyNetwork:
+    """A TAESD pair from its two files."""
+    parts = []
+    for path, load in ((encoder, load_tiny_encoder), (decoder, load_tiny_decoder)):
+        try:
+            parts.append(load(WeightsFile(path).read()))
+        except BadFileError as error:
+            raise BadFileError(f"{path}: {error}") from error
+    n_latent = {"encoder": parts[0][-1].out_channels, "decoder": parts[1][1].in_channels}
+    if n_latent["encoder"] != n_latent["decoder"]:
+        raise VaeError(f"{encoder} and {decoder}: expected one number of latent channels, got {n_latent}")
+    return TinyNetwork(*parts)
+
+
+@cache
+def bundled_configs() -> tuple[BundledConfig, ...]:
+    """All bundled configs, the commonest first."""
+    entries = []
+    for path in sorted(data_path("configs").glob("*.json"), key=lambda path: (path.stem not in ("sd1", "wan21"), path)):
+        raw = json.loads(path.read_text("utf-8"))
+        entries.append(BundledConfig(path.stem, raw["space"], raw["class_name"], raw["config"]))
+    return tuple(entries)
+
+
+def build_module(class_name: str, config: Mapping[str, Any]) -> nn.Module:
+    """A diffusers autoencoder of that class and config.
+
+    Raises
+    ------
+    VaeError
+        When the installed diffusers has no such class.
+    """
+    import diffusers
+
+    if not isinstance(class_name, str) or not hasattr(diffusers, class_name):
+        known = ", ".join(name for name in dir(diffusers) if name.startswith("Autoencoder"))
+        raise VaeError(
+            f"autoencoder class {class_name!r}: expected one of diffusers {diffusers.__version__}: {known}; a newer "
+            "diffusers may have it, and Vae.load also takes any module with encode and decode"
+        )
+    try:
+        module: nn.Module = getattr(diffusers, class_name).from_config(dict(config))
+    except (TypeError, ValueError, KeyError, AttributeError) as error:
+        raise VaeError(
+            f"config of {class_name}: expected what diffusers {diffusers.__version__} takes: {error}"
+        ) from error
+    return module.eval().requires_grad_(False)
+
+
+def load_weights(module: nn.Module, weights: Mapping[str, Tensor], path: Path) -> None:
+    """Load all weights, none missing and none left over."""
+    wanted = {key: tuple(tensor.shape) for key, tensor in _learned(module).items()}
+    ignored = [re.compile(pattern) for pattern in getattr(module, "_keys_to_ignore_on_load_unexpected", None) or ()]
+    given = {
+        key: tensor
+        for key, tensor in weights.items()
+        if not key.endswith("num_batches_tracked") and not any(pattern.search(key) for pattern in ignored)
+    }
+    differences = _differences(wanted, given)
+    if differences:
+        raise BadFileError(
+            f"{path}: expected the {len(wanted)} tensors of {type(module).__name__}, got {len(given)}; they differ at "
+            f"{', '.join(differences[:4])}{', ...' if len(differences) > 4 else ''}; fetch the file "
+            "again, or check that config.json belongs to it"
+        )
+    module.load_state_dict({key: tensor.to(torch.float32) for key, tensor in given.items()}, strict=False)
+
+
+def _open_tiny(file: WeightsFile) -> TinyNetwork | None:
+    """A file that holds both halves of a TAESD: ComfyUI's names, or diffusers' AutoencoderTiny."""
+    if "taesd_encoder.0.weight" in file.names and "taesd_decoder.1.weight" in file.names:
+        encoder, decoder = _numbered(file, "taesd_encoder.", 0), _numbered(file, "taesd_decoder.", 0)
+    elif "encoder.layers.0.weight" in file.names and "decoder.layers.0.weight" in file.names:
+        # AutoencoderTiny's decoder does not count the soft clamp.
+        encoder, decoder = _numbered(file, "encoder.layers.", 0), _numbered(file, "decoder.layers.", 1)
+    else:
+        return None
+    return TinyNetwork(load_tiny_encoder(encoder), load_tiny_decoder(decoder))
+
+
+def _numbered(file: WeightsFile, prefix: str, offset: int) -> Weights:
+    """Weights of a numbered stack, without prefix, with `offset` added to the first number."""
+    renamed = {}
+    for key, tensor in file.read(lambda name: name.startswith(prefix)).items():
+        place, rest = key[len(prefix) :].split(".", 1)
+        renamed[f"{int(place) + offset}.{rest}"] = tensor
+    return renamed
+
+
+def _check_both_halves(path: Path, weights: Weights) -> None:
+    halves = {part: any(key.startswith(f"{part}.") for key in weights) for part in ("encoder", "decoder")}
+    if not all(halves.values()):
+        missing = next(part for part, present in halves.items() if not present)
+        raise VaeError(f"{path}: expected an encoder and a decoder, got no {missing}; name a file that has both")
+
+
+def _space_named(names: list[str], metadata: Mapping[str, str]) -> str | None:
+    """What a checkpoint's other keys, or its modelspec, say about its space."""
+    spec = metadata.get("modelspec.architecture", "").lower()
+    for mark, space in _MODELSPEC_MARKS:
+        if mark in spec:
+            return space
+    return next((space for mark, space in _MODEL_MARKS if any(mark in name for name in names)), None)
+
+
+def _inferred_kl_config(path: Path, weights: Weights) -> tuple[str, dict[str, Any]]:
+    """Class and config of an AutoencoderKL of any widths, from its shapes alone."""
+    widths = _widths(weights, "encoder.down_blocks.")
+    decoder_widths = _widths(weights, "decoder.up_blocks.")[::-1]
+    conv_in, conv_out = weights.get("decoder.conv_in.weight"), weights.get("decoder.conv_out.weight")
+    if not widths or conv_in is None or conv_out is None or conv_in.ndim != 4:
+        known = ", ".join(entry.name for entry in bundled_configs())
+        raise VaeError(
+            f"{path}: expected the keys and shapes of an AutoencoderKL of any size, or of one of {known}; save this "
+            "autoencoder as a diffusers folder, whose config.json says what it is"
+        )
+    if any(width % 32 for width in (*widths, *decoder_widths)):
+        raise VaeError(
+            f"{path}: expected widths that are multiples of 32, got {widths}: how its norms are grouped cannot be told "
+            "from weights; save it as a diffusers folder, whose config.json says it"
+        )
+    config: dict[str, Any] = {
+        "in_channels": int(weights["encoder.conv_in.weight"].shape[1]),
+        "out_channels": int(conv_out.shape[0]),
+        "down_block_types": ["DownEncoderBlock2D"] * len(widths),
+        "up_block_types": ["UpDecoderBlock2D"] * len(widths),
+        "block_out_channels": widths,
+        "layers_per_block": _n_numbered(weights, "encoder.down_blocks.0.resnets."),
+        "latent_channels": int(conv_in.shape[1]),
+        "norm_num_groups": 32,
+        "use_quant_conv": "quant_conv.weight" in weights,
+        "use_post_quant_conv": "post_quant_conv.weight" in weights,
+        "mid_block_add_attention": "decoder.mid_block.attentions.0.to_q.weight" in weights,
+    }
+    if "bn.running_mean" not in weights:
+        return "AutoencoderKL", config
+    side = math.isqrt(weights["bn.running_mean"].numel() // config["latent_channels"])
+    return "AutoencoderKLFlux2", {**config, "patch_size": [side, side], "decoder_block_out_channels": decoder_widths}
+
+
+def _widths(weights: Weights, levels: str) -> list[int]:
+    rows = (weights.get(f"{levels}{level}.resnets.0.conv2.weight") for level in range(_n_numbered(weights, levels)))
+    return [int(row.shape[0]) for row in rows if row is not None]
+
+
+def _n_numbered(weights: Weights, prefix: str) -> int:
+    numbers = [int(key[len(prefix) :].split(".", 1)[0]) for key in weights if key.startswith(prefix)]
+    return max(numbers, default=-1) + 1
+
+
+def _differences(shapes: Mapping[str, tuple[int, ...]], weights: Mapping[str, Tensor]) -> list[str]:
+    """Keys that are missing, left over, or of another shape."""
+    given = {key: tuple(tensor.shape) for key, tensor in weights.items()}
+    return sorted(key for key in shapes.keys() | given.keys() if shapes.get(key) != given.get(key))
+
+
+def _learned(module: nn.Module) -> dict[str, Tensor]:
+    return {key: tensor for key, tensor in module.state_dict().items() if not key.endswith("num_batches_tracked")}
+
+
+def _items(name: str) -> Iterator[tuple[str, tuple[int, ...]]]:
+    entry = next(entry for entry in bundled_configs() if entry.name == name)
+    with torch.device("meta"):
+        module = entry.module()
+    yield from ((key, tuple(tensor.shape)) for key, tensor in _learned(module).items())
+
+
+@cache
+def _shapes_of_bundled(name: str) -> tuple[tuple[str, tuple[int, ...]], ...]:
+    return tuple(_items(name))

@@ -1,0 +1,69 @@
+"""Precision and device of a reference autoencoder, and what goes in and comes out, looked at in every call."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor
+
+from latentfit.errors import DomainError, VaeError
+
+_DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+
+
+def check_rgb(rgb: Tensor, cell_px: int) -> None:
+    """Raise `DomainError` unless `rgb` is ``(N, 3, H, W)``, in [0, 1], of whole cells."""
+    if not isinstance(rgb, Tensor) or not rgb.is_floating_point() or rgb.ndim != 4 or rgb.shape[1] != 3:
+        got = f"{tuple(rgb.shape)} {rgb.dtype}" if isinstance(rgb, Tensor) else type(rgb).__name__
+        raise DomainError(f"rgb: expected a floating tensor (N, 3, H, W) in [0, 1], got {got}")
+    if not rgb.numel() or rgb.shape[2] % cell_px or rgb.shape[3] % cell_px:
+        raise DomainError(
+            f"rgb: expected sides that are multiples of {cell_px} px, got {rgb.shape[2]} x {rgb.shape[3]}; crop "
+            "to whole cells (images.crop_to_cells)"
+        )
+    low, high = (float(bound) for bound in torch.aminmax(rgb))
+    if not (low >= -1e-3 and high <= 1 + 1e-3):
+        raise DomainError(
+            f"rgb: expected values in [0, 1], got [{low:.4g}, {high:.4g}]; signed pictures cross with "
+            "signed_to_rgb, bytes by dividing by 255"
+        )
+
+
+def check_finite(output: Tensor, given: Tensor, what: str, dtype: torch.dtype) -> Tensor:
+    """`output`, once it is known to hold neither NaN nor infinity."""
+    if bool(torch.isfinite(output).all()):
+        return output
+    if not bool(torch.isfinite(given).all()):
+        raise VaeError(f"{what}: expected finite numbers, was given NaN or infinity")
+    if dtype != torch.float32:
+        raise VaeError(
+            f"{what}: gives NaN or infinity in {str(dtype).removeprefix('torch.')}, as some VAEs "
+            "do; load it with dtype='float32' (--dtype float32)"
+        )
+    raise VaeError(f"{what}: gives NaN or infinity in float32; its weights are damaged")
+
+
+def torch_dtype(dtype: str) -> torch.dtype:
+    """torch's dtype of that name."""
+    if dtype not in _DTYPES:
+        raise VaeError(f"dtype: expected one of {', '.join(_DTYPES)}, got {dtype!r}")
+    return _DTYPES[dtype]
+
+
+def device_name(device: str) -> str:
+    """`device`; ``"auto"`` is the accelerator where there is one, else the CPU."""
+    if device != "auto":
+        return device
+    accelerator = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
+    return accelerator.type if accelerator is not None else "cpu"
+
+
+@contextmanager
+def plain_float32() -> Iterator[None]:
+    """Convolutions without TF32: a reference has all its digits."""
+    before = torch.backends.cudnn.allow_tf32
+    torch.backends.cudnn.allow_tf32 = False
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.allow_tf32 = before
