@@ -1,0 +1,361 @@
+"""collect(): pictures through a VAE into a pair store; what was collected is never lost."""
+
+import os
+import queue
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, NoReturn, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from latentfit import parallel
+from latentfit.errors import ImageError, NoPicturesError, StoreError
+from latentfit.images import Kind, Picture, crop_to_cells, kind_of, pictures, rgb_tensor, square_crops
+from latentfit.pairs import Origin, PairStore, Sample, sample_key, write_shard
+from latentfit.spaces import LatentSpace
+
+if TYPE_CHECKING:
+    from tqdm.auto import tqdm
+
+FLUSH_SECONDS = 20.0  # a killed run loses at most this much work, and the shard in hand
+SHARD_BYTES = 64 << 20
+BATCH_PIXELS = 1 << 20
+
+
+class AnyVae(Protocol):
+    """What collecting needs of a VAE; `latentfit.vae.Vae` has it."""
+
+    @property
+    def space(self) -> LatentSpace: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def reference(self) -> str: ...
+    @property
+    def fingerprint(self) -> str: ...
+    def encode(self, rgb: Tensor) -> Tensor: ...
+    def decode(self, latents: Tensor) -> Tensor: ...
+
+
+@dataclass(frozen=True)
+class CollectConfig:
+    """What `collect` does with each picture.
+
+    Attributes
+    ----------
+    size : int
+        Pixels of the short side, shrunk to with Lanczos, never enlarged.
+    keep : {"cells", "rgb", "photo"}
+        Also keep what the VAE decoded, and what it was given.
+    crops : int
+        Square crops a picture; 1: the centre.
+    square : bool
+        With one crop: cut the long side too.
+    limit : int or None
+        Use at most this many pictures.
+    """
+
+    size: int = 512
+    keep: Literal["cells", "rgb", "photo"] = "rgb"
+    crops: int = 1
+    square: bool = False
+    limit: int | None = None
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Columns of the shards."""
+        return ("latents", "cells", "clipped", *{"cells": (), "rgb": ("rgb",), "photo": ("rgb", "photo")}[self.keep])
+
+
+@dataclass
+class CollectReport:
+    """What happened: new samples, samples that were there, pictures met twice, pictures skipped with the reason."""
+
+    n_new: int = 0
+    n_known: int = 0
+    n_duplicates: int = 0
+    skipped: list[tuple[str, str]] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        counts = f"{self.n_new} new, {self.n_known} already there, {self.n_duplicates} duplicates"
+        skipped = [f"  skipped {name}: {reason}" for name, reason in self.skipped]
+        return "\n".join([f"{counts}, {len(skipped)} skipped", *skipped])
+
+
+def collect(
+    vae: AnyVae,
+    images: str | os.PathLike[str] | Sequence[Picture | str | os.PathLike[str]],
+    out: str | os.PathLike[str],
+    *,
+    size: int = CollectConfig.size,
+    keep: Literal["cells", "rgb", "photo"] = CollectConfig.keep,
+    crops: int = CollectConfig.crops,
+    square: bool = CollectConfig.square,
+    limit: int | None = CollectConfig.limit,
+    progress: bool = True,
+) -> PairStore:
+    """Encode and decode every picture once, and keep the pairs.
+
+    The same call goes on where a killed one stopped, skips what is there, and shares the pictures among the ranks that
+    torchrun started. A folder that holds latent files instead of pictures is decoded.
+
+    Parameters
+    ----------
+    vae : Vae
+        The reference.
+    images : str, path or sequence
+        As `latentfit.images.pictures` takes it.
+    out : path
+        Folder of the store.
+    size, keep, crops, square, limit
+        See `CollectConfig`.
+    progress : bool
+        Show a bar with rate and time left.
+
+    Returns
+    -------
+    PairStore
+        With `collect`'s report printed.
+
+    Raises
+    ------
+    NoPicturesError
+        When no picture can be used.
+    StoreError
+        When the folder holds pairs of another VAE, size or columns, or the disk is full.
+    """
+    parallel.start()
+    config = CollectConfig(size, keep, crops, square, limit)
+    _check(config, vae.space)
+    folder = Path(out)
+    origin = Origin(vae.name, vae.reference, vae.fingerprint, vae.space, size)
+    known = _known(folder, origin, config)
+    found = pictures(images)[:limit]
+    report = CollectReport()
+    prepared = _prefetched(_prepare(parallel.share(found), config, vae.space.cell_px, known, report))
+    writer = _Writer(folder, origin, config)
+    with _bar(len(parallel.share(found)), progress) as bar:
+        for batch in _batched(prepared, bar):
+            writer.add(batch, *_pairs_of(vae, batch, config))
+            report.n_new += len(batch)
+    writer.flush()
+    parallel.barrier()
+    total = _merged(parallel.gather(report))
+    if parallel.rank() == 0:
+        print(total)
+    if total.n_new + total.n_known == 0:
+        reasons = "; ".join(f"{name}: {reason}" for name, reason in total.skipped[:3])
+        raise NoPicturesError(f"none of {len(found)} pictures could be used ({reasons}); give other pictures")
+    return PairStore(folder)
+
+
+@dataclass
+class _Prepared:
+    sample: Sample
+    pixels: NDArray[np.uint8]
+    latents: Tensor | None = None
+
+
+class _Writer:
+    """Buckets of equal-sized samples, each written as a shard when it is large or old enough."""
+
+    def __init__(self, folder: Path, origin: Origin, config: CollectConfig) -> None:
+        self._folder, self._origin, self._config = folder, origin, config
+        self._samples: dict[tuple[int, int], list[Sample]] = {}
+        self._rows: dict[tuple[int, int], list[dict[str, Tensor]]] = {}
+        self._last = time.monotonic()
+
+    def add(self, batch: list[_Prepared], latents: Tensor, rgb: Tensor) -> None:
+        size = batch[0].sample.size_cells
+        photo = torch.from_numpy(np.stack([p.pixels for p in batch])).permute(0, 3, 1, 2)
+        columns = {"photo": photo, **columns_of(latents, rgb)}
+        self._samples.setdefault(size, []).extend(p.sample for p in batch)
+        rows = self._rows.setdefault(size, [])
+        rows.append({name: columns[name] for name in self._config.columns})
+        n_bytes = sum(tensor.nbytes for row in rows for tensor in row.values())
+        if n_bytes > SHARD_BYTES:
+            self._write(size)
+        if time.monotonic() - self._last > FLUSH_SECONDS:
+            self.flush()
+
+    def flush(self) -> None:
+        for size in list(self._samples):
+            self._write(size)
+        self._last = time.monotonic()
+
+    def _write(self, size: tuple[int, int]) -> None:
+        rows = self._rows.pop(size)
+        tensors = {name: torch.cat([row[name] for row in rows]) for name in rows[0]}
+        tag = f"-rank{parallel.rank()}" if parallel.world_size() > 1 else ""
+        write_shard(self._folder, self._origin, self._samples.pop(size), tensors, tag)
+
+
+def columns_of(latents: Tensor, rgb: Tensor) -> dict[str, Tensor]:
+    """What a shard keeps of latents (n, C, h, w) and their decode (n, 3, H, W) in [0, 1]."""
+    window = rgb.shape[-1] // latents.shape[-1]
+    at_bounds = torch.cat([rgb <= 0, rgb >= 1], 1).float()
+    pool = torch.nn.functional.avg_pool2d
+    return {
+        "latents": latents.half(),
+        "cells": pool(rgb, window).half(),
+        "clipped": pool(at_bounds, window).mul(255).round().to(torch.uint8),
+        "rgb": rgb.mul(255).round().to(torch.uint8),
+    }
+
+
+def _check(config: CollectConfig, space: LatentSpace) -> None:
+    if config.size < space.cell_px or config.crops < 1 or (config.limit is not None and config.limit < 1):
+        raise StoreError(
+            f"collect: expected size >= {space.cell_px}, crops >= 1 and limit >= 1, "
+            f"got size {config.size}, crops {config.crops}, limit {config.limit}"
+        )
+
+
+def _known(folder: Path, origin: Origin, config: CollectConfig) -> dict[str, int]:
+    """Samples a picture's hash has in the store already; checks that the store is of this origin."""
+    if parallel.rank() == 0 and folder.is_dir():
+        for leftover in folder.glob(".*.part"):
+            leftover.unlink(missing_ok=True)
+    parallel.barrier()
+    if not any(folder.glob("*.safetensors")):
+        return {}
+    store = PairStore(folder)
+    same = (store.origin.fingerprint, store.origin.space, store.origin.size)
+    if same != (origin.fingerprint, origin.space, origin.size) or not set(config.columns) <= set(store.columns):
+        raise StoreError(
+            f"{folder}: holds pairs of {store.vae_name} ({store.fingerprint[:8]}, size {store.origin.size}, columns "
+            f"{', '.join(store.columns)}); this run is {origin.vae} ({origin.fingerprint[:8]}, size {origin.size}, "
+            f"columns {', '.join(config.columns)}): choose another --out"
+        )
+    counts: dict[str, int] = {}
+    for sample in store.samples:
+        counts[sample.sha256] = counts.get(sample.sha256, 0) + 1
+    return counts
+
+
+def _prepare(
+    found: Sequence[Picture], config: CollectConfig, cell_px: int, known: dict[str, int], report: CollectReport
+) -> Iterator[list[_Prepared]]:
+    """Open and crop each picture; a list of its crops, empty when it is known, met before, or unreadable."""
+    multiple = cell_px * 2  # even cells, so that packed spaces divide
+    seen: set[str] = set()
+    for picture in found:
+        try:
+            image, sha256 = picture.load()
+            if sha256 in seen:
+                report.n_duplicates += 1
+                yield []
+                continue
+            seen.add(sha256)
+            if known.get(sha256, 0) >= config.crops:
+                report.n_known += known[sha256]
+                yield []
+                continue
+            if config.crops > 1:
+                crops = square_crops(image, config.size, multiple, config.crops, sha256)
+            else:
+                crops = [crop_to_cells(image, config.size, multiple, square=config.square)]
+            kind = kind_of(image, picture.kind)
+            unique = {sample_key(sha256, box): (pixels, box) for pixels, box in crops}
+            yield [_prepared(picture.name, sha256, kind, key, *crop, cell_px) for key, crop in unique.items()]
+        except ImageError as error:
+            report.skipped.append((picture.name, str(error)))
+            yield []
+
+
+def _prepared(
+    name: str,
+    sha256: str,
+    kind: Kind,
+    key: str,
+    pixels: NDArray[np.uint8],
+    box: tuple[int, int, int, int],
+    cell_px: int,
+) -> _Prepared:
+    size = (pixels.shape[0] // cell_px, pixels.shape[1] // cell_px)
+    return _Prepared(Sample(key, name, sha256, kind, box, size), pixels)
+
+
+def _prefetched(items: Iterator[list[_Prepared]], ahead: int = 8) -> Iterator[list[_Prepared]]:
+    """The same items, read by a thread while the VAE works; its errors are raised here."""
+    ready: queue.Queue[list[_Prepared] | BaseException | None] = queue.Queue(maxsize=ahead)
+    stop = threading.Event()
+
+    def offer(item: list[_Prepared] | BaseException | None) -> None:
+        while not stop.is_set():
+            try:
+                return ready.put(item, timeout=0.2)
+            except queue.Full:
+                continue
+
+    def read() -> None:
+        try:
+            for item in items:
+                offer(item)
+                if stop.is_set():
+                    return
+            offer(None)
+        except BaseException as error:  # noqa: BLE001 - whatever stopped the reader is raised to the caller
+            offer(error)
+
+    thread = threading.Thread(target=read, daemon=True)
+    thread.start()
+    try:
+        while (item := ready.get()) is not None:
+            if isinstance(item, BaseException):
+                raise item
+            yield item
+    finally:
+        stop.set()
+        thread.join()
+
+
+class _Bar(Protocol):
+    def update(self, n: int = 1) -> object: ...
+
+
+def _batched(prepared: Iterator[list[_Prepared]], bar: _Bar) -> Iterator[list[_Prepared]]:
+    """Equal-sized samples together, at most `BATCH_PIXELS` at once; the bar counts pictures."""
+    waiting: dict[tuple[int, ...], list[_Prepared]] = {}
+    for crops in prepared:
+        for one in crops:
+            bucket = waiting.setdefault(one.pixels.shape, [])
+            bucket.append(one)
+            if (len(bucket) + 1) * one.pixels.shape[0] * one.pixels.shape[1] > BATCH_PIXELS:
+                yield waiting.pop(one.pixels.shape)
+        bar.update(1)
+    yield from waiting.values()
+
+
+def _pairs_of(vae: AnyVae, batch: list[_Prepared], config: CollectConfig) -> tuple[Tensor, Tensor]:
+    """Latents as they will be stored, and what the VAE makes of exactly those."""
+    latents = vae.encode(rgb_tensor(np.stack([one.pixels for one in batch]))).half().float()
+    if not bool(torch.isfinite(latents).all()):
+        raise StoreError(
+            f"{vae.name}: latents of {batch[0].sample.name} overflow float16 or are NaN; "
+            "expected about unit variance: check --space, and load the VAE with --dtype float32"
+        )
+    return latents, vae.decode(latents).clamp(0, 1)
+
+
+def _bar(total: int, progress: bool) -> "tqdm[NoReturn]":
+    from tqdm.auto import tqdm
+
+    bar: tqdm[NoReturn] = tqdm(total=total, unit="picture", desc="collect", disable=not progress or parallel.rank() > 0)
+    return bar
+
+
+def _merged(reports: Sequence[CollectReport]) -> CollectReport:
+    total = CollectReport()
+    for report in reports:
+        total.n_new += report.n_new
+        total.n_known += report.n_known
+        total.n_duplicates += report.n_duplicates
+        total.skipped += report.skipped
+    return total
