@@ -145,7 +145,7 @@ class Vae:
         )
         if spoken.crossing is not None:
             return vae
-        return vae.with_space(measured_space(vae, _measuring_pictures(vae.cell_px)))
+        return vae.with_space(measured_space(vae, measuring_pictures(vae.cell_px)))
 
     @property
     def cell_px(self) -> int:
@@ -307,10 +307,10 @@ def measured_space(vae: Vae, rgb: Iterable[Tensor], name: str | None = None) -> 
     return LatentSpace.from_dict(entry)
 
 
-def _measuring_pictures(cell_px: int) -> Iterator[Tensor]:
+def measuring_pictures(cell_px: int) -> Iterator[Tensor]:
     """The bundled photographs at 256 px, whole cells."""
-    from latentfit.images import crop_to_cells, pictures
+    from latentfit.images import crop_to_cells, pictures, rgb_tensor
 
     for picture in pictures("photographs"):
-        rgb, _ = crop_to_cells(picture.open(), 256, cell_px, 1, 0)
-        yield torch.from_numpy(rgb).movedim(-1, 0)[None].float() / 255
+        pixels, _ = crop_to_cells(picture.load()[0], 256, cell_px)
+        yield rgb_tensor(pixels)

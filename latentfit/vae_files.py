@@ -96,6 +96,11 @@ def open_vae_file(path: Path) -> OpenedFile:
     if tiny is not None:
         return OpenedFile(tiny)
     prefix = prefix_of_vae(names)
+    if prefix is None and {"14.weight", "14.conv.0.weight"} & set(names):
+        raise VaeError(
+            f"{path}: expected an encoder and a decoder, got what looks like half of a TAESD; put X_encoder.* and "
+            "X_decoder.* into one folder and name X"
+        )
     if prefix is None:
         raise VaeError(
             f"{path}: expected the weights of an autoencoder, alone or as first_stage_model.* or vae.* in a checkpoint,"

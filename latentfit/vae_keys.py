@@ -23,12 +23,10 @@ _LDM_RULES: tuple[tuple[str, str], ...] = (
     (r"\.nin_shortcut\.", ".conv_shortcut."),
     (r"\.norm_out\.", ".conv_norm_out."),
 )
-# Attention: latent diffusion's names, then those of diffusers before 0.18.
-_ATTENTION_NAMES = {
-    "norm": "group_norm", "q": "to_q", "k": "to_k", "v": "to_v", "proj_out": "to_out.0",
-    "query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": "to_out.0",
-}  # fmt: skip
-_ATTENTION = re.compile(r"(\.mid_block\.attentions\.0)\.(" + "|".join(_ATTENTION_NAMES) + r")\.(weight|bias)$")
+_LDM_ATTENTION = {"norm": "group_norm", "q": "to_q", "k": "to_k", "v": "to_v", "proj_out": "to_out.0"}
+# diffusers before 0.18.
+_OLD_ATTENTION = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": "to_out.0"}
+_ATTENTION = re.compile(r"(\.mid_block\.attentions\.0)\.(\w+)\.(weight|bias)$")
 
 _WAN_RULES: tuple[tuple[str, str], ...] = (
     (r"^conv1\.", "quant_conv."),
@@ -69,8 +67,8 @@ def to_diffusers_keys(weights: Mapping[str, Tensor]) -> Weights:
         return _renamed(weights, _wan_namer(weights))
     if any(key.startswith(("encoder.mid.", "decoder.mid.")) for key in weights):
         return _with_linear_attention(_renamed(weights, _ldm_namer(weights)))
-    if any(_ATTENTION.search(key) for key in weights):
-        return _with_linear_attention(_renamed(weights, _attention_key))
+    if any(key.endswith(".mid_block.attentions.0.query.weight") for key in weights):
+        return _with_linear_attention(_renamed(weights, lambda key: _attention_key(key, _OLD_ATTENTION)))
     return dict(weights)
 
 
@@ -89,13 +87,13 @@ def _ldm_namer(weights: Mapping[str, Tensor]) -> Callable[[str], str]:
         if level:
             part = "resnets" if level[2] == "block" else "upsamplers.0"
             key = f"decoder.up_blocks.{last - int(level[1])}.{part}.{key[level.end() :]}"
-        return _attention_key(key)
+        return _attention_key(key, _LDM_ATTENTION)
 
     return name
 
 
-def _attention_key(key: str) -> str:
-    return _ATTENTION.sub(lambda found: f"{found[1]}.{_ATTENTION_NAMES[found[2]]}.{found[3]}", key)
+def _attention_key(key: str, names: Mapping[str, str]) -> str:
+    return _ATTENTION.sub(lambda found: f"{found[1]}.{names.get(found[2], found[2])}.{found[3]}", key)
 
 
 def _with_linear_attention(weights: Weights) -> Weights:

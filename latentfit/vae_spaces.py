@@ -163,10 +163,8 @@ def _unregistered(network: TinyNetwork | DiffusersNetwork, name: str, n_channels
     if isinstance(network, TinyNetwork):
         return LatentSpace(slug(name), n_channels, cell_px, normalised_by_vae=True, source=name)
     module: Any = network.module
-    temporal = next(
-        (int(value) for label in ("temporal_compression_ratio", "scale_factor_temporal")
-         if isinstance(value := getattr(module, label, None) or _config_value(module, label), int)), 1
-    )  # fmt: skip
+    # diffusers' modules warn when their config is read through them, so the config is asked first.
+    temporal = _config_value(module, "scale_factor_temporal") or vars(module).get("temporal_compression_ratio") or 1
     return LatentSpace(
         slug(name),
         n_channels,
@@ -174,7 +172,7 @@ def _unregistered(network: TinyNetwork | DiffusersNetwork, name: str, n_channels
         normalised_by_vae=speaks_model_domain(network) or _batch_norm(module) is not None,
         packing="flux2" if _batch_norm(module) is not None else None,
         dims=3 if network.has_time else 2,
-        temporal=temporal if network.has_time else 1,
+        temporal=int(temporal) if network.has_time else 1,
         source=f"config of {name}",
     )
 
@@ -273,7 +271,7 @@ def _per_channel(module: nn.Module, config: Any, label: str, n_channels: int) ->
     """Numbers per channel from config or buffer; of numbers per channel and frame (Cosmos), the first frame's."""
     values = config.get(label) if hasattr(config, "get") else None
     if values is None:
-        values = getattr(module, label, None)
+        values = dict(module.named_buffers(recurse=False)).get(label)
     if values is None:
         return None
     flat = torch.as_tensor(values, dtype=torch.float64).flatten()

@@ -1,6 +1,7 @@
 """Weights files, read without ever running what they carry: safetensors, and torch files of plain tensors."""
 
 import pickle
+import warnings
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -82,7 +83,10 @@ def _is_safetensors(path: Path) -> bool:
 def _unpickle(path: Path) -> dict[str, Tensor]:
     """Tensors of a torch file; torch's restricted unpickler refuses everything that is not data."""
     try:
-        loaded = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+        with warnings.catch_warnings():
+            # Files of other pickle protocols than torch's own are warned of; they are read, or refused below.
+            warnings.simplefilter("ignore", UserWarning)
+            loaded = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
     except pickle.UnpicklingError as error:
         raise BadFileError(
             f"{path}: refused, because it is no torch file of plain tensors ({str(error).splitlines()[0][:200]}); code "
