@@ -1,0 +1,344 @@
+"""ChannelMap: the one estimator for every closed form."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from latentfit import parallel
+from latentfit.approx import Approximation, LatentMap
+from latentfit.errors import FitError, NotFittedError
+from latentfit.fit.module import PolynomialMap
+from latentfit.fit.moments import Moments, refuse_if_too_large
+from latentfit.fit.monomials import Basis, form_name, parse_kernels
+from latentfit.fit.solve import Solution, solve
+from latentfit.images import fold_of
+from latentfit.pairs import Batch, PairStore, Sample, Split
+from latentfit.spaces import LatentSpace, get_space, rgb_to_signed
+
+Floats = NDArray[np.float64]
+CHUNK_BYTES = 48 << 20
+PASSES = 16  # of the censored fit; it stops earlier once coefficients stand still
+NEAR_BOUND = 0.06  # a cell this near 0 or 1 (of the range 0 to 1) is taken as "at least this far"; see docs/log.md
+
+
+@dataclass(frozen=True)
+class _Cells:
+    """One picture's cells, ready to fit: variables (v, n), targets (o, n), where targets are bounds, and the fold."""
+
+    variables: Floats
+    targets: Floats
+    at_most: NDArray[np.bool_] | None
+    at_least: NDArray[np.bool_] | None
+    fold: int
+
+
+class ChannelMap:
+    """A closed-form map from latents to rgb, or to other latents.
+
+    Parameters
+    ----------
+    kernels : tuple of int or str
+        One odd side a degree, or a form's name: "linear", "affine", "quadratic", "cubic", "5,3".
+    scale : int
+        Pixels per latent cell: 1 for a table, the space's `cell_px` for a full-size decoder.
+    intercept : bool
+        With False, and with "linear", the map goes through mid-grey at latent zero: targets are fitted in [-1, 1].
+    ridge : float or None
+        None: chosen by cross-validation over image folds, from the moments alone.
+    censored : bool
+        Treat targets at 0 and 1 as bounds: a prediction beyond them is right. Plain least squares is biased there.
+    n_folds : int
+        Image folds.
+
+    Attributes
+    ----------
+    solution_ : Solution
+        Coefficients in the signed range, with evidence.
+    plain_ : Solution
+        The uncensored answer, for comparison.
+    module_ : PolynomialMap
+    provenance_ : dict
+        What `approximation` puts into the card.
+
+    Examples
+    --------
+    >>> latents = torch.randn(4, 4, 8, 8)
+    >>> rgb = latents[:, :3] * 0.1 + 0.5
+    >>> ChannelMap("affine").fit_arrays(latents, rgb, space="sd1").solution_.r2 > 0.999
+    True
+    """
+
+    def __init__(
+        self,
+        kernels: tuple[int, ...] | str = (1,),
+        scale: int = 1,
+        intercept: bool = True,
+        ridge: float | None = None,
+        censored: bool = True,
+        n_folds: int = 5,
+    ) -> None:
+        self.kernels = kernels
+        self.scale = scale
+        self.intercept = intercept
+        self.ridge = ridge
+        self.censored = censored
+        self.n_folds = n_folds
+
+    def n_terms(self, n_channels: int) -> int:
+        """Terms for that many channels, the intercept counted; nothing is allocated."""
+        kernels, _ = parse_kernels(self.kernels)
+        return 1 + Basis(n_channels, kernels).n_terms
+
+    def fit(self, store: PairStore, split: Split = "train", samples: Sequence[Sample] | None = None) -> "ChannelMap":
+        """Fit on a store's pictures; every rank of a distributed run takes its share.
+
+        Parameters
+        ----------
+        store : PairStore
+        split : {"train", "test", "all"}
+        samples : sequence of Sample or None
+            Fit on exactly these instead of a split.
+
+        Raises
+        ------
+        FitError
+            When there are no pictures, or the basis does not fit in memory.
+        """
+        parallel.start()
+        chosen = list(store.split(split) if samples is None else samples)
+        if not chosen:
+            raise FitError(f"{store.path}: no pictures in split {split!r}; collect more, or fit with split 'all'")
+        columns = ["latents", "cells", *(["rgb"] if self.scale > 1 else [])]
+        if self.scale == 1 and "clipped" in store.columns:
+            columns.append("clipped")
+        mine = parallel.share(chosen)
+
+        def cells() -> Iterator[_Cells]:
+            for batch in store.batches(mine, columns):
+                yield from self._cells_of(batch)
+
+        self._solve(cells, store.space.channels, "rgb", 3)
+        self.space_ = store.space
+        hashes = sorted({sample.sha256 for sample in chosen})
+        self.provenance_ = {
+            "vae": store.vae_name,
+            "fingerprint": store.fingerprint,
+            "reference": store.reference,
+            "size_px": store.origin.size,
+            "split": split if samples is None else "chosen samples",
+            "n_images": len(hashes),
+            "train_hashes": hashes,
+        }
+        return self
+
+    def fit_arrays(
+        self,
+        latents: Tensor,
+        target: Tensor,
+        groups: Sequence[int] | None = None,
+        *,
+        space: LatentSpace | str,
+        target_space: LatentSpace | str | None = None,
+    ) -> "ChannelMap":
+        """Fit on tensors.
+
+        Parameters
+        ----------
+        latents : Tensor, (N, C, h, w)
+            Model domain.
+        target : Tensor, (N, 3, h * scale, w * scale) in [0, 1], or (N, C', h * scale, w * scale)
+            Rgb; or latents of `target_space` when that is given.
+        groups : sequence of int or None
+            Picture of each of the N, for the folds; None: each its own.
+        space, target_space : LatentSpace or str
+        """
+        target_name: Literal["rgb", "latents"] = "rgb" if target_space is None else "latents"
+        n = latents.shape[0]
+        expected = (n, target.shape[1], latents.shape[2] * self.scale, latents.shape[3] * self.scale)
+        if tuple(target.shape) != expected:
+            raise FitError(f"target: expected {expected} for scale {self.scale}, got {tuple(target.shape)}")
+        folds = [index % self.n_folds for index in (range(n) if groups is None else groups)]
+
+        def cells() -> Iterator[_Cells]:
+            for index in range(n):
+                part = slice(index, index + 1)
+                wanted = rgb_to_signed(target[part]) if target_name == "rgb" else target[part]
+                bounds = _bounds(wanted, None) if target_name == "rgb" else (None, None)
+                yield self._one(latents[part], wanted, bounds, folds[index])
+
+        self._solve(cells, latents.shape[1], target_name, target.shape[1])
+        self.space_ = get_space(space)
+        self.target_space_ = None if target_space is None else get_space(target_space)
+        self.provenance_ = {
+            "vae": "arrays",
+            "n_images": len(set(folds if groups is None else groups)),
+            "train_hashes": [],
+        }
+        return self
+
+    def approximation(self, name: str = "") -> Approximation:
+        """The fitted map with its contract and its card.
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`, or when it was fitted to latents.
+        """
+        self._check_fitted("rgb")
+        return Approximation(self.module_, self.space_, self.scale, name=name or self.name, card=self._card())
+
+    def latent_map(self, name: str = "") -> LatentMap:
+        """The fitted map between two latent spaces."""
+        self._check_fitted("latents")
+        if self.target_space_ is None:
+            raise NotFittedError("latent_map: fitted to rgb; use approximation()")
+        return LatentMap(
+            self.module_, self.space_, self.target_space_, self.scale, name=name or self.name, card=self._card()
+        )
+
+    @property
+    def name(self) -> str:
+        """Its form: "affine", "3×3 affine", "(5, 3)"."""
+        kernels, has_intercept = parse_kernels(self.kernels)
+        return form_name(kernels, self.intercept and has_intercept, self.scale)
+
+    def _check_fitted(self, target: str) -> None:
+        module = getattr(self, "module_", None)
+        if module is None:
+            raise NotFittedError("this ChannelMap is not fitted; call fit(store) first")
+        if module.target != target:
+            raise NotFittedError(f"this ChannelMap was fitted to {module.target}, not to {target}")
+
+    def _card(self) -> dict[str, Any]:
+        solution, plain = self.solution_, self.plain_
+        return {
+            "form": self.name,
+            "kernels": list(self.module_.kernels),
+            "scale": self.scale,
+            "intercept": self.module_.intercept,
+            "ridge": solution.ridge,
+            "censored": self.censored,
+            "rank": solution.rank,
+            "condition": solution.condition,
+            "residual": solution.residual,
+            "r2": solution.r2,
+            "plain_residual": plain.residual,
+            "n_cells": solution.n_cells,
+            **self.provenance_,
+        }
+
+    def _cells_of(self, batch: Batch) -> Iterator[_Cells]:
+        target = rgb_to_signed(batch.target(self.scale))
+        for index, sample in enumerate(batch.samples):
+            part = slice(index, index + 1)
+            clipped = None if batch.clipped is None or self.scale > 1 else batch.clipped[part]
+            bounds = _bounds(target[part], clipped)
+            yield self._one(batch.latents[part], target[part], bounds, fold_of(sample.sha256, self.n_folds))
+
+    def _one(self, latents: Tensor, target: Tensor, bounds: tuple[Tensor | None, Tensor | None], fold: int) -> _Cells:
+        kernels, _ = parse_kernels(self.kernels)
+        variables = Basis(latents.shape[1], kernels).neighbourhoods(latents.double()).numpy()
+        at_most, at_least = (None if bound is None else self._outputs(bound).numpy() for bound in bounds)
+        return _Cells(variables, self._outputs(target).double().numpy(), at_most, at_least, fold)
+
+    def _outputs(self, picture: Tensor) -> Tensor:
+        """``(1, c, h * scale, w * scale)`` -> ``(c * scale², h * w)``."""
+        cells = torch.nn.functional.pixel_unshuffle(picture, self.scale) if self.scale > 1 else picture
+        return cells[0].flatten(1)
+
+    def _solve(
+        self, cells: Callable[[], Iterable[_Cells]], n_channels: int, target: Literal["rgb", "latents"], n_outputs: int
+    ) -> None:
+        kernels, has_intercept = parse_kernels(self.kernels)
+        intercept = self.intercept and has_intercept
+        basis = Basis(n_channels, kernels)
+        n_out = n_outputs * self.scale**2
+        refuse_if_too_large(basis.n_terms, self.n_folds * 8 * (1 + basis.n_terms + n_out) ** 2)
+        moments = Moments(basis.n_terms, n_out, self.n_folds)
+        for part in cells():
+            for rows, _ in _rows(basis, part):
+                moments.add(rows, part.fold)
+        moments.sum_over_ranks()
+        self.plain_ = self.solution_ = solve(moments, intercept=intercept, ridge=self.ridge)
+        if self.censored and target == "rgb":
+            self.solution_ = _censored(cells, basis, moments, self.plain_, intercept, self.ridge)
+        self.module_ = PolynomialMap(n_channels, kernels, self.scale, intercept, target, n_outputs)
+        self.module_.set_coefficients(self.solution_.coefficients)
+
+
+def _censored(
+    cells: Callable[[], Iterable[_Cells]],
+    basis: Basis,
+    moments: Moments,
+    start: Solution,
+    intercept: bool,
+    ridge: float | None,
+) -> Solution:
+    """Least squares where a target at a bound only says "at least": majorise and minimise, with one Gram matrix.
+
+    Where a bounded target is overshot its residual is zero, so each pass puts the prediction in the target's place and
+    solves again. The loss is convex and every pass lowers it.
+    """
+    solution, ahead = start, start.coefficients
+    plain = moments.sums[:, :, 1 + basis.n_terms :].copy()
+    n_rows = 1 + basis.n_terms
+    for index in range(PASSES):
+        moments.sums[:, :, n_rows:] = plain
+        for part in cells():
+            _replace_overshot(moments, basis, part, ahead)
+        change = moments.sums[:, :, n_rows:] - plain
+        if parallel.world_size() > 1:
+            parallel.sum_over_ranks(torch.from_numpy(change))
+            moments.sums[:, :, n_rows:] = plain + change
+        previous = solution.coefficients
+        solution = solve(moments, intercept=intercept, ridge=ridge)
+        # Nesterov's extrapolation: where half of the cells are clipped, plain passes creep
+        ahead = solution.coefficients + index / (index + 3) * (solution.coefficients - previous)
+        if np.abs(solution.coefficients - previous).max() < 1e-3 * np.abs(previous).max():
+            break
+    return solution
+
+
+def _replace_overshot(moments: Moments, basis: Basis, part: _Cells, coefficients: Floats) -> None:
+    """Move the moments from the targets to the predictions wherever those lie beyond a bound."""
+    n_rows = 1 + basis.n_terms
+    for rows, where in _rows(basis, part):
+        predicted = coefficients.T @ rows[:n_rows]
+        over = np.zeros_like(predicted)
+        for bound, beyond in ((part.at_least, np.greater), (part.at_most, np.less)):
+            if bound is not None:
+                targets = rows[n_rows:]
+                over = np.where(bound[:, where] & beyond(predicted, targets), predicted - targets, over)
+        columns = np.flatnonzero(over.any(0))
+        if len(columns):
+            old, moved = rows[n_rows:, columns], over[:, columns]
+            moments.sums[part.fold, :n_rows, n_rows:] += rows[:n_rows, columns] @ moved.T
+            square = (old + moved) @ (old + moved).T - old @ old.T
+            moments.sums[part.fold, n_rows:, n_rows:] += np.triu(square)
+
+
+def _rows(basis: Basis, part: _Cells) -> Iterator[tuple[Floats, slice]]:
+    """Rows of ones, terms and targets, in chunks of cells so that memory stays flat."""
+    n_rows, n_cells = 1 + basis.n_terms + len(part.targets), part.variables.shape[1]
+    step = max(256, CHUNK_BYTES // (8 * n_rows))
+    for first in range(0, n_cells, step):
+        where = slice(first, min(first + step, n_cells))
+        rows = np.empty((n_rows, where.stop - where.start))
+        rows[0] = 1
+        basis.expand(part.variables[:, where], rows[1 : 1 + basis.n_terms])
+        rows[1 + basis.n_terms :] = part.targets[:, where]
+        yield rows, where
+
+
+def _bounds(signed: Tensor, clipped: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Where a signed target (1, c, h, w) is an upper bound (near black) and where a lower one (near white)."""
+    margin = 2 * NEAR_BOUND if clipped is not None else 1 / 255
+    at_most, at_least = signed <= -1 + margin, signed >= 1 - margin
+    if clipped is not None:  # near the bound, and some of the cell's pixels are indeed clipped
+        at_most, at_least = at_most & (clipped[:, :3] > 0), at_least & (clipped[:, 3:] > 0)
+    return at_most, at_least

@@ -1,0 +1,165 @@
+"""PolynomialMap: a fitted form as a module, so that it exports, moves to a GPU and serves as a network's skip."""
+
+from itertools import pairwise
+from math import comb
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from latentfit.errors import NotFittedError
+from latentfit.fit.monomials import Basis, neighbourhoods
+
+CHUNK_VALUES = 1 << 22  # products held at once: 16 MiB of float32, whatever the picture's size
+
+
+class PolynomialMap(nn.Module):
+    """Latents ``(N, C, h, w)`` -> rgb ``(N, 3, h * scale, w * scale)`` unclamped, or latents of another space.
+
+    Parameters
+    ----------
+    n_channels : int
+        C.
+    kernels : tuple of int
+        One odd side a degree; see `latentfit.fit.monomials.Basis`.
+    scale : int
+        Output pixels per cell; the outputs of a cell are ordered as `torch.nn.functional.pixel_unshuffle` has them:
+        channel, row, column.
+    intercept : bool
+    target : {"rgb", "latents"}
+        With "rgb" the coefficients give the signed range [-1, 1] and the module converts.
+    n_outputs : int
+        Output channels: 3 for rgb.
+
+    Attributes
+    ----------
+    coefficients : Tensor, (1 + n_terms, n_outputs * scale²) float32
+        Signed domain for rgb; the first row is the intercept.
+    """
+
+    coefficients: Tensor
+
+    def __init__(
+        self,
+        n_channels: int,
+        kernels: tuple[int, ...] = (1,),
+        scale: int = 1,
+        intercept: bool = True,
+        target: Literal["rgb", "latents"] = "rgb",
+        n_outputs: int = 3,
+    ) -> None:
+        super().__init__()
+        self.basis = Basis(n_channels, tuple(kernels))
+        self.n_channels, self.kernels, self.scale = n_channels, tuple(kernels), scale
+        self.intercept, self.target, self.n_outputs = intercept, target, n_outputs
+        n_out = n_outputs * scale * scale
+        self.register_buffer("coefficients", torch.full((1 + self.basis.n_terms, n_out), float("nan")))
+        self._prepared: tuple[Any, ...] | None = None
+
+    def set_coefficients(self, coefficients: NDArray[np.float64] | Tensor) -> "PolynomialMap":
+        """Put in ``(1 + n_terms, n_out)`` coefficients."""
+        values = torch.as_tensor(coefficients, dtype=torch.float32)
+        if values.shape != self.coefficients.shape:
+            raise NotFittedError(f"coefficients: expected {tuple(self.coefficients.shape)}, got {tuple(values.shape)}")
+        self.coefficients = values.to(self.coefficients.device)
+        self._prepared = None
+        return self
+
+    @property
+    def terms(self) -> list[str]:
+        """A name for each row of `coefficients`; the first is ``"1"``."""
+        return ["1", *self.basis.names]
+
+    @property
+    def exponents(self) -> NDArray[np.int64]:
+        """``(1 + n_terms, n_variables)`` powers, the constant first: scikit-learn's ``powers_``."""
+        return np.vstack([np.zeros((1, self.basis.n_variables), dtype=np.int64), self.basis.exponents])
+
+    @property
+    def n_fitted(self) -> int:
+        """Numbers that were fitted."""
+        return int(self.coefficients.numel()) - (0 if self.intercept else int(self.coefficients.shape[1]))
+
+    def config(self) -> dict[str, Any]:
+        """Constructor arguments, JSON-able."""
+        return {
+            "n_channels": self.n_channels,
+            "kernels": list(self.kernels),
+            "scale": self.scale,
+            "intercept": self.intercept,
+            "target": self.target,
+            "n_outputs": self.n_outputs,
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> "PolynomialMap":
+        """Inverse of `config`, without coefficients."""
+        return cls(**{**config, "kernels": tuple(config["kernels"])})
+
+    def forward(self, latents: Tensor) -> Tensor:
+        constant, linear, higher = self._in_range_of(latents)
+        if self.kernels[0] == 1:
+            mapped = nn.functional.conv2d(latents, linear, constant)
+        else:
+            padded = nn.functional.pad(latents, (self.kernels[0] // 2,) * 4, mode="replicate")
+            mapped = nn.functional.conv2d(padded, linear, constant)
+        for degree, weights in higher:
+            mapped = mapped + self._products(latents, degree, weights)
+        return nn.functional.pixel_shuffle(mapped, self.scale) if self.scale > 1 else mapped
+
+    def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
+        super()._load_from_state_dict(*args, **kwargs)
+        self._prepared = None
+
+    def _in_range_of(self, latents: Tensor) -> tuple[Tensor, Tensor, list[tuple[int, Tensor]]]:
+        """Constant, conv2d weight and product weights in the output's range, kept for this device and dtype."""
+        key = (latents.device, latents.dtype)
+        if self._prepared is None or self._prepared[0] != key:
+            values = self.coefficients.to(latents.device, torch.float64)
+            if not bool(torch.isfinite(values).all()):
+                raise NotFittedError("this map holds no coefficients yet; call ChannelMap.fit, or load a saved map")
+            if self.target == "rgb":  # signed -> rgb
+                values = torch.cat([values[:1] / 2 + 0.5, values[1:] / 2])
+            bounds = np.cumsum([1, *(self.basis.n_terms_of(d + 1) for d in range(len(self.kernels)))])
+            blocks = [values[start:stop].T.to(latents.dtype).contiguous() for start, stop in pairwise(bounds)]
+            side = self.kernels[0]
+            linear = blocks[0].reshape(-1, self.n_channels, side, side)
+            higher = [(degree, block) for degree, block in enumerate(blocks[1:], start=2)]
+            self._prepared = (key, (values[0].to(latents.dtype), linear, higher))
+        prepared: tuple[Tensor, Tensor, list[tuple[int, Tensor]]] = self._prepared[1]
+        return prepared
+
+    def _products(self, latents: Tensor, degree: int, weights: Tensor) -> Tensor:
+        """Weighted sum of all monomials of one degree, in strips of rows so that memory stays flat."""
+        side = self.kernels[degree - 1]
+        margin = side // 2
+        padded = nn.functional.pad(latents, (margin,) * 4, mode="replicate") if margin else latents
+        n, _, high, wide = latents.shape
+        rows = max(1, CHUNK_VALUES // (weights.shape[1] * wide * n))
+        strips = []
+        for top in range(0, high, rows):
+            strip = padded[:, :, top : min(top + rows, high) + 2 * margin]
+            strips.append(weights @ monomials_of(_variables(strip, side), degree))
+        sizes = [min(rows, high - top) for top in range(0, high, rows)]
+        parts = [part.reshape(-1, n, size, wide) for part, size in zip(strips, sizes, strict=True)]
+        return torch.cat(parts, 2).movedim(0, 1)
+
+
+def monomials_of(variables: Tensor, degree: int) -> Tensor:
+    """Variables ``(v, n)`` -> all monomials of one degree ``(comb(v + degree - 1, degree), n)``, lexicographic."""
+    v = variables.shape[0]
+    previous = variables
+    for d in range(2, degree + 1):
+        starts = [previous.shape[0] - comb(v - i + d - 2, d - 1) for i in range(v)]
+        previous = torch.cat([variables[i] * previous[start:] for i, start in enumerate(starts)])
+    return previous
+
+
+def _variables(padded: Tensor, side: int) -> Tensor:
+    """Padded ``(N, C, h + side - 1, w + side - 1)`` -> ``(C * side², N * h * w)``."""
+    if side == 1:
+        return neighbourhoods(padded, 1)
+    unfolded = nn.functional.unfold(padded, side)
+    return unfolded.movedim(1, 0).reshape(unfolded.shape[1], -1)

@@ -1,0 +1,99 @@
+"""Moments: the mergeable sums that a least-squares fit needs; constant memory however many cells."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.linalg.blas import dsyrk
+
+from latentfit import parallel
+from latentfit.errors import FitError
+
+Floats = NDArray[np.float64]
+
+
+@dataclass
+class Moments:
+    """Raw float64 sums of products of ``[1, terms, targets]``, one set for each image fold.
+
+    Order, chunking and the number of workers do not change them beyond rounding: `merge` adds.
+
+    Parameters
+    ----------
+    n_terms, n_targets, n_folds : int
+
+    Attributes
+    ----------
+    sums : ndarray, (n_folds, 1 + n_terms + n_targets, the same)
+        Upper triangles.
+    """
+
+    n_terms: int
+    n_targets: int
+    n_folds: int = 1
+    sums: Floats = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        side = 1 + self.n_terms + self.n_targets
+        refuse_if_too_large(self.n_terms, self.n_folds * side * side * 8)
+        self.sums = np.zeros((self.n_folds, side, side))
+
+    def add(self, rows: Floats, fold: int = 0) -> None:
+        """Add cells; `rows` is C-contiguous ``(1 + n_terms + n_targets, n)``, its first row ones."""
+        if rows.shape[0] != self.sums.shape[1]:
+            raise FitError(
+                f"moments: expected {self.sums.shape[1]} rows of ones, terms and targets, got {rows.shape[0]}"
+            )
+        # a C-ordered triangle is BLAS's other one: lower here is upper there
+        total = self.sums[fold].T
+        dsyrk(1.0, rows.T, beta=1.0, c=total, trans=1, lower=1, overwrite_c=1)
+
+    def merge(self, other: "Moments") -> "Moments":
+        """Add another worker's sums to these."""
+        if other.sums.shape != self.sums.shape:
+            raise FitError(f"moments: expected sums of shape {self.sums.shape}, got {other.sums.shape}")
+        self.sums += other.sums
+        return self
+
+    def sum_over_ranks(self) -> "Moments":
+        """Add the sums of all ranks, on each of them."""
+        parallel.sum_over_ranks(torch.from_numpy(self.sums))
+        return self
+
+    @property
+    def counts(self) -> Floats:
+        """Cells in each fold."""
+        counted: Floats = self.sums[:, 0, 0]
+        return counted
+
+    def total(self, without: int | None = None) -> Floats:
+        """The symmetric sums over all folds, or all but one."""
+        summed = self.sums.sum(0) if without is None else self.sums.sum(0) - self.sums[without]
+        upper: Floats = np.triu(summed)
+        return upper + np.triu(upper, 1).T
+
+    def fold(self, index: int) -> Floats:
+        """The symmetric sums of one fold."""
+        upper: Floats = np.triu(self.sums[index])
+        return upper + np.triu(upper, 1).T
+
+
+def refuse_if_too_large(n_terms: int, n_bytes: int) -> None:
+    """Count before allocating: an error with the count, the bytes and what would fit."""
+    budget = _memory_bytes() // 2
+    if n_bytes > budget:
+        fitting = int(n_terms * (budget / n_bytes) ** 0.5)
+        raise FitError(
+            f"basis of {n_terms} terms: its sums need {n_bytes / 2**30:.1f} GiB, half of this machine's memory is "
+            f"{budget / 2**30:.1f} GiB; about {fitting} terms fit: lower the degree or the neighbourhood"
+        )
+
+
+def _memory_bytes() -> int:
+    import os
+
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (ValueError, OSError, AttributeError):
+        return 8 << 30

@@ -1,0 +1,185 @@
+"""The basis: one table of exponents drives expansion, names, evaluation and export."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import combinations_with_replacement
+from math import comb
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from latentfit.errors import FitError
+
+FORMS: dict[str, tuple[tuple[int, ...], bool]] = {
+    "linear": ((1,), False),
+    "affine": ((1,), True),
+    "quadratic": ((1, 1), True),
+    "cubic": ((1, 1, 1), True),
+}
+
+
+def parse_kernels(form: str | tuple[int, ...]) -> tuple[tuple[int, ...], bool]:
+    """``"linear"``, ``"affine"``, ``"quadratic"``, ``"cubic"``, ``"5,3"`` or ``(5, 3)`` -> kernels, intercept.
+
+    Examples
+    --------
+    >>> parse_kernels("cubic")
+    ((1, 1, 1), True)
+    >>> parse_kernels("5,3")
+    ((5, 3), True)
+    """
+    if isinstance(form, str) and form.lower() in FORMS:
+        return FORMS[form.lower()]
+    try:
+        sides = tuple(int(part) for part in form.split(",")) if isinstance(form, str) else tuple(form)
+    except ValueError:
+        sides = ()
+    if not sides or any(side < 1 or side % 2 == 0 for side in sides):
+        raise FitError(f"kernels: expected {', '.join(FORMS)}, or odd sides such as '3' or '5,3', got {form!r}")
+    return sides, True
+
+
+def form_name(kernels: tuple[int, ...], intercept: bool = True, scale: int = 1) -> str:
+    """What people call it: "affine", "cubic", "3×3 affine", "(5, 3)", with ", no intercept", " → 8×8 patch"."""
+    named = {(1,): "affine", (1, 1): "quadratic", (1, 1, 1): "cubic"}
+    if kernels == (1,) and not intercept:
+        name = "linear"
+    else:
+        single = f"{kernels[0]}×{kernels[0]} affine"
+        name = named.get(kernels) or (single if len(kernels) == 1 else f"({', '.join(map(str, kernels))})")
+        name += "" if intercept else ", no intercept"
+    return name if scale == 1 else f"{name} → {scale}×{scale} patch"
+
+
+@dataclass(frozen=True)
+class Basis:
+    """Monomials of latents and their neighbours.
+
+    Variables are numbered as ``torch.nn.functional.unfold`` lays them out: channel, then row, then column of the
+    largest neighbourhood. Terms are ordered as scikit-learn's ``PolynomialFeatures``: by degree, then by variable.
+
+    Parameters
+    ----------
+    n_channels : int
+        C, 1 or more.
+    kernels : tuple of int
+        ``kernels[d - 1]`` is the odd side of the neighbourhood whose monomials of degree d enter.
+
+    Examples
+    --------
+    >>> Basis(4, (1, 1, 1)).n_terms, Basis(4, (3,)).n_terms, Basis(4, (5, 3)).n_terms
+    (34, 36, 766)
+    """
+
+    n_channels: int
+    kernels: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        parse_kernels(self.kernels)
+        if self.n_channels < 1:
+            raise FitError(f"basis: expected 1 or more channels, got {self.n_channels}")
+
+    @property
+    def side(self) -> int:
+        """Side of the largest neighbourhood."""
+        return max(self.kernels)
+
+    @property
+    def n_variables(self) -> int:
+        """Latent values in the largest neighbourhood."""
+        return self.n_channels * self.side**2
+
+    @property
+    def n_terms(self) -> int:
+        """Monomials, the constant not counted."""
+        return sum(self.n_terms_of(degree) for degree in range(1, len(self.kernels) + 1))
+
+    def n_terms_of(self, degree: int) -> int:
+        """Monomials of one degree."""
+        return comb(self.n_channels * self.kernels[degree - 1] ** 2 + degree - 1, degree)
+
+    def variables_of(self, degree: int) -> list[int]:
+        """Variables whose monomials of this degree enter: the inner neighbourhood of side ``kernels[degree - 1]``."""
+        inner = self.kernels[degree - 1]
+        margin = (self.side - inner) // 2
+        line = range(margin, margin + inner)
+        return [
+            (c * self.side + row) * self.side + column
+            for c in range(self.n_channels)
+            for row in line
+            for column in line
+        ]
+
+    @cached_property
+    def factors(self) -> NDArray[np.int64]:
+        """The table: ``(n_terms, degree)`` variable numbers of each term, -1 where a term is of lower degree."""
+        table = np.full((self.n_terms, len(self.kernels)), -1, dtype=np.int64)
+        start = 0
+        for degree in range(1, len(self.kernels) + 1):
+            rows = list(combinations_with_replacement(self.variables_of(degree), degree))
+            table[start : start + len(rows), :degree] = rows
+            start += len(rows)
+        return table
+
+    @property
+    def exponents(self) -> NDArray[np.int64]:
+        """``(n_terms, n_variables)`` powers: scikit-learn's ``powers_`` without the constant."""
+        powers = np.zeros((self.n_terms, self.n_variables), dtype=np.int64)
+        for column in self.factors.T:
+            rows = np.flatnonzero(column >= 0)
+            np.add.at(powers, (rows, column[rows]), 1)
+        return powers
+
+    @property
+    def names(self) -> list[str]:
+        """A name for each term: ``"x0"``, ``"x0*x1"``, ``"x2[-1,+1]"`` (row and column offset of a neighbour)."""
+        return ["*".join(self._variable_name(v) for v in row if v >= 0) for row in self.factors]
+
+    def expand(self, variables: NDArray[np.float64], out: NDArray[np.float64]) -> None:
+        """Variables ``(n_variables, n)`` -> terms ``(n_terms, n)``, written into `out`.
+
+        The terms of degree d that begin with variable i are that variable times the terms of degree d - 1 that begin
+        at i or later, and those lie together: one multiplication of a block for each variable.
+        """
+        start = 0
+        for degree in range(1, len(self.kernels) + 1):
+            block = variables if self.kernels[degree - 1] == self.side else variables[self.variables_of(degree)]
+            stop = start + self.n_terms_of(degree)
+            previous = block
+            for d in range(2, degree + 1):
+                target = out[start:stop] if d == degree else np.empty((comb(len(block) + d - 1, d), block.shape[1]))
+                _products(block, previous, d - 1, target)
+                previous = target
+            if degree == 1:
+                out[start:stop] = block
+            start = stop
+
+    def neighbourhoods(self, latents: Tensor) -> Tensor:
+        """Latents ``(N, C, h, w)`` -> variables ``(n_variables, N * h * w)``; borders replicate."""
+        return neighbourhoods(latents, self.side)
+
+    def _variable_name(self, variable: int) -> str:
+        channel, place = divmod(variable, self.side**2)
+        row, column = (offset - self.side // 2 for offset in divmod(place, self.side))
+        return f"x{channel}" if row == column == 0 else f"x{channel}[{row:+d},{column:+d}]"
+
+
+def neighbourhoods(latents: Tensor, side: int) -> Tensor:
+    """``(N, C, h, w)`` -> ``(C * side², N * h * w)``, channel, row, column; borders replicate."""
+    n_channels = latents.shape[1]
+    if side == 1:
+        return latents.movedim(1, 0).reshape(n_channels, -1)
+    margin = side // 2
+    padded = torch.nn.functional.pad(latents, (margin,) * 4, mode="replicate")
+    return torch.nn.functional.unfold(padded, side).movedim(1, 0).reshape(n_channels * side * side, -1)
+
+
+def _products(block: NDArray[np.float64], previous: NDArray[np.float64], degree: int, out: NDArray[np.float64]) -> None:
+    """All products of a variable and the terms of `degree` that begin at it or later."""
+    n, length, start = len(block), len(previous), 0
+    for index in range(n):
+        first = length - comb(n - index + degree - 1, degree)
+        np.multiply(block[index], previous[first:], out=out[start : start + length - first])
+        start += length - first

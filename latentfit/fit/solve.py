@@ -1,0 +1,145 @@
+"""solve(): moments -> coefficients with their evidence."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from latentfit.errors import FitError
+from latentfit.fit.moments import Moments
+
+Floats = NDArray[np.float64]
+RIDGES = (0.0, 1e-9, 1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
+
+
+@dataclass(frozen=True)
+class Solution:
+    """Coefficients and what speaks for them.
+
+    Attributes
+    ----------
+    coefficients : ndarray, (1 + n_terms, n_targets)
+        The first row is the intercept (zeros without one).
+    ridge : float
+        Relative to the mean eigenvalue of the terms' correlation matrix.
+    rank : int
+        Directions above rounding, of n_terms.
+    condition : float
+        Of the standardised terms: largest over smallest kept singular value. Normal equations square it.
+    residual : float
+        Root mean square over cells and targets, in the targets' units.
+    r2 : float
+        Share of the targets' variance explained, on the fitted cells.
+    cv_mse : dict of float to float
+        Ridge -> mean squared error on left-out folds; empty when the ridge was given.
+    n_cells : int
+    """
+
+    coefficients: Floats
+    ridge: float
+    rank: int
+    condition: float
+    residual: float
+    r2: float
+    cv_mse: dict[float, float]
+    n_cells: int
+
+
+def solve(
+    moments: Moments, *, intercept: bool = True, ridge: float | None = None, ridges: Sequence[float] = RIDGES
+) -> Solution:
+    """Least squares from moments, in float64; terms are standardised, the intercept is never penalised.
+
+    Parameters
+    ----------
+    moments : Moments
+    intercept : bool
+    ridge : float or None
+        None: the one of `ridges` with the smallest error on left-out folds, from the moments alone.
+    ridges : sequence of float
+
+    Raises
+    ------
+    FitError
+        When there are no cells, or sums are not finite.
+    """
+    total = moments.total()
+    if total[0, 0] < 1:
+        raise FitError("solve: no cells were added; expected at least one picture in this split")
+    if not np.isfinite(total).all():
+        raise FitError("solve: latents or targets hold NaN or Inf; load the VAE with --dtype float32 and collect anew")
+    cv_mse: dict[float, float] = {}
+    chosen = ridge
+    if chosen is None:
+        cv_mse = _cross_validated(moments, intercept, ridges)
+        chosen = min(cv_mse, key=lambda r: cv_mse[r]) if cv_mse else 0.0
+    spectrum = _Spectrum(total, moments.n_terms, intercept)
+    coefficients = spectrum.coefficients(chosen)
+    n_cells, n_targets = total[0, 0], moments.n_targets
+    squared = _squared_error(total, coefficients)
+    targets = total[-n_targets:, -n_targets:].diagonal() - total[0, -n_targets:] ** 2 / n_cells
+    return Solution(
+        coefficients=coefficients,
+        ridge=chosen,
+        rank=spectrum.rank,
+        condition=spectrum.condition,
+        residual=float(np.sqrt(max(0.0, squared) / (n_cells * n_targets))),
+        r2=float(1 - squared / targets.sum()) if targets.sum() > 0 else float("nan"),
+        cv_mse=cv_mse,
+        n_cells=int(n_cells),
+    )
+
+
+class _Spectrum:
+    """Eigenvectors of the standardised terms, from which every ridge's coefficients follow."""
+
+    def __init__(self, total: Floats, n_terms: int, intercept: bool) -> None:
+        count = total[0, 0]
+        self._intercept = intercept
+        self._mean = total[0, 1:] / count if intercept else np.zeros(total.shape[0] - 1)
+        centred = total[1:, 1:] / count - np.outer(self._mean, self._mean)
+        square = total[1:, 1:].diagonal()[:n_terms] / count
+        variance = np.maximum(centred.diagonal()[:n_terms], 0)
+        # below this share of its mean square, a term's spread is rounding: it is constant
+        varies = variance > 1e-12 * np.maximum(square, np.finfo(float).tiny)
+        self._inverse_spread = np.where(varies, 1 / np.sqrt(np.where(varies, variance, 1)), 0.0)
+        correlation = centred[:n_terms, :n_terms] * np.outer(self._inverse_spread, self._inverse_spread)
+        self._values, self._vectors = np.linalg.eigh(correlation)
+        self._right = self._vectors.T @ (centred[:n_terms, n_terms:] * self._inverse_spread[:, None])
+        largest = max(float(self._values[-1]), 0.0) if n_terms else 0.0
+        self._kept = self._values > max(n_terms, 1) * np.finfo(float).eps * 10 * max(largest, 1e-300)
+        self.rank = int(self._kept.sum())
+        smallest = float(self._values[self._kept].min()) if self.rank else 0.0
+        self.condition = float(np.sqrt(largest / smallest)) if self.rank else float("inf")
+        self._mean_value = float(self._values.sum()) / max(int(varies.sum()), 1)
+
+    def coefficients(self, ridge: float) -> Floats:
+        shrunk = self._values + ridge * self._mean_value
+        inverse = np.where(self._kept, 1 / np.where(self._kept, shrunk, 1), 0.0)
+        slopes = (self._vectors @ (inverse[:, None] * self._right)) * self._inverse_spread[:, None]
+        n_terms = slopes.shape[0]
+        constant = self._mean[n_terms:] - self._mean[:n_terms] @ slopes
+        return np.vstack([constant if self._intercept else np.zeros_like(constant), slopes])
+
+
+def _cross_validated(moments: Moments, intercept: bool, ridges: Sequence[float]) -> dict[float, float]:
+    """Ridge -> mean squared error on left-out folds; empty when fewer than two folds hold cells."""
+    filled = [fold for fold in range(moments.n_folds) if moments.counts[fold] > 0]
+    if len(filled) < 2:
+        return {}
+    squared = dict.fromkeys(ridges, 0.0)
+    for fold in filled:
+        spectrum = _Spectrum(moments.total(without=fold), moments.n_terms, intercept)
+        left_out = moments.fold(fold)
+        for ridge in ridges:
+            squared[ridge] += _squared_error(left_out, spectrum.coefficients(ridge))
+    n = float(moments.counts.sum()) * moments.n_targets
+    return {ridge: value / n for ridge, value in squared.items()}
+
+
+def _squared_error(total: Floats, coefficients: Floats) -> float:
+    """Sum of squared residuals from the sums alone."""
+    n_rows = coefficients.shape[0]
+    gram, cross, square = total[:n_rows, :n_rows], total[:n_rows, n_rows:], total[n_rows:, n_rows:]
+    return float(square.trace() - 2 * (coefficients * cross).sum() + (coefficients * (gram @ coefficients)).sum())

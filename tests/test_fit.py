@@ -1,0 +1,246 @@
+"""Closed form: build the answer, ask for it back; numpy and scikit-learn are the oracles."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+import torch
+from sklearn.linear_model import LinearRegression, Ridge
+from sklearn.preprocessing import PolynomialFeatures
+
+import latentfit as lf
+from latentfit.errors import FitError, NotFittedError
+from latentfit.fit import Basis, Moments, PolynomialMap, form_name, parse_kernels, solve
+
+FORMS: list[tuple[int, ...]] = [(1,), (1, 1), (1, 1, 1), (3,), (3, 1), (5, 3), (1, 3), (3, 1, 1)]
+
+
+def expanded(basis: Basis, variables: np.ndarray) -> np.ndarray:
+    out = np.empty((basis.n_terms, variables.shape[1]))
+    basis.expand(variables, out)
+    return out
+
+
+@pytest.mark.parametrize(("kernels", "count"), [((1,), 5), ((1, 1), 15), ((1, 1, 1), 35), ((3,), 37), ((5, 3), 767)])
+def test_counts_of_the_design_table(kernels: tuple[int, ...], count: int) -> None:
+    assert lf.ChannelMap(kernels).n_terms(4) == count
+
+
+@pytest.mark.parametrize("degree", [1, 2, 3, 4])
+@pytest.mark.parametrize("n_channels", [3, 4, 7])
+def test_terms_are_polynomial_features_in_its_order(degree: int, n_channels: int) -> None:
+    oracle = PolynomialFeatures(degree, include_bias=False)
+    values = np.random.default_rng(0).standard_normal((50, n_channels))
+    features = oracle.fit_transform(values)
+    basis = Basis(n_channels, (1,) * degree)
+    np.testing.assert_array_equal(basis.exponents, oracle.powers_)
+    np.testing.assert_allclose(expanded(basis, values.T.copy()), features.T, rtol=1e-13)
+
+
+@pytest.mark.parametrize("kernels", FORMS)
+def test_expansion_follows_the_table(kernels: tuple[int, ...]) -> None:
+    basis = Basis(3, kernels)
+    values = np.random.default_rng(1).standard_normal((basis.n_variables, 20))
+    by_table = np.stack([np.prod(values ** powers[:, None], 0) for powers in basis.exponents])
+    np.testing.assert_allclose(expanded(basis, values), by_table, rtol=1e-12)
+    assert len(set(basis.names)) == basis.n_terms
+
+
+def test_neighbours_are_named_by_row_and_column() -> None:
+    assert Basis(2, (3,)).names[:3] == ["x0[-1,-1]", "x0[-1,+0]", "x0[-1,+1]"]
+    assert Basis(2, (3, 1)).names[18:] == ["x0*x0", "x0*x1", "x1*x1"]
+
+
+@pytest.mark.parametrize("kernels", FORMS)
+@pytest.mark.parametrize("scale", [1, 2])
+def test_a_built_map_is_found_again(kernels: tuple[int, ...], scale: int) -> None:
+    truth = PolynomialMap(3, kernels, scale)
+    truth.set_coefficients(0.1 * torch.randn(truth.coefficients.shape))
+    latents = torch.randn(12, 3, 12, 13)
+    fitted = lf.ChannelMap(kernels, scale, censored=False, ridge=0.0)
+    fitted.fit_arrays(latents, truth(latents), space=lf.LatentSpace("three", 3, 8))
+    torch.testing.assert_close(fitted.module_.coefficients, truth.coefficients, atol=2e-4, rtol=0)
+    assert fitted.solution_.rank == fitted.module_.basis.n_terms
+
+
+def test_the_module_equals_its_terms_summed_in_numpy() -> None:
+    module = PolynomialMap(4, (3, 1))
+    module.set_coefficients(torch.randn(module.coefficients.shape))
+    latents = torch.randn(2, 4, 6, 7, dtype=torch.float64)
+    terms = expanded(module.basis, module.basis.neighbourhoods(latents).numpy())
+    signed = module.coefficients.double().numpy().T @ np.vstack([np.ones(terms.shape[1]), terms])
+    expected = signed.reshape(3, 2, 6, 7).transpose(1, 0, 2, 3) / 2 + 0.5
+    np.testing.assert_allclose(module(latents).numpy(), expected, atol=1e-12)
+
+
+def test_big_pictures_go_through_in_strips(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = PolynomialMap(4, (3, 3)).set_coefficients(torch.randn(1 + Basis(4, (3, 3)).n_terms, 3))
+    latents = torch.randn(2, 4, 9, 8)
+    whole = module(latents)
+    monkeypatch.setattr("latentfit.fit.module.CHUNK_VALUES", 5000)
+    torch.testing.assert_close(module(latents), whole)
+
+
+@pytest.mark.parametrize("intercept", [True, False])
+def test_solution_equals_scikit_learn(intercept: bool) -> None:
+    rng = np.random.default_rng(3)
+    features, targets = rng.standard_normal((500, 6)) + 2, rng.standard_normal((500, 3))
+    moments = Moments(6, 3)
+    moments.add(np.vstack([np.ones(500), features.T, targets.T]))
+    oracle = LinearRegression(fit_intercept=intercept).fit(features, targets)
+    solution = solve(moments, intercept=intercept, ridge=0.0)
+    np.testing.assert_allclose(solution.coefficients[1:], oracle.coef_.T, atol=1e-10)
+    np.testing.assert_allclose(solution.coefficients[0], oracle.intercept_, atol=1e-10)
+    residual = np.sqrt(np.mean((oracle.predict(features) - targets) ** 2))
+    assert solution.residual == pytest.approx(residual, rel=1e-9)
+
+
+def test_ridge_equals_scikit_learn_on_standardised_terms() -> None:
+    rng = np.random.default_rng(4)
+    features, targets = rng.standard_normal((300, 5)) * [1, 10, 0.1, 3, 1], rng.standard_normal((300, 2))
+    moments = Moments(5, 2)
+    moments.add(np.vstack([np.ones(300), features.T, targets.T]))
+    standard = (features - features.mean(0)) / features.std(0)
+    oracle = Ridge(alpha=0.01 * 300).fit(standard, targets)
+    np.testing.assert_allclose(
+        solve(moments, ridge=0.01).coefficients[1:], (oracle.coef_ / features.std(0)).T, rtol=1e-9
+    )
+
+
+def parts(total: int, cuts: list[int]) -> Iterator[slice]:
+    for first, last in zip([0, *cuts], [*cuts, total], strict=True):
+        yield slice(first, last)
+
+
+@pytest.mark.parametrize("cuts", [[], [1], [10, 20, 30], [99]])
+def test_chunks_order_and_merging_do_not_matter(cuts: list[int]) -> None:
+    rows = np.random.default_rng(5).standard_normal((1 + 8 + 2, 100))
+    whole, apart = Moments(8, 2, 3), Moments(8, 2, 3)
+    whole.add(rows, 1)
+    for part in reversed(list(parts(100, cuts))):
+        worker = Moments(8, 2, 3)
+        worker.add(np.ascontiguousarray(rows[:, part]), 1)
+        apart.merge(worker)
+    np.testing.assert_allclose(apart.total(), whole.total(), atol=1e-10)
+    np.testing.assert_allclose(whole.total(), rows @ rows.T, atol=1e-10)
+    np.testing.assert_allclose(whole.total(without=1), 0)
+
+
+def test_ridge_is_chosen_by_left_out_folds() -> None:
+    rng = np.random.default_rng(6)
+    moments = Moments(40, 1, 5)
+    slope = rng.standard_normal(40)
+    squared = dict.fromkeys((0.0, 1e-1), 0.0)
+    folds = []
+    for fold in range(5):
+        features = rng.standard_normal((12, 40))
+        targets = features @ slope + 8 * rng.standard_normal(12)
+        folds.append((features, targets))
+        moments.add(np.vstack([np.ones(12), features.T, targets[None]]), fold)
+    solution = solve(moments, ridges=(0.0, 1e-1))
+    for ridge in squared:
+        for fold, (features, targets) in enumerate(folds):
+            rest = [folds[i] for i in range(5) if i != fold]
+            x, y = np.vstack([f for f, _ in rest]), np.concatenate([t for _, t in rest])
+            mean, spread = x.mean(0), x.std(0)
+            model = Ridge(alpha=max(ridge, 1e-12) * len(y)).fit((x - mean) / spread, y)
+            squared[ridge] += float(((model.predict((features - mean) / spread) - targets) ** 2).sum())
+    for ridge, value in solution.cv_mse.items():
+        assert value == pytest.approx(squared[ridge] / 60, rel=1e-4)
+    assert solution.ridge == min(squared, key=lambda r: squared[r])
+
+
+def test_rank_deficient_and_constant_data_are_solved_and_said() -> None:
+    latents = torch.randn(4, 4, 8, 8)
+    latents[:, 1] = latents[:, 0]
+    latents[:, 2] = 3.0
+    rgb = 0.5 + 0.1 * latents[:, [0, 1, 3]]
+    fitted = lf.ChannelMap("affine", censored=False).fit_arrays(latents, rgb, space="sd1")
+    assert fitted.solution_.rank == 2
+    assert np.isfinite(fitted.solution_.coefficients).all()
+    torch.testing.assert_close(fitted.module_(latents), rgb, atol=1e-4, rtol=0)
+
+
+def test_more_terms_than_cells_stay_finite() -> None:
+    latents, rgb = torch.randn(3, 4, 2, 2), torch.rand(3, 3, 2, 2)
+    fitted = lf.ChannelMap((3, 1)).fit_arrays(latents, rgb, space="sd1")
+    assert fitted.solution_.rank < fitted.module_.basis.n_terms
+    assert fitted.approximation()(latents).isfinite().all()
+
+
+def test_censored_fit_finds_the_line_behind_clipped_targets() -> None:
+    latents = torch.randn(40, 4, 16, 16)
+    mixing = torch.tensor([[0.5, 0.1, 0, 0], [0, 0.5, 0.1, 0], [0.2, 0, 0.4, 0.1]])
+    line = torch.einsum("oc,nchw->nohw", mixing, latents) + 0.6
+    clipped = line.clamp(0, 1)
+    plain = lf.ChannelMap("affine", censored=False).fit_arrays(latents, clipped, space="sd1")
+    censored = lf.ChannelMap("affine").fit_arrays(latents, clipped, space="sd1")
+    truth = 2 * mixing.T
+
+    def worst(fitted: lf.ChannelMap) -> float:
+        return float((fitted.module_.coefficients[1:] - truth).abs().max())
+
+    assert worst(plain) > 0.2
+    assert worst(censored) < 0.02
+    np.testing.assert_array_equal(censored.plain_.coefficients, plain.solution_.coefficients)
+
+
+def test_linear_has_no_intercept_and_goes_through_mid_grey() -> None:
+    fitted = lf.ChannelMap("linear").fit_arrays(torch.randn(4, 4, 8, 8), torch.rand(4, 3, 8, 8), space="sd1")
+    assert fitted.module_(torch.zeros(1, 4, 1, 1)).flatten().tolist() == [0.5, 0.5, 0.5]
+    assert fitted.approximation().n_parameters == 12
+
+
+def test_a_basis_too_large_is_refused_with_its_count() -> None:
+    with pytest.raises(FitError, match=r"terms.*GiB.*terms fit"):
+        lf.ChannelMap((1,) * 6).fit_arrays(torch.randn(1, 64, 2, 2), torch.rand(1, 3, 2, 2), space="hunyuan_image21")
+
+
+@pytest.mark.parametrize("bad", ["septic", "2", "3,4", "", (0,), "-1"])
+def test_bad_kernels_are_named(bad: str | tuple[int, ...]) -> None:
+    with pytest.raises(FitError, match="kernels: expected linear, affine"):
+        parse_kernels(bad)
+
+
+def test_names() -> None:
+    assert [form_name(*parse_kernels(form)) for form in ("linear", "cubic", "3", "5,3")] == [
+        "linear", "cubic", "3×3 affine", "(5, 3)",
+    ]  # fmt: skip
+
+
+def test_unfitted_and_nan_are_errors() -> None:
+    with pytest.raises(NotFittedError, match="fit"):
+        lf.ChannelMap().approximation()
+    with pytest.raises(NotFittedError, match="no coefficients"):
+        PolynomialMap(4)(torch.zeros(1, 4, 2, 2))
+    bad = torch.full((2, 4, 4, 4), float("nan"))
+    with pytest.raises(FitError, match="NaN"):
+        lf.ChannelMap().fit_arrays(bad, torch.rand(2, 3, 4, 4), space="sd1")
+
+
+def test_latent_targets_give_a_latent_map() -> None:
+    source, mixing = torch.randn(3, 4, 8, 8), torch.randn(16, 4)
+    target = torch.einsum("oc,nchw->nohw", mixing, source)
+    fitted = lf.ChannelMap("affine").fit_arrays(source, target, space="sd1", target_space="flux1")
+    torch.testing.assert_close(fitted.latent_map()(source), target, atol=1e-4, rtol=1e-4)
+    with pytest.raises(NotFittedError, match="fitted to latents"):
+        fitted.approximation()
+
+
+@pytest.mark.parametrize("n_channels", [3, 16, 32, 48, 128])
+def test_any_channel_count(n_channels: int) -> None:
+    space = lf.LatentSpace("any", n_channels, 8)
+    fitted = lf.ChannelMap("affine").fit_arrays(torch.randn(4, n_channels, 8, 8), torch.rand(4, 3, 8, 8), space=space)
+    assert fitted.approximation()(torch.randn(1, n_channels, 3, 3)).shape == (1, 3, 3, 3)
+
+
+@pytest.mark.parametrize("kernels", ["linear", "cubic", "5,3"])
+def test_saved_and_loaded_maps_are_equal(kernels: str, tmp_path) -> None:
+    fitted = (
+        lf.ChannelMap(kernels).fit_arrays(torch.randn(4, 4, 8, 8), torch.rand(4, 3, 8, 8), space="sd1").approximation()
+    )
+    again = lf.load(lf.save(fitted, tmp_path / "map"))
+    latents = torch.randn(2, 4, 5, 5)
+    assert torch.equal(again(latents), fitted(latents))
+    assert again.card == fitted.card
+    assert again.n_parameters == fitted.n_parameters
