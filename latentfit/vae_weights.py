@@ -1,6 +1,7 @@
 """Weights files, read without ever running what they carry: safetensors, and torch files of plain tensors."""
 
 import pickle
+import struct
 import warnings
 import zipfile
 from collections.abc import Callable, Iterator
@@ -14,6 +15,11 @@ from torch import Tensor
 from latentfit.errors import BadFileError
 
 _LARGEST_HEADER = 100 << 20
+# What torch's reader raises on bytes that are not what they say, found by fuzzing it.
+_DAMAGE = (
+    ArithmeticError, AssertionError, AttributeError, EOFError, LookupError, MemoryError, OSError, RuntimeError,
+    TypeError, ValueError, struct.error, zipfile.BadZipFile,
+)  # fmt: skip
 
 
 class WeightsFile:
@@ -92,7 +98,7 @@ def _unpickle(path: Path) -> dict[str, Tensor]:
             f"{path}: refused, because it is no torch file of plain tensors ({str(error).splitlines()[0][:200]}); code "
             "that a file carries is never run: convert it to safetensors where you trust it"
         ) from error
-    except (RuntimeError, ValueError, KeyError, EOFError, OSError, zipfile.BadZipFile) as error:
+    except _DAMAGE as error:
         raise BadFileError(f"{path}: expected a safetensors or torch file: {error}; fetch it again") from error
     while isinstance(loaded, dict) and isinstance(loaded.get("state_dict"), dict):
         loaded = loaded["state_dict"]
