@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 
 import latentfit as lf
-from latentfit.audit import audit, summary
+from latentfit.ranking import audit, summary
 from latentfit.fit import parse_kernels
 from latentfit.pairs import PairStore
 from latentfit.resources import write_atomic

@@ -12,13 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from latentfit.approx import Approximation, LatentMap, chain
-    from latentfit.audit import audit
-    from latentfit.collect import collect
+    from latentfit.ranking import audit
+    from latentfit.collector import collect
     from latentfit.dialects import export
     from latentfit.estimates import simulate_x0
     from latentfit.files import load, save
     from latentfit.fit import ChannelMap
-    from latentfit.ladder import ladder
     from latentfit.pairs import PairStore
     from latentfit.scores import evaluate
     from latentfit.spaces import LatentSpace, get_space, list_spaces
@@ -33,13 +32,12 @@ _HOMES = {
     "LatentSpace": "spaces",
     "PairStore": "pairs",
     "Vae": "vae",
-    "audit": "audit",
+    "audit": "ranking",
     "chain": "approx",
-    "collect": "collect",
+    "collect": "collector",
     "evaluate": "scores",
     "export": "dialects",
     "get_space": "spaces",
-    "ladder": "ladder",
     "list_spaces": "spaces",
     "load": "files",
     "save": "files",
@@ -60,7 +58,6 @@ __all__ = [
     "evaluate",
     "export",
     "get_space",
-    "ladder",
     "list_spaces",
     "load",
     "save",

@@ -54,7 +54,7 @@ def collect(
     device, dtype : str
         Where and in what precision the VAE runs.
     """
-    from latentfit.collect import collect as run
+    from latentfit.collector import collect as run
     from latentfit.vae import Vae
 
     loaded = Vae.load(vae, space=space, device=device, dtype=dtype)
@@ -151,8 +151,8 @@ def audit(store: Path, files: Files = (), csv: Path | None = None) -> None:
     csv : Path or None
         Also write every row.
     """
-    from latentfit.audit import audit as run
-    from latentfit.audit import summary
+    from latentfit.ranking import audit as run
+    from latentfit.ranking import summary
     from latentfit.pairs import PairStore
 
     opened = PairStore(store)

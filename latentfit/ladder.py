@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 import torch
 
 from latentfit.approx import Approximation
-from latentfit.collect import collect
+from latentfit.collector import collect
 from latentfit.dialects import export
 from latentfit.errors import ExportError, FitError, StoreError
 from latentfit.files import save

@@ -185,6 +185,8 @@ def _placed(unclamped: Tensor, batch: Batch, place: Place) -> Tensor:
     high, wide = batch.latents.shape[-2:]
     if place == "cells":
         window = unclamped.shape[-1] // wide
+        if not window:  # fewer pixels than cells: a table over packed tokens
+            return torch.nn.functional.interpolate(unclamped, (high, wide), mode="bilinear", align_corners=False)
         return torch.nn.functional.avg_pool2d(unclamped.clamp(0, 1), window) if window > 1 else unclamped
     size = batch.rgb.shape[-2:] if batch.rgb is not None else (high, wide)
     if tuple(unclamped.shape[-2:]) == tuple(size):

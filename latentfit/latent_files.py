@@ -1,0 +1,134 @@
+"""Latents that other programs saved: ComfyUI's .latent, and .npy, .pt, .bin; always read into the model domain."""
+
+import io
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save as to_bytes
+from torch import Tensor
+
+from latentfit.errors import BadFileError, SpaceMismatchError
+from latentfit.resources import write_atomic
+from latentfit.spaces import LatentSpace
+
+ENDINGS = frozenset({".latent", ".npy", ".pt", ".bin"})
+_LEGACY_FACTOR = 1.0 / 0.18215  # ComfyUI's, for files without the version marker
+
+
+@dataclass(frozen=True)
+class LatentFile:
+    """Latents of one file.
+
+    Attributes
+    ----------
+    latents : Tensor, (N, C, h, w) or (N, C, T, h, w) float32
+        Model domain.
+    metadata : dict of str to str
+        ComfyUI's prompt and workflow, where the file has them.
+    is_legacy : bool
+        A `.latent` without the version marker: it was stored times 0.18215.
+    """
+
+    latents: Tensor
+    metadata: dict[str, str] = field(default_factory=dict)
+    is_legacy: bool = False
+
+
+def read_latents(path: str | os.PathLike[str], space: LatentSpace) -> LatentFile:
+    """Read a latent file, raw as these programs store it, into the model domain.
+
+    Parameters
+    ----------
+    path : path
+        ``.latent`` (ComfyUI), ``.npy`` or ``.pt`` (one latent, with or without batch axis), ``.bin`` (city96: many).
+    space : LatentSpace
+        What the latents are; files do not say.
+
+    Raises
+    ------
+    BadFileError
+        When the file is cut short, lies in its header, would have to be unpickled, or holds NaN or Inf.
+    SpaceMismatchError
+        When its channels are not the space's.
+    """
+    source = Path(path)
+    if not source.is_file():
+        raise BadFileError(f"{source}: no such file; expected {', '.join(sorted(ENDINGS))}")
+    readers = {".latent": _read_comfy, ".npy": _read_numpy, ".pt": _read_torch, ".bin": _read_torch}
+    if source.suffix.lower() not in readers:
+        raise BadFileError(f"{source}: expected one of {', '.join(sorted(ENDINGS))}, got {source.suffix!r}")
+    raw, metadata, is_legacy = readers[source.suffix.lower()](source)
+    if not raw.is_floating_point() or raw.numel() == 0:
+        raise BadFileError(f"{source}: expected floating latents, got {raw.dtype} of shape {tuple(raw.shape)}")
+    raw = raw.float()
+    if raw.ndim == 3:
+        raw = raw[None]
+    if not bool(torch.isfinite(raw).all()):
+        raise BadFileError(f"{source}: holds NaN or Inf; save it again, from a VAE in float32")
+    try:
+        latents = space.comfy_to_model(raw)
+    except SpaceMismatchError as error:
+        raise SpaceMismatchError(f"{source}: {error}") from error
+    return LatentFile(latents, metadata, is_legacy)
+
+
+def write_latents(path: str | os.PathLike[str], latents: Tensor, space: LatentSpace) -> Path:
+    """Write model-domain latents as ComfyUI's `SaveLatent` does: raw, safetensors, with the version marker."""
+    samples = space.model_to_comfy(latents).contiguous().cpu()
+    return write_atomic(path, to_bytes({"latent_tensor": samples, "latent_format_version_0": torch.tensor([])}))
+
+
+def latent_folder(path: str | os.PathLike[str]) -> list[Path]:
+    """All latent files below a folder, sorted: also pixelvae's ``set1_train/0001.latent`` layout."""
+    root = Path(path)
+    return sorted(p for p in root.rglob("*") if p.suffix.lower() in ENDINGS and p.is_file()) if root.is_dir() else []
+
+
+def _read_comfy(path: Path) -> tuple[Tensor, dict[str, str], bool]:
+    try:
+        with safe_open(os.fspath(path), framework="pt") as file:
+            names = set(file.keys())
+            if "latent_tensor" not in names:
+                raise BadFileError(
+                    f"{path}: expected a tensor 'latent_tensor', got {', '.join(sorted(names)) or 'none'}"
+                )
+            raw = file.get_tensor("latent_tensor")
+            metadata = dict(file.metadata() or {})
+    except (SafetensorError, OSError, ValueError, RuntimeError) as error:
+        if isinstance(error, BadFileError):
+            raise
+        raise BadFileError(f"{path}: not a whole ComfyUI latent ({error}); save it again") from error
+    if "latent_format_version_0" in names:
+        return raw, metadata, False
+    return raw * _LEGACY_FACTOR, metadata, True
+
+
+def _read_numpy(path: Path) -> tuple[Tensor, dict[str, str], bool]:
+    try:
+        loaded = np.load(path, allow_pickle=False)
+        if not isinstance(loaded, np.ndarray) or loaded.dtype.kind != "f":
+            raise BadFileError(
+                f"{path}: expected one array of floats, got {getattr(loaded, 'dtype', type(loaded).__name__)}"
+            )
+        return torch.from_numpy(np.ascontiguousarray(loaded, dtype=np.float32)), {}, False
+    except (ValueError, OSError, EOFError, SyntaxError, TypeError, OverflowError, MemoryError) as error:
+        if isinstance(error, BadFileError):
+            raise
+        raise BadFileError(f"{path}: not a whole .npy file ({error}); save it again without pickle") from error
+
+
+def _read_torch(path: Path) -> tuple[Tensor, dict[str, str], bool]:
+    try:
+        loaded = torch.load(io.BytesIO(path.read_bytes()), map_location="cpu", weights_only=True)
+    except Exception as error:
+        # torch raises many unrelated types on damaged archives; whatever it is, the file cannot be used
+        raise BadFileError(
+            f"{path}: cannot be read without unpickling code ({type(error).__name__}); save the bare tensor"
+        ) from error
+    if not isinstance(loaded, Tensor):
+        raise BadFileError(f"{path}: expected one tensor, got {type(loaded).__name__}; save the bare tensor")
+    return loaded, {}, False

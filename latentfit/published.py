@@ -1,0 +1,164 @@
+"""The tables that other programs ship, each an Approximation with its own consumer's arithmetic."""
+
+import json
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cache
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from latentfit.approx import Approximation
+from latentfit.errors import SpaceMismatchError
+from latentfit.resources import data_path
+from latentfit.spaces import LatentSpace, get_space, pack_flux2, signed_to_rgb
+
+
+@dataclass(frozen=True)
+class PublishedTable:
+    """One table as its source prints it.
+
+    Attributes
+    ----------
+    id, source, licence, status, notes : str
+        ``status``: current, superseded, copy, dubious, random_search, placeholder, test_node.
+    space : LatentSpace
+    domain : {"model", "raw"}
+        Of the latents it wants.
+    output_range : tuple of float or str
+        ``(-1, 1)``, ``(0, 1)``, ``(0, 255)``, or "logit", "minmax", "oklab".
+    weights : tuple of tuple of float
+        A row a channel; columns R, G, B.
+    bias : tuple of float or None
+        As the consumer applies it: None where it has one and drops it.
+    smoothing : tuple of tuple of float or None
+        A 3×3 kernel that the consumer applies afterwards.
+    copy_of, suspect : str or None
+    """
+
+    id: str
+    source: str
+    licence: str
+    space: LatentSpace
+    domain: str
+    output_range: tuple[float, float] | str
+    weights: tuple[tuple[float, ...], ...]
+    bias: tuple[float, ...] | None
+    smoothing: tuple[tuple[float, ...], ...] | None
+    status: str
+    notes: str
+    copy_of: str | None
+    suspect: str | None
+
+    @property
+    def obstacle(self) -> str | None:
+        """Why it cannot be run on a store of its space; None when it can."""
+        if self.output_range in ("minmax", "oklab"):
+            return f"its output is {self.output_range}: not a fixed map to sRGB"
+        if self.domain == "raw" and self.space.normalised_by_vae:
+            return "wants raw latents, whose statistics live in the VAE's weights"
+        if len(self.weights) not in (self.space.channels, *self._packed_rows()):
+            return f"{len(self.weights)} rows for a space of {self.space.channels} channels"
+        return None
+
+    def approximation(self) -> Approximation:
+        """What the consumer computes, before it rounds to 8 bit.
+
+        Raises
+        ------
+        SpaceMismatchError
+            When `obstacle` says why not.
+        """
+        if self.obstacle:
+            raise SpaceMismatchError(f"{self.id}: cannot be run here: {self.obstacle}")
+        scale = Fraction(1, 2) if len(self.weights) in self._packed_rows() else Fraction(1)
+        card = {"published": self.id, "source": self.source, "status": self.status, "train_hashes": []}
+        return Approximation(_ConsumerTable(self), self.space, scale, name=self.id, card=card)
+
+    def _packed_rows(self) -> tuple[int, ...]:
+        return (4 * self.space.channels,) if self.space.packing == "flux2" else ()
+
+
+def tables(space: LatentSpace | str | None = None) -> list[PublishedTable]:
+    """All published tables, or those of one space.
+
+    Examples
+    --------
+    >>> [table.id for table in tables("sd1")][:1]
+    ['comfyui/SD15']
+    """
+    found = _all()
+    return list(found) if space is None else [table for table in found if table.space == get_space(space)]
+
+
+def table(identifier: str) -> PublishedTable:
+    """The published table of that id, such as ``"comfyui/SD15"``."""
+    for found in _all():
+        if found.id == identifier:
+            return found
+    near = ", ".join(found.id for found in _all() if identifier.split("/")[0].lower() in found.id.lower()) or "tables()"
+    raise SpaceMismatchError(f"published table {identifier!r}: expected one of {near}")
+
+
+class _ConsumerTable(nn.Module):
+    """Latents -> rgb, as the consumer computes it."""
+
+    weights: Tensor
+    bias: Tensor
+
+    def __init__(self, published: PublishedTable) -> None:
+        super().__init__()
+        self._published = published
+        self.register_buffer("weights", torch.tensor(published.weights))
+        self.register_buffer("bias", torch.tensor(published.bias or (0.0, 0.0, 0.0)))
+        self.n_fitted = self.weights.numel() + (3 if published.bias else 0)
+
+    def forward(self, latents: Tensor) -> Tensor:
+        published = self._published
+        if published.domain == "raw":
+            latents = published.space.to_raw(latents)
+        if self.weights.shape[0] == 4 * latents.shape[1]:
+            latents = pack_flux2(latents)
+        linear = nn.functional.linear(latents.movedim(1, -1), self.weights.to(latents).mT, self.bias.to(latents))
+        return _to_rgb(self._smoothed(linear.movedim(-1, 1)), published.output_range)
+
+    def _smoothed(self, linear: Tensor) -> Tensor:
+        if self._published.smoothing is None:
+            return linear
+        kernel = linear.new_tensor(self._published.smoothing).expand(3, 1, 3, 3)
+        return nn.functional.conv2d(linear, kernel, padding=1, groups=3)
+
+
+def _to_rgb(output: Tensor, output_range: tuple[float, float] | str) -> Tensor:
+    if output_range == "logit":
+        return torch.sigmoid(output)
+    if output_range == (-1.0, 1.0):
+        return signed_to_rgb(output)
+    return output / 255 if output_range == (0.0, 255.0) else output
+
+
+@cache
+def _all() -> tuple[PublishedTable, ...]:
+    entries = json.loads(data_path("published/tables.json").read_text("utf-8"))["tables"]
+    return tuple(_published(entry) for entry in entries)
+
+
+def _published(entry: dict[str, Any]) -> PublishedTable:
+    limits = entry["output_range"]
+    smoothing = entry.get("smooth_kernel_3x3")
+    return PublishedTable(
+        id=entry["id"],
+        source=entry["source"],
+        licence=entry["license"],
+        space=get_space(entry["space"]),
+        domain=entry["domain"],
+        output_range=limits if isinstance(limits, str) else (float(limits[0]), float(limits[1])),
+        weights=tuple(map(tuple, entry["weights"])),
+        bias=tuple(entry["bias"]) if entry["bias"] and entry["bias_applied"] else None,
+        smoothing=tuple(map(tuple, smoothing)) if smoothing else None,
+        status=entry["status"],
+        notes=entry["notes"],
+        copy_of=entry["copy_of"],
+        suspect=entry.get("suspect"),
+    )

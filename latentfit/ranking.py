@@ -1,0 +1,116 @@
+"""audit(): published tables, our maps and what their forms could reach, on the same held-out pairs."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from latentfit.approx import Approximation
+from latentfit.errors import SpaceMismatchError
+from latentfit.fit import ChannelMap
+from latentfit.pairs import PairStore, Sample
+from latentfit.published import tables
+from latentfit.scores import Place, Reference, evaluate
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+WRONG_DB = 3.0  # below the best possible affine map by more than this on both references: wrong, not merely worse
+MOST_ORACLE_TERMS = 1200
+
+
+def audit(
+    store: PairStore,
+    approximations: Sequence[Approximation] = (),
+    *,
+    references: Sequence[Reference] | None = None,
+    places: Sequence[Place] | None = None,
+    with_oracles: bool = True,
+) -> "pd.DataFrame":
+    """Rank every published table of the store's space with our maps, on pictures that none of ours was fitted on.
+
+    Parameters
+    ----------
+    store : PairStore
+        With the column "photo" the photograph is a second reference.
+    approximations : sequence of Approximation
+        Ours.
+    references, places
+        As `latentfit.scores.evaluate` takes them.
+    with_oracles : bool
+        Also the same forms fitted on the scored pictures themselves: what each form could reach.
+
+    Returns
+    -------
+    DataFrame
+        Pooled rows of `evaluate` with the columns ``origin`` ("published", "ours", "oracle"), ``status`` and
+        ``verdict``: "wrong" when the table lies more than 3 dB below the affine oracle against *both* references at
+        the cells; a store without photographs gives no verdict. `attrs["not_run"]` holds id -> reason.
+    """
+    published = [table for table in tables(store.space) if table.obstacle is None]
+    not_run = {table.id: table.obstacle for table in tables(store.space) if table.obstacle}
+    ours = [approximation for approximation in approximations if approximation.space == store.space]
+    if len(ours) != len(approximations):
+        others = sorted({a.space.name for a in approximations} - {store.space.name})
+        raise SpaceMismatchError(f"audit: the store is of {store.space.name!r}, got maps of {', '.join(others)} too")
+    fitted = {sha256 for approximation in ours for sha256 in approximation.card.get("train_hashes", ())}
+    samples = [sample for sample in store.samples if sample.sha256 not in fitted]
+    named = {table.id: table.approximation() for table in published}
+    origin = dict.fromkeys(named, "published")
+    for approximation in ours:
+        named[f"ours: {approximation.name}"] = approximation
+        origin[f"ours: {approximation.name}"] = "ours"
+    for name, oracle in oracles(store, samples, ours).items() if with_oracles and samples else ():
+        named[name], origin[name] = oracle, "oracle"
+    chosen = samples or None  # none left: evaluate says so
+    frame = evaluate(named, store, samples=chosen, references=references, places=places, with_structure=False)
+    attrs = {**frame.attrs, "n_left_out": len({s.sha256 for s in store.samples}) - frame.attrs["n_images"]}
+    pooled = frame[frame["image"] == "all"].copy()
+    pooled["origin"] = pooled["approximation"].map(origin)
+    status = {table.id: table.suspect or table.status for table in published}
+    pooled["status"] = pooled["approximation"].map(status).fillna("")
+    pooled["verdict"] = pooled["approximation"].map(_verdicts(pooled)).fillna("")
+    pooled.attrs = {**attrs, "not_run": not_run}
+    return pooled
+
+
+def oracles(store: PairStore, samples: Sequence[Sample], ours: Sequence[Approximation]) -> dict[str, Approximation]:
+    """The affine form, and each of our forms, fitted on the scored samples themselves."""
+    forms = {("affine", 1): "affine"}
+    for approximation in ours:
+        card = approximation.card
+        if card.get("kernels") and card.get("intercept", True):
+            forms[",".join(map(str, card["kernels"])), int(card["scale"])] = str(card["form"])
+    forms.pop(("1", 1), None)
+    found = {}
+    for (kernels, scale), name in forms.items():
+        channel_map = ChannelMap(kernels, scale)
+        if channel_map.n_terms(store.space.channels) <= MOST_ORACLE_TERMS and (scale == 1 or "rgb" in store.columns):
+            found[f"oracle: {name}"] = channel_map.fit(store, samples=samples).approximation()
+    return found
+
+
+def summary(frame: "pd.DataFrame", kind: str = "all") -> str:
+    """The ranking as text: one block for each reference and place."""
+    attrs = frame.attrs
+    lines = [
+        f"{attrs['n_images']} pictures scored, {attrs['n_left_out']} left out because a compared map was fitted on them"
+    ]
+    columns = ["approximation", "psnr", "delta_e", "delta_e95", "bias", "saturation", "clipped", "verdict"]
+    for (reference, place), block in frame[frame["kind"] == kind].groupby(["reference", "place"], sort=False):
+        against = attrs["reference"] if reference == "vae" else "the photograph"
+        lines.append(f"\n{place}, against {against}:")
+        ranked = block.sort_values("psnr", ascending=False)[columns]
+        lines.append(ranked.to_string(index=False, float_format=lambda value: f"{value:.2f}"))
+    lines += [f"not run: {name}: {reason}" for name, reason in attrs["not_run"].items()]
+    return "\n".join(lines)
+
+
+def _verdicts(pooled: "pd.DataFrame") -> dict[str, str]:
+    """Published table -> "wrong" where both references agree on it."""
+    cells = pooled[(pooled["place"] == "cells") & (pooled["kind"] == "all")]
+    psnr = cells.pivot(index="approximation", columns="reference", values="psnr")
+    if not {"vae", "photo"} <= set(psnr.columns) or "oracle: affine" not in psnr.index:
+        return {}
+    below = psnr.loc["oracle: affine"] - psnr
+    published = cells[cells["origin"] == "published"]["approximation"]
+    wrong = (below[["vae", "photo"]] > WRONG_DB).all(axis=1)
+    return {str(name): "wrong" for name in published if bool(wrong[name])}
