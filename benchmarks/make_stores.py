@@ -12,7 +12,7 @@ from latentfit.images import pictures
 
 ROOT = Path(__file__).resolve().parents[1]
 # sd1 keeps full-size decodes and photographs for the closed-form decoders; the others keep cells, within 12 MB in all
-STORES = (("sd1", "taesd", 256, "photo"), ("sdxl", "taesdxl", 256, "cells"), ("flux1", "taef1", 256, "cells"))
+STORES = (("sd1", "taesd", 176, "photo"), ("sdxl", "taesdxl", 192, "cells"), ("flux1", "taef1", 192, "cells"))
 
 
 def main() -> None:
@@ -22,7 +22,9 @@ def main() -> None:
     )
     for space, weights, size, keep in STORES:
         vae = lf.Vae.load(str(Path(assets) / "weights" / "taesd" / weights), space=space)
-        store = lf.collect(vae, pictures("bundled"), ROOT / "data" / "stores" / space, size=size, keep=keep)
+        store = lf.collect(
+            vae, pictures("bundled"), ROOT / "data" / "stores" / space, size=size, keep=keep, square=True
+        )
         n_bytes = sum(path.stat().st_size for path in (ROOT / "data" / "stores" / space).iterdir())
         print(f"{space}: {len(store.samples)} samples, {n_bytes / 1e6:.1f} MB, {store.reference}")
 

@@ -1,0 +1,95 @@
+"""export(): one function a consumer; each format can be read back."""
+
+import difflib
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from latentfit.approx import Approximation
+from latentfit.dialects import compiled_programs, python_programs, tables
+from latentfit.errors import ExportError
+from latentfit.files import load_approximation, save
+from latentfit.resources import write_atomic
+from latentfit.spaces import LatentSpace, get_space
+
+_WRITERS: dict[str, Callable[[Approximation, Approximation | None], str | bytes]] = {
+    "comfyui": python_programs.comfyui,
+    "invokeai": python_programs.invokeai,
+    "a1111": python_programs.a1111,
+    "sdnext": python_programs.sdnext,
+    "diffusers": python_programs.diffusers,
+    "sdcpp": compiled_programs.sdcpp,
+    "apple": compiled_programs.apple,
+    "json": tables.json_table,
+    "csv": tables.csv,
+    "markdown": tables.markdown,
+    "numpy": tables.numpy,
+    "conv2d": tables.conv2d,
+}
+NAMES = (*_WRITERS, "safetensors")
+
+
+def export(
+    approximation: Approximation,
+    to: str,
+    path: str | os.PathLike[str],
+    *,
+    bias_free: Approximation | None = None,
+) -> Path:
+    """Write a fitted map in the format of the program that will run it.
+
+    Parameters
+    ----------
+    approximation : Approximation
+        Fitted by `ChannelMap`.
+    to : str
+        One of `NAMES`.
+    path : path
+        File to write, whole or not at all.
+    bias_free : Approximation or None
+        The same space's map without intercept, for consumers that drop the bias (InvokeAI, A1111).
+
+    Raises
+    ------
+    ExportError
+        When the consumer cannot run this form; the message names what it can.
+    """
+    if to == "safetensors":
+        return save(approximation, path)
+    if to not in _WRITERS:
+        near = ", ".join(difflib.get_close_matches(to, NAMES, n=2, cutoff=0.4)) or ", ".join(NAMES)
+        raise ExportError(f"export: expected one of {', '.join(NAMES)}, got {to!r}; nearest: {near}")
+    return write_atomic(path, _WRITERS[to](approximation, bias_free))
+
+
+def read(path: str | os.PathLike[str], to: str, space: LatentSpace | str | None = None) -> Approximation:
+    """Read an export back.
+
+    Parameters
+    ----------
+    path : path
+    to : str
+        The format it was written in.
+    space : LatentSpace, str or None
+        Needed by formats that do not say it: all but json and safetensors.
+    """
+    source = Path(path)
+    if to == "json":
+        return tables.read_json(source)
+    if to == "safetensors":
+        return load_approximation(source)
+    if space is None:
+        raise ExportError(f"{source}: the format {to!r} does not say its space; give space=…")
+    known = get_space(space)
+    readers: dict[str, Callable[[Path, LatentSpace], Approximation]] = {
+        "csv": tables.read_csv,
+        "numpy": tables.read_numpy,
+        "conv2d": tables.read_conv2d,
+    }
+    if to in readers:
+        return readers[to](source, known)
+    if to in ("sdcpp", "apple"):
+        return compiled_programs.read_compiled(source, known, to)
+    if to in ("comfyui", "invokeai", "a1111", "sdnext", "diffusers"):
+        return python_programs.read_python(source, known, to)
+    raise ExportError(f"{source}: format {to!r} cannot be read back; expected one of {', '.join(NAMES)}")

@@ -1,0 +1,129 @@
+"""What all dialects share: the numbers of a single-degree map, its provenance in words, and rows of literals."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from latentfit.approx import Approximation
+from latentfit.errors import ExportError
+from latentfit.fit.module import PolynomialMap
+from latentfit.spaces import LatentSpace
+
+
+@dataclass(frozen=True)
+class Table:
+    """A linear map's numbers in the signed range [-1, 1].
+
+    Attributes
+    ----------
+    weights : Tensor, (C * side², 3) float64
+        Rows by channel, row, column of the neighbourhood.
+    bias : Tensor or None, (3,)
+    side : int
+        1 for a plain table.
+    """
+
+    weights: Tensor
+    bias: Tensor | None
+    side: int = 1
+
+    def in_unit_range(self) -> "Table":
+        """For consumers that want [0, 1]: exactly W / 2 and b / 2 + 1/2."""
+        return Table(self.weights / 2, self._bias() / 2 + 0.5, self.side)
+
+    def in_byte_range(self) -> "Table":
+        """For consumers that want [0, 255]: exactly 127.5 W and 127.5 b + 127.5."""
+        return Table(self.weights * 127.5, self._bias() * 127.5 + 127.5, self.side)
+
+    def _bias(self) -> Tensor:
+        return torch.zeros(3, dtype=torch.float64) if self.bias is None else self.bias
+
+
+def polynomial(approximation: Approximation, consumer: str) -> PolynomialMap:
+    """The fitted module inside, or an error that says what the consumer can be given."""
+    if not isinstance(approximation.module, PolynomialMap):
+        raise ExportError(
+            f"{consumer}: expected a map fitted by ChannelMap, got {type(approximation.module).__name__}; "
+            "fit one with `latentfit fit`"
+        )
+    return approximation.module
+
+
+def linear_table(approximation: Approximation, consumer: str, *, largest_side: int = 1) -> Table:
+    """The numbers of a linear or affine map, refused by name where the consumer cannot run the form."""
+    module = polynomial(approximation, consumer)
+    runs = "a linear or affine 1×1 map" if largest_side == 1 else "a linear or affine map, 1×1 or with one kernel"
+    if len(module.kernels) > 1 or module.kernels[0] > largest_side or module.scale != 1:
+        instead = "affine" if largest_side == 1 else "affine or 3"
+        raise ExportError(
+            f"{consumer} cannot run {approximation.name!r}: it runs {runs} at one pixel a cell; "
+            f"fit that with `latentfit fit … --kernels` {instead}, or export to json"
+        )
+    values = module.coefficients.double()
+    return Table(values[1:], values[0] if module.intercept else None, module.kernels[0])
+
+
+def without_bias(approximation: Approximation, bias_free: Approximation | None, consumer: str) -> Approximation:
+    """The map itself when it has no bias, else its bias-free refit: dropping a bias would tint every picture."""
+    if not polynomial(approximation, consumer).intercept:
+        return approximation
+    if bias_free is None or polynomial(bias_free, consumer).intercept:
+        raise ExportError(
+            f"{consumer} drops the bias: expected a map without intercept; fit one with "
+            "`latentfit fit … --kernels linear` (or --no-intercept) and export that"
+        )
+    if bias_free.space != approximation.space:
+        raise ExportError(
+            f"{consumer}: the bias-free refit is of space {bias_free.space.name!r}, not {approximation.space.name!r}"
+        )
+    return bias_free
+
+
+def provenance(approximation: Approximation) -> list[str]:
+    """How a table was made, a line each: what every export carries as comments."""
+    card = approximation.card
+    lines = [
+        f"latentfit: {approximation.name} for {approximation.space.title} ({approximation.space.channels} channels)"
+    ]
+    if "reference" in card:
+        lines.append(f"fitted to: {card['reference']}, {card.get('n_images')} pictures, {card.get('n_cells')} cells")
+    for score in card.get("scores", ()):
+        if score.get("kind") == "all" and score.get("place") == "cells":
+            against = "the VAE's decode" if score["reference"] == "vae" else "the photograph"
+            lines.append(f"held out, cells, against {against}: {score['psnr']:.2f} dB, ΔE2000 {score['delta_e']:.2f}")
+    if "scored_on" in card:
+        lines.append(f"scored on: {card['scored_on']}")
+    return lines
+
+
+def comments(approximation: Approximation, prefix: str) -> str:
+    """`provenance` as comment lines."""
+    return "\n".join(f"{prefix} {line}" for line in provenance(approximation))
+
+
+def number(value: float) -> str:
+    """A literal that reads back to the same float32 within rounding, of fixed width."""
+    return f"{value: .7f}"
+
+
+def rows(matrix: Sequence[Sequence[float]] | Tensor, left: str, right: str, indent: str) -> str:
+    """Rows of literals between brackets."""
+    listed = matrix.tolist() if isinstance(matrix, Tensor) else matrix
+    return "\n".join(f"{indent}{left}{', '.join(number(value) for value in row)}{right}," for row in listed)
+
+
+def from_table(table: Table, space: LatentSpace, name: str) -> Approximation:
+    """A table read back from a dialect."""
+    n_rows = table.weights.shape[0]
+    channels, rest = divmod(n_rows, table.side**2)
+    if rest or channels != space.channels or table.weights.shape[1] != 3:
+        raise ExportError(
+            f"{name}: expected {space.channels * table.side**2} rows of 3 for space {space.name!r}, "
+            f"got {tuple(table.weights.shape)}"
+        )
+    module = PolynomialMap(space.channels, (table.side,), intercept=table.bias is not None)
+    bias = torch.zeros(3, dtype=torch.float64) if table.bias is None else table.bias
+    module.set_coefficients(torch.cat([bias[None], table.weights]))
+    return Approximation(module, space, name=name)

@@ -1,0 +1,155 @@
+"""Programs written in Python that paste their tables: ComfyUI, InvokeAI, A1111, SD.Next, the diffusers callback."""
+
+import ast
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from latentfit.approx import Approximation
+from latentfit.dialects.common import Table, comments, from_table, linear_table, number, rows, without_bias
+from latentfit.errors import ExportError
+from latentfit.spaces import LatentSpace
+
+LARGEST_SIDE = 7  # of the kernels that ComfyUI's hook can unfold; larger ones gain nothing (docs/log.md)
+
+
+def comfyui(approximation: Approximation, bias_free: Approximation | None = None) -> str:
+    """Lines for a latent format's ``__init__`` in ``comfy/latent_formats.py``.
+
+    A neighbourhood runs in ComfyUI's stock code: its hook ``latent_rgb_factors_reshape`` comes before the linear step
+    and can unfold. The hook is absent in ComfyUI 0.3.64 and present in the version of commit 2d619ed9.
+    """
+    table = linear_table(approximation, "ComfyUI", largest_side=LARGEST_SIDE)
+    space, side = approximation.space, table.side
+    where = space.comfy_class or "your latent format"
+    lines = [comments(approximation, "#"), f"# comfy/latent_formats.py, at the end of {where}.__init__"]
+    hook = _comfy_hook(space, side)
+    if hook:
+        lines.append("# needs the hook latent_rgb_factors_reshape: newer than ComfyUI 0.3.64")
+    lines += [
+        "self.latent_rgb_factors = [",
+        "    #   R           G           B",
+        rows(table.weights, "[", "]", "    "),
+        "]",
+    ]
+    bias = "None" if table.bias is None else f"[{', '.join(number(v) for v in table.bias.tolist())}]"
+    lines.append(f"self.latent_rgb_factors_bias = {bias}")
+    if hook:
+        lines.append(f"self.latent_rgb_factors_reshape = {hook}")
+    return "\n".join(lines) + "\n"
+
+
+def _comfy_hook(space: LatentSpace, side: int) -> str:
+    """The expression that unpacks, takes the first frame, and unfolds, as far as it is needed."""
+    expression = "t"
+    if space.packing == "flux2":
+        expression = "torch.nn.functional.pixel_shuffle(t, 2)"
+    elif space.dims == 3 and side > 1:
+        expression = "(t[:, :, 0] if t.ndim == 5 else t)"
+    if side == 1:
+        return "" if expression == "t" else f"lambda t: {expression}"
+    margin = side // 2
+    padded = f"torch.nn.functional.pad(u, ({margin}, {margin}, {margin}, {margin}), mode='replicate')"
+    unfold = f"torch.nn.functional.unfold({padded}, {side}).reshape(u.shape[0], -1, u.shape[2], u.shape[3])"
+    return f"lambda t: (lambda u: {unfold})({expression})"
+
+
+def invokeai(approximation: Approximation, bias_free: Approximation | None = None) -> str:
+    """A constant for ``invokeai/app/util/step_callback.py``; only FLUX.2 has a bias there."""
+    keeps_bias = approximation.space.name == "flux2"
+    chosen = approximation if keeps_bias else without_bias(approximation, bias_free, "InvokeAI")
+    table = linear_table(chosen, "InvokeAI")
+    name = f"{approximation.space.name.upper()}_LATENT_RGB_FACTORS"
+    lines = [
+        comments(chosen, "#"),
+        f"{name} = [",
+        "    #   R           G           B",
+        rows(table.weights, "[", "]", "    "),
+        "]",
+    ]
+    if keeps_bias and table.bias is not None:
+        lines.append(f"{name.replace('FACTORS', 'BIAS')} = [{', '.join(number(v) for v in table.bias.tolist())}]")
+    return "\n".join(lines) + "\n"
+
+
+def a1111(approximation: Approximation, bias_free: Approximation | None = None) -> str:
+    """The coefficients of ``cheap_approximation`` in ``modules/sd_vae_approx.py``, which has no bias."""
+    chosen = without_bias(approximation, bias_free, "A1111")
+    table = linear_table(chosen, "A1111")
+    if approximation.space.channels != 4:
+        raise ExportError(
+            f"A1111 previews latents of 4 channels, not {approximation.space.name!r} of {approximation.space.channels}"
+        )
+    return "\n".join([comments(chosen, "#"), "coeffs = [", rows(table.weights, "[", "]", "    "), "]"]) + "\n"
+
+
+def sdnext(approximation: Approximation, bias_free: Approximation | None = None) -> str:
+    """Weight and bias of the 1×1 convolution in ``modules/vae/sd_vae_approx.py``."""
+    table = linear_table(approximation, "SD.Next")
+    zeros = torch.zeros(3, dtype=torch.float64)
+    bias = (zeros if table.bias is None else table.bias).tolist()
+    lines = [comments(approximation, "#"), "weight = torch.tensor([", rows(table.weights.T, "[", "]", "    ")]
+    lines.append(f"]).reshape(3, {table.weights.shape[0]}, 1, 1)")
+    lines.append(f"bias = torch.tensor([{', '.join(number(v) for v in bias)}])")
+    return "\n".join(lines) + "\n"
+
+
+def diffusers(approximation: Approximation, bias_free: Approximation | None = None) -> str:
+    """A function for a pipeline's ``callback_on_step_end``: latents ``(C, h, w)`` -> PIL image."""
+    table = linear_table(approximation, "the diffusers callback").in_byte_range()
+    bias = ", ".join(number(v) for v in (table.bias if table.bias is not None else torch.zeros(3)).tolist())
+    return f"""{comments(approximation, "#")}
+import torch
+from PIL import Image
+
+weights = (
+{rows(table.weights.T, "(", ")", "    ")}
+)
+biases = ({bias})
+
+
+def latents_to_rgb(latents):
+    factors = torch.tensor(weights, dtype=latents.dtype, device=latents.device)
+    offset = torch.tensor(biases, dtype=latents.dtype, device=latents.device)
+    rgb = torch.einsum("rc,chw->hwr", factors, latents) + offset
+    return Image.fromarray(rgb.clamp(0, 255).byte().cpu().numpy())
+"""
+
+
+def read_python(path: Path, space: LatentSpace, dialect: str) -> Approximation:
+    """Read back what one of these functions wrote, without running it."""
+    try:
+        found = _literals(ast.parse(path.read_text("utf-8")))
+    except (SyntaxError, ValueError) as error:
+        raise ExportError(f"{path}: not Python that `latentfit export` wrote ({error})") from error
+    factors = next(
+        (v for k, v in found.items() if k.endswith(("factors", "FACTORS")) or k in ("coeffs", "weight", "weights")),
+        None,
+    )
+    bias = next((v for k, v in found.items() if k.endswith(("factors_bias", "BIAS")) or k in ("bias", "biases")), None)
+    if factors is None:
+        raise ExportError(f"{path}: holds no table; expected one of {dialect}'s names")
+    weights = torch.tensor(factors, dtype=torch.float64)
+    offset = None if bias is None else torch.tensor(bias, dtype=torch.float64)
+    if dialect in ("sdnext", "diffusers"):
+        weights = weights.T
+    if dialect == "diffusers" and offset is not None:
+        weights, offset = weights / 127.5, offset / 127.5 - 1
+    side = round((weights.shape[0] / space.channels) ** 0.5)
+    return from_table(Table(weights, offset, side), space, path.stem)
+
+
+def _literals(tree: ast.Module) -> dict[str, Any]:
+    """Assigned names -> their literal values; ``torch.tensor([...])`` counts as its argument."""
+    found: dict[str, Any] = {}
+    for node in tree.body:
+        if isinstance(node, ast.Assign):
+            target, value = node.targets[0], node.value
+            name = target.attr if isinstance(target, ast.Attribute) else getattr(target, "id", "")
+            while isinstance(value, ast.Call):
+                inner = value.func.value if isinstance(value.func, ast.Attribute) else value.func
+                value = value.args[0] if getattr(value.func, "attr", "") == "tensor" else inner
+            if isinstance(value, ast.List | ast.Tuple):
+                found[name] = ast.literal_eval(value)
+    return found
