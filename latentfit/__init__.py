@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from latentfit.approx import Approximation, LatentMap, chain
-    from latentfit.ranking import audit
     from latentfit.collector import collect
     from latentfit.dialects import export
     from latentfit.estimates import simulate_x0
     from latentfit.files import load, save
     from latentfit.fit import ChannelMap
     from latentfit.pairs import PairStore
+    from latentfit.ranking import audit
     from latentfit.scores import evaluate
     from latentfit.spaces import LatentSpace, get_space, list_spaces
     from latentfit.vae import Vae

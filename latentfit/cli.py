@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -102,7 +102,7 @@ def fit(
         kernels=sides,
         scale=scale,
         intercept=intercept and form_intercept,
-        ridge="cv" if ridge is None else ridge,
+        ridge=ridge,
         censored=censored,
     )
     channel_map.fit(PairStore(store), split=split)
@@ -151,9 +151,9 @@ def audit(store: Path, files: Files = (), csv: Path | None = None) -> None:
     csv : Path or None
         Also write every row.
     """
+    from latentfit.pairs import PairStore
     from latentfit.ranking import audit as run
     from latentfit.ranking import summary
-    from latentfit.pairs import PairStore
 
     opened = PairStore(store)
     frame = run(opened, [load_any(path) for path in files or bundled_tables(opened.space.name)])
@@ -259,7 +259,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; 0 when it worked, 2 on an error that says what to do, 130 when interrupted."""
     from latentfit.ladder import ladder
 
-    commands = {
+    commands: dict[str, Callable[..., object]] = {
         "collect": collect,
         "fit": fit,
         "evaluate": evaluate,

@@ -15,7 +15,7 @@ from latentfit.errors import ExportError, FitError, StoreError
 from latentfit.files import save
 from latentfit.fit import ChannelMap, parse_kernels
 from latentfit.images import pictures
-from latentfit.pairs import PairStore
+from latentfit.pairs import PairStore, Sample
 from latentfit.resources import write_atomic
 from latentfit.vae import Vae
 
@@ -122,7 +122,7 @@ def ladder(config: LadderConfig) -> Ladder:
     write_atomic(config.out / "scores.csv", scores.to_csv(index=False, float_format="%.6g"))
     clock.lap("export")
     result = Ladder(store, maps, scores, learning, left_out, clock.seconds)
-    from latentfit.compare.ladder_page import write_page
+    from latentfit.ladder_page import write_page
 
     result.page = write_page(result, config.out / "index.html")
     print(summary(scores))
@@ -192,7 +192,7 @@ def learning_curve(store: PairStore, forms: Sequence[str] = ("affine", "3")) -> 
     return pd.DataFrame(rows, columns=["n_pictures", "form", "psnr"])
 
 
-def _cells_psnr(approximation: Approximation, store: PairStore, samples: Sequence[object]) -> float:
+def _cells_psnr(approximation: Approximation, store: PairStore, samples: Sequence[Sample]) -> float:
     squared, count = 0.0, 0
     for batch in store.batches(samples, columns=("latents", "cells")):
         error = approximation(batch.latents) - batch.cells

@@ -52,6 +52,11 @@ class PublishedTable:
     suspect: str | None
 
     @property
+    def numbers(self) -> tuple[object, ...]:
+        """All that its pixels depend on: equal for copies."""
+        return (self.space.name, self.domain, self.output_range, self.weights, self.bias, self.smoothing)
+
+    @property
     def obstacle(self) -> str | None:
         """Why it cannot be run on a store of its space; None when it can."""
         if self.output_range in ("minmax", "oklab"):

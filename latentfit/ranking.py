@@ -53,8 +53,11 @@ def audit(
         raise SpaceMismatchError(f"audit: the store is of {store.space.name!r}, got maps of {', '.join(others)} too")
     fitted = {sha256 for approximation in ours for sha256 in approximation.card.get("train_hashes", ())}
     samples = [sample for sample in store.samples if sample.sha256 not in fitted]
-    named = {table.id: table.approximation() for table in published}
-    origin = dict.fromkeys(named, "published")
+    copies: dict[tuple[object, ...], list[str]] = {}
+    for table in published:
+        copies.setdefault(table.numbers, []).append(table.id)
+    named = {table.id: table.approximation() for table in published if copies[table.numbers][0] == table.id}
+    origin = {table.id: "published" for table in published}
     for approximation in ours:
         named[f"ours: {approximation.name}"] = approximation
         origin[f"ours: {approximation.name}"] = "ours"
@@ -63,7 +66,7 @@ def audit(
     chosen = samples or None  # none left: evaluate says so
     frame = evaluate(named, store, samples=chosen, references=references, places=places, with_structure=False)
     attrs = {**frame.attrs, "n_left_out": len({s.sha256 for s in store.samples}) - frame.attrs["n_images"]}
-    pooled = frame[frame["image"] == "all"].copy()
+    pooled = _with_copies(frame[frame["image"] == "all"], [ids for ids in copies.values() if len(ids) > 1])
     pooled["origin"] = pooled["approximation"].map(origin)
     status = {table.id: table.suspect or table.status for table in published}
     pooled["status"] = pooled["approximation"].map(status).fillna("")
@@ -102,6 +105,18 @@ def summary(frame: "pd.DataFrame", kind: str = "all") -> str:
         lines.append(ranked.to_string(index=False, float_format=lambda value: f"{value:.2f}"))
     lines += [f"not run: {name}: {reason}" for name, reason in attrs["not_run"].items()]
     return "\n".join(lines)
+
+
+def _with_copies(pooled: "pd.DataFrame", copies: Sequence[Sequence[str]]) -> "pd.DataFrame":
+    """Rows of tables with equal numbers, which were scored once, under each of their names."""
+    import pandas as pd
+
+    repeated = [
+        pooled[pooled["approximation"] == first].assign(approximation=other)
+        for first, *others in copies
+        for other in others
+    ]
+    return pd.concat([pooled, *repeated], ignore_index=True)
 
 
 def _verdicts(pooled: "pd.DataFrame") -> dict[str, str]:

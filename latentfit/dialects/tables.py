@@ -99,11 +99,6 @@ def numpy(approximation: Approximation, bias_free: Approximation | None = None) 
     """An ``.npz``: coefficients, exponents, terms."""
     module = polynomial(approximation, "numpy")
     buffer = io.BytesIO()
-    arrays = {
-        "coefficients": module.coefficients.numpy(),
-        "exponents": module.exponents,
-        "terms": np.array(module.terms),
-    }
     config, terms = np.array(json.dumps(module.config())), np.array(module.terms)
     coefficients: Any = module.coefficients.numpy()
     np.savez_compressed(buffer, config=config, coefficients=coefficients, exponents=module.exponents, terms=terms)
@@ -119,7 +114,7 @@ def read_numpy(path: Path, space: LatentSpace) -> Approximation:
 
 
 def conv2d(approximation: Approximation, bias_free: Approximation | None = None) -> bytes:
-    """``weight`` and ``bias`` of ``nn.Conv2d(C, 3, side, padding=side // 2, padding_mode="replicate")`` -> rgb [0, 1]."""
+    """A state dict of ``nn.Conv2d(C, 3, side, padding=side // 2, padding_mode="replicate")`` -> rgb [0, 1]."""
     table = linear_table(approximation, "an nn.Conv2d", largest_side=1 << 10).in_unit_range()
     weight = table.weights.T.reshape(3, -1, table.side, table.side).float().contiguous()
     bias = (torch.zeros(3) if table.bias is None else table.bias).float()
