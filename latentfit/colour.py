@@ -54,43 +54,52 @@ def chroma(rgb: Tensor) -> Tensor:
 
 
 def delta_e2000(first: Tensor, second: Tensor) -> Tensor:
-    """CIEDE2000 between two sRGB pictures ``(N, 3, ...)`` in [0, 1] -> ``(N, ...)``.
+    """CIEDE2000 between two sRGB pictures ``(N, 3, ...)`` in [0, 1] -> ``(N, ...)``."""
+    return delta_e2000_of_lab(rgb_to_lab(first), rgb_to_lab(second))
 
-    Source: Sharma, Wu and Dalal, "The CIEDE2000 color-difference formula" (2005), with unit weights.
+
+def delta_e2000_of_lab(first: Tensor, second: Tensor) -> Tensor:
+    """CIEDE2000 between two CIELAB pictures ``(N, 3, ...)`` -> ``(N, ...)``, with unit weights.
+
+    Source: Sharma, Wu and Dalal, "The CIEDE2000 color-difference formula" (2005). Hues are compared as directions
+    instead of angles: the same numbers with one arctangent, and without its cases.
     """
-    lightness_1, a_1, b_1 = rgb_to_lab(first).unbind(1)
-    lightness_2, a_2, b_2 = rgb_to_lab(second).unbind(1)
-    mean_chroma = (torch.hypot(a_1, b_1) + torch.hypot(a_2, b_2)) / 2
-    seventh = mean_chroma**7
-    g = 0.5 * (1 - torch.sqrt(seventh / (seventh + 25.0**7)))
-    a_1, a_2 = a_1 * (1 + g), a_2 * (1 + g)
+    lightness_1, a_1, b_1 = first.unbind(1)
+    lightness_2, a_2, b_2 = second.unbind(1)
+    stretch = 1.5 - 0.5 * _of_seventh_power((torch.hypot(a_1, b_1) + torch.hypot(a_2, b_2)) / 2)
+    a_1, a_2 = a_1 * stretch, a_2 * stretch
     chroma_1, chroma_2 = torch.hypot(a_1, b_1), torch.hypot(a_2, b_2)
-    hue_1, hue_2 = torch.atan2(b_1, a_1) % (2 * math.pi), torch.atan2(b_2, a_2) % (2 * math.pi)
-    coloured = chroma_1 * chroma_2 > 0
-    turn = hue_2 - hue_1
-    turn = turn - 2 * math.pi * (turn > math.pi) + 2 * math.pi * (turn < -math.pi)
-    turn = torch.where(coloured, turn, torch.zeros_like(turn))
-    d_hue = 2 * torch.sqrt(chroma_1 * chroma_2) * torch.sin(turn / 2)
-    total = hue_1 + hue_2
-    far = (hue_1 - hue_2).abs() > math.pi
-    mean_hue = torch.where(far, torch.where(total < 2 * math.pi, total + 2 * math.pi, total - 2 * math.pi), total) / 2
-    mean_hue = torch.where(coloured, mean_hue, total)
-    lightness, mean_chroma = (lightness_1 + lightness_2) / 2, (chroma_1 + chroma_2) / 2
-    degrees = math.pi / 180
+    mean_chroma, d_chroma = (chroma_1 + chroma_2) / 2, chroma_2 - chroma_1
+    d_hue = ((a_2 - a_1) ** 2 + (b_2 - b_1) ** 2 - d_chroma**2).clamp(min=0).sqrt()
+    d_hue = torch.where(a_1 * b_2 < b_1 * a_2, -d_hue, d_hue)
+    # the bisector of both hues; where one colour is grey, the other's hue
+    grey = chroma_1 * chroma_2 == 0
+    across = torch.where(grey, a_1 + a_2, a_1 * chroma_2 + a_2 * chroma_1)
+    along = torch.where(grey, b_1 + b_2, b_1 * chroma_2 + b_2 * chroma_1)
+    s_h, rotation = _hue_weights(torch.atan2(along, across) % (2 * math.pi), mean_chroma)
+    off_grey = ((lightness_1 + lightness_2) / 2 - 50) ** 2
+    d_l = (lightness_2 - lightness_1) / (1 + 0.015 * off_grey / torch.sqrt(20 + off_grey))
+    d_c, d_h = d_chroma / (1 + 0.045 * mean_chroma), d_hue / s_h
+    return torch.sqrt((d_l**2 + d_c**2 + d_h**2 + rotation * d_c * d_h).clamp(min=0))
+
+
+def _hue_weights(hue: Tensor, chroma: Tensor) -> tuple[Tensor, Tensor]:
+    """Weight of a hue difference, and the rotation term, at a mean hue in radians and a mean chroma."""
+    degree = math.pi / 180
     t = (
         1
-        - 0.17 * torch.cos(mean_hue - 30 * degrees)
-        + 0.24 * torch.cos(2 * mean_hue)
-        + 0.32 * torch.cos(3 * mean_hue + 6 * degrees)
-        - 0.20 * torch.cos(4 * mean_hue - 63 * degrees)
+        - 0.17 * torch.cos(hue - 30 * degree)
+        + 0.24 * torch.cos(2 * hue)
+        + 0.32 * torch.cos(3 * hue + 6 * degree)
+        - 0.20 * torch.cos(4 * hue - 63 * degree)
     )
-    s_l = 1 + 0.015 * (lightness - 50) ** 2 / torch.sqrt(20 + (lightness - 50) ** 2)
-    s_c, s_h = 1 + 0.045 * mean_chroma, 1 + 0.015 * mean_chroma * t
-    seventh = mean_chroma**7
-    rotation = 30 * degrees * torch.exp(-(((mean_hue / degrees - 275) / 25) ** 2))
-    r_t = -torch.sin(2 * rotation) * 2 * torch.sqrt(seventh / (seventh + 25.0**7))
-    d_l, d_c, d_h = (lightness_2 - lightness_1) / s_l, (chroma_2 - chroma_1) / s_c, d_hue / s_h
-    return torch.sqrt((d_l**2 + d_c**2 + d_h**2 + r_t * d_c * d_h).clamp(min=0))
+    turned = 60 * degree * torch.exp(-(((hue / degree - 275) / 25) ** 2))
+    return 1 + 0.015 * chroma * t, -2 * torch.sin(turned) * _of_seventh_power(chroma)
+
+
+def _of_seventh_power(chroma: Tensor) -> Tensor:
+    seventh = chroma**7
+    return torch.sqrt(seventh / (seventh + 25.0**7))
 
 
 def _mixed(matrix: object, channels: Tensor) -> Tensor:

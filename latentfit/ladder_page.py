@@ -10,6 +10,8 @@ from latentfit.page import Page
 from latentfit.resources import write_atomic
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from latentfit.ladder import Ladder
 
 SHOWN = ("linear", "affine", "3", "3,1", "5,3", "decoder 3")
@@ -55,7 +57,7 @@ def write_page(result: "Ladder", path: Path) -> Path:
     return write_atomic(path, page.html())
 
 
-def _sheet(result: "Ladder") -> "figures.Figure":
+def _sheet(result: "Ladder") -> "Figure":
     """The held-out photograph with the widest colours, through each shown form, all at the picture's size."""
     store = result.store
     candidates = store.split("test")

@@ -1,0 +1,1 @@
+"""Pictures that compare approximations; widgets over them come later."""

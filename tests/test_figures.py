@@ -1,0 +1,61 @@
+"""Figures: they draw what they are given, save equal bytes, and keep no state."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+from matplotlib.figure import Figure
+
+import latentfit as lf
+from latentfit.compare import figures
+
+
+def table() -> lf.Approximation:
+    return (
+        lf.ChannelMap("affine").fit_arrays(torch.randn(4, 4, 8, 8), torch.rand(4, 3, 8, 8), space="sd1").approximation()
+    )
+
+
+FRAME = pd.DataFrame(
+    {
+        "approximation": ["a", "b", "c"],
+        "origin": ["published", "ours", "oracle"],
+        "psnr": [18.0, 21.0, 21.5],
+        "n_pictures": [1, 2, 4],
+        "form": ["affine", "affine", "3"],
+    }
+)
+DRAWN = {
+    "contact_sheet": lambda **k: figures.contact_sheet(
+        {"big": torch.rand(3, 16, 24), "small": torch.rand(3, 2, 3)}, {"big": "x"}, **k
+    ),
+    "coefficient_heatmap": lambda **k: figures.coefficient_heatmap(table(), **k),
+    "curves": lambda **k: figures.curves(FRAME, "n_pictures", "psnr", "form", title="t", **k),
+    "ranking": lambda **k: figures.ranking(FRAME, title="t", **k),
+    "latent_channels": lambda **k: figures.latent_channels(torch.randn(16, 8, 8), **k),
+    "error_map": lambda **k: figures.error_map(torch.rand(3, 8, 8), torch.rand(3, 8, 8), **k),
+    "clipping": lambda **k: figures.clipping(torch.rand(2, 3, 8, 8), torch.rand(2, 3, 8, 8), **k),
+    "bars": lambda **k: figures.bars({"one": 1.0, "two": 2.0}, title="t", **k),
+}
+
+
+@pytest.mark.parametrize("name", DRAWN)
+def test_each_figure_is_drawn_and_saved_the_same_each_time(name: str, tmp_path: Path) -> None:
+    saved = []
+    for copy in ("a.png", "b.png"):
+        torch.manual_seed(1)
+        assert isinstance(DRAWN[name](path=tmp_path / copy), Figure)
+        saved.append((tmp_path / copy).read_bytes())
+    assert saved[0] == saved[1]
+    assert saved[0].startswith(b"\x89PNG")
+
+
+def test_pictures_of_a_sheet_share_one_size() -> None:
+    sheet = DRAWN["contact_sheet"]()
+    assert {axis.images[0].get_array().shape for axis in sheet.axes} == {(16, 24, 3)}
+
+
+def test_heatmap_of_a_network_is_refused() -> None:
+    with pytest.raises(TypeError, match="ChannelMap"):
+        figures.coefficient_heatmap(lf.Approximation(torch.nn.Conv2d(4, 3, 1), "sd1"))
