@@ -70,8 +70,7 @@ def delta_e2000_of_lab(first: Tensor, second: Tensor) -> Tensor:
     a_1, a_2 = a_1 * stretch, a_2 * stretch
     chroma_1, chroma_2 = torch.hypot(a_1, b_1), torch.hypot(a_2, b_2)
     mean_chroma, d_chroma = (chroma_1 + chroma_2) / 2, chroma_2 - chroma_1
-    d_hue = ((a_2 - a_1) ** 2 + (b_2 - b_1) ** 2 - d_chroma**2).clamp(min=0).sqrt()
-    d_hue = torch.where(a_1 * b_2 < b_1 * a_2, -d_hue, d_hue)
+    d_hue = _hue_difference(chroma_1 * chroma_2, a_1 * a_2 + b_1 * b_2, a_1 * b_2 - b_1 * a_2)
     # the bisector of both hues; where one colour is grey, the other's hue
     grey = chroma_1 * chroma_2 == 0
     across = torch.where(grey, a_1 + a_2, a_1 * chroma_2 + a_2 * chroma_1)
@@ -81,6 +80,13 @@ def delta_e2000_of_lab(first: Tensor, second: Tensor) -> Tensor:
     d_l = (lightness_2 - lightness_1) / (1 + 0.015 * off_grey / torch.sqrt(20 + off_grey))
     d_c, d_h = d_chroma / (1 + 0.045 * mean_chroma), d_hue / s_h
     return torch.sqrt((d_l**2 + d_c**2 + d_h**2 + rotation * d_c * d_h).clamp(min=0))
+
+
+def _hue_difference(chromas: Tensor, dot: Tensor, cross: Tensor) -> Tensor:
+    """``2 sqrt(C1 C2) sin(dh / 2)`` from products of both colours, without cancellation in single precision."""
+    near = cross / ((chromas + dot) / 2).clamp(min=1e-12).sqrt()
+    far = torch.where(cross < 0, -1.0, 1.0) * (2 * (chromas - dot)).clamp(min=0).sqrt()
+    return torch.where(dot > 0, near, far)
 
 
 def _hue_weights(hue: Tensor, chroma: Tensor) -> tuple[Tensor, Tensor]:

@@ -225,13 +225,13 @@ def _sensed(padded: Tensor, radius: int, pairs: tuple[tuple[float, float], ...])
     """One channel under its sum of Gaussians; each is separable."""
     degrees = torch.arange(-radius, radius + 1, dtype=torch.float64) / PIXELS_PER_DEGREE
     lines = [torch.exp(-(math.pi**2) * degrees**2 / b) for _, b in pairs]
-    weights = [a * math.pi / b * float(line.sum()) ** 2 for (a, b), line in zip(pairs, lines, strict=True)]
-    total = torch.zeros(())
+    weights = [a * math.sqrt(math.pi / b) * float(line.sum()) ** 2 for (a, b), line in zip(pairs, lines, strict=True)]
+    total = torch.zeros((), dtype=padded.dtype, device=padded.device)
     for weight, line in zip(weights, lines, strict=True):
         taps = line / line.sum()
-        keep = int((taps > 1e-9).sum()) // 2  # a narrow Gaussian ends before the common radius
-        inner = padded[..., radius - keep : padded.shape[-2] - radius + keep, radius - keep : padded.shape[-1] - radius + keep]  # fmt: skip  # noqa: E501
-        taps = taps[radius - keep : radius + keep + 1]
+        spare = int((taps < 1e-9).sum()) // 2  # a narrow Gaussian ends before the common radius
+        taps = taps[spare : len(taps) - spare]
+        inner = padded[..., spare : padded.shape[-2] - spare, spare : padded.shape[-1] - spare]
         total = total + _both(inner, taps, taps) * (weight / sum(weights))
     return total
 
