@@ -174,7 +174,7 @@ def _windowed(picture: Tensor) -> Tensor:
 
 
 def _prewitt(grey: Tensor) -> Tensor:
-    padded, flat = _padded(grey, 1), torch.full((3,), 1 / 3)
+    padded, flat = _padded(grey, 1), torch.full((3,), 1 / 3, dtype=torch.float64)
     step = torch.tensor([1.0, 0.0, -1.0])
     return torch.hypot(_both(padded, flat, step), _both(padded, step, flat))
 
