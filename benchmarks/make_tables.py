@@ -14,9 +14,9 @@ import time
 from pathlib import Path
 
 import latentfit as lf
-from latentfit.ranking import audit, summary
 from latentfit.fit import parse_kernels
 from latentfit.pairs import PairStore
+from latentfit.ranking import audit, summary
 from latentfit.resources import write_atomic
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -1,0 +1,287 @@
+"""Milliseconds and memory of one preview: latents in, JPEG bytes out, for every form beside Comfy's formula.
+
+Every contender does what a user interface does at a preview: latents -> rgb -> 8 bit -> copy to the host -> PIL ->
+JPEG of what it made, not enlarged: one pixel a cell for tables, full size for decoders. Maps have random coefficients
+(a coefficient's value costs nothing), made small so that pictures are neither flat nor clipped; TAESD has its published
+weights where LATENTFIT_ASSETS names them, else random ones of the same shapes; the AutoencoderKL has SD's size and
+random weights: its rows are time and memory only. Extra MiB are of a fresh process a contender, above what was there
+with the map loaded. The AutoencoderKL runs once, alone in its process, in tiles above 1024 px as `Vae` does it.
+
+    python benchmarks/bench_preview.py [--quick]
+"""
+
+import argparse
+import io
+import multiprocessing
+import os
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+from measuring import bar, machine_facts, peak_extra_mib, print_bars, print_table, threads, timed_in_turns, write_result
+from measuring import ratio_in_turns as ratio_of
+from PIL import Image
+from torch import Tensor
+
+import latentfit as lf
+from latentfit.fit import parse_kernels
+from latentfit.fit.module import PolynomialMap
+
+SPACES = {4: "sd1", 16: "flux1"}
+COMFY = "ComfyUI's formula"
+TABLES = ("affine", "quadratic", "cubic", "3", "3,1", "5,3")
+DECODER = "decoder 3×3"
+TAESD, KL = "TAESD", "AutoencoderKL"
+MAPS = (COMFY, *TABLES, DECODER, TAESD)
+JPEG_QUALITY = 95  # what ComfyUI sends
+KL_SECONDS = 300.0  # a decode that would take longer is left out, and said to be
+SD_CONFIG = {
+    "block_out_channels": (128, 256, 512, 512),
+    "layers_per_block": 2,
+    "down_block_types": ("DownEncoderBlock2D",) * 4,
+    "up_block_types": ("UpDecoderBlock2D",) * 4,
+}
+
+Preview = Callable[[Tensor], bytes]
+
+
+def main(quick: bool) -> dict[str, Any]:
+    """Measure, print, write; returns the result."""
+    facts = machine_facts()
+    rows: list[dict[str, Any]] = []
+    for n_channels in SPACES:
+        for n_pixels in (512,) if quick else (512, 1024, 2048):
+            extra = {name: alone(name, n_channels, n_pixels, 2)["extra_mib"] for name in MAPS}
+            for n_threads in (1, 2):
+                rows += [row | {"extra_mib": extra[row["name"]]} for row in timed(n_channels, n_pixels, n_threads, quick)]
+                _print(rows[-len(MAPS) :])
+    rows += timed_autoencoder(quick, rows)
+    equal = [equal_outputs(n_channels) for n_channels in SPACES]
+    result = {
+        "name": "preview", "quick": quick, "machine": facts,
+        "settings": {
+            "jpeg_quality": JPEG_QUALITY, "taesd_weights": "published" if _taesd_files(4) else "random",
+            "autoencoder_weights": "random", "map_coefficients": "random",
+            "ratio": f"median over rounds of a round's ms / that round's {COMFY}",
+            "extra_mib": "peak resident memory of a fresh process less resident before the call, two threads",
+        },
+        "rows": rows, "outputs": equal, "bars": bars(rows, equal),
+    }  # fmt: skip
+    print_bars(result)
+    write_result(result)
+    return result
+
+
+def timed(n_channels: int, n_pixels: int, n_threads: int, quick: bool) -> list[dict[str, Any]]:
+    """All maps on the same latents, in turns."""
+    latents = _latents(n_channels, n_pixels)
+    with threads(n_threads):
+        previews = {name: preview_of(name, n_channels) for name in MAPS}
+        calls = {name: (lambda preview=preview: preview(latents)) for name, preview in previews.items()}
+        most_runs, enough_s = (15, 0.2) if quick else (60, 2.0)
+        spent = timed_in_turns(calls, most_runs=most_runs, least_runs=3, enough_s=enough_s)
+    return [_row(name, n_channels, n_pixels, n_threads, spent) for name in MAPS]
+
+
+def timed_autoencoder(quick: bool, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """One preview a size and a number of threads, C = 4; a size that would take too long is left out and named."""
+    found = []
+    for n_threads in (2,) if quick else (1, 2):
+        seconds = 0.0
+        for n_pixels in (512,) if quick else (512, 1024, 2048):
+            expected = seconds * (9 if n_pixels > 1024 else 4)  # nine tiles of 1024 px cover 2048 px
+            if expected > KL_SECONDS:
+                print(f"  {KL}, {n_pixels}², {n_threads} threads: left out, about {expected / 60:.0f} minutes")
+                continue
+            row = alone(KL, 4, n_pixels, n_threads)
+            seconds = row["ms"] / 1e3
+            same = (4, n_pixels, n_threads, COMFY)
+            base = next(r["ms"] for r in rows if (r["channels"], r["pixels"], r["threads"], r["name"]) == same)
+            found.append(row | {"ratio": round(row["ms"] / base, 1)})
+    if found:
+        _print(found)
+    return found
+
+
+def alone(name: str, n_channels: int, n_pixels: int, n_threads: int) -> dict[str, Any]:
+    """One preview in a process of its own, forked off one that has imported everything and run nothing."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["bench_preview", "latentfit.vae", "scipy.linalg", "diffusers.models"])
+    with ProcessPoolExecutor(1, mp_context=context) as pool:
+        return pool.submit(_alone, name, n_channels, n_pixels, n_threads).result()
+
+
+def _alone(name: str, n_channels: int, n_pixels: int, n_threads: int) -> dict[str, Any]:
+    torch.set_num_threads(n_threads)
+    preview = preview_of(name, n_channels)
+    preview(_latents(n_channels, 128))  # code pages, lazy set-up
+    latents = _latents(n_channels, n_pixels)
+    spent: dict[str, list[float]] = {name: []}
+
+    def once() -> None:
+        started = time.perf_counter()
+        preview(latents)
+        spent[name].append(time.perf_counter() - started)
+
+    extra = peak_extra_mib(once)
+    row = _row(name, n_channels, n_pixels, n_threads, spent)
+    return row | {"extra_mib": None if extra is None else round(extra, 1)}
+
+
+def preview_of(name: str, n_channels: int) -> Preview:
+    """A contender by name."""
+    if name == COMFY:
+        return comfy_preview(*_comfy_numbers(map_of("affine", n_channels)))
+    if name == KL:
+        return our_preview(autoencoder())
+    return our_preview(taesd(n_channels) if name == TAESD else map_of(name, n_channels))
+
+
+def comfy_preview(factors: Tensor, bias: Tensor) -> Preview:
+    """Latent2RGBPreviewer's arithmetic: factors (3, C), bias (3,), signed output."""
+
+    def preview(latents: Tensor) -> bytes:
+        return _jpeg(comfy_pixels(latents, factors, bias))
+
+    return preview
+
+
+def comfy_pixels(latents: Tensor, factors: Tensor, bias: Tensor) -> Tensor:
+    """Latents (1, C, h, w) -> (h, w, 3) uint8 on the host, truncated as ComfyUI does it."""
+    signed = torch.nn.functional.linear(latents[0].movedim(0, -1), factors, bias=bias)
+    return ((signed + 1.0) / 2.0).clamp(0, 1).mul(0xFF).to(device="cpu", dtype=torch.uint8)
+
+
+def our_preview(approximation: lf.Approximation) -> Preview:
+    """The same with an `Approximation` in the place of the formula."""
+
+    def preview(latents: Tensor) -> bytes:
+        return _jpeg(our_pixels(latents, approximation))
+
+    return preview
+
+
+def our_pixels(latents: Tensor, approximation: lf.Approximation) -> Tensor:
+    """Latents (1, C, h, w) -> (H, W, 3) uint8 on the host, truncated as ComfyUI does it."""
+    return approximation(latents)[0].mul_(0xFF).to(device="cpu", dtype=torch.uint8).movedim(0, -1)
+
+
+def map_of(form: str, n_channels: int) -> lf.Approximation:
+    """A map of that form with small random coefficients."""
+    kernels, intercept = parse_kernels("3" if form == DECODER else form)
+    scale = 8 if form == DECODER else 1
+    module = PolynomialMap(n_channels, kernels, scale, intercept)
+    shape = module.coefficients.shape
+    generator = torch.Generator().manual_seed(0)
+    module.set_coefficients(torch.randn(shape, generator=generator) * 0.5 / shape[0] ** 0.5)
+    return lf.Approximation(module, SPACES[n_channels], scale, name=form)
+
+
+def taesd(n_channels: int) -> lf.Approximation:
+    """TAESD's decoder, with published weights where they are to be had."""
+    files = _taesd_files(n_channels)
+    if files:
+        return lf.Vae.load(files, space=SPACES[n_channels], device="cpu").approximation()
+    from latentfit.nets.tiny import tiny_decoder
+
+    return lf.Approximation(tiny_decoder(n_channels).eval(), SPACES[n_channels], 8, name=TAESD)
+
+
+def autoencoder() -> lf.Approximation:
+    """diffusers' AutoencoderKL with SD's config and random weights: for the time only."""
+    from diffusers.models import AutoencoderKL
+
+    torch.manual_seed(0)
+    module = AutoencoderKL(**SD_CONFIG).eval()
+    return lf.Vae.from_module(module, name=KL, space=SPACES[4], device="cpu").approximation()
+
+
+def equal_outputs(n_channels: int) -> dict[str, Any]:
+    """Our affine beside Comfy's formula with the numbers that `export` writes for it: 8-bit levels apart."""
+    approximation = map_of("affine", n_channels)
+    latents = _latents(n_channels, 2048)
+    ours = our_pixels(latents, approximation).int()
+    theirs = comfy_pixels(latents, *_comfy_numbers(approximation)).int()
+    apart = (ours - theirs).abs()
+    return {
+        "channels": n_channels, "values": apart.numel(), "different": int((apart > 0).sum()),
+        "most_levels_apart": int(apart.max()), "used_levels": int(theirs.unique().numel()),
+    }  # fmt: skip
+
+
+def bars(rows: list[dict[str, Any]], equal: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The worst ratio over sizes, a number of threads apart."""
+
+    def worst(name: str, n_threads: int, channels: tuple[int, ...]) -> float:
+        of = [r for r in rows if r["name"] == name and r["threads"] == n_threads and r["channels"] in channels]
+        return max(float(row["ratio"]) for row in of)
+
+    found = []
+    for n in (1, 2):
+        plural = "thread" if n == 1 else "threads"
+        found.append(bar(f"affine / {COMFY}, worst, {n} {plural}", worst("affine", n, (4, 16)), 1.05, at_most=True))
+        found.append(bar(f"cubic / {COMFY}, C = 4, worst, {n} {plural}", worst("cubic", n, (4,)), 6.0, at_most=True))
+    share = max(e["different"] / e["values"] for e in equal)
+    levels = max(e["most_levels_apart"] for e in equal)
+    found.append(bar("share of 8-bit values where affine and the exported table differ", share, 1e-4, at_most=True))
+    found.append(bar("most levels apart there (truncation next to a whole level)", levels, 1, at_most=True))
+    return found
+
+
+def _comfy_numbers(approximation: lf.Approximation) -> tuple[Tensor, Tensor]:
+    """Factors (3, C) and bias (3,) as the exported snippet sets them, run as it is pasted."""
+    format_ = SimpleNamespace(latent_rgb_factors=None, latent_rgb_factors_bias=None)
+    with tempfile.TemporaryDirectory() as folder:
+        text = lf.export(approximation, "comfyui", Path(folder) / "table.py").read_text("utf-8")
+    exec(text, {"torch": torch, "self": format_})
+    return torch.tensor(format_.latent_rgb_factors).transpose(0, 1), torch.tensor(format_.latent_rgb_factors_bias)
+
+
+def _jpeg(pixels: Tensor) -> bytes:
+    """(H, W, 3) uint8 -> the bytes that are sent."""
+    buffer = io.BytesIO()
+    Image.fromarray(pixels.numpy()).save(buffer, "JPEG", quality=JPEG_QUALITY)
+    return buffer.getvalue()
+
+
+def _latents(n_channels: int, n_pixels: int) -> Tensor:
+    """Smooth random latents of about unit variance, as those of pictures are: JPEG of noise would cost more."""
+    side = n_pixels // 8
+    coarse = torch.randn(1, n_channels, side // 8, side // 8, generator=torch.Generator().manual_seed(1))
+    return torch.nn.functional.interpolate(coarse, size=(side, side), mode="bicubic").contiguous()
+
+
+def _taesd_files(n_channels: int) -> str | None:
+    assets = os.environ.get("LATENTFIT_ASSETS", "")
+    pair = Path(assets) / "weights" / "taesd" / {4: "taesd", 16: "taef1"}[n_channels]
+    return str(pair) if assets and list(pair.parent.glob(f"{pair.name}_decoder.*")) else None
+
+
+def _row(name: str, n_channels: int, n_pixels: int, n_threads: int, spent: dict[str, list[float]]) -> dict[str, Any]:
+    ratio = round(ratio_of(spent, name, COMFY), 3) if COMFY in spent else None
+    return {
+        "name": name, "channels": n_channels, "pixels": n_pixels, "threads": n_threads,
+        "ms": round(1e3 * statistics.median(spent[name]), 3), "ratio": ratio, "runs": len(spent[name]),
+    }  # fmt: skip
+
+
+def _print(rows: list[dict[str, Any]]) -> None:
+    first = rows[0]
+    print(f"preview, C = {first['channels']}, {first['pixels']}², threads: {first['threads']}")
+    cells = [
+        [r["name"], f"{r['pixels']}²", f"{r['ms']:.2f}", f"{r['ratio']:.2f}", str(r["extra_mib"]), str(r["runs"])]
+        for r in rows
+    ]
+    print_table(["", "size", "ms", "× Comfy", "extra MiB", "runs"], cells)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="512² only, fewer runs; written to runs/bench")
+    main(parser.parse_args().quick)
