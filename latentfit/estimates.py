@@ -1,105 +1,88 @@
 """What a preview sees on the way: simulated x0 estimates of noised latents, and how maps do on them."""
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 
 from latentfit.approx import Approximation
+from latentfit.costs import device_of
 from latentfit.errors import StoreError
-from latentfit.metrics import ColourSums
+from latentfit.judging import Place, as_seen, at_cells, by_name, held_out
+from latentfit.metrics import ColourSums, FlickerSums
 from latentfit.pairs import PairStore, Sample
+from latentfit.similarity import Look
+from latentfit.spectra import Spectrum, spectrum_of
+from latentfit.vae import Vae
 
 if TYPE_CHECKING:
     import pandas as pd
 
-N_BANDS = 24
+Schedule = Literal["ve", "vp", "flow"]
 
 
+@runtime_checkable
 class Decoder(Protocol):
-    """Anything that decodes latents at full size: a `Vae`, or an `Approximation` of one."""
+    """Anything that decodes latents: a `Vae`, or what holds one."""
 
     def decode(self, latents: Tensor) -> Tensor: ...
 
 
 @dataclass(frozen=True)
-class Spectrum:
-    """Mean and radial covariance spectrum of a store's latents.
-
-    Attributes
-    ----------
-    mean : Tensor, (C,) float64
-    covariance : Tensor, (N_BANDS, C, C) float64
-        Mean of ``X X^H / (h w)`` over the frequencies of each radial band, from 0 to the corner of the plane; real,
-        because bands are symmetric.
-    """
-
-    mean: Tensor
-    covariance: Tensor
-
-    def wiener(self, latents: Tensor, sigma: float) -> Tensor:
-        """Best linear estimate of x0 ``(N, C, h, w)`` from ``x0 + sigma * n`` with unit white noise."""
-        mean = self.mean.to(latents.dtype)[:, None, None]
-        n_channels = latents.shape[1]
-        noise = sigma**2 * torch.eye(n_channels, dtype=torch.float64)
-        filters = torch.linalg.solve(self.covariance + noise, self.covariance, left=False)
-        bands = _bands(latents.shape[-2], latents.shape[-1])
-        coefficients = torch.fft.fft2((latents - mean).double())
-        estimate = torch.einsum("hwdc,nchw->ndhw", filters[bands].to(coefficients.dtype), coefficients)
-        smooth: Tensor = torch.fft.ifft2(estimate).real.to(latents.dtype)
-        return smooth + mean
-
-
-@dataclass(frozen=True)
 class Estimates:
-    """Simulated x0 estimates of a store's samples at one noise level.
+    """Simulated x0 estimates of a store's samples at one noise level; each is made when it is asked for.
 
     Attributes
     ----------
-    label : str
-        Says that they are simulated, and how.
+    store : PairStore
     samples : list of Sample
-    latents : list of Tensor, each (1, C, h, w) float32
-        Model domain.
+    spectrum : Spectrum
     sigma, gain : float
+    seed : int
+    schedule : {"ve", "vp", "flow"}
     """
 
-    label: str
+    store: PairStore
     samples: list[Sample]
-    latents: list[Tensor]
+    spectrum: Spectrum
     sigma: float
-    gain: float
+    gain: float = 1.0
+    seed: int = 0
+    schedule: Schedule = "ve"
 
+    @property
+    def label(self) -> str:
+        """Says that they are simulated, and how."""
+        return (
+            f"simulated x0 (Wiener estimate from {self.store.path.name}'s spectrum), {self.schedule} "
+            f"sigma {self.sigma:g}, gain {self.gain:g}"
+        )
 
-def spectrum_of(store: PairStore, samples: Sequence[Sample] | None = None) -> Spectrum:
-    """Measure a store's spectrum; constant memory."""
-    n_channels = store.space.channels
-    total, n_cells = torch.zeros(n_channels, dtype=torch.float64), 0
-    for batch in store.batches(samples):
-        total += batch.latents.double().sum((0, 2, 3))
-        n_cells += batch.latents[:, 0].numel()
-    if not n_cells:
-        raise StoreError(f"{store.path}: no samples to measure a spectrum on")
-    mean = total / n_cells
-    sums = torch.zeros(N_BANDS, n_channels, n_channels, dtype=torch.float64)
-    counts = torch.zeros(N_BANDS, dtype=torch.float64)
-    for batch in store.batches(samples):
-        high, wide = batch.latents.shape[-2:]
-        waves = torch.fft.fft2(batch.latents.double() - mean[:, None, None]) / math.sqrt(high * wide)
-        bands = _bands(high, wide)
-        flat = waves.flatten(2)
-        for band in range(N_BANDS):
-            chosen = flat[:, :, (bands == band).flatten()].movedim(1, 0).flatten(1)
-            sums[band] += (chosen @ chosen.mH).real
-            counts[band] += chosen.shape[1]
-    covariance = sums / counts.clamp(min=1)[:, None, None]
-    for band in range(1, N_BANDS):  # a band that small pictures never reach takes its neighbour's
-        if counts[band] == 0:
-            covariance[band] = covariance[band - 1]
-    return Spectrum(mean, covariance)
+    @property
+    def noise(self) -> float:
+        """Standard deviation of the noise beside x0, in units of the model domain."""
+        return noise_beside_x0(self.sigma, self.schedule)
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def __iter__(self) -> Iterator[tuple[Sample, Tensor]]:
+        """Samples and their estimates ``(1, C, h, w)`` float32, model domain."""
+        for batch in self.store.batches(self.samples, ("latents",), n_cells=1):
+            yield batch.samples[0], self.of(batch.samples[0], batch.latents)
+
+    def of(self, sample: Sample, latents: Tensor) -> Tensor:
+        """The estimate of one sample's clean latents ``(1, C, h, w)``."""
+        noise = unit_noise(latents.shape, sample, self.seed)
+        return self.gain * self.spectrum.wiener(latents + self.noise * noise, self.noise)
+
+    @property
+    def latents(self) -> list[Tensor]:
+        """All estimates at once: for small stores."""
+        return [latents for _, latents in self]
 
 
 def simulate_x0(
@@ -108,114 +91,184 @@ def simulate_x0(
     *,
     gain: float = 1.0,
     seed: int = 0,
+    schedule: Schedule = "ve",
     samples: Sequence[Sample] | None = None,
     spectrum: Spectrum | None = None,
 ) -> Estimates:
-    """Wiener estimates of noised latents, from the store's own spectrum: what a denoiser could know at `sigma`.
+    """Wiener estimates of noised latents, from the store's own spectrum: what could be known at `sigma`.
 
-    Noise model: ``x = x0 + sigma * n`` in the model domain, n white with unit variance, the same for every sigma, so
-    that neighbouring levels are neighbouring steps. A flow-matching time t is ``sigma = t / (1 - t)``. A real denoiser
-    knows more than a spectrum; these are labelled simulated.
+    The noised latents are ``x_t = x0 + sigma * n`` ("ve", in the model domain; also k-diffusion's sigma for any model),
+    ``sqrt(1 - sigma²) * x0 + sigma * n`` ("vp") or ``(1 - sigma) * x0 + sigma * n`` ("flow"). Divided by the weight of
+    x0, all are x0 beside white noise of strength sigma, ``sigma / sqrt(1 - sigma²)`` or ``sigma / (1 - sigma)``. The
+    noise n of a sample is the same at every sigma, as along the path of a deterministic sampler. A real denoiser knows
+    more than a spectrum: these are labelled simulated.
 
     Parameters
     ----------
     store : PairStore
     sigma : float
-        0 or more.
+        0 or more; below 1 for "vp" and "flow".
     gain : float
         Multiplies the estimates, as strong guidance does.
     seed : int
+    schedule : {"ve", "vp", "flow"}
     samples : sequence of Sample or None
         None: the test split, or all where that is empty.
     spectrum : Spectrum or None
-        Measured on the training split when None.
+        None: measured on the training split, or on all where that is empty.
 
-    Returns
-    -------
-    Estimates
+    Raises
+    ------
+    StoreError
+        When sigma or gain is out of range.
     """
-    if not sigma >= 0 or not math.isfinite(sigma):
-        raise StoreError(f"simulate_x0: expected a finite sigma of 0 or more, got {sigma}")
-    chosen = list(samples or store.split("test") or store.samples)
+    noise_beside_x0(sigma, schedule)
+    if not (math.isfinite(gain) and gain > 0):
+        raise StoreError(f"gain: expected a finite number above 0, got {gain}")
+    chosen = list(samples if samples is not None else store.split("test") or store.samples)
     known = spectrum or spectrum_of(store, store.split("train") or None)
-    latents = []
-    for batch in store.batches(chosen, n_cells=1):
-        generator = torch.Generator().manual_seed(seed * 1_000_003 + int(batch.samples[0].key[:12], 16))
-        noise = torch.randn(batch.latents.shape, generator=generator)
-        clean = batch.latents
-        estimate = known.wiener(clean + sigma * noise, sigma) if sigma else clean
-        latents.append(gain * estimate)
-    ordered = [sample for batch in store.batches(chosen, n_cells=1) for sample in batch.samples]
-    label = f"simulated x0 (Wiener estimate from {store.path.name}'s spectrum), sigma {sigma:g}, gain {gain:g}"
-    return Estimates(label, ordered, latents, sigma, gain)
+    return Estimates(store, chosen, known, float(sigma), float(gain), seed, schedule)
 
 
 def scores_over_sigma(
-    approximations: Mapping[str, Approximation],
-    decoder: Decoder,
+    approximations: Mapping[str, Approximation] | Sequence[Approximation],
+    decoder: Decoder | Approximation,
     store: PairStore,
     sigmas: Sequence[float] = (0.0, 0.25, 0.5, 1.0, 2.0),
     gains: Sequence[float] = (1.0,),
     *,
+    schedule: Schedule = "ve",
+    places: Sequence[Place] = ("cells",),
     samples: Sequence[Sample] | None = None,
     seed: int = 0,
+    progress: bool = False,
 ) -> "pd.DataFrame":
-    """Scores at the cells against the decoder's decode of the *same* estimates.
+    """Scores of maps on simulated estimates, against the decoder's decode of the *same* estimates.
+
+    Parameters
+    ----------
+    approximations : mapping of str to Approximation, or sequence
+    decoder : Vae or Approximation
+        The store's own VAE. Each estimate is decoded once, whatever the number of maps.
+    store : PairStore
+        One sample is in memory at a time.
+    sigmas, gains : sequence of float
+        Every gain with every sigma; `simulate_x0` explains both.
+    schedule : {"ve", "vp", "flow"}
+    places : sequence of {"cells", "seen"}
+    samples : sequence of Sample or None
+        None: the test split, or all where that is empty, without pictures that a map was fitted on.
 
     Returns
     -------
     DataFrame
-        Columns approximation, sigma, gain, psnr, delta_e, saturation, flicker: the energy of the step-to-step change
-        of the error, over the energy of the reference's own change, against the previous sigma (NaN for the first).
+        A row for each approximation, place, gain and sigma: the scores of `ColourSums`, and ``flicker`` (energy of the
+        change of the error since the previous sigma, over that of the reference's own change; NaN at the first).
+        `attrs` hold label, reference, n_images and n_left_out.
+
+    Raises
+    ------
+    StoreError
+        When the decoder is another VAE than the store's, or no picture is left.
+    SpaceMismatchError
+        When a map is of another space.
     """
     import pandas as pd
+    from tqdm.auto import tqdm
 
-    spectrum = spectrum_of(store, store.split("train") or None)
-    rows = []
-    for gain in gains:
-        before: dict[str, list[Tensor]] = {}
-        for sigma in sigmas:
-            estimates = simulate_x0(store, sigma, gain=gain, seed=seed, samples=samples, spectrum=spectrum)
-            targets = [_cells(decoder.decode(latents).clamp(0, 1), latents) for latents in estimates.latents]
-            now = {"": targets}
-            for name, approximation in approximations.items():
-                sums = ColourSums()
-                now[name] = [_cells(approximation(latents), latents) for latents in estimates.latents]
-                for predicted, target in zip(now[name], targets, strict=True):
-                    sums.add(predicted, target)
-                scores = {
-                    key: value for key, value in sums.scores().items() if key in ("psnr", "delta_e", "saturation")
-                }
-                shaken = flicker(before[name], now[name], before[""], targets) if before else float("nan")
-                rows.append({"approximation": name, "sigma": sigma, "gain": gain, **scores, "flicker": shaken})
-            before = now
-    frame = pd.DataFrame(rows)
-    frame.attrs["label"] = f"simulated x0 from {store.path.name}'s spectrum, against {store.reference}"
+    decode, reference = _decoding(decoder, store)
+    named = by_name(approximations, store)
+    considered = (store.split("test") or store.samples) if samples is None else samples
+    chosen, n_left_out = held_out(named if samples is None else {}, store, considered)
+    first = simulate_x0(store, sigmas[0], seed=seed, schedule=schedule, samples=chosen)
+    levels = {
+        gain: [simulate_x0(store, s, gain=gain, seed=seed, schedule=schedule, spectrum=first.spectrum) for s in sigmas]
+        for gain in gains
+    }
+    course = _Course(named, decode, places)
+    with tqdm(total=len(chosen), unit="picture", desc="x0 estimates", disable=not progress) as bar:
+        for batch in store.batches(chosen, ("latents",), n_cells=1):
+            for gain, estimates in levels.items():
+                course.follow(gain, ((each.sigma, each.of(batch.samples[0], batch.latents)) for each in estimates))
+            bar.update()
+    frame = pd.DataFrame(course.rows())
+    frame.attrs = {
+        "label": f"simulated x0 (Wiener estimates from {store.path.name}'s spectrum, {schedule})",
+        "reference": reference,
+        "n_images": len({sample.sha256 for sample in chosen}),
+        "n_left_out": n_left_out,
+    }
     return frame
 
 
-def flicker(
-    predicted_before: Sequence[Tensor],
-    predicted_now: Sequence[Tensor],
-    reference_before: Sequence[Tensor],
-    reference_now: Sequence[Tensor],
-) -> float:
-    """Energy of the change of the error between two steps, over the energy of the reference's own change."""
-    error, change = 0.0, 0.0
-    parts = zip(predicted_before, predicted_now, reference_before, reference_now, strict=True)
-    for old, new, reference_old, reference_new in parts:
-        moved = (reference_new - reference_old).double()
-        error += float(((new - old).double() - moved).square().sum())
-        change += float(moved.square().sum())
-    return error / change if change else float("nan")
+def noise_beside_x0(sigma: float, schedule: Schedule = "ve") -> float:
+    """Strength of the noise when x_t is divided by the weight of x0 in it."""
+    limit = math.inf if schedule == "ve" else 1.0
+    if schedule not in ("ve", "vp", "flow"):
+        raise StoreError(f"schedule: expected 've', 'vp' or 'flow', got {schedule!r}")
+    if not 0 <= sigma < limit:
+        raise StoreError(f"sigma: expected a finite sigma in [0, {limit:g}) for {schedule!r}, got {sigma}")
+    if schedule == "ve":
+        return sigma
+    return sigma / (1 - sigma) if schedule == "flow" else sigma / math.sqrt(1 - sigma**2)
 
 
-def _cells(rgb: Tensor, latents: Tensor) -> Tensor:
-    window = rgb.shape[-1] // latents.shape[-1]
-    return torch.nn.functional.avg_pool2d(rgb, window) if window > 1 else rgb
+def unit_noise(shape: Sequence[int], sample: Sample, seed: int) -> Tensor:
+    """White noise that a sample's key and the seed decide: the same in every batch and at every sigma."""
+    generator = torch.Generator().manual_seed(seed * 1_000_003 + int(sample.key[:12], 16))
+    return torch.randn(tuple(shape), generator=generator)
 
 
-def _bands(high: int, wide: int) -> Tensor:
-    """Band of each frequency ``(h, w)``."""
-    radius = torch.hypot(torch.fft.fftfreq(high)[:, None], torch.fft.fftfreq(wide))
-    return (radius / (0.5 * math.sqrt(2)) * N_BANDS).long().clamp(max=N_BANDS - 1)
+@dataclass
+class _Course:
+    """Maps judged along paths of estimates, one picture at a time."""
+
+    named: Mapping[str, Approximation]
+    decode: Callable[[Tensor], Tensor]
+    places: Sequence[Place]
+    sums: dict[tuple[str, Place, float, float], tuple[ColourSums, FlickerSums]] = field(default_factory=dict)
+
+    def follow(self, gain: float, path: Iterable[tuple[float, Tensor]]) -> None:
+        """Add one picture's estimates, each with its sigma, in their order."""
+        before: dict[tuple[str, Place], tuple[Tensor, Tensor]] = {}
+        for sigma, latents in path:
+            decoded = self.decode(latents)
+            truths = {place: Look(_placed(decoded, latents, decoded, place)) for place in self.places}
+            for name, approximation in self.named.items():
+                output = approximation.unclamped(latents.to(device_of(approximation))).float().cpu()
+                for place, truth in truths.items():
+                    now = (_placed(output, latents, decoded, place), truth.rgb)
+                    colour, flicker = self.sums.setdefault((name, place, gain, sigma), (ColourSums(), FlickerSums()))
+                    colour.add(Look(now[0]), truth, unclamped=output)
+                    if (name, place) in before:
+                        flicker.add(before[name, place], now)
+                    before[name, place] = now
+
+    def rows(self) -> list[dict[str, object]]:
+        return [
+            {"approximation": name, "place": place, "gain": gain, "sigma": sigma, **colour.scores()}
+            | {"flicker": flicker.ratio}
+            for (name, place, gain, sigma), (colour, flicker) in self.sums.items()
+        ]
+
+
+def _placed(output: Tensor, latents: Tensor, decoded: Tensor, place: Place) -> Tensor:
+    if place == "cells":
+        return at_cells(output, (latents.shape[-2], latents.shape[-1]))
+    return as_seen(output, (decoded.shape[-2], decoded.shape[-1]))
+
+
+def _decoding(decoder: Decoder | Approximation, store: PairStore) -> tuple[Callable[[Tensor], Tensor], str]:
+    """How to decode, and whom the scores are against."""
+    if isinstance(decoder, Approximation):
+        decode, reference, fingerprint = decoder.__call__, decoder.name, decoder.card.get("fingerprint")
+    elif isinstance(decoder, Vae):
+        decode, reference, fingerprint = decoder.decode, decoder.reference, decoder.fingerprint
+    else:
+        decode, reference, fingerprint = decoder.decode, "the given decoder", None
+    if fingerprint not in (None, store.fingerprint):
+        raise StoreError(
+            f"decoder: expected the store's own VAE ({store.reference}, {store.fingerprint[:8]}), got {reference} "
+            f"({str(fingerprint)[:8]}); estimates are judged against the decode of the VAE that the store is of"
+        )
+    return decode, reference

@@ -9,16 +9,16 @@ from torch import Tensor
 
 from latentfit.approx import Approximation
 from latentfit.costs import costs, device_of
-from latentfit.errors import SpaceMismatchError, StoreError
+from latentfit.errors import StoreError
+from latentfit.judging import Place, as_seen, at_cells, by_name, held_out
 from latentfit.metrics import ColourSums
 from latentfit.pairs import Batch, PairStore, Sample, Split
-from latentfit.places import Place, as_seen, at_cells
 from latentfit.similarity import Look, structure
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Place", "Reference", "by_name", "evaluate", "held_out", "summary"]
+__all__ = ["Place", "Reference", "evaluate", "summary"]
 
 Reference = Literal["vae", "photo"]
 
@@ -75,9 +75,8 @@ def evaluate(
     from tqdm.auto import tqdm
 
     named = by_name(approximations, store)
-    chosen, n_left_out = (list(samples), 0) if samples is not None else held_out(named, store, split)
-    if not chosen:
-        raise StoreError("samples: expected at least one to score, got none")
+    considered = store.split(split) if samples is None else samples
+    chosen, n_left_out = held_out(named if samples is None else {}, store, considered)
     wanted, shown = _references(store, references), _places(store, places)
     columns = [*(["rgb"] if "seen" in shown else []), *(["photo"] if "photo" in wanted else [])]
     first = next(store.batches(chosen[:1], n_cells=1))
@@ -103,56 +102,6 @@ def evaluate(
         "timed_on": "{}x{} cells".format(*first.latents.shape[-2:]),
     }
     return frame
-
-
-def by_name(
-    approximations: Mapping[str, Approximation] | Sequence[Approximation], store: PairStore
-) -> dict[str, Approximation]:
-    """Name -> approximation, each name once.
-
-    Raises
-    ------
-    StoreError
-        When there is none.
-    SpaceMismatchError
-        When one is of another space than the store.
-    """
-    named = dict(approximations) if isinstance(approximations, Mapping) else {}
-    if not isinstance(approximations, Mapping):
-        for approximation in approximations:
-            name, count = approximation.name, 2
-            while name in named:
-                name, count = f"{approximation.name} #{count}", count + 1
-            named[name] = approximation
-    if not named:
-        raise StoreError("evaluate: no approximation was given; expected at least one")
-    for name, approximation in named.items():
-        if approximation.space != store.space:
-            raise SpaceMismatchError(
-                f"{name!r} is of space {approximation.space.name!r}, the store of {store.space.name!r}; "
-                "score it on a store of its own space"
-            )
-    return named
-
-
-def held_out(named: Mapping[str, Approximation], store: PairStore, split: Split) -> tuple[list[Sample], int]:
-    """Samples of pictures that none was fitted on, and how many pictures that leaves out.
-
-    Raises
-    ------
-    StoreError
-        When none is left.
-    """
-    fitted = {sha256 for approximation in named.values() for sha256 in approximation.card.get("train_hashes", ())}
-    considered = store.split(split)
-    chosen = [sample for sample in considered if sample.sha256 not in fitted]
-    n_pictures = len({sample.sha256 for sample in considered})
-    if not chosen:
-        raise StoreError(
-            f"{store.path}: none of {n_pictures} pictures (split {split!r}) is left to score: a compared map was "
-            "fitted on each; score on a store of other pictures, or fit with split 'train'"
-        )
-    return chosen, n_pictures - len({sample.sha256 for sample in chosen})
 
 
 def summary(frame: "pd.DataFrame", kind: str = "all") -> str:
