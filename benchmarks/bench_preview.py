@@ -24,8 +24,18 @@ from types import SimpleNamespace
 from typing import Any
 
 import torch
-from measuring import bar, machine_facts, peak_extra_mib, print_bars, print_table, threads, timed_in_turns, write_result
-from measuring import ratio_in_turns as ratio_of
+from measuring import (
+    SD_CONFIG,
+    bar,
+    machine_facts,
+    peak_extra_mib,
+    print_bars,
+    print_table,
+    ratio_in_turns,
+    threads,
+    timed_in_turns,
+    write_result,
+)  # fmt: skip
 from PIL import Image
 from torch import Tensor
 
@@ -41,12 +51,6 @@ TAESD, KL = "TAESD", "AutoencoderKL"
 MAPS = (COMFY, *TABLES, DECODER, TAESD)
 JPEG_QUALITY = 95  # what ComfyUI sends
 KL_SECONDS = 300.0  # a decode that would take longer is left out, and said to be
-SD_CONFIG = {
-    "block_out_channels": (128, 256, 512, 512),
-    "layers_per_block": 2,
-    "down_block_types": ("DownEncoderBlock2D",) * 4,
-    "up_block_types": ("UpDecoderBlock2D",) * 4,
-}
 
 Preview = Callable[[Tensor], bytes]
 
@@ -59,7 +63,9 @@ def main(quick: bool) -> dict[str, Any]:
         for n_pixels in (512,) if quick else (512, 1024, 2048):
             extra = {name: alone(name, n_channels, n_pixels, 2)["extra_mib"] for name in MAPS}
             for n_threads in (1, 2):
-                rows += [row | {"extra_mib": extra[row["name"]]} for row in timed(n_channels, n_pixels, n_threads, quick)]
+                rows += [
+                    row | {"extra_mib": extra[row["name"]]} for row in timed(n_channels, n_pixels, n_threads, quick)
+                ]
                 _print(rows[-len(MAPS) :])
     rows += timed_autoencoder(quick, rows)
     equal = [equal_outputs(n_channels) for n_channels in SPACES]
@@ -84,7 +90,7 @@ def timed(n_channels: int, n_pixels: int, n_threads: int, quick: bool) -> list[d
     with threads(n_threads):
         previews = {name: preview_of(name, n_channels) for name in MAPS}
         calls = {name: (lambda preview=preview: preview(latents)) for name, preview in previews.items()}
-        most_runs, enough_s = (15, 0.2) if quick else (60, 2.0)
+        most_runs, enough_s = (15, 0.2) if quick else (60, 1.0)
         spent = timed_in_turns(calls, most_runs=most_runs, least_runs=3, enough_s=enough_s)
     return [_row(name, n_channels, n_pixels, n_threads, spent) for name in MAPS]
 
@@ -264,7 +270,7 @@ def _taesd_files(n_channels: int) -> str | None:
 
 
 def _row(name: str, n_channels: int, n_pixels: int, n_threads: int, spent: dict[str, list[float]]) -> dict[str, Any]:
-    ratio = round(ratio_of(spent, name, COMFY), 3) if COMFY in spent else None
+    ratio = round(ratio_in_turns(spent, name, COMFY), 3) if COMFY in spent else None
     return {
         "name": name, "channels": n_channels, "pixels": n_pixels, "threads": n_threads,
         "ms": round(1e3 * statistics.median(spent[name]), 3), "ratio": ratio, "runs": len(spent[name]),

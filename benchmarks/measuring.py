@@ -25,6 +25,12 @@ import torch
 from latentfit.resources import write_atomic
 
 ROOT = Path(__file__).resolve().parents[1]
+SD_CONFIG = {  # of the AutoencoderKL that Stable Diffusion 1, 2 and XL share
+    "block_out_channels": (128, 256, 512, 512),
+    "layers_per_block": 2,
+    "down_block_types": ("DownEncoderBlock2D",) * 4,
+    "up_block_types": ("UpDecoderBlock2D",) * 4,
+}
 
 
 def machine_facts() -> dict[str, Any]:
@@ -64,7 +70,9 @@ def print_table(head: list[str], rows: list[list[str]]) -> None:
     """Columns as wide as their widest cell, the first to the left and the others to the right."""
     widths = [max(len(row[column]) for row in (head, *rows)) for column in range(len(head))]
     for row in (head, *rows):
-        cells = [cell.ljust(w) if i == 0 else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True))]
+        cells = [
+            cell.ljust(w) if i == 0 else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True))
+        ]
         print("  " + "  ".join(cells).rstrip())
 
 
@@ -74,14 +82,15 @@ def timed_in_turns(
     """Seconds of every run of every call; entry r of each list is of round r.
 
     All calls take turns, in an order drawn anew each round, so that a busy machine slows all of them alike. A call
-    rests when it has `least_runs` and has taken `enough_s`; the first runs longest, being what others are compared to.
+    rests when it has taken `enough_s` in at least `least_runs`, or ten times that in fewer; the first runs as long as
+    any, being what the others are compared with.
     """
     order = random.Random(0)
     spent: dict[str, list[float]] = {name: [] for name in calls}
     for call in calls.values():
         call()  # caches, lazy set-up
     for _ in range(most_runs):
-        due = [n for n, s in spent.items() if len(s) < least_runs or sum(s) < enough_s]
+        due = [n for n, s in spent.items() if sum(s) < (enough_s if len(s) >= least_runs else 10 * enough_s)]
         due = list(dict.fromkeys([next(iter(calls)), *due])) if due else []
         for name in order.sample(due, len(due)):
             started = time.perf_counter()

@@ -1,0 +1,102 @@
+"""Put measured numbers into README.md, between its markers, from files that other commands wrote.
+
+Reads data/tables/*/audit.csv (`make tables`), data/tables/sd1/3.safetensors, and benchmarks/results/*.json
+(`make bench`) as far as they are there. `--check` changes nothing and fails when the README is not what they say.
+"""
+
+import argparse
+import json
+import re
+import sys
+from pathlib import Path
+
+import pandas as pd
+
+from latentfit.dialects.python_programs import comfyui
+from latentfit.files import load_approximation
+from latentfit.spaces import get_space
+
+ROOT = Path(__file__).resolve().parents[1]
+SPACES = ("sd1", "sdxl", "flux1", "flux2")
+FORMS = ("linear", "affine", "quadratic", "cubic", "3×3 affine", "(3, 1)", "5×5 affine", "(5, 1)", "(5, 3)")
+
+
+def main() -> int:
+    """Fill every block."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--check", action="store_true")
+    options = parser.parse_args()
+    path = ROOT / "README.md"
+    before = path.read_text("utf-8")
+    blocks = {"audit": audit_block(), "snippet": snippet_block(), "bench": bench_block(), "hero": hero_block()}
+    after = before
+    for name, text in blocks.items():
+        pattern = rf"(?s)<!-- {name} -->.*?<!-- /{name} -->"
+        after, count = re.subn(pattern, lambda _, n=name, t=text: f"<!-- {n} -->\n{t}\n<!-- /{n} -->", after)
+        if count != 1:
+            sys.exit(f"README.md: expected one block <!-- {name} -->, found {count}")
+    if options.check:
+        return 0 if after == before else 1
+    path.write_text(after, encoding="utf-8")
+    return 0
+
+
+def audit_block() -> str:
+    """One table for each place: published and ours with the oracle beside it, for every space."""
+    parts = []
+    for space in SPACES:
+        found = ROOT / "data" / "tables" / space / "audit.csv"
+        if found.is_file():
+            parts.append(audit_of(get_space(space).title, pd.read_csv(found)))
+    return "\n\n".join(parts)
+
+
+def audit_of(title: str, frame: pd.DataFrame) -> str:
+    """A space's rows, best first: dB at the cells and as seen, against the VAE and the photograph."""
+    frame = frame[frame["kind"] == "all"]
+    wide = frame.pivot(index="approximation", columns=["place", "reference"], values="psnr")
+    delta = frame[(frame["place"] == "cells") & (frame["reference"] == "vae")].set_index("approximation")
+    oracle = {name.removeprefix("oracle: "): row for name, row in wide.iterrows() if name.startswith("oracle: ")}
+    lines = [
+        f"**{title}**",
+        "",
+        "| table | cells, dB (oracle) | ΔE | cells to photograph, dB | seen, dB (oracle) | seen to photograph, dB | |",
+        "|---|---:|---:|---:|---:|---:|---|",
+    ]
+    shown = [name for name in wide.index if not name.startswith("oracle: ")]
+    for name in sorted(shown, key=lambda one: -wide.loc[one, ("cells", "vae")]):
+        best = oracle.get(name.removeprefix("ours: ")) if name.startswith("ours: ") else None
+        cells, seen = (
+            f"{wide.loc[name, (place, 'vae')]:.2f}" + (f" ({best[(place, 'vae')]:.2f})" if best is not None else "")
+            for place in ("cells", "seen")
+        )
+        label = f"**{name}**" if name.startswith("ours") else name
+        verdict = delta.loc[name, "verdict"]
+        photo = [f"{wide.loc[name, (place, 'photo')]:.2f}" for place in ("cells", "seen")]
+        row = [label, cells, f"{delta.loc[name, 'delta_e']:.1f}", photo[0], seen, photo[1]]
+        lines.append(f"| {' | '.join(row)} | {verdict if isinstance(verdict, str) else ''} |")
+    return "\n".join(lines)
+
+
+def snippet_block() -> str:
+    """The 3×3 kernel for SD1, as `latentfit export --to comfyui` writes it."""
+    found = ROOT / "data" / "tables" / "sd1" / "3.safetensors"
+    return f"```python\n{comfyui(load_approximation(found)).rstrip()}\n```" if found.is_file() else ""
+
+
+def bench_block() -> str:
+    """What `make bench` measured."""
+    found = ROOT / "benchmarks" / "results" / "preview.json"
+    if not found.is_file():
+        return "Run `make bench`: it prints ratios measured in one run."
+    return str(json.loads(found.read_text("utf-8"))["markdown"])
+
+
+def hero_block() -> str:
+    """The caption of the first picture, from the command that drew it."""
+    found = ROOT / "figures" / "hero.json"
+    return str(json.loads(found.read_text("utf-8"))["caption"]) if found.is_file() else ""
+
+
+if __name__ == "__main__":
+    sys.exit(main())
