@@ -47,9 +47,9 @@ def main() -> None:
         captions[name] = f"ΔE {delta:.1f}   {milliseconds(approximation, latents):.2f} ms"
     figures.contact_sheet(pictures, captions, columns=5, height_in=2.2, path=ROOT / "figures" / "hero.png")
     text = (
-        f"*{PICTURE}, {image.width}×{image.height}, which no map shown was fitted on; each enlarged to the picture's size "
-        f"as ComfyUI's server does. Reference: {vae.reference}. ΔE: mean CIEDE2000 to the reference, as seen. Milliseconds: "
-        f"median of 9 on this machine, {torch.get_num_threads()} threads.*"
+        f"*{PICTURE}, {image.width}×{image.height}, which no map shown was fitted on; each enlarged to the picture's "
+        f"size as ComfyUI's server does. Reference: {vae.reference}. ΔE: mean CIEDE2000 to the reference, as seen. "
+        f"Milliseconds: median of 9 on this machine, {torch.get_num_threads()} threads.*"
     )
     write_atomic(
         ROOT / "figures" / "hero.json", json.dumps({"caption": text, **captions}, indent=1, ensure_ascii=False)

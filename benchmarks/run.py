@@ -63,10 +63,8 @@ def markdown() -> str:
         lines.append(f"| {name} | " + " | ".join(cells.get(n, "left out") for n in SHOWN) + " |")
     lines += ["", "| bar | measured | |", "|---|--:|---|"]
     for entry in (entry for result in found.values() for entry in result.get("bars", [])):
-        sign = "≤" if entry["at_most"] else "≥"
-        lines.append(
-            f"| {entry['bar']} {sign} {entry['limit']:g} | {entry['value']:.3g} | {'met' if entry['met'] else 'missed'} |"
-        )
+        sign, met = "≤" if entry["at_most"] else "≥", "met" if entry["met"] else "missed"
+        lines.append(f"| {entry['bar']} {sign} {entry['limit']:g} | {entry['value']:.3g} | {met} |")
     return "\n".join(lines)
 
 
