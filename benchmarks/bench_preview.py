@@ -43,16 +43,7 @@ import latentfit as lf
 from latentfit.fit import parse_kernels
 from latentfit.fit.module import PolynomialMap
 
-SPACES = {4: "sd1", 16: "flux1"}
-COMFY = "ComfyUI's formula"
-TABLES = ("affine", "quadratic", "cubic", "3", "3,1", "5,3")
-DECODER = "decoder 3×3"
-TAESD, KL = "TAESD", "AutoencoderKL"
-MAPS = (COMFY, *TABLES, DECODER, TAESD)
-JPEG_QUALITY = 95  # what ComfyUI sends
 KL_SECONDS = 300.0  # a decode that would take longer is left out, and said to be
-
-Preview = Callable[[Tensor], bytes]
 
 
 def main(quick: bool) -> dict[str, Any]:
@@ -72,13 +63,14 @@ def main(quick: bool) -> dict[str, Any]:
     result = {
         "name": "preview", "quick": quick, "machine": facts,
         "settings": {
-            "jpeg_quality": JPEG_QUALITY, "taesd_weights": "published" if _taesd_files(4) else "random",
+            "jpeg_quality": JPEG_QUALITY, "taesd_weights": "published" if taesd_files(4) else "random",
             "autoencoder_weights": "random", "map_coefficients": "random",
             "ratio": f"median over rounds of a round's ms / that round's {COMFY}",
             "extra_mib": "peak resident memory of a fresh process less resident before the call, two threads",
         },
         "rows": rows, "outputs": equal, "bars": bars(rows, equal),
     }  # fmt: skip
+    result["markdown"] = markdown(result)
     print_bars(result)
     write_result(result)
     return result
@@ -140,80 +132,12 @@ def _alone(name: str, n_channels: int, n_pixels: int, n_threads: int) -> dict[st
     return row | {"extra_mib": None if extra is None else round(extra, 1)}
 
 
-def preview_of(name: str, n_channels: int) -> Preview:
-    """A contender by name."""
-    if name == COMFY:
-        return comfy_preview(*_comfy_numbers(map_of("affine", n_channels)))
-    if name == KL:
-        return our_preview(autoencoder())
-    return our_preview(taesd(n_channels) if name == TAESD else map_of(name, n_channels))
-
-
-def comfy_preview(factors: Tensor, bias: Tensor) -> Preview:
-    """Latent2RGBPreviewer's arithmetic: factors (3, C), bias (3,), signed output."""
-
-    def preview(latents: Tensor) -> bytes:
-        return _jpeg(comfy_pixels(latents, factors, bias))
-
-    return preview
-
-
-def comfy_pixels(latents: Tensor, factors: Tensor, bias: Tensor) -> Tensor:
-    """Latents (1, C, h, w) -> (h, w, 3) uint8 on the host, truncated as ComfyUI does it."""
-    signed = torch.nn.functional.linear(latents[0].movedim(0, -1), factors, bias=bias)
-    return ((signed + 1.0) / 2.0).clamp(0, 1).mul(0xFF).to(device="cpu", dtype=torch.uint8)
-
-
-def our_preview(approximation: lf.Approximation) -> Preview:
-    """The same with an `Approximation` in the place of the formula."""
-
-    def preview(latents: Tensor) -> bytes:
-        return _jpeg(our_pixels(latents, approximation))
-
-    return preview
-
-
-def our_pixels(latents: Tensor, approximation: lf.Approximation) -> Tensor:
-    """Latents (1, C, h, w) -> (H, W, 3) uint8 on the host, truncated as ComfyUI does it."""
-    return approximation(latents)[0].mul_(0xFF).to(device="cpu", dtype=torch.uint8).movedim(0, -1)
-
-
-def map_of(form: str, n_channels: int) -> lf.Approximation:
-    """A map of that form with small random coefficients."""
-    kernels, intercept = parse_kernels("3" if form == DECODER else form)
-    scale = 8 if form == DECODER else 1
-    module = PolynomialMap(n_channels, kernels, scale, intercept)
-    shape = module.coefficients.shape
-    generator = torch.Generator().manual_seed(0)
-    module.set_coefficients(torch.randn(shape, generator=generator) * 0.5 / shape[0] ** 0.5)
-    return lf.Approximation(module, SPACES[n_channels], scale, name=form)
-
-
-def taesd(n_channels: int) -> lf.Approximation:
-    """TAESD's decoder, with published weights where they are to be had."""
-    files = _taesd_files(n_channels)
-    if files:
-        return lf.Vae.load(files, space=SPACES[n_channels], device="cpu").approximation()
-    from latentfit.nets.tiny import tiny_decoder
-
-    return lf.Approximation(tiny_decoder(n_channels).eval(), SPACES[n_channels], 8, name=TAESD)
-
-
-def autoencoder() -> lf.Approximation:
-    """diffusers' AutoencoderKL with SD's config and random weights: for the time only."""
-    from diffusers.models import AutoencoderKL
-
-    torch.manual_seed(0)
-    module = AutoencoderKL(**SD_CONFIG).eval()
-    return lf.Vae.from_module(module, name=KL, space=SPACES[4], device="cpu").approximation()
-
-
 def equal_outputs(n_channels: int) -> dict[str, Any]:
     """Our affine beside Comfy's formula with the numbers that `export` writes for it: 8-bit levels apart."""
     approximation = map_of("affine", n_channels)
     latents = _latents(n_channels, 2048)
     ours = our_pixels(latents, approximation).int()
-    theirs = comfy_pixels(latents, *_comfy_numbers(approximation)).int()
+    theirs = comfy_pixels(latents, *comfy_numbers(approximation)).int()
     apart = (ours - theirs).abs()
     return {
         "channels": n_channels, "values": apart.numel(), "different": int((apart > 0).sum()),
@@ -240,20 +164,33 @@ def bars(rows: list[dict[str, Any]], equal: list[dict[str, Any]]) -> list[dict[s
     return found
 
 
-def _comfy_numbers(approximation: lf.Approximation) -> tuple[Tensor, Tensor]:
-    """Factors (3, C) and bias (3,) as the exported snippet sets them, run as it is pasted."""
-    format_ = SimpleNamespace(latent_rgb_factors=None, latent_rgb_factors_bias=None)
-    with tempfile.TemporaryDirectory() as folder:
-        text = lf.export(approximation, "comfyui", Path(folder) / "table.py").read_text("utf-8")
-    exec(text, {"torch": torch, "self": format_})
-    return torch.tensor(format_.latent_rgb_factors).transpose(0, 1), torch.tensor(format_.latent_rgb_factors_bias)
+def markdown(result: dict[str, Any]) -> str:
+    """For the README: C = 4 at two threads, and the bars."""
+    rows = [row for row in result["rows"] if row["channels"] == 4 and row["threads"] == 2]
+    sizes = sorted({row["pixels"] for row in result["rows"]})
+    lines = [
+        f"Milliseconds a preview, JPEG included, C = 4, two threads ({result['machine']['cpu']}); in brackets the peak "
+        f"extra MiB. TAESD with {result['settings']['taesd_weights']} weights, the AutoencoderKL of SD's size with "
+        "random ones: time and memory only.",
+        "",
+        "| | " + " | ".join(f"{n}²" for n in sizes) + " |",
+        "|---|" + "--:|" * len(sizes),
+    ]
+    for name in dict.fromkeys(row["name"] for row in rows):
+        cells = {row["pixels"]: _cell(row) for row in rows if row["name"] == name}
+        lines.append(f"| {name} | " + " | ".join(cells.get(n, "left out") for n in sizes) + " |")
+    lines += ["", "| ratio, the worst of all sizes | measured | bar |", "|---|--:|---|"]
+    for entry in result["bars"]:
+        met = "met" if entry["met"] else "missed"
+        lines.append(
+            f"| {entry['bar']} | {entry['value']:.3g} | {'≤' if entry['at_most'] else '≥'} {entry['limit']:g}, {met} |"
+        )
+    return "\n".join(lines)
 
 
-def _jpeg(pixels: Tensor) -> bytes:
-    """(H, W, 3) uint8 -> the bytes that are sent."""
-    buffer = io.BytesIO()
-    Image.fromarray(pixels.numpy()).save(buffer, "JPEG", quality=JPEG_QUALITY)
-    return buffer.getvalue()
+def _cell(row: dict[str, Any]) -> str:
+    extra = "–" if row["extra_mib"] is None else f"{row['extra_mib']:.1f}"
+    return f"{row['ms']:,.2f} ({extra})" if row["ms"] < 100 else f"{row['ms']:,.0f} ({extra})"
 
 
 def _latents(n_channels: int, n_pixels: int) -> Tensor:
@@ -261,12 +198,6 @@ def _latents(n_channels: int, n_pixels: int) -> Tensor:
     side = n_pixels // 8
     coarse = torch.randn(1, n_channels, side // 8, side // 8, generator=torch.Generator().manual_seed(1))
     return torch.nn.functional.interpolate(coarse, size=(side, side), mode="bicubic").contiguous()
-
-
-def _taesd_files(n_channels: int) -> str | None:
-    assets = os.environ.get("LATENTFIT_ASSETS", "")
-    pair = Path(assets) / "weights" / "taesd" / {4: "taesd", 16: "taef1"}[n_channels]
-    return str(pair) if assets and list(pair.parent.glob(f"{pair.name}_decoder.*")) else None
 
 
 def _row(name: str, n_channels: int, n_pixels: int, n_threads: int, spent: dict[str, list[float]]) -> dict[str, Any]:
