@@ -34,6 +34,9 @@ class PublishedTable:
         As the consumer applies it: None where it has one and drops it.
     smoothing : tuple of tuple of float or None
         A 3×3 kernel that the consumer applies afterwards.
+    overflow : {"clamp", "wrap"}
+        What becomes of colours outside [0, 1]. SD.Next casts ``255 * rgb`` to uint8 without a clamp
+        (modules/sd_samplers_common.py at 058a7f0cf3): a little over white is black.
     copy_of, suspect : str or None
     """
 
@@ -46,6 +49,7 @@ class PublishedTable:
     weights: tuple[tuple[float, ...], ...]
     bias: tuple[float, ...] | None
     smoothing: tuple[tuple[float, ...], ...] | None
+    overflow: str
     status: str
     notes: str
     copy_of: str | None
@@ -54,7 +58,7 @@ class PublishedTable:
     @property
     def numbers(self) -> tuple[object, ...]:
         """All that its pixels depend on: equal for copies."""
-        return (self.space.name, self.domain, self.output_range, self.weights, self.bias, self.smoothing)
+        return (self.space.name, self.domain, self.output_range, self.weights, self.bias, self.smoothing, self.overflow)
 
     @property
     def obstacle(self) -> str | None:
@@ -68,7 +72,7 @@ class PublishedTable:
         return None
 
     def approximation(self) -> Approximation:
-        """What the consumer computes, before it rounds to 8 bit.
+        """What the consumer computes, before it rounds to 8 bit (after, where colours wrap).
 
         Raises
         ------
@@ -126,7 +130,8 @@ class _ConsumerTable(nn.Module):
         if self.weights.shape[0] == 4 * latents.shape[1]:
             latents = pack_flux2(latents)
         linear = nn.functional.linear(latents.movedim(1, -1), self.weights.to(latents).mT, self.bias.to(latents))
-        return _to_rgb(self._smoothed(linear.movedim(-1, 1)), published.output_range)
+        rgb = _to_rgb(self._smoothed(linear.movedim(-1, 1)), published.output_range)
+        return _wrapped(rgb) if published.overflow == "wrap" else rgb
 
     def _smoothed(self, linear: Tensor) -> Tensor:
         if self._published.smoothing is None:
@@ -141,6 +146,11 @@ def _to_rgb(output: Tensor, output_range: tuple[float, float] | str) -> Tensor:
     if output_range == (-1.0, 1.0):
         return signed_to_rgb(output)
     return output / 255 if output_range == (0.0, 255.0) else output
+
+
+def _wrapped(rgb: Tensor) -> Tensor:
+    """8-bit levels modulo 256, as a cast without a clamp leaves them."""
+    return (255 * rgb).trunc().remainder(256) / 255
 
 
 @cache
@@ -162,6 +172,7 @@ def _published(entry: dict[str, Any]) -> PublishedTable:
         weights=tuple(map(tuple, entry["weights"])),
         bias=tuple(entry["bias"]) if entry["bias"] and entry["bias_applied"] else None,
         smoothing=tuple(map(tuple, smoothing)) if smoothing else None,
+        overflow=entry.get("overflow", "clamp"),
         status=entry["status"],
         notes=entry["notes"],
         copy_of=entry["copy_of"],

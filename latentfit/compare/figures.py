@@ -10,7 +10,7 @@ import matplotlib as mpl
 import numpy as np
 import torch
 from cycler import cycler
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure as MplFigure
 from torch import Tensor
 
 from latentfit.approx import Approximation
@@ -24,7 +24,15 @@ if TYPE_CHECKING:
 INK, SOFT, GRID = "#1d2330", "#5b6474", "#dfe4ec"
 # Okabe and Ito's colours, told apart under every common colour blindness
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000", "#8a6d3b")
+SCREEN_DPI, FILE_DPI = 90, 120
 ORIGINS = {"published": "#b9c2cf", "ours": "#0072b2", "oracle": "#e69f00"}
+
+
+class Figure(MplFigure):
+    """A figure that a notebook shows whichever backend is set, or none."""
+
+    def _repr_png_(self) -> bytes:
+        return _png(self, SCREEN_DPI)
 
 
 def style() -> AbstractContextManager[None]:
@@ -255,9 +263,14 @@ def _shown(picture: Tensor, size: tuple[int, ...]) -> np.ndarray[Any, Any]:
 
 
 def _saved(figure: Figure, path: str | os.PathLike[str] | None) -> Figure:
-    """Write the PNG whole or not at all, without a date, so that equal data gives equal bytes."""
+    """Write the PNG whole or not at all."""
     if path is not None:
-        buffer = io.BytesIO()
-        figure.savefig(buffer, format="png", dpi=110, metadata={"Software": None})
-        write_atomic(path, buffer.getvalue())
+        write_atomic(path, _png(figure, FILE_DPI))
     return figure
+
+
+def _png(figure: Figure, dpi: int) -> bytes:
+    """PNG without a date, so that equal data gives equal bytes."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=dpi, metadata={"Software": None})
+    return buffer.getvalue()

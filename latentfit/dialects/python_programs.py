@@ -11,6 +11,10 @@ from latentfit.dialects.common import Table, comments, from_table, linear_table,
 from latentfit.errors import ExportError
 from latentfit.spaces import LatentSpace
 
+_SDNEXT_CLAMP = (
+    "# SD.Next (058a7f0cf3) casts to 8 bit without a clamp, so that colours past black and white wrap around; in",
+    "# modules/sd_samplers_common.py make it: x_sample = (255.0 * x_sample.clamp(0, 1)).to(torch.uint8)",
+)
 LARGEST_SIDE = 7  # of the kernels that ComfyUI's hook can unfold; larger ones gain nothing (docs/log.md)
 
 
@@ -18,7 +22,8 @@ def comfyui(approximation: Approximation, bias_free: Approximation | None = None
     """Lines for a latent format's ``__init__`` in ``comfy/latent_formats.py``.
 
     A neighbourhood runs in ComfyUI's stock code: its hook ``latent_rgb_factors_reshape`` comes before the linear step
-    and can unfold. The hook is absent in ComfyUI 0.3.64 and present in the version of commit 2d619ed9.
+    and can unfold. It came with pull request 10907 on 2025-11-26, a day after 0.3.72: 0.3.76 has it for sure.
+    tests/golden/comfyui_preview.json holds what the previewer of commit 2d619ed9 made of such tables.
     """
     table = linear_table(approximation, "ComfyUI", largest_side=LARGEST_SIDE)
     space, side = approximation.space, table.side
@@ -26,7 +31,9 @@ def comfyui(approximation: Approximation, bias_free: Approximation | None = None
     lines = [comments(approximation, "#"), f"# comfy/latent_formats.py, at the end of {where}.__init__"]
     hook = _comfy_hook(space, side)
     if hook:
-        lines.append("# needs the hook latent_rgb_factors_reshape: newer than ComfyUI 0.3.64")
+        lines.append(
+            "# needs ComfyUI 0.3.76 or newer: its hook latent_rgb_factors_reshape came with pull request 10907"
+        )
     lines += [
         "self.latent_rgb_factors = [",
         "    #   R           G           B",
@@ -85,11 +92,15 @@ def a1111(approximation: Approximation, bias_free: Approximation | None = None) 
 
 
 def sdnext(approximation: Approximation, bias_free: Approximation | None = None) -> str:
-    """Weight and bias of the 1×1 convolution in ``modules/vae/sd_vae_approx.py``."""
+    """Weight and bias of the 1×1 convolution in ``modules/vae/sd_vae_approx.py``.
+
+    SD.Next casts to 8 bit without a clamp: a colour a little over white turns black. One line there mends it.
+    """
     table = linear_table(approximation, "SD.Next")
     zeros = torch.zeros(3, dtype=torch.float64)
     bias = (zeros if table.bias is None else table.bias).tolist()
-    lines = [comments(approximation, "#"), "weight = torch.tensor([", rows(table.weights.T, "[", "]", "    ")]
+    lines = [comments(approximation, "#"), *_SDNEXT_CLAMP, "weight = torch.tensor(["]
+    lines.append(rows(table.weights.T, "[", "]", "    "))
     lines.append(f"]).reshape(3, {table.weights.shape[0]}, 1, 1)")
     lines.append(f"bias = torch.tensor([{', '.join(number(v) for v in bias)}])")
     return "\n".join(lines) + "\n"
