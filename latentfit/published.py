@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from latentfit.approx import Approximation
 from latentfit.errors import SpaceMismatchError
 from latentfit.resources import data_path
-from latentfit.spaces import LatentSpace, get_space, pack_flux2, signed_to_rgb
+from latentfit.spaces import LatentSpace, get_space, pack_flux2, rgb_to_signed, signed_to_rgb
 
 
 @dataclass(frozen=True)
@@ -85,6 +85,14 @@ class PublishedTable:
         card = {"published": self.id, "source": self.source, "status": self.status, "train_hashes": []}
         return Approximation(_ConsumerTable(self), self.space, scale, name=self.id, card=card)
 
+    def run_on(self, approximation: Approximation) -> Approximation:
+        """A map of ours as this table's consumer would run it in the table's place: smoothed, where it smooths."""
+        if self.smoothing is None:
+            return approximation
+        name = f"{approximation.name}, in {self.id.split('/')[0]}"
+        module = _SmoothedMap(approximation, self.smoothing)
+        return Approximation(module, approximation.space, approximation.scale, name=name, card=approximation.card)
+
     def _packed_rows(self) -> tuple[int, ...]:
         return (4 * self.space.channels,) if self.space.packing == "flux2" else ()
 
@@ -130,14 +138,25 @@ class _ConsumerTable(nn.Module):
         if self.weights.shape[0] == 4 * latents.shape[1]:
             latents = pack_flux2(latents)
         linear = nn.functional.linear(latents.movedim(1, -1), self.weights.to(latents).mT, self.bias.to(latents))
-        rgb = _to_rgb(self._smoothed(linear.movedim(-1, 1)), published.output_range)
+        rgb = _to_rgb(_smoothed(linear.movedim(-1, 1), published.smoothing), published.output_range)
         return _wrapped(rgb) if published.overflow == "wrap" else rgb
 
-    def _smoothed(self, linear: Tensor) -> Tensor:
-        if self._published.smoothing is None:
-            return linear
-        kernel = linear.new_tensor(self._published.smoothing).expand(3, 1, 3, 3)
-        return nn.functional.conv2d(linear, kernel, padding=1, groups=3)
+
+class _SmoothedMap(nn.Module):
+    """A map of ours, smoothed in the signed range as a consumer smooths its own table."""
+
+    def __init__(self, approximation: Approximation, kernel: tuple[tuple[float, ...], ...]) -> None:
+        super().__init__()
+        self.module, self.kernel, self.n_fitted = approximation.module, kernel, approximation.n_parameters
+
+    def forward(self, latents: Tensor) -> Tensor:
+        return signed_to_rgb(_smoothed(rgb_to_signed(self.module(latents)), self.kernel))
+
+
+def _smoothed(signed: Tensor, kernel: tuple[tuple[float, ...], ...] | None) -> Tensor:
+    if kernel is None:
+        return signed
+    return nn.functional.conv2d(signed, signed.new_tensor(kernel).expand(3, 1, 3, 3), padding=1, groups=3)
 
 
 def _to_rgb(output: Tensor, output_range: tuple[float, float] | str) -> Tensor:

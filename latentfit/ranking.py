@@ -7,7 +7,7 @@ from latentfit.approx import Approximation
 from latentfit.errors import SpaceMismatchError
 from latentfit.fit import ChannelMap
 from latentfit.pairs import PairStore, Sample
-from latentfit.published import tables
+from latentfit.published import PublishedTable, tables
 from latentfit.scores import Place, Reference, evaluate
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ def audit(
     references: Sequence[Reference] | None = None,
     places: Sequence[Place] | None = None,
     with_oracles: bool = True,
+    progress: bool = False,
 ) -> "pd.DataFrame":
     """Rank every published table of the store's space with our maps, on pictures that none of ours was fitted on.
 
@@ -37,6 +38,8 @@ def audit(
         As `latentfit.scores.evaluate` takes them.
     with_oracles : bool
         Also the same forms fitted on the scored pictures themselves: what each form could reach.
+    progress : bool
+        Show bars with rate and time left.
 
     Returns
     -------
@@ -61,10 +64,20 @@ def audit(
     for approximation in ours:
         named[f"ours: {approximation.name}"] = approximation
         origin[f"ours: {approximation.name}"] = "ours"
-    for name, oracle in oracles(store, samples, ours).items() if with_oracles and samples else ():
+    for name, approximation in _in_their_place(published, ours).items():
+        named[name], origin[name] = approximation, "ours"
+    for name, oracle in oracles(store, samples, ours, progress=progress).items() if with_oracles and samples else ():
         named[name], origin[name] = oracle, "oracle"
     chosen = samples or None  # none left: evaluate says so
-    frame = evaluate(named, store, samples=chosen, references=references, places=places, with_structure=False)
+    frame = evaluate(
+        named,
+        store,
+        samples=chosen,
+        references=references,
+        places=places,
+        with_structure=False,
+        progress=progress,
+    )
     attrs = {**frame.attrs, "n_left_out": len({s.sha256 for s in store.samples}) - frame.attrs["n_images"]}
     pooled = _with_copies(frame[frame["image"] == "all"], [ids for ids in copies.values() if len(ids) > 1])
     pooled["origin"] = pooled["approximation"].map(origin)
@@ -75,7 +88,20 @@ def audit(
     return pooled
 
 
-def oracles(store: PairStore, samples: Sequence[Sample], ours: Sequence[Approximation]) -> dict[str, Approximation]:
+def _in_their_place(published: Sequence[PublishedTable], ours: Sequence[Approximation]) -> dict[str, Approximation]:
+    """Our linear tables as a consumer that smooths would run them: its own table has that advantage too."""
+    tables_of_ours = [one for one in ours if one.card.get("kernels") == [1] and not one.card.get("intercept", True)]
+    found = {}
+    for table in published:
+        for approximation in tables_of_ours if table.smoothing else ():
+            in_place = table.run_on(approximation)
+            found[f"ours: {in_place.name}"] = in_place
+    return found
+
+
+def oracles(
+    store: PairStore, samples: Sequence[Sample], ours: Sequence[Approximation], *, progress: bool = False
+) -> dict[str, Approximation]:
     """The affine form, and each of our forms, fitted on the scored samples themselves."""
     forms = {("affine", 1): "affine"}
     for approximation in ours:
@@ -87,7 +113,7 @@ def oracles(store: PairStore, samples: Sequence[Sample], ours: Sequence[Approxim
     for (kernels, scale), name in forms.items():
         channel_map = ChannelMap(kernels, scale)
         if channel_map.n_terms(store.space.channels) <= MOST_ORACLE_TERMS and (scale == 1 or "rgb" in store.columns):
-            found[f"oracle: {name}"] = channel_map.fit(store, samples=samples).approximation()
+            found[f"oracle: {name}"] = channel_map.fit(store, samples=samples, progress=progress).approximation()
     return found
 
 

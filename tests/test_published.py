@@ -3,7 +3,9 @@
 import pytest
 import torch
 
+from latentfit.approx import Approximation
 from latentfit.errors import SpaceMismatchError
+from latentfit.fit.module import PolynomialMap
 from latentfit.published import table, tables
 
 
@@ -61,3 +63,14 @@ def test_invokeai_smooths_sdxl(latents: torch.Tensor) -> None:
 def test_an_unknown_table_is_named_with_what_there_is() -> None:
     with pytest.raises(SpaceMismatchError, match=r"expected one of.*comfyui/SDXL"):
         table("comfyui/SDXL9")
+
+
+def test_a_map_of_ours_is_smoothed_in_invokeai_as_its_own_table_is(latents: torch.Tensor) -> None:
+    one = table("invokeai/SDXL")
+    assert one.smoothing is not None
+    module = PolynomialMap(4, (1,), 1, intercept=False)
+    module.set_coefficients(torch.cat([torch.zeros(1, 3), torch.tensor(one.weights)]))
+    ours = Approximation(module, "sdxl", name="linear")
+    torch.testing.assert_close(one.run_on(ours)(latents), one.approximation()(latents))
+    assert table("comfyui/SDXL").run_on(ours) is ours
+    assert one.run_on(ours).n_parameters == 12

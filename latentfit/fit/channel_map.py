@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 import numpy as np
 import torch
@@ -19,6 +19,9 @@ from latentfit.fit.solve import Solution, solve
 from latentfit.images import fold_of
 from latentfit.pairs import Batch, PairStore, Sample, Split
 from latentfit.spaces import LatentSpace, get_space, rgb_to_signed
+
+if TYPE_CHECKING:
+    from tqdm.auto import tqdm
 
 Floats = NDArray[np.float64]
 CHUNK_BYTES = 48 << 20
@@ -94,7 +97,14 @@ class ChannelMap:
         kernels, _ = parse_kernels(self.kernels)
         return 1 + Basis(n_channels, kernels).n_terms
 
-    def fit(self, store: PairStore, split: Split = "train", samples: Sequence[Sample] | None = None) -> "ChannelMap":
+    def fit(
+        self,
+        store: PairStore,
+        split: Split = "train",
+        samples: Sequence[Sample] | None = None,
+        *,
+        progress: bool = False,
+    ) -> "ChannelMap":
         """Fit on a store's pictures; every rank of a distributed run takes its share.
 
         Parameters
@@ -103,6 +113,8 @@ class ChannelMap:
         split : {"train", "test", "all"}
         samples : sequence of Sample or None
             Fit on exactly these instead of a split.
+        progress : bool
+            Show a bar for each pass over the store, when it takes more than a second.
 
         Raises
         ------
@@ -119,8 +131,10 @@ class ChannelMap:
         mine = parallel.share(chosen)
 
         def cells() -> Iterator[_Cells]:
-            for batch in store.batches(mine, columns):
-                yield from self._cells_of(batch)
+            with _bar(len(mine), f"fit {self.name}", progress) as bar:
+                for batch in store.batches(mine, columns):
+                    yield from self._cells_of(batch)
+                    bar.update(len(batch.samples))
 
         self._solve(cells, store.space.channels, "rgb", 3)
         self.space_ = store.space
@@ -269,6 +283,15 @@ class ChannelMap:
             self.solution_ = _censored(cells, basis, moments, self.plain_, intercept, self.ridge)
         self.module_ = PolynomialMap(n_channels, kernels, self.scale, intercept, target, n_outputs)
         self.module_.set_coefficients(self.solution_.coefficients)
+
+
+def _bar(total: int, title: str, progress: bool) -> "tqdm[NoReturn]":
+    """One pass over a store; nothing is shown of a pass that takes less than a second."""
+    from tqdm.auto import tqdm
+
+    hidden = not progress or parallel.rank() > 0
+    bar: tqdm[NoReturn] = tqdm(total=total, unit="sample", desc=title, delay=1, leave=False, disable=hidden)
+    return bar
 
 
 def _censored(
