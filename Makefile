@@ -8,7 +8,7 @@ IMAGES ?=
 RUN ?=
 JOBS ?= 2
 
-.PHONY: help test lint types unit notebooks notebooks-fast lab tables bench bench-quick stores clean
+.PHONY: help test lint types unit notebooks notebooks-fast lab tables bench bench-quick stores estimates clean
 help:
 	@grep -E '^## ' Makefile | sed 's/^## //'
 
@@ -51,6 +51,10 @@ tables: .venv/.ready
 ## make stores           collect the bundled pair stores of data/stores; needs LATENTFIT_ASSETS
 stores: .venv/.ready
 	$(BIN)/python benchmarks/make_stores.py
+
+## make estimates       score tables on simulated x0 estimates (data/estimates); needs LATENTFIT_ASSETS and `make tables`
+estimates: .venv/.ready
+	$(BIN)/python benchmarks/make_estimates.py
 
 ## make bench            ratios measured in one run, written to benchmarks/results/
 bench: .venv/.ready

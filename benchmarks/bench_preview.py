@@ -11,21 +11,27 @@ with the map loaded. The AutoencoderKL runs once, alone in its process, in tiles
 """
 
 import argparse
-import io
 import multiprocessing
-import os
 import statistics
-import tempfile
 import time
-from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
-from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import torch
+from contenders import (
+    COMFY,
+    JPEG_QUALITY,
+    KL,
+    MAPS,
+    SPACES,
+    comfy_numbers,
+    comfy_pixels,
+    map_of,
+    our_pixels,
+    preview_of,
+    taesd_files,
+)
 from measuring import (
-    SD_CONFIG,
     bar,
     machine_facts,
     peak_extra_mib,
@@ -36,12 +42,7 @@ from measuring import (
     timed_in_turns,
     write_result,
 )  # fmt: skip
-from PIL import Image
 from torch import Tensor
-
-import latentfit as lf
-from latentfit.fit import parse_kernels
-from latentfit.fit.module import PolynomialMap
 
 KL_SECONDS = 300.0  # a decode that would take longer is left out, and said to be
 

@@ -115,5 +115,3 @@ def taesd_files(n_channels: int) -> str | None:
     assets = os.environ.get("LATENTFIT_ASSETS", "")
     pair = Path(assets) / "weights" / "taesd" / {4: "taesd", 16: "taef1"}[n_channels]
     return str(pair) if assets and list(pair.parent.glob(f"{pair.name}_decoder.*")) else None
-
-

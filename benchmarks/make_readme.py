@@ -42,35 +42,61 @@ def main() -> int:
 
 
 def audit_block() -> str:
-    """One table for each place: published and ours with the oracle beside it, for every space."""
-    parts = []
+    """What matters in one table, then every published table and form of each space, folded."""
+    frames = {}
     for space in SPACES:
         found = ROOT / "data" / "tables" / space / "audit.csv"
         if found.is_file():
-            parts.append(audit_of(get_space(space).title, pd.read_csv(found)))
-    return "\n\n".join(parts)
+            frame = pd.read_csv(found)
+            frames[get_space(space).title] = frame[frame["kind"] == "all"]
+    folded = [
+        f"<details><summary><b>{title}</b>: every published table, every form of ours</summary>\n\n"
+        f"{audit_of(frame)}\n\n</details>"
+        for title, frame in frames.items()
+    ]
+    return "\n\n".join([overview(frames), *folded])
 
 
-def audit_of(title: str, frame: pd.DataFrame) -> str:
-    """A space's rows, best first: dB at the cells and as seen, against the VAE and the photograph."""
-    frame = frame[frame["kind"] == "all"]
+def overview(frames: dict[str, pd.DataFrame]) -> str:
+    """Best published, affine, 3×3 and the best of ours, at the cells and as seen, for each space."""
+    lines = [
+        "| dB against the VAE's decode | best published | our affine | our 3×3 | our best |",
+        "|---|---|--:|--:|---|",
+    ]
+    for title, frame in frames.items():
+        for place in ("cells", "seen"):
+            rows = frame[(frame["reference"] == "vae") & (frame["place"] == place)].set_index("approximation")
+            theirs = rows[(rows["origin"] == "published") & (rows["status"] != "hypothetical")]["psnr"]
+            ours = rows[rows["origin"] == "ours"]["psnr"]
+            best = ours.idxmax()
+            lines.append(
+                f"| {title}, {place} | {theirs.max():.2f} {theirs.idxmax()} | {ours['ours: affine']:.2f} | "
+                f"{ours['ours: 3×3 affine']:.2f} | {ours[best]:.2f} {best.removeprefix('ours: ')} |"
+            )
+    return "\n".join(lines)
+
+
+def audit_of(frame: pd.DataFrame) -> str:
+    """A space's rows, best first: at the cells and as seen, against the VAE and the photograph; copies in one row."""
     wide = frame.pivot(index="approximation", columns=["place", "reference"], values="psnr")
     delta = frame[(frame["place"] == "cells") & (frame["reference"] == "vae")].set_index("approximation")
     oracle = {name.removeprefix("oracle: "): row for name, row in wide.iterrows() if name.startswith("oracle: ")}
     lines = [
-        f"**{title}**",
-        "",
         "| table | cells, dB (oracle) | ΔE | cells to photograph, dB | seen, dB (oracle) | seen to photograph, dB | |",
         "|---|---:|---:|---:|---:|---:|---|",
     ]
     shown = [name for name in wide.index if not name.startswith("oracle: ")]
+    copies: dict[tuple[float, ...], list[str]] = {}
     for name in sorted(shown, key=lambda one: -wide.loc[one, ("cells", "vae")]):
+        copies.setdefault(tuple(wide.loc[name]), []).append(name)
+    for names in copies.values():
+        name = names[0]
         best = oracle.get(name.removeprefix("ours: ")) if name.startswith("ours: ") else None
         cells, seen = (
             f"{wide.loc[name, (place, 'vae')]:.2f}" + (f" ({best[(place, 'vae')]:.2f})" if best is not None else "")
             for place in ("cells", "seen")
         )
-        label = f"**{name}**" if name.startswith("ours") else name
+        label = f"**{name}**" if name.startswith("ours") else ", ".join(names)
         verdict = delta.loc[name, "verdict"]
         photo = [f"{wide.loc[name, (place, 'photo')]:.2f}" for place in ("cells", "seen")]
         row = [label, cells, f"{delta.loc[name, 'delta_e']:.1f}", photo[0], seen, photo[1]]

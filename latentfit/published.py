@@ -1,7 +1,7 @@
 """The tables that other programs ship, each an Approximation with its own consumer's arithmetic."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cache
 from typing import Any
@@ -84,6 +84,10 @@ class PublishedTable:
         scale = Fraction(1, 2) if len(self.weights) in self._packed_rows() else Fraction(1)
         card = {"published": self.id, "source": self.source, "status": self.status, "train_hashes": []}
         return Approximation(_ConsumerTable(self), self.space, scale, name=self.id, card=card)
+
+    def clamped(self) -> "PublishedTable":
+        """The same numbers in a program that clamps: what the table, apart from its program, is worth."""
+        return replace(self, id=f"{self.id}, were it clamped", overflow="clamp", status="hypothetical")
 
     def run_on(self, approximation: Approximation) -> Approximation:
         """A map of ours as this table's consumer would run it in the table's place: smoothed, where it smooths."""

@@ -49,6 +49,7 @@ def audit(
         the cells; a store without photographs gives no verdict. `attrs["not_run"]` holds id -> reason.
     """
     published = [table for table in tables(store.space) if table.obstacle is None]
+    published += [table.clamped() for table in published if table.overflow != "clamp"]
     not_run = {table.id: table.obstacle for table in tables(store.space) if table.obstacle}
     ours = [approximation for approximation in approximations if approximation.space == store.space]
     if len(ours) != len(approximations):

@@ -49,6 +49,7 @@ def test_sdnext_wraps_around_as_its_cast_does(latents: torch.Tensor) -> None:
     theirs = (255.0 * sample).to(torch.uint8)
     ours = (255 * one.approximation()(latents)).round().to(torch.uint8)
     assert torch.equal(ours, theirs)
+    torch.testing.assert_close(one.clamped().approximation()(latents), sample.clamp(0, 1))
 
 
 def test_invokeai_smooths_sdxl(latents: torch.Tensor) -> None:
