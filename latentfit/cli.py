@@ -1,33 +1,45 @@
-"""The command line: one function a command; its flags are the function's parameters."""
+"""Fit, measure and export cheap stand-ins for diffusion VAEs.
+
+With a new VAE at hand begin with `latentfit ladder --vae your_vae.safetensors --out runs/yours`: it does all of the
+rest. `latentfit COMMAND --help` explains a command.
+"""
 
 import json
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import tyro
 
-from latentfit.errors import BadFileError, LatentfitError
+from latentfit.cli_support import bundled_tables, check_out, load_any, solution_line, store_in_words, write_csv
+from latentfit.errors import BadFileError, LatentfitError, StoreError
+from latentfit.ladder_config import LadderConfig
 
-if TYPE_CHECKING:
-    from latentfit.approx import Approximation
-
-File = tyro.conf.Positional[Path]
-Files = tyro.conf.Positional[tuple[Path, ...]]
+File = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="FILE")]
+Folder = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="STORE")]
+Files = Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="FILE...", help_behavior_hint="")]
+MaybeFiles = Annotated[
+    tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="[FILE...]", help_behavior_hint="")
+]
+OutFile = Annotated[Path, tyro.conf.arg(metavar="FILE")]
+Store = Annotated[Path, tyro.conf.arg(metavar="STORE")]
+Name = Annotated[str | None, tyro.conf.arg(metavar="NAME", help_behavior_hint="")]
+MaybeFile = Annotated[Path | None, tyro.conf.arg(metavar="FILE", help_behavior_hint="")]
 Device = Literal["auto", "cpu", "cuda", "mps"]
 Dtype = Literal["float32", "float16", "bfloat16"]
 
 
 def collect(
-    vae: str,
-    out: Path,
-    images: Annotated[tuple[str, ...], tyro.conf.arg(metavar="DIR")] = ("bundled",),
-    space: str | None = None,
+    vae: Annotated[str, tyro.conf.arg(metavar="REF")],
+    out: Annotated[Path, tyro.conf.arg(metavar="STORE")],
+    images: Annotated[tuple[str, ...], tyro.conf.arg(metavar="DIR...")] = ("bundled",),
+    space: Name = None,
     size: int = 512,
     keep: Literal["cells", "rgb", "photo"] = "rgb",
     crops: int = 1,
-    limit: int | None = None,
+    limit: Annotated[int | None, tyro.conf.arg(metavar="INT", help_behavior_hint="")] = None,
     device: Device = "auto",
     dtype: Dtype = "float32",
 ) -> None:
@@ -36,24 +48,28 @@ def collect(
     Parameters
     ----------
     vae : str
-        Preset, hub id, diffusers folder, single file, or the common part of a pair of TAESD files.
+        Preset, hub id, diffusers folder, single file, or the common start of a TAESD pair's names.
     out : Path
-        Folder of the pair store.
+        Folder of the pair store to write or to complete.
     images : tuple of str
         Folders of pictures or latents; or "bundled", "photographs", "charts", "hf:ID[:split[:column]]".
     space : str or None
-        Latent space of the VAE; None: from the VAE itself.
+        Latent space of the VAE, such as sdxl; left out: from the VAE itself. Single files may need it.
     size : int
         Pixels of the short side, shrunk to and never enlarged; with crops, the side of a crop.
     keep : str
-        Also keep what the VAE decoded (rgb), and what it was given (photo).
+        "cells": latents and one colour a cell; "rgb": also what the VAE decoded; "photo": also what it was given.
     crops : int
         Square crops a picture; 1: the centre of the picture, not square.
     limit : int or None
-        Stop after this many pictures.
-    device, dtype : str
-        Where and in what precision the VAE runs.
+        Use at most this many pictures.
+    device : str
+        Where the VAE runs.
+    dtype : str
+        In what precision the VAE runs.
     """
+    if out.is_file():
+        raise StoreError(f"--out {out}: expected a folder for the store, got a file")
     from latentfit.collector import collect as run
     from latentfit.vae import Vae
 
@@ -63,40 +79,42 @@ def collect(
 
 
 def fit(
-    store: File,
-    kernels: str,
-    out: Path,
+    store: Folder,
+    kernels: Annotated[str, tyro.conf.arg(metavar="FORM")],
+    out: OutFile,
     scale: int = 1,
     intercept: bool = True,
     split: Literal["train", "all"] = "train",
     censored: bool = True,
-    ridge: float | None = None,
+    ridge: Annotated[float | None, tyro.conf.arg(metavar="FLOAT", help_behavior_hint="")] = None,
 ) -> None:
     """Fit a map in closed form.
 
     Parameters
     ----------
     store : Path
-        A pair store.
+        A pair store that `collect` wrote.
     kernels : str
-        "linear", "affine", "quadratic", "cubic", or the sides of the neighbourhoods, one a degree: "5,3".
+        linear, affine, quadratic, cubic, or the odd sides of the neighbourhoods, one a degree: 3 or 5,3.
     out : Path
-        File to write.
+        File to write, .safetensors.
     scale : int
         Pixels per latent cell: 1 for a table, the space's cell size for a full-size decoder.
     intercept : bool
         Fit a constant term.
     split : str
-        "train": the pictures whose hash says so; "all": every picture.
+        "train": four pictures in five, by their hash, so that the others can be scored; "all": every picture.
     censored : bool
         Treat targets clipped at 0 or 1 as bounds.
     ridge : float or None
-        Fixed ridge; None: chosen by cross-validation over pictures.
+        Fixed ridge; left out: chosen by cross-validation over pictures.
     """
     from latentfit.files import save
     from latentfit.fit import ChannelMap, parse_kernels
     from latentfit.pairs import PairStore
+    from latentfit.parallel import rank
 
+    check_out(out, ".safetensors", or_none=True)
     sides, form_intercept = parse_kernels(kernels)
     channel_map = ChannelMap(
         kernels=sides,
@@ -105,17 +123,15 @@ def fit(
         ridge=ridge,
         censored=censored,
     )
-    channel_map.fit(PairStore(store), split=split)
+    channel_map.fit(PairStore(store), split=split, progress=True)
     fitted = channel_map.approximation()
-    if _is_first_rank():
+    if rank() == 0:
         path = save(fitted, out)
         print(f"{path}: {fitted.name}, {fitted.n_parameters} numbers")
-        print(_solution_line(fitted.card))
+        print(solution_line(fitted.card))
 
 
-def evaluate(
-    files: Files, store: Path, csv: Path | None = None, split: Literal["test", "train", "all"] = "all"
-) -> None:
+def evaluate(files: Files, store: Store, csv: MaybeFile = None, split: Literal["test", "train", "all"] = "all") -> None:
     """Score saved maps on the pictures of a store that none of them was fitted on.
 
     Parameters
@@ -123,9 +139,9 @@ def evaluate(
     files : tuple of Path
         Maps written by `fit`, or exported JSON tables.
     store : Path
-        A pair store.
+        A pair store that `collect` wrote.
     csv : Path or None
-        Also write every row, per picture too.
+        Also write every row, per picture too, as CSV.
     split : str
         Which pictures to consider before those that were fitted are left out.
     """
@@ -133,13 +149,14 @@ def evaluate(
     from latentfit.scores import evaluate as run
     from latentfit.scores import summary
 
-    frame = run([load_any(path) for path in files], PairStore(store), split=split)
+    check_out(csv, ".csv")
+    frame = run([load_any(path) for path in files], PairStore(store), split=split, progress=True)
     print(summary(frame))
     if csv is not None:
-        _write_csv(frame, csv)
+        print(write_csv(frame, csv))
 
 
-def audit(store: Path, files: Files = (), csv: Path | None = None) -> None:
+def audit(store: Store, files: MaybeFiles = (), csv: MaybeFile = None) -> None:
     """Rank every published table of the store's space, and your own maps, on the same held-out pairs.
 
     Parameters
@@ -149,20 +166,23 @@ def audit(store: Path, files: Files = (), csv: Path | None = None) -> None:
     files : tuple of Path
         Maps to rank among the published ones; none: the bundled tables of this space.
     csv : Path or None
-        Also write every row.
+        Also write every row as CSV.
     """
     from latentfit.pairs import PairStore
     from latentfit.ranking import audit as run
     from latentfit.ranking import summary
 
+    check_out(csv, ".csv")
     opened = PairStore(store)
-    frame = run(opened, [load_any(path) for path in files or bundled_tables(opened.space.name)])
+    frame = run(opened, [load_any(path) for path in files or bundled_tables(opened.space.name)], progress=True)
     print(summary(frame))
     if csv is not None:
-        _write_csv(frame, csv)
+        print(write_csv(frame, csv))
 
 
-def export(file: File, to: str, out: Path) -> None:
+def export(
+    file: File, to: Annotated[str, tyro.conf.arg(metavar="NAME")], out: OutFile, bias_free: MaybeFile = None
+) -> None:
     """Write a map in the format of the program that will run it.
 
     Parameters
@@ -170,16 +190,20 @@ def export(file: File, to: str, out: Path) -> None:
     file : Path
         A map written by `fit`.
     to : str
-        The consumer: comfyui, sdcpp, invokeai, a1111, sdnext, diffusers, json, csv, markdown, …
+        Program: comfyui, sdcpp, invokeai, a1111, sdnext, diffusers, apple; or format: json, csv, markdown, numpy,
+        conv2d, safetensors.
     out : Path
         File to write.
+    bias_free : Path or None
+        A map without intercept, for programs that drop the bias (InvokeAI, A1111); not needed when FILE is one.
     """
     from latentfit.dialects import export as run
 
-    print(run(load_any(file), to, out))
+    check_out(out)
+    print(run(load_any(file), to, out, bias_free=load_any(bias_free) if bias_free else None))
 
 
-def decode(file: File, latents: Path, out: Path, enlarge: int = 1) -> None:
+def decode(file: File, latents: Annotated[Path, tyro.conf.arg(metavar="FILE")], out: OutFile, enlarge: int = 1) -> None:
     """Turn a latent file into a picture with a saved map.
 
     Parameters
@@ -196,6 +220,9 @@ def decode(file: File, latents: Path, out: Path, enlarge: int = 1) -> None:
     from latentfit.images import save_png
     from latentfit.latent_files import read_latents
 
+    check_out(out, ".png")
+    if enlarge < 1:
+        raise BadFileError(f"--enlarge: expected 1 or more, got {enlarge}")
     approximation = load_any(file)
     rgb = approximation(read_latents(latents, approximation.space).latents)
     frames = rgb.movedim(2, 1).flatten(0, 1) if rgb.ndim == 5 else rgb
@@ -205,96 +232,67 @@ def decode(file: File, latents: Path, out: Path, enlarge: int = 1) -> None:
 
 
 def info(file: File) -> None:
-    """Say what a saved map or a pair store is, and how it was made.
+    """Say what a saved map, an exported table or a pair store is, and how it was made.
 
     Parameters
     ----------
     file : Path
-        A map or a store.
+        A map, a JSON table or a store.
     """
     from latentfit.files import read_card
-    from latentfit.pairs import PairStore
 
     if file.is_dir():
-        store = PairStore(file)
-        n_test = len(store.split("test"))
-        print(f"pair store {file}\n  space      {store.space.name} ({store.space.channels} channels, ", end="")
-        print(
-            f"{store.space.cell_px} px a cell)\n  reference  {store.reference}\n  columns    {', '.join(store.columns)}"
-        )
-        print(
-            f"  samples    {len(store.samples)} ({n_test} test)\n  vae        {store.vae_name} {store.fingerprint[:16]}"
-        )
+        print(store_in_words(file))
         return
-    header = read_card(file) if file.suffix != ".json" else json.loads(file.read_text("utf-8"))
-    card = header.get("card", {})
-    hashes = card.get("train_hashes")
-    if isinstance(hashes, list):
-        header = {**header, "card": {**card, "train_hashes": f"{len(hashes)} pictures"}}
-    print(json.dumps(header, indent=2))
+    loaded = load_any(file)
+    header = read_card(file) if file.suffix == ".safetensors" else {"space": loaded.space.name}
+    card = dict(loaded.card)
+    if isinstance(card.get("train_hashes"), list):
+        card["train_hashes"] = f"{len(card['train_hashes'])} pictures"
+    print(f"{loaded.name}: {loaded.space.title} latents -> rgb, scale {loaded.scale}, {loaded.n_parameters} numbers")
+    print(json.dumps({**header, "card": card}, indent=2))
 
 
-def bundled_tables(space: str) -> list[Path]:
-    """The tables of `data/tables` that were fitted for this space."""
-    from latentfit.resources import data_path
+def ladder(config: Annotated[LadderConfig, tyro.conf.arg(name="")]) -> None:
+    """From a VAE to tables in one command: collect, fit every form, score on held-out pictures, export, write a page.
 
-    folder = data_path("tables") / space
-    return sorted(folder.glob("*.safetensors")) if folder.is_dir() else []
+    Killed, the same command goes on where it was. Open DIR/index.html afterwards.
+    """
+    from latentfit.ladder import ladder as run
+
+    run(config)
 
 
-def load_any(path: Path) -> "Approximation":
-    """A saved map, or a table in one of the dialects that can be read back."""
-    from latentfit.files import load_approximation
-
-    if path.suffix == ".json":
-        from latentfit.dialects import read
-
-        return read(path, "json")
-    if path.suffix != ".safetensors":
-        raise BadFileError(f"{path}: expected a .safetensors map or a .json table, got {path.suffix or 'no ending'!r}")
-    return load_approximation(path)
+COMMANDS: dict[str, Callable[..., object]] = {
+    "ladder": ladder,
+    "collect": collect,
+    "fit": fit,
+    "evaluate": evaluate,
+    "audit": audit,
+    "export": export,
+    "decode": decode,
+    "info": info,
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; 0 when it worked, 2 on an error that says what to do, 130 when interrupted."""
-    from latentfit.ladder import ladder
-
-    commands: dict[str, Callable[..., object]] = {
-        "collect": collect,
-        "fit": fit,
-        "evaluate": evaluate,
-        "audit": audit,
-        "export": export,
-        "decode": decode,
-        "info": info,
-        "ladder": ladder,
-    }
     try:
-        tyro.extras.subcommand_cli_from_dict(commands, prog="latentfit", description=__doc__, args=arguments)
+        tyro.extras.subcommand_cli_from_dict(
+            COMMANDS, prog="latentfit", description=__doc__, args=arguments, sort_subcommands=False
+        )
+        sys.stdout.flush()
+    except BrokenPipeError:  # `latentfit … | head`: the reader has what it wanted
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except LatentfitError as error:
-        print(f"latentfit: {error}", file=sys.stderr)
+        print(f"latentfit: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"latentfit: {where}{error.strerror or error}; check the path and the disk", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("latentfit: interrupted; the same command goes on where it stopped", file=sys.stderr)
+        print("latentfit: interrupted; `collect` and `ladder` go on where they stopped", file=sys.stderr)
         return 130
     return 0
-
-
-def _is_first_rank() -> bool:
-    from latentfit.parallel import rank
-
-    return rank() == 0
-
-
-def _solution_line(card: dict[str, object]) -> str:
-    parts = [f"{key} {card[key]:.4g}" for key in ("ridge", "condition", "residual") if isinstance(card.get(key), float)]
-    return ", ".join([f"{card.get('n_images')} pictures", f"{card.get('n_cells')} cells", *parts])
-
-
-def _write_csv(frame: object, path: Path) -> None:
-    import pandas as pd
-
-    from latentfit.resources import write_atomic
-
-    if isinstance(frame, pd.DataFrame):
-        print(write_atomic(path, frame.to_csv(index=False)))

@@ -1,94 +1,242 @@
-"""The page that `ladder` leaves: pictures first, then scores, the learning curve, and tables to copy."""
+"""The page that `ladder` leaves: pictures first, then the ranking, the learning curve, the files, and how it came."""
 
+import io
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
+from torch import Tensor
 
-from latentfit.compare import figures
+from latentfit.images import to_pil
+from latentfit.judging import as_seen
+from latentfit.ladder_steps import PROGRAMS, learning_in_words
 from latentfit.page import Page
+from latentfit.pairs import Batch, Sample
 from latentfit.resources import write_atomic
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
     from latentfit.ladder import Ladder
 
-SHOWN = ("linear", "affine", "3", "3,1", "5,3", "decoder 3")
+SHOWN = ("linear", "affine", "quadratic", "3", "3,1", "5,3", "decoder 3")
+N_SHOWN = 2  # held-out pictures on the page
+LARGEST_CODE = 60_000  # bytes of a file that is shown to copy
+PROGRAM_TITLES = {
+    "comfyui": "ComfyUI",
+    "diffusers": "diffusers",
+    "a1111": "A1111",
+    "sdnext": "SD.Next",
+    "invokeai": "InvokeAI",
+    "sdcpp": "stable-diffusion.cpp",
+    "json": "anything else: JSON",
+    "csv": "a spreadsheet: CSV",
+    "safetensors": "latentfit itself",
+}
+HOW_TO_USE = {
+    "comfyui": "Paste at the end of your latent format's __init__ in comfy/latent_formats.py.",
+    "diffusers": "Paste beside your pipeline; the file ends with the callback to pass to it.",
+    "a1111": "Replace coeffs in cheap_approximation, modules/sd_vae_approx.py; the program adds no bias.",
+    "sdnext": "Replace weight and bias in modules/vae/sd_vae_approx.py.",
+    "invokeai": "Add the constant to invokeai/app/util/step_callback.py; the program adds no bias.",
+    "sdcpp": "Paste into latent-preview.h beside the other tables.",
+    "json": "Terms, coefficients, space, range, provenance and scores, readable by any program.",
+    "csv": "A row a term, a column a colour; range [-1, 1].",
+    "safetensors": "latentfit decode FILE --latents X.latent --out Y.png; lf.load(FILE) in Python.",
+}
 
 
 def write_page(result: "Ladder", path: Path) -> Path:
     """Write ``index.html`` for what `ladder` made; one file, no network."""
     store = result.store
-    n_test = len({sample.sha256 for sample in store.split("test")})
+    n_all, n_test = _n_pictures(store.samples), _n_pictures(store.split("test"))
     page = Page(
         f"Previews for {store.space.title}",
-        f"{len(store.samples)} crops of {len({s.sha256 for s in store.samples})} pictures through {store.reference}; "
-        f"every score below is on {n_test} pictures that nothing was fitted on.",
+        f"Every cheap stand-in for the decoder of {store.reference}: fitted on {n_all - n_test} pictures, scored on "
+        f"{n_test} others that nothing was fitted on.",
     )
-    page.heading("What each form shows")
-    page.figure(
-        _sheet(result), f"One held-out picture, all at one size; reference: {store.reference}. ΔE is CIEDE2000."
-    )
-    page.heading("Scores")
-    for place in [place for place in ("cells", "seen") if place in set(result.scores["place"])]:
-        page.text({"cells": "At one pixel a cell:", "seen": "As seen, enlarged to the picture's size:"}[place])
-        page.table(_rows(result, place))
+    _show_pictures(page, result)
+    _show_ranking(page, result)
     page.heading("Would more pictures help?")
-    page.figure(
-        figures.curves(result.learning, "n_pictures", "psnr", "form", title="Fitted on more and more pictures"),
-        "PSNR on the held-out pictures, cells. A curve that is still rising says: collect more.",
-    )
-    page.heading("Tables")
-    for file in sorted((path.parent / "tables").glob("*")):
-        if file.suffix in (".py", ".h") and file.stat().st_size < 60_000:
-            page.code(file.name, file.read_text("utf-8"), is_open=file.name == "3.comfyui.py")
-    page.heading("Left out")
-    page.table([{"what": name, "why": reason} for name, reason in result.left_out.items()])
-    page.heading("Provenance")
-    facts = {
-        "VAE": store.vae_name,
-        "weights": store.fingerprint[:16],
-        "space": store.space.name,
-        "size": store.origin.size,
+    page.callout(learning_in_words(result.learning))
+    series = {
+        title(result, str(form)): list(zip(map(float, rows["n_pictures"]), map(float, rows["psnr"]), strict=True))
+        for form, rows in result.learning.groupby("form", sort=False)
     }
-    page.table([{"": key, "value": str(value)} for key, value in facts.items()])
-    page.table([{"step": step, "seconds": seconds} for step, seconds in result.seconds.items()])
+    page.chart(series, "pictures fitted on", "dB to the VAE's decode")
+    page.text(
+        "PSNR on the held-out pictures at one pixel a latent cell. A curve that still rises says: collect more, with "
+        "--images or --minutes.",
+        is_soft=True,
+    )
+    _show_files(page, result, path.parent)
+    _show_provenance(page, result)
     return write_atomic(path, page.html())
 
 
-def _sheet(result: "Ladder") -> "Figure":
-    """The held-out photograph with the widest colours, through each shown form, all at the picture's size."""
+def title(result: "Ladder", label: str) -> str:
+    """What people call a form: "3×3 affine", "(3, 1)", "3×3 affine → 8×8 patch"."""
+    return str(result.maps[label].card["form"]) if label in result.maps else label
+
+
+def _show_pictures(page: Page, result: "Ladder") -> None:
+    """Held-out pictures, a row each: photograph, decode, and every shown form, all as large as the decode."""
     store = result.store
-    candidates = store.split("test")
-    photographs = [sample for sample in candidates if sample.kind == "photograph"] or candidates
-    batch = next(store.batches(photographs[:1], ["rgb"], n_cells=1))
-    if batch.rgb is None:
-        raise ValueError("write_page: the ladder's store keeps rgb")
-    name = batch.samples[0].name
-    pictures, captions = {"reference": batch.rgb[0]}, {"reference": "the VAE's decode"}
-    scores = result.scores[(result.scores["image"] == name) & (result.scores["reference"] == "vae")]
+    page.heading("What each form shows")
+    for sample in _shown_samples(store.split("test")):
+        batch = next(store.batches([sample], ["rgb", "photo"], n_cells=1))
+        page.pictures(_row(result, batch), strong=("the VAE's decode",))
+    page.text(
+        f"Held-out pictures, each first as the VAE was given it and as {store.reference} decodes it: that is what the "
+        "others try to match. ΔE is the CIEDE2000 distance to that decode, as seen; below 2 few people see it. Small "
+        "outputs are enlarged as a program's preview is. Milliseconds on this machine, one picture of "
+        f"{store.origin.size} px.",
+        is_soft=True,
+    )
+
+
+def _row(result: "Ladder", batch: Batch) -> list[tuple[str, str, bytes]]:
+    if batch.rgb is None or batch.photo is None:
+        raise ValueError("write_page: the ladder's store keeps photo and rgb")
+    decode_ms = 1e3 * result.plan.seconds_per_decode
+    shown = [
+        ("the picture", batch.samples[0].name.rsplit("/")[-1], _png(batch.photo[0])),
+        ("the VAE's decode", f"{decode_ms:,.0f} ms", _png(batch.rgb[0])),
+    ]
+    scores = result.scores
+    scores = scores[(scores["sample"] == batch.samples[0].key) & (scores["reference"] == "vae")]
+    scores = scores[scores["place"] == "seen"].set_index("approximation")
+    size = (batch.rgb.shape[-2], batch.rgb.shape[-1])
     for label in [label for label in SHOWN if label in result.maps]:
-        small = result.maps[label](batch.latents)
-        size = batch.rgb.shape[-2:]
-        pictures[label] = torch.nn.functional.interpolate(small, size, mode="bilinear", align_corners=False)[0]
-        mine = scores[(scores["approximation"] == label) & (scores["place"] == "seen")]
-        captions[label] = f"ΔE {mine['delta_e'].iloc[0]:.1f}, {mine['ms'].iloc[0]:.2f} ms" if len(mine) else ""
-    return figures.contact_sheet(pictures, captions)
+        picture = as_seen(result.maps[label].unclamped(batch.latents), size)
+        caption = f"ΔE {scores['delta_e'][label]:.1f}\n{scores['ms'][label]:.2g} ms"
+        shown.append((title(result, label), caption, _png(picture[0])))
+    return shown
 
 
-def _rows(result: "Ladder", place: str) -> list[dict[str, object]]:
+def _shown_samples(held_out: list[Sample]) -> list[Sample]:
+    """The first crop of two held-out pictures: a photograph, and a chart or drawing where there is one."""
+    first: dict[str, Sample] = {}
+    for sample in sorted(held_out, key=lambda one: one.box[0] - one.box[2]):  # the widest crop shows most
+        first.setdefault(sample.sha256, sample)
+    photographs = [sample for sample in first.values() if sample.kind == "photograph"]
+    others = [sample for sample in first.values() if sample.kind in ("chart", "drawing")]
+    return [*photographs[:1], *others[:1], *photographs[1:], *others[1:], *first.values()][: min(N_SHOWN, len(first))]
+
+
+def _show_ranking(page: Page, result: "Ladder") -> None:
+    page.heading("Ranking")
+    page.table(_scores(result, "seen"), bar="dB to the VAE", left=("runs in",))
+    page.text(
+        "As seen: enlarged to the picture's size. dB is PSNR, more is better; saturation 1 means colours as strong as "
+        "the VAE's.",
+        is_soft=True,
+    )
+    page.table(_scores(result, "cells"), bar="dB to the VAE", left=("runs in",), fold="The same at one pixel a cell")
+    if result.left_out:
+        rows = [{"not fitted": form, "because": reason} for form, reason in result.left_out.items()]
+        page.table(rows, left=("because",))
+
+
+def _scores(result: "Ladder", place: str) -> list[dict[str, object]]:
     scores = result.scores
     pooled = scores[(scores["image"] == "all") & (scores["kind"] == "all") & (scores["place"] == place)]
     against_vae = pooled[pooled["reference"] == "vae"].sort_values("psnr", ascending=False)
     photo = pooled[pooled["reference"] == "photo"].set_index("approximation")["psnr"]
-    columns = {"delta_e": "ΔE", "delta_e95": "ΔE 95 %", "saturation": "saturation", "parameters": "numbers", "ms": "ms"}
-    return [
+    rows: list[dict[str, object]] = []
+    for _, row in against_vae.iterrows():
+        label = str(row["approximation"])
+        runs_in = [PROGRAM_TITLES[name] for name in PROGRAMS if label in result.exports.files.get(name, {})]
+        rows.append(
+            {
+                "form": title(result, label),
+                "dB to the VAE": round(float(row["psnr"]), 2),
+                "dB to the photograph": f"{photo[label]:.2f}",
+                "ΔE": f"{row['delta_e']:.1f}",
+                "ΔE, worst 5 %": f"{row['delta_e95']:.1f}",
+                "saturation": f"{row['saturation']:.2f}",
+                "numbers": f"{row['parameters']:,.0f}",
+                "ms": f"{row['ms']:.2g}",
+                "runs in": ", ".join(runs_in) or "Python, by latentfit",
+            }
+        )
+    return rows
+
+
+def _show_files(page: Page, result: "Ladder", folder: Path) -> None:
+    """For each program the best form that it can run, to paste; then everything else it can run."""
+    page.heading("Files to take")
+    order = [str(row["form"]) for row in _scores(result, "seen")]
+    best, rows = {}, []
+    for name, files in sorted(result.exports.files.items(), key=lambda item: list(PROGRAM_TITLES).index(item[0])):
+        ranked = sorted(files, key=lambda label: order.index(title(result, label)))
+        path = best[name] = files[ranked[0]]
+        others = [files[label].name for label in ranked[1:]]
+        rows.append(
+            {
+                "for": PROGRAM_TITLES[name],
+                "take": path.relative_to(folder).as_posix(),
+                "form": title(result, ranked[0]),
+                "size": _size(path.stat().st_size),
+                "how": HOW_TO_USE[name],
+                "also there": ", ".join(others) or "–",
+            }
+        )
+    page.table(rows, left=("take", "form", "how", "also there"))
+    for name in [name for name in PROGRAMS if name in best]:
+        if best[name].stat().st_size <= LARGEST_CODE:
+            summary = f"{PROGRAM_TITLES[name]}: {best[name].relative_to(folder).as_posix()}"
+            page.code(summary, best[name].read_text("utf-8"), is_open=name == "comfyui")
+    refused = [
         {
-            "form": row["approximation"],
-            "dB to the VAE": row["psnr"],
-            "dB to the photograph": photo.get(row["approximation"]),
-            **{title: row[column] for column, title in columns.items()},
+            "program": PROGRAM_TITLES[name],
+            "cannot run": "; ".join(title(result, label) for label in reasons),
+            "for example": next(iter(reasons.values())),
         }
-        for _, row in against_vae.iterrows()
+        for name, reasons in result.exports.refused.items()
     ]
+    page.table(refused, left=("cannot run", "for example"), fold="What programs cannot run")
+
+
+def _show_provenance(page: Page, result: "Ladder") -> None:
+    from latentfit import __version__
+
+    store, plan = result.store, result.plan
+    space = store.space
+    kinds = {kind: _n_pictures([s for s in store.samples if s.kind == kind]) for kind in _kinds(store.samples)}
+    facts = {
+        "VAE": store.vae_name,
+        "weights, SHA-256": store.fingerprint,
+        "space": f"{space.name}: {space.channels} channels, {space.cell_px} px a cell"
+        + (", shift and scale measured" if space.measured else ""),
+        "shift": _numbers(space.shift) if not space.normalised_by_vae else "in the VAE's weights",
+        "scale": _numbers(space.scale) if not space.normalised_by_vae else "in the VAE's weights",
+        "pictures": ", ".join(f"{count} {kind}{'s' if count > 1 else ''}" for kind, count in kinds.items()),
+        "crops": f"{len(store.samples)} of {store.origin.size} px, up to {plan.crops} a picture",
+        "held out": f"{_n_pictures(store.split('test'))} pictures, chosen by their hash",
+        "VAE's time": f"{plan.seconds_per_crop:.2f} s a crop to encode and decode",
+        "this run": ", ".join(f"{step} {seconds:.0f} s" for step, seconds in result.seconds.items()),
+        "made with": f"latentfit {__version__}, torch {torch.__version__}",
+    }
+    page.heading("How it came about")
+    page.table([{"": key, " ": value} for key, value in facts.items()], left=(" ",))
+
+
+def _kinds(samples: list[Sample]) -> list[str]:
+    return sorted({sample.kind for sample in samples}, key=["photograph", "chart", "drawing", "greyscale"].index)
+
+
+def _n_pictures(samples: list[Sample]) -> int:
+    return len({sample.sha256 for sample in samples})
+
+
+def _numbers(values: tuple[float, ...]) -> str:
+    return ", ".join(f"{value:.5g}" for value in values)
+
+
+def _size(n_bytes: int) -> str:
+    return f"{n_bytes:,} B" if n_bytes < 10_000 else f"{n_bytes / 1024:,.0f} KiB"
+
+
+def _png(rgb: Tensor) -> bytes:
+    buffer = io.BytesIO()
+    to_pil(rgb).save(buffer, "PNG")
+    return buffer.getvalue()

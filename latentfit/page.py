@@ -3,32 +3,14 @@
 import base64
 import html
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from importlib.resources import files
 from typing import TYPE_CHECKING
+
+from latentfit.page_chart import Points, line_chart
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-_STYLE = """
-:root { color-scheme: light dark;
-  --ink: #1d2330; --soft: #5b6474; --line: #d9dee7; --paper: #fbfcfe; --accent: #0b6e99; }
-@media (prefers-color-scheme: dark) {
-  :root { --ink: #e6e9ef; --soft: #9aa4b5; --line: #333b49; --paper: #14181f; --accent: #5cc0ea; }
-}
-body { margin: 0 auto; padding: 2.5rem 1.25rem 5rem; max-width: 66rem; background: var(--paper); color: var(--ink);
-  font: 16px/1.55 system-ui, sans-serif; }
-h1 { font-size: 1.9rem; line-height: 1.2; margin: 0 0 .4rem; } h2 { font-size: 1.25rem; margin: 2.6rem 0 .6rem; }
-p.lead { color: var(--soft); max-width: 46rem; margin-top: 0; }
-figure { margin: 1rem 0; } figure img { max-width: 100%; border-radius: 6px; background: #fff; }
-figcaption { color: var(--soft); font-size: .88rem; margin-top: .35rem; max-width: 46rem; }
-div.scroll { overflow-x: auto; }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: .92rem; }
-th, td { padding: .3rem .8rem .3rem 0; border-bottom: 1px solid var(--line); text-align: right; white-space: nowrap; }
-th:first-child, td:first-child { text-align: left; } th { color: var(--soft); font-weight: 600; }
-pre { border: 1px solid var(--line); border-radius: 6px; padding: .8rem 1rem; overflow: auto; max-height: 22rem;
-  font: 13px/1.5 ui-monospace, monospace; }
-details { margin: .4rem 0; } summary { cursor: pointer; color: var(--accent); }
-"""
 
 
 class Page:
@@ -52,28 +34,77 @@ class Page:
         """A section's heading."""
         self._parts.append(f"<h2>{html.escape(text)}</h2>")
 
-    def text(self, text: str) -> None:
-        """A paragraph of plain text."""
-        self._parts.append(f"<p>{html.escape(text)}</p>")
+    def text(self, text: str, is_soft: bool = False) -> None:
+        """A paragraph of plain text; `is_soft` for what is read last."""
+        kind = ' class="soft"' if is_soft else ""
+        self._parts.append(f"<p{kind}>{html.escape(text)}</p>")
+
+    def callout(self, text: str) -> None:
+        """A sentence that is to be seen first."""
+        self._parts.append(f'<p class="callout">{html.escape(text)}</p>')
+
+    def pictures(self, pictures: Sequence[tuple[str, str, bytes]], strong: Collection[str] = ()) -> None:
+        """PNGs in one row at one size, which wraps only where the window is narrow.
+
+        Parameters
+        ----------
+        pictures : sequence of (name, caption, PNG)
+        strong : collection of str
+            Names to set apart: the references.
+        """
+        cells = []
+        for name, caption, png in pictures:
+            kind = ' class="reference"' if name in strong else ""
+            picture = f'<img alt="{html.escape(name)}" src="{_embedded(png)}">'
+            words = f"<b>{html.escape(name)}</b><span>{html.escape(caption)}</span>"
+            cells.append(f"<figure{kind}>{picture}<figcaption>{words}</figcaption></figure>")
+        self._parts.append(f'<div class="row" style="--n:{len(cells)}">{"".join(cells)}</div>')
 
     def figure(self, figure: "Figure", caption: str, dpi: int = 110) -> None:
         """A matplotlib figure, embedded as PNG; the caption is its alternative text too."""
         buffer = io.BytesIO()
         figure.savefig(buffer, format="png", dpi=dpi, bbox_inches="tight", metadata={"Software": None})
-        encoded = base64.b64encode(buffer.getvalue()).decode("ascii")
         words = html.escape(caption)
-        image = f'<img alt="{words}" src="data:image/png;base64,{encoded}">'
-        self._parts.append(f"<figure>{image}<figcaption>{words}</figcaption></figure>")
+        image = f'<img alt="{words}" src="{_embedded(buffer.getvalue())}">'
+        self._parts.append(f'<figure class="plain">{image}<figcaption>{words}</figcaption></figure>')
 
-    def table(self, rows: Sequence[Mapping[str, object]]) -> None:
-        """Rows of equal keys; floats with at most four significant digits."""
+    def chart(self, series: Mapping[str, Points], x_label: str, y_label: str) -> None:
+        """Lines over an axis that doubles from tick to tick."""
+        self._parts.append(line_chart(series, x_label, y_label))
+
+    def table(
+        self, rows: Sequence[Mapping[str, object]], bar: str = "", left: Collection[str] = (), fold: str = ""
+    ) -> None:
+        """Rows of equal keys; floats with at most four significant digits.
+
+        Parameters
+        ----------
+        rows : sequence of mapping
+        bar : str
+            A column of numbers that is drawn as bars too, from a little below its smallest.
+        left : collection of str
+            Columns of words, aligned left; the first is always.
+        fold : str
+            Fold the table under this summary.
+        """
         if not rows:
             return
-        head = "".join(f"<th>{html.escape(str(key))}</th>" for key in rows[0])
-        body = "".join("<tr>" + "".join(f"<td>{_cell(value)}</td>" for value in row.values()) + "</tr>" for row in rows)
-        self._parts.append(
-            f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
-        )
+        words = {next(iter(rows[0])), *left}
+        head = "".join(f"<th{_side(key in words)}>{html.escape(key)}</th>" for key in rows[0])
+        values = [value for row in rows if isinstance(value := row.get(bar), float) and value == value]
+        low, high = (min(values), max(values)) if values else (0.0, 0.0)
+        body = []
+        for row in rows:
+            cells = []
+            for key, value in row.items():
+                drawn = isinstance(value, float) and key == bar and value == value
+                share = 0.12 + 0.88 * (float(str(value)) - low) / ((high - low) or 1.0) if drawn else 0.0
+                bars = f'<i class="bar" style="width:{4.2 * share:.2f}rem"></i>' if drawn else ""
+                cells.append(f"<td{_side(key in words)}>{bars}{_cell(value)}</td>")
+            body.append(f"<tr>{''.join(cells)}</tr>")
+        table = f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table>"
+        table = f'<div class="scroll">{table}</div>'
+        self._parts.append(f"<details><summary>{html.escape(fold)}</summary>{table}</details>" if fold else table)
 
     def code(self, summary: str, code: str, is_open: bool = False) -> None:
         """Code to copy, folded under its summary."""
@@ -84,12 +115,21 @@ class Page:
 
     def html(self) -> str:
         """The whole page."""
+        style = (files("latentfit") / "page.css").read_text("utf-8")
         head = (
             '<meta charset="utf-8"><meta name="viewport" content="width=device-width">'
-            f"<title>{html.escape(self.title)}</title><style>{_STYLE}</style>"
+            f"<title>{html.escape(self.title)}</title><style>\n{style}</style>"
         )
         body = "\n".join(self._parts)
         return f'<!doctype html>\n<html lang="en"><head>{head}</head>\n<body>\n{body}\n</body></html>\n'
+
+
+def _embedded(png: bytes) -> str:
+    return f"data:image/png;base64,{base64.b64encode(png).decode('ascii')}"
+
+
+def _side(is_left: bool) -> str:
+    return ' class="left"' if is_left else ""
 
 
 def _cell(value: object) -> str:

@@ -1,0 +1,85 @@
+"""What several commands share: reading maps, refusing outputs that cannot be written, and a store in words."""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from latentfit.errors import BadFileError, LatentfitError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from latentfit.approx import Approximation
+
+
+def load_any(path: Path) -> "Approximation":
+    """A saved map, or a table that was exported to JSON."""
+    from latentfit.files import load_approximation
+
+    if path.is_dir():
+        raise BadFileError(f"{path}: expected a map, .safetensors or .json, got a folder; name a file in it")
+    if path.suffix not in (".safetensors", ".json"):
+        raise BadFileError(f"{path}: expected a .safetensors map or a .json table, got {path.suffix or 'no ending'!r}")
+    if not path.is_file():
+        raise BadFileError(f"{path}: no such file; expected a map written by `latentfit fit` or `latentfit export`")
+    if path.suffix == ".safetensors":
+        return load_approximation(path)
+    from latentfit.dialects import read
+
+    try:
+        return read(path, "json")
+    except LatentfitError:
+        raise
+    except ValueError as error:  # numpy's and torch's own, on numbers that do not fit the form
+        raise BadFileError(f"{path}: its numbers do not fit its form ({error}); export it again") from error
+
+
+def bundled_tables(space: str) -> list[Path]:
+    """The tables of `data/tables` that were fitted for this space."""
+    from latentfit.resources import data_path
+
+    folder = data_path("tables") / space
+    return sorted(folder.glob("*.safetensors")) if folder.is_dir() else []
+
+
+def check_out(path: Path | None, ending: str = "", or_none: bool = False) -> None:
+    """Refuse an output that could not be written before the long work, not after it."""
+    if path is None:
+        return
+    if path.is_dir():
+        raise BadFileError(f"--out {path}: expected a file to write, got a folder")
+    parent = next(folder for folder in path.absolute().parents if folder.exists())
+    if not parent.is_dir() or not os.access(parent, os.W_OK):
+        raise BadFileError(f"--out {path}: cannot be written: {parent} is not a folder that can be written to")
+    if ending and path.suffix.lower() != ending and not (or_none and not path.suffix):
+        raise BadFileError(f"--out {path}: expected a name ending in {ending}, got {path.suffix or 'no ending'!r}")
+
+
+def store_in_words(folder: Path) -> str:
+    """What a pair store holds, a line a fact."""
+    from latentfit.pairs import PairStore
+
+    store = PairStore(folder)
+    space, n_test = store.space, len(store.split("test"))
+    n_pictures = len({sample.sha256 for sample in store.samples})
+    facts = {
+        "space": f"{space.name} ({space.channels} channels, {space.cell_px} px a cell)",
+        "reference": store.reference,
+        "columns": ", ".join(store.columns),
+        "samples": f"{len(store.samples)} of {n_pictures} pictures at {store.origin.size} px, {n_test} held out",
+        "vae": f"{store.vae_name} {store.fingerprint[:16]}",
+    }
+    return "\n".join([f"pair store {folder}", *(f"  {key:<10} {value}" for key, value in facts.items())])
+
+
+def solution_line(card: dict[str, object]) -> str:
+    """How a fit went, from its card."""
+    parts = [f"{key} {card[key]:.4g}" for key in ("ridge", "condition", "residual") if isinstance(card.get(key), float)]
+    return ", ".join([f"{card.get('n_images')} pictures", f"{card.get('n_cells')} cells", *parts])
+
+
+def write_csv(frame: "pd.DataFrame", path: Path) -> Path:
+    """Write a table of scores, whole or not at all."""
+    from latentfit.resources import write_atomic
+
+    return write_atomic(path, frame.to_csv(index=False))

@@ -1,0 +1,136 @@
+"""What a ladder collects: as many crops as fit in its minutes, decided once, so that a killed run goes on with it."""
+
+import hashlib
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+import torch
+
+from latentfit.collector import collect
+from latentfit.errors import NoPicturesError, StoreError
+from latentfit.images import TEST_SHARE, Picture, is_test, pictures
+from latentfit.ladder_config import LadderConfig
+from latentfit.pairs import PairStore
+from latentfit.resources import write_atomic
+from latentfit.vae import Vae
+
+SHARE_FOR_COLLECTING = 0.7  # of the minutes: the rest is for fits, scores and the page
+SECONDS_AFTER = 0.3  # fits and scores take about so long for each crop (docs/log.md)
+MOST_CROPS = 8  # of one picture
+FEWEST_PICTURES = 10  # with fewer, scores say little; rather some seconds more
+LOOKED_AT = 400  # pictures whose bytes are hashed at most, to choose among them
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is collected.
+
+    Attributes
+    ----------
+    n_pictures, crops : int
+        Pictures, and crops of each.
+    seconds_per_crop, seconds_per_decode : float
+        Of the VAE, measured.
+    """
+
+    n_pictures: int
+    crops: int
+    seconds_per_crop: float
+    seconds_per_decode: float
+
+
+def collected(vae: Vae, config: LadderConfig) -> tuple[PairStore, Plan]:
+    """Collect what the plan says, or what is missing of it.
+
+    Raises
+    ------
+    NoPicturesError
+        When no picture can be used.
+    StoreError
+        When the store is of another VAE or size, or too few pictures are there to hold some out.
+    """
+    found = pictures(list(config.images))
+    plan = _planned(vae, config, len(found))
+    chosen = choose(found, plan.n_pictures)
+    print(
+        f"{plan.seconds_per_crop:.2f} s a crop of {config.size} px: {len(chosen)} of {len(found)} pictures, "
+        f"{plan.crops} crop{'s' if plan.crops > 1 else ''} of each"
+    )
+    store = collect(vae, chosen, config.out / "store", size=config.size, keep="photo", crops=plan.crops, square=True)
+    if not store.split("test") or not store.split("train"):
+        missing = "held out" if store.split("train") else "to fit"
+        raise StoreError(
+            f"{store.path}: of {len(chosen)} pictures none is {missing} (their hashes decide); expected 10 or more: "
+            f"add pictures, for example --images {' '.join(config.images)} bundled"
+        )
+    return store, plan
+
+
+def choose(found: Sequence[Picture], n_pictures: int) -> list[Picture]:
+    """Pictures spread evenly over the source, one in five of them held out by its hash, in the source's order."""
+    if n_pictures >= len(found):
+        return list(found)
+    looked_at = _spread(range(len(found)), max(LOOKED_AT, 2 * n_pictures))
+    sides: dict[bool, list[int]] = {True: [], False: []}
+    for index in looked_at:
+        try:
+            sides[is_test(hashlib.sha256(found[index].read()).hexdigest())].append(index)
+        except OSError:  # `collect` names and counts what cannot be read
+            sides[False].append(index)
+    n_test = max(1, round(n_pictures / TEST_SHARE))
+    held_out = _spread(sides[True], n_test)
+    return [found[index] for index in sorted([*held_out, *_spread(sides[False], n_pictures - len(held_out))])]
+
+
+def _planned(vae: Vae, config: LadderConfig, n_found: int) -> Plan:
+    """The plan of an earlier run of the same command, or a new one."""
+    asked = {
+        "images": list(config.images),
+        "n_found": n_found,
+        "size": config.size,
+        "minutes": config.minutes,
+        "crops": config.crops,
+        "vae": vae.fingerprint,
+    }
+    path = config.out / "plan.json"
+    try:
+        written = json.loads(path.read_text("utf-8"))
+        if written["asked"] == asked:
+            return Plan(**written["plan"])
+    except (OSError, ValueError, KeyError, TypeError):
+        pass  # none, or not one of ours: planned anew
+    plan = _plan(vae, config, n_found)
+    write_atomic(path, json.dumps({"asked": asked, "plan": asdict(plan)}, indent=2) + "\n")
+    return plan
+
+
+def _plan(vae: Vae, config: LadderConfig, n_found: int) -> Plan:
+    if not n_found:
+        raise NoPicturesError("ladder: expected pictures, got none; name a folder with --images, or leave it out")
+    encode, decode = _seconds(vae, config.size)
+    per_crop, budget = encode + decode, 60 * config.minutes
+    n_crops = int(min(SHARE_FOR_COLLECTING * budget / per_crop, budget / (per_crop + SECONDS_AFTER)))
+    n_crops = max(n_crops, FEWEST_PICTURES)
+    crops = config.crops or max(1, min(MOST_CROPS, n_crops // n_found))
+    return Plan(min(n_found, max(n_crops // crops, FEWEST_PICTURES)), crops, per_crop, decode)
+
+
+def _seconds(vae: Vae, size: int) -> tuple[float, float]:
+    """Time of one encode and of one decode, after a first pair that warms up."""
+    side = max(vae.cell_px * 2, size // (vae.cell_px * 2) * vae.cell_px * 2)
+    rgb = torch.rand(1, 3, side, side, generator=torch.Generator().manual_seed(0))
+    vae.decode(vae.encode(rgb))
+    started = time.perf_counter()
+    latents = vae.encode(rgb)
+    between = time.perf_counter()
+    vae.decode(latents)
+    return between - started, time.perf_counter() - between
+
+
+def _spread(items: Sequence[int], count: int) -> list[int]:
+    """`count` of the items at equal distances; all when there are no more."""
+    if count >= len(items):
+        return list(items)
+    return [items[index * len(items) // count] for index in range(count)]
