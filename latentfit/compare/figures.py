@@ -86,13 +86,14 @@ def contact_sheet(
     n_rows = -(-len(pictures) // n_columns)
     with style():
         width = height_in * size[1] / size[0]
-        figure = Figure(figsize=(n_columns * (width + 0.1), n_rows * (height_in + 0.45)), layout="constrained")
+        below = 0.6 if captions else 0.4
+        figure = Figure(figsize=(n_columns * (width + 0.1), n_rows * (height_in + below)), layout="constrained")
         axes = np.atleast_1d(np.asarray(figure.subplots(n_rows, n_columns))).ravel()
         for axis in axes:
             axis.axis("off")
         for axis, (name, picture) in zip(axes, pictures.items(), strict=False):
             axis.imshow(_shown(picture, size))
-            axis.set_title(name)
+            axis.set_title(name, fontsize=10 if width > 1.8 else 8)
             if captions and captions.get(name):
                 axis.text(0, -0.03, captions[name], transform=axis.transAxes, va="top", color=SOFT)
     return _saved(figure, path)
@@ -161,6 +162,7 @@ def ranking(
         axis.barh(places, ordered[score], color=[ORIGINS[origin] for origin in ordered["origin"]], height=0.75)
         axis.set_yticks(places, ordered["approximation"], fontsize=8)
         axis.set_ylim(-0.6, len(ordered) - 0.4)
+        axis.margins(x=0.1)
         axis.set(title=title, xlabel={"psnr": "dB", "delta_e": "ΔE (CIEDE2000)"}.get(score, score))
         for place, value in zip(places, ordered[score], strict=True):
             axis.text(value, place, f" {value:.1f}", va="center", fontsize=8, color=SOFT)
@@ -248,6 +250,7 @@ def bars(
         axis.barh(places, [value for _, value in items], color=COLOURS[0], height=0.7)
         axis.set_yticks(places, [name for name, _ in items])
         axis.invert_yaxis()
+        axis.margins(x=0.12)
         axis.set(title=title, xlabel=label)
         for place, (_, value) in zip(places, items, strict=True):
             axis.text(value, place, f" {value:.2f}", va="center", fontsize=8, color=SOFT)
