@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Ladder", "LadderConfig", "ladder"]
 
-SHARE_FOR_FITTING = 0.15  # of the minutes
+SHARE_FOR_FITTING, SHARE_FOR_LEARNING = 0.15, 0.04  # of the minutes
 
 
 @dataclass
@@ -87,7 +87,7 @@ def ladder(config: LadderConfig) -> Ladder:
         raise FitError(f"{store.path}: no form could be fitted: {'; '.join(left_out.values())}")
     clock.lap("fit")
     scores = evaluate(maps, store, split="test", progress=True)
-    learning = learning_curve(store)
+    learning = learning_curve(store, seconds=60 * config.minutes * SHARE_FOR_LEARNING)
     clock.lap("score")
     exports = export_all(maps, scores, config.out)
     write_atomic(config.out / "scores.csv", scores.to_csv(index=False, float_format="%.6g"))
@@ -112,7 +112,7 @@ def report(result: Ladder) -> str:
         lines.append(f"learning curve, {form}, pictures → dB: {', '.join(points)}")
     lines += [learning_in_words(result.learning), ""]
     lines += [f"not fitted: {form}: {reason}" for form, reason in result.left_out.items()]
-    lines += [f"tables for {name}: {', '.join(files)}" for name, files in result.exports.files.items()]
+    lines += [f"tables for {name}: {'; '.join(files)}" for name, files in result.exports.files.items()]
     lines.append(", ".join(f"{step} {seconds:.0f} s" for step, seconds in result.seconds.items()))
     return "\n".join([*lines, f"open {result.page}"])
 

@@ -17,7 +17,7 @@ from latentfit.resources import write_atomic
 if TYPE_CHECKING:
     from latentfit.ladder import Ladder
 
-SHOWN = ("linear", "affine", "quadratic", "3", "3,1", "5,3", "decoder 3")
+SHOWN = ("linear", "affine", "3")  # besides the best other table and the best full-size decoder
 N_SHOWN = 2  # held-out pictures on the page
 LARGEST_CODE = 60_000  # bytes of a file that is shown to copy
 PROGRAM_TITLES = {
@@ -63,8 +63,8 @@ def write_page(result: "Ladder", path: Path) -> Path:
     }
     page.chart(series, "pictures fitted on", "dB to the VAE's decode")
     page.text(
-        "PSNR on the held-out pictures at one pixel a latent cell. A curve that still rises says: collect more, with "
-        "--images or --minutes.",
+        "PSNR on the held-out pictures at one pixel a latent cell. A curve that still rises says: collect more, from "
+        "more pictures or with more minutes.",
         is_soft=True,
     )
     _show_files(page, result, path.parent)
@@ -105,11 +105,27 @@ def _row(result: "Ladder", batch: Batch) -> list[tuple[str, str, bytes]]:
     scores = scores[(scores["sample"] == batch.samples[0].key) & (scores["reference"] == "vae")]
     scores = scores[scores["place"] == "seen"].set_index("approximation")
     size = (batch.rgb.shape[-2], batch.rgb.shape[-1])
-    for label in [label for label in SHOWN if label in result.maps]:
+    for label in _shown_forms(result):
         picture = as_seen(result.maps[label].unclamped(batch.latents), size)
         caption = f"ΔE {scores['delta_e'][label]:.1f}\n{scores['ms'][label]:.2g} ms"
         shown.append((title(result, label), caption, _png(picture[0])))
     return shown
+
+
+def _shown_forms(result: "Ladder") -> list[str]:
+    """The plain tables, then the best of the richer ones, and the best that writes full-size pictures."""
+    ranked = [label for label in _ranked(result) if label not in SHOWN]
+    tables = [label for label in ranked if result.maps[label].scale == 1]
+    decoders = [label for label in ranked if result.maps[label].scale > 1]
+    return [*(label for label in SHOWN if label in result.maps), *tables[:1], *decoders[:1]]
+
+
+def _ranked(result: "Ladder") -> list[str]:
+    """Labels of the maps, best first, as seen against the VAE."""
+    scores = result.scores
+    pooled = scores[(scores["image"] == "all") & (scores["kind"] == "all") & (scores["place"] == "seen")]
+    best = pooled[pooled["reference"] == "vae"].sort_values("psnr", ascending=False)
+    return [str(label) for label in best["approximation"]]
 
 
 def _shown_samples(held_out: list[Sample]) -> list[Sample]:
@@ -164,12 +180,13 @@ def _scores(result: "Ladder", place: str) -> list[dict[str, object]]:
 def _show_files(page: Page, result: "Ladder", folder: Path) -> None:
     """For each program the best form that it can run, to paste; then everything else it can run."""
     page.heading("Files to take")
-    order = [str(row["form"]) for row in _scores(result, "seen")]
+    order = _ranked(result)
     best, rows = {}, []
     for name, files in sorted(result.exports.files.items(), key=lambda item: list(PROGRAM_TITLES).index(item[0])):
-        ranked = sorted(files, key=lambda label: order.index(title(result, label)))
+        ranked = sorted(files, key=order.index)
         path = best[name] = files[ranked[0]]
         others = [files[label].name for label in ranked[1:]]
+        many = f"{len(others)} others in {path.parent.name}/"
         rows.append(
             {
                 "for": PROGRAM_TITLES[name],
@@ -177,7 +194,7 @@ def _show_files(page: Page, result: "Ladder", folder: Path) -> None:
                 "form": title(result, ranked[0]),
                 "size": _size(path.stat().st_size),
                 "how": HOW_TO_USE[name],
-                "also there": ", ".join(others) or "–",
+                "also there": ", ".join(others) or "–" if len(others) < 5 else many,
             }
         )
     page.table(rows, left=("take", "form", "how", "also there"))

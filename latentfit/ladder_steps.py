@@ -73,7 +73,7 @@ def fit_every_form(
     for label in sorted(jobs, key=lambda one: work[one]):
         form, scale = jobs[label]
         remaining = float("inf") if seconds is None else seconds - (time.monotonic() - started)
-        reason = _obstacle(store, form, n_cells) or _too_long(pace * work[label], remaining)
+        reason = _obstacle(store, form, n_cells) or (_too_long(pace * work[label], remaining) if maps else "")
         if reason:
             left_out[label] = reason
             continue
@@ -86,8 +86,19 @@ def fit_every_form(
     return {label: maps[label] for label in jobs if label in maps}, left_out
 
 
-def learning_curve(store: PairStore, forms: Sequence[str] = ("affine", "3"), orders: int = ORDERS) -> "pd.DataFrame":
+def learning_curve(
+    store: PairStore, forms: Sequence[str] = ("affine", "3"), orders: int = ORDERS, seconds: float = float("inf")
+) -> "pd.DataFrame":
     """PSNR on the held-out pictures when fitted on 1, 2, 4, … all training pictures.
+
+    Parameters
+    ----------
+    store : PairStore
+    forms : sequence of str
+    orders : int
+        Selections of so many pictures, over which a point is averaged.
+    seconds : float
+        After so long, one selection a point is enough.
 
     Returns
     -------
@@ -101,10 +112,11 @@ def learning_curve(store: PairStore, forms: Sequence[str] = ("affine", "3"), ord
     train, test = store.split("train"), store.split("test")
     names = sorted({sample.sha256 for sample in train})  # by hash: a random order that stays the same
     counts = sorted({min(2**power, len(names)) for power in range(len(names).bit_length() + 1)})
-    rows = []
+    rows, started = [], time.monotonic()
     for form, count in tqdm([(f, c) for f in forms for c in counts], desc="learning curve", unit="fit", leave=False):
         found = []
-        for order in range(orders if count < len(names) else 1):
+        in_time = time.monotonic() - started < seconds
+        for order in range(orders if count < len(names) and in_time else 1):
             first = order * len(names) // orders
             chosen = {names[(first + step) % len(names)] for step in range(count)}
             samples = [sample for sample in train if sample.sha256 in chosen]
@@ -119,7 +131,7 @@ def learning_curve(store: PairStore, forms: Sequence[str] = ("affine", "3"), ord
 def learning_in_words(learning: "pd.DataFrame") -> str:
     """What the curve says: whether more pictures would help, with the gain of the last doubling."""
     gains = {
-        str(form): float(rows["psnr"].iloc[-1] - rows["psnr"].iloc[-2])
+        _channel_map(str(form)).name: float(rows["psnr"].iloc[-1] - rows["psnr"].iloc[-2])
         / max(0.5, float(torch.tensor(rows["n_pictures"].iloc[-1] / rows["n_pictures"].iloc[-2]).log2()))
         for form, rows in learning.groupby("form", sort=False)
         if len(rows) > 1
@@ -161,9 +173,9 @@ def _channel_map(form: str, scale: int = 1) -> ChannelMap:
 
 
 def _work(store: PairStore, form: str, scale: int, n_cells: int) -> float:
-    """Multiplications of a Gram matrix, about."""
-    n_terms = _channel_map(form).n_terms(store.space.channels)
-    return float(n_cells) * n_terms * (n_terms + 3 * scale**2 + 100)
+    """Microseconds on one core, about: reading, laying out the outputs, and the Gram matrix."""
+    n_terms, n_outputs = _channel_map(form).n_terms(store.space.channels), 3 * scale**2
+    return n_cells * (1 + 0.07 * n_outputs + 1e-4 * n_terms * (n_terms + n_outputs))
 
 
 def _obstacle(store: PairStore, form: str, n_cells: int) -> str:

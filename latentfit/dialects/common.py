@@ -1,5 +1,6 @@
 """What all dialects share: the numbers of a single-degree map, its provenance in words, and rows of literals."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -39,6 +40,12 @@ class Table:
 
     def _bias(self) -> Tensor:
         return torch.zeros(3, dtype=torch.float64) if self.bias is None else self.bias
+
+
+def identifier(space: LatentSpace) -> str:
+    """A space's name as a variable's name: "hunyuan_video", "_7vae"."""
+    name = re.sub(r"\W", "_", space.name)
+    return f"_{name}" if name[:1].isdigit() else name
 
 
 def polynomial(approximation: Approximation, consumer: str) -> PolynomialMap:

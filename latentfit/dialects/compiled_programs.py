@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 
 from latentfit.approx import Approximation
-from latentfit.dialects.common import Table, comments, from_table, linear_table, number, rows
+from latentfit.dialects.common import Table, comments, from_table, identifier, linear_table, number, rows
 from latentfit.errors import ExportError
 from latentfit.spaces import LatentSpace
 
@@ -14,7 +14,7 @@ from latentfit.spaces import LatentSpace
 def sdcpp(approximation: Approximation, bias_free: Approximation | None = None) -> str:
     """Arrays for ``latent-preview.h``: C rows of 3 and a bias, signed range."""
     table = linear_table(approximation, "stable-diffusion.cpp")
-    name = re.sub(r"\W", "_", approximation.space.name)
+    name = identifier(approximation.space)
     bias = (torch.zeros(3, dtype=torch.float64) if table.bias is None else table.bias).tolist()
     head = f"const float {name}_latent_rgb_proj[{table.weights.shape[0]}][3] = {{"
     tail = f"float {name}_latent_rgb_bias[3] = {{{', '.join(number(v) + 'f' for v in bias)}}};"

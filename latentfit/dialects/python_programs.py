@@ -7,7 +7,16 @@ from typing import Any
 import torch
 
 from latentfit.approx import Approximation
-from latentfit.dialects.common import Table, comments, from_table, linear_table, number, rows, without_bias
+from latentfit.dialects.common import (
+    Table,
+    comments,
+    from_table,
+    identifier,
+    linear_table,
+    number,
+    rows,
+    without_bias,
+)
 from latentfit.errors import ExportError
 from latentfit.spaces import LatentSpace
 
@@ -67,7 +76,7 @@ def invokeai(approximation: Approximation, bias_free: Approximation | None = Non
     keeps_bias = approximation.space.name == "flux2"
     chosen = approximation if keeps_bias else without_bias(approximation, bias_free, "InvokeAI")
     table = linear_table(chosen, "InvokeAI")
-    name = f"{approximation.space.name.upper()}_LATENT_RGB_FACTORS"
+    name = f"{identifier(approximation.space).upper()}_LATENT_RGB_FACTORS"
     lines = [
         comments(chosen, "#"),
         f"{name} = [",

@@ -1,0 +1,232 @@
+"""The ladder: from an unregistered autoencoder to tables and a page; killed, it goes on; its plan keeps to the time."""
+
+import ast
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+
+import latentfit as lf
+from latentfit import ladder as ladder_module
+from latentfit import ladder_plan
+from latentfit.cli import main
+from latentfit.dialects import read
+from latentfit.errors import NoPicturesError, StoreError
+from latentfit.images import Picture, folder, is_test
+from latentfit.ladder import Ladder, LadderConfig, ladder
+from latentfit.ladder_steps import fit_every_form, learning_curve, learning_in_words
+
+SCALE, SHIFT = 0.7, 0.3
+
+
+@pytest.fixture(scope="module")
+def vae_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A diffusers AutoencoderKL of 7 channels, random weights, with a scaling of its own: no registered space."""
+    from diffusers import AutoencoderKL
+
+    torch.manual_seed(3)
+    model = AutoencoderKL(
+        down_block_types=("DownEncoderBlock2D",) * 3,
+        up_block_types=("UpDecoderBlock2D",) * 3,
+        block_out_channels=(8, 8, 8),
+        norm_num_groups=4,
+        latent_channels=7,
+        scaling_factor=SCALE,
+        shift_factor=SHIFT,
+    )
+    path = tmp_path_factory.mktemp("vae") / "odd <vae> & 7"
+    model.save_pretrained(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Smooth coloured pictures whose names would break a page that does not escape."""
+    path = tmp_path_factory.mktemp("photos")
+    rng = np.random.default_rng(0)
+    for index in range(16):
+        small = Image.fromarray(rng.integers(0, 256, (5, 6, 3), dtype=np.uint8))
+        small.resize((96, 80), Image.Resampling.BICUBIC).save(path / f"<i>{index:02}&.png")
+    return path
+
+
+@pytest.fixture(scope="module")
+def made(vae_folder: Path, photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Ladder:
+    out = tmp_path_factory.mktemp("ladder") / "out"
+    return ladder(LadderConfig(vae=str(vae_folder), images=(str(photos),), out=out, size=64, crops=2, device="cpu"))
+
+
+def test_an_unregistered_space_comes_from_the_autoencoder(made: Ladder) -> None:
+    space = made.store.space
+    assert (space.channels, space.cell_px) == (7, 4)
+    assert (space.scale, space.shift) == ((SCALE,), (SHIFT,))
+    assert len({sample.sha256 for sample in made.store.samples}) == 16
+    assert max(sample.size_cells for sample in made.store.samples) == (16, 16)
+
+
+def test_every_form_is_fitted_and_scored_on_pictures_that_none_was_fitted_on(made: Ladder) -> None:
+    assert {"linear", "affine", "quadratic", "cubic", "3", "3,1", "decoder 1", "decoder 3"} <= set(made.maps)
+    assert set(made.maps) == set(made.scores["approximation"])
+    test = {sample.sha256 for sample in made.store.split("test")}
+    assert made.scores.attrs["n_images"] == len(test)
+    for approximation in made.maps.values():
+        assert not test & set(approximation.card["train_hashes"])
+
+
+def test_tables_on_disk_give_the_pixels_of_the_map(made: Ladder) -> None:
+    latents = next(made.store.batches(made.store.split("test")[:1])).latents
+    for label, path in made.exports.files["json"].items():
+        torch.testing.assert_close(read(path, "json")(latents), made.maps[label](latents), atol=2e-4, rtol=0)
+    saved = lf.load(made.exports.files["safetensors"]["3"])
+    assert torch.equal(saved(latents), made.maps["3"](latents))
+    assert saved.card["scores"]
+
+
+def test_each_program_gets_what_it_runs_and_nothing_else(made: Ladder) -> None:
+    files = made.exports.files
+    assert set(files["comfyui"]) == {"linear", "affine", "3", "5"} & set(made.maps)
+    assert set(files["invokeai"]) == {"linear"}  # it drops the bias
+    assert "a1111" not in files  # it shows 4 channels
+    assert "7" in made.exports.refused["a1111"]["linear"]
+    for name in ("comfyui", "diffusers", "sdnext", "invokeai"):
+        for path in files[name].values():
+            ast.parse(path.read_text("utf-8"))
+
+
+def test_the_page_is_whole_and_escaped(made: Ladder) -> None:
+    text = made.page.read_text("utf-8")
+    assert set(re.findall(r'src="(.{11})', text)) == {"data:image/"}
+    assert not re.search(r"https?://|<script|<link|@import|url\(", text)
+    assert "<i>" not in text.replace("<i class", "")  # the pictures' names
+    assert "<vae>" not in text
+    assert "&lt;i&gt;" in text
+    held_out = made.store.split("test")
+    assert text.count("the VAE&#x27;s decode</b>") == min(2, len({sample.sha256 for sample in held_out}))
+    for word in ("3×3 affine", "Would more pictures help?", "prefers-color-scheme: dark", made.store.fingerprint):
+        assert word in text
+    for files in made.exports.files.values():
+        assert any(path.name in text for path in files.values())
+
+
+def test_the_same_command_goes_on_after_an_interruption(
+    vae_folder: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["ladder", "--vae", str(vae_folder), "--images", str(photos), "--out", str(tmp_path / "out")]
+    command += ["--size", "32", "--device", "cpu", "--minutes", "1"]
+
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ladder_module, "fit_every_form", interrupted)
+        assert main(command) == 130
+    plan = (tmp_path / "out/plan.json").read_bytes()
+    assert re.search(r"^16 new", capsys.readouterr().out, re.M) or json.loads(plan)["plan"]["crops"] > 1
+    monkeypatch.setattr(ladder_plan, "_seconds", lambda *_: (100.0, 100.0))  # the plan is not made again
+    assert main(command) == 0
+    out = capsys.readouterr().out
+    assert re.search(r"^0 new", out, re.M)
+    assert "learning curve, affine" in out
+    assert "ore pictures would" in out
+    assert plan == (tmp_path / "out/plan.json").read_bytes()
+    assert (tmp_path / "out/index.html").is_file()
+
+
+def test_a_store_of_another_autoencoder_is_not_mixed_in(made: Ladder, photos: Path, tmp_path: Path) -> None:
+    from diffusers import AutoencoderKL
+
+    AutoencoderKL(block_out_channels=(4,), norm_num_groups=1).save_pretrained(tmp_path / "other")
+    out = made.page.parent
+    with pytest.raises(StoreError, match="choose another --out"):
+        ladder(LadderConfig(vae=str(tmp_path / "other"), images=(str(photos),), out=out, size=64, crops=1))
+
+
+def test_the_plan_keeps_to_the_minutes(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = LadderConfig(vae="", out=tmp_path, images=(str(photos),), minutes=5)
+    vae: lf.Vae = None  # type: ignore[assignment]  # only its speed is asked for
+
+    def planned(seconds: float, n_found: int) -> tuple[int, int]:
+        monkeypatch.setattr(ladder_plan, "_seconds", lambda *_: (seconds / 2, seconds / 2))
+        plan = ladder_plan._plan(vae, config, n_found)
+        assert plan.n_pictures * plan.crops * seconds <= 0.7 * 300 or plan.n_pictures == 10
+        return plan.n_pictures, plan.crops
+
+    assert planned(0.01, 16) == (16, 8)
+    assert planned(5, 16) == (16, 2)
+    assert planned(5, 1000) == (42, 1)
+    assert planned(1000, 1000) == (10, 1)
+    with pytest.raises(NoPicturesError, match="--images"):
+        planned(1, 0)
+
+
+def _counted(index: int, read: list[int]) -> Callable[[], bytes]:
+    def give() -> bytes:
+        read.append(index)
+        return str(index).encode()
+
+    return give
+
+
+def test_pictures_are_chosen_from_all_of_the_source_with_a_fifth_held_out() -> None:
+    import hashlib
+
+    read: list[int] = []
+    found = [Picture(str(index), "photograph", _counted(index, read)) for index in range(2000)]
+    chosen = ladder_plan.choose(found, 50)
+    assert len(read) <= ladder_plan.LOOKED_AT
+    assert len(chosen) == 50 == len({picture.name for picture in chosen})
+    assert sum(is_test(hashlib.sha256(picture.read()).hexdigest()) for picture in chosen) == 10
+    numbers = [int(picture.name) for picture in chosen]
+    assert numbers == sorted(numbers)
+    assert np.histogram(numbers, 4, (0, 2000))[0].min() >= 8
+    assert ladder_plan.choose(found[:7], 50) == found[:7]
+
+
+def test_too_few_pictures_to_hold_some_out(vae_folder: Path, photos: Path, tmp_path: Path) -> None:
+    only = next(picture for picture in folder(photos) if not is_test(picture.load()[1]))
+    (tmp_path / "few").mkdir()
+    (tmp_path / "few/one.png").write_bytes(only.read())
+    with pytest.raises(StoreError, match="none is held out") as error:
+        ladder(LadderConfig(vae=str(vae_folder), images=(str(tmp_path / "few"),), out=tmp_path / "out", size=32))
+    assert "bundled" in str(error.value)
+
+
+def test_forms_that_take_too_long_are_left_out_by_name(made: Ladder) -> None:
+    maps, left_out = fit_every_form(made.store, seconds=0)
+    assert list(maps) == ["linear"]  # the cheapest is fitted in any case
+    assert "--minutes" in left_out["affine"]
+    assert "cells to be more than noise" in left_out["5,3"]
+    assert set(maps) | set(left_out) == set(made.maps) | set(made.left_out)
+
+
+def test_the_learning_curve_ends_at_the_fit_of_all_pictures(made: Ladder) -> None:
+    curve = learning_curve(made.store, forms=("affine",), orders=2)
+    n_train = len({sample.sha256 for sample in made.store.split("train")})
+    assert list(curve["n_pictures"]) == [1, 2, 4, 8, n_train]
+    pooled = made.scores.query("image == 'all' and kind == 'all' and place == 'cells' and reference == 'vae'")
+    expected = pooled.set_index("approximation")["psnr"]["affine"]
+    assert curve["psnr"].iloc[-1] == pytest.approx(expected, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("last", "said"), [(22.0, "More pictures would help:"), (20.2, "help a little"), (20.05, "hardly help")]
+)
+def test_what_the_curve_says(last: float, said: str) -> None:
+    curve = pd.DataFrame({"n_pictures": [8, 16], "form": ["3", "3"], "psnr": [20.0, last]})
+    words = learning_in_words(curve)
+    assert said in words
+    assert f"{last - 20:+.2f} dB for 3×3 affine" in words
+    assert "collect more" in learning_in_words(curve[:1])
+
+
+@pytest.mark.parametrize("flags", [["--minutes", "0"], ["--crops", "0"], ["--size", "0"]])
+def test_flags_that_cannot_be(flags: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["ladder", "--vae", "x", "--out", str(tmp_path / "out"), *flags]) == 2
+    assert "minutes > 0" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
