@@ -37,8 +37,8 @@ def main() -> None:
     maps = {"ComfyUI's table today": table("comfyui/SD15").approximation()}
     maps |= {name: lf.ChannelMap(form).fit(store, samples=samples).approximation(name) for name, form in FORMS.items()}
     pictures, captions = (
-        {"the VAE's decode": decode},
-        {"the VAE's decode": f"{milliseconds(vae.decode, latents):.0f} ms"},
+        {f"{vae.name}'s decode": decode},
+        {f"{vae.name}'s decode": f"{milliseconds(vae.decode, latents):.0f} ms"},
     )
     for name, approximation in maps.items():
         seen = torch.nn.functional.interpolate(approximation(latents), decode.shape[-2:], mode="bilinear")[0]

@@ -120,7 +120,8 @@ def coefficient_heatmap(
         for (row, column), value in np.ndenumerate(values):
             ink = "white" if abs(value) > 0.6 * limit else INK
             axis.text(column, row, f"{value:+.2f}", ha="center", va="center", fontsize=7, color=ink)
-        figure.colorbar(image, ax=axis, shrink=0.6, label="per unit of latent, range [-1, 1]")
+        axis.set_xlabel("in [-1, 1], per unit of latent", fontsize=8)
+        figure.colorbar(image, ax=axis, shrink=0.8)
     return _saved(figure, path)
 
 
@@ -163,10 +164,12 @@ def ranking(
         axis.set_yticks(places, ordered["approximation"], fontsize=8)
         axis.set_ylim(-0.6, len(ordered) - 0.4)
         axis.margins(x=0.1)
-        axis.set(title=title, xlabel={"psnr": "dB", "delta_e": "ΔE (CIEDE2000)"}.get(score, score))
+        axis.set_title(title, fontsize=9)
+        axis.set(xlabel={"psnr": "dB", "delta_e": "ΔE (CIEDE2000)"}.get(score, score))
         for place, value in zip(places, ordered[score], strict=True):
             axis.text(value, place, f" {value:.1f}", va="center", fontsize=8, color=SOFT)
-        handles = [mpl.patches.Patch(color=colour, label=name) for name, colour in ORIGINS.items()]
+        there = {name: colour for name, colour in ORIGINS.items() if name in set(ordered["origin"])}
+        handles = [mpl.patches.Patch(color=colour, label=name) for name, colour in there.items()]
         axis.legend(handles=handles, loc="lower right")
     return _saved(figure, path)
 
