@@ -28,9 +28,9 @@ def load_any(path: Path) -> "Approximation":
 
     try:
         return read(path, "json")
-    except LatentfitError:
-        raise
-    except ValueError as error:  # numpy's and torch's own, on numbers that do not fit the form
+    except ValueError as error:  # also numpy's and torch's own, on numbers that do not fit the form
+        if isinstance(error, LatentfitError) and str(path) in str(error):
+            raise
         raise BadFileError(f"{path}: its numbers do not fit its form ({error}); export it again") from error
 
 
