@@ -1,7 +1,8 @@
 """Put measured numbers into README.md, between its markers, from files that other commands wrote.
 
-Reads data/tables/*/audit.csv (`make tables`), data/tables/sd1/3.safetensors, and benchmarks/results/*.json
-(`make bench`) as far as they are there. `--check` changes nothing and fails when the README is not what they say.
+Reads data/tables/*/audit.csv (`make tables`), data/estimates/*.csv (`make estimates`), data/tables/sd1/3.safetensors,
+figures/hero.json and benchmarks/results/*.json (`make bench`), as far as they are there. `--check` changes nothing and
+fails when the README is not what they say.
 """
 
 import argparse
@@ -28,7 +29,13 @@ def main() -> int:
     options = parser.parse_args()
     path = ROOT / "README.md"
     before = path.read_text("utf-8")
-    blocks = {"audit": audit_block(), "snippet": snippet_block(), "bench": bench_block(), "hero": hero_block()}
+    blocks = {
+        "audit": audit_block(),
+        "estimates": estimates_block(),
+        "snippet": snippet_block(),
+        "bench": bench_block(),
+        "hero": hero_block(),
+    }
     after = before
     for name, text in blocks.items():
         pattern = rf"(?s)<!-- {name} -->.*?<!-- /{name} -->"
@@ -101,6 +108,27 @@ def audit_of(frame: pd.DataFrame) -> str:
         photo = [f"{wide.loc[name, (place, 'photo')]:.2f}" for place in ("cells", "seen")]
         row = [label, cells, f"{delta.loc[name, 'delta_e']:.1f}", photo[0], seen, photo[1]]
         lines.append(f"| {' | '.join(row)} | {verdict if isinstance(verdict, str) else ''} |")
+    return "\n".join(lines)
+
+
+def estimates_block() -> str:
+    """Rows by space and map, columns by noise, then by gain without noise."""
+    lines = []
+    for space in SPACES:
+        found = ROOT / "data" / "estimates" / f"{space}.csv"
+        if not found.is_file():
+            continue
+        frame = pd.read_csv(found)
+        clean = frame[frame["gain"] == 1].pivot(index="approximation", columns="sigma", values="psnr")
+        loud = frame[(frame["sigma"] == 0) & (frame["gain"] > 1)]
+        loud = loud.pivot(index="approximation", columns="gain", values="psnr")
+        flicker = frame[frame["gain"] == 1].groupby("approximation")["flicker"].mean()
+        if not lines:
+            titles = [*(f"σ {s:g}" for s in clean.columns), *(f"gain {g:g}" for g in loud.columns), "flicker"]
+            lines = [f"| | {' | '.join(titles)} |", "|---|" + "--:|" * len(titles)]
+        for name in dict.fromkeys(frame["approximation"]):
+            values = [f"{value:.1f}" for value in (*clean.loc[name], *loud.loc[name])]
+            lines.append(f"| {get_space(space).title}, {name} | {' | '.join(values)} | {flicker[name]:.2f} |")
     return "\n".join(lines)
 
 
