@@ -1,9 +1,13 @@
 """The whole road in one command: collect, fit every form, score, export, and one page that shows it."""
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import torch
 
 from latentfit.approx import Approximation
 from latentfit.errors import FitError, StoreError
@@ -19,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Ladder", "LadderConfig", "ladder"]
 
-SHARE_FOR_FITTING, SHARE_FOR_LEARNING = 0.15, 0.04  # of the minutes
+SHARE_FOR_FITTING, SHARE_FOR_LEARNING = 0.5, 0.4  # of the time that is left then
 
 
 @dataclass
@@ -82,13 +86,14 @@ def ladder(config: LadderConfig) -> Ladder:
     clock.lap("load")
     store, plan = collected(vae, config)
     clock.lap("collect")
-    maps, left_out = fit_every_form(store, seconds=60 * config.minutes * SHARE_FOR_FITTING)
-    if not maps:
-        raise FitError(f"{store.path}: no form could be fitted: {'; '.join(left_out.values())}")
-    clock.lap("fit")
-    scores = evaluate(maps, store, split="test", progress=True)
-    learning = learning_curve(store, seconds=60 * config.minutes * SHARE_FOR_LEARNING)
-    clock.lap("score")
+    with _one_thread():
+        maps, left_out = fit_every_form(store, seconds=SHARE_FOR_FITTING * clock.left(60 * config.minutes))
+        if not maps:
+            raise FitError(f"{store.path}: no form could be fitted: {'; '.join(left_out.values())}")
+        clock.lap("fit")
+        scores = evaluate(maps, store, split="test", progress=True)
+        learning = learning_curve(store, seconds=SHARE_FOR_LEARNING * clock.left(60 * config.minutes))
+        clock.lap("score")
     exports = export_all(maps, scores, config.out)
     write_atomic(config.out / "scores.csv", scores.to_csv(index=False, float_format="%.6g"))
     write_atomic(config.out / "learning.csv", learning.to_csv(index=False, float_format="%.6g"))
@@ -127,12 +132,27 @@ def _check(config: LadderConfig) -> None:
         raise StoreError(f"--out {config.out}: expected a folder to write, got a file")
 
 
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Crops are small: torch's threads wait for each other more than they work, many times over on a busy machine."""
+    n_threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(n_threads)
+
+
 class _Clock:
     """Seconds of each step, in order."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
-        self._last = time.perf_counter()
+        self._last = self._started = time.perf_counter()
+
+    def left(self, seconds: float) -> float:
+        """What is left of so many seconds since the start."""
+        return max(0.0, seconds - (time.perf_counter() - self._started))
 
     def lap(self, step: str) -> None:
         now = time.perf_counter()

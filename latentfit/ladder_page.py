@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from latentfit.fit import ChannelMap
 from latentfit.images import to_pil
 from latentfit.judging import as_seen
 from latentfit.ladder_steps import PROGRAMS, learning_in_words
@@ -74,7 +75,8 @@ def write_page(result: "Ladder", path: Path) -> Path:
 
 def title(result: "Ladder", label: str) -> str:
     """What people call a form: "3×3 affine", "(3, 1)", "3×3 affine → 8×8 patch"."""
-    return str(result.maps[label].card["form"]) if label in result.maps else label
+    form = label.removeprefix("decoder ")
+    return ChannelMap(form, 1 if form == label else result.store.space.cell_px).name
 
 
 def _show_pictures(page: Page, result: "Ladder") -> None:
@@ -148,7 +150,7 @@ def _show_ranking(page: Page, result: "Ladder") -> None:
     )
     page.table(_scores(result, "cells"), bar="dB to the VAE", left=("runs in",), fold="The same at one pixel a cell")
     if result.left_out:
-        rows = [{"not fitted": form, "because": reason} for form, reason in result.left_out.items()]
+        rows = [{"not fitted": title(result, form), "because": reason} for form, reason in result.left_out.items()]
         page.table(rows, left=("because",))
 
 
@@ -164,7 +166,7 @@ def _scores(result: "Ladder", place: str) -> list[dict[str, object]]:
         rows.append(
             {
                 "form": title(result, label),
-                "dB to the VAE": round(float(row["psnr"]), 2),
+                "dB to the VAE": float(row["psnr"]),
                 "dB to the photograph": f"{photo[label]:.2f}",
                 "ΔE": f"{row['delta_e']:.1f}",
                 "ΔE, worst 5 %": f"{row['delta_e95']:.1f}",

@@ -100,7 +100,7 @@ class Page:
                 drawn = isinstance(value, float) and key == bar and value == value
                 share = 0.12 + 0.88 * (float(str(value)) - low) / ((high - low) or 1.0) if drawn else 0.0
                 bars = f'<i class="bar"><i style="width:{share:.1%}"></i></i>' if drawn else ""
-                cells.append(f"<td{_side(key in words)}>{bars}{_cell(value)}</td>")
+                cells.append(f"<td{_side(key in words)}>{bars}{f'{value:.2f}' if drawn else _cell(value)}</td>")
             body.append(f"<tr>{''.join(cells)}</tr>")
         table = f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table>"
         table = f'<div class="scroll">{table}</div>'
