@@ -91,19 +91,14 @@ class Page:
             return
         words = {next(iter(rows[0])), *left}
         head = "".join(f"<th{_side(key in words)}>{html.escape(key)}</th>" for key in rows[0])
-        values = [value for row in rows if isinstance(value := row.get(bar), float) and value == value]
-        low, high = (min(values), max(values)) if values else (0.0, 0.0)
-        body = []
-        for row in rows:
-            cells = []
-            for key, value in row.items():
-                drawn = isinstance(value, float) and key == bar and value == value
-                share = 0.12 + 0.88 * (float(str(value)) - low) / ((high - low) or 1.0) if drawn else 0.0
-                bars = f'<i class="bar"><i style="width:{share:.1%}"></i></i>' if drawn else ""
-                cells.append(f"<td{_side(key in words)}>{bars}{f'{value:.2f}' if drawn else _cell(value)}</td>")
-            body.append(f"<tr>{''.join(cells)}</tr>")
-        table = f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table>"
-        table = f'<div class="scroll">{table}</div>'
+        bars = _bars([row.get(bar) for row in rows])
+        body = ""
+        for row, drawn in zip(rows, bars, strict=True):
+            cells = (
+                f"<td{_side(key in words)}>{drawn if key == bar else _cell(value)}</td>" for key, value in row.items()
+            )
+            body += f"<tr>{''.join(cells)}</tr>"
+        table = f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
         self._parts.append(f"<details><summary>{html.escape(fold)}</summary>{table}</details>" if fold else table)
 
     def code(self, summary: str, code: str, is_open: bool = False) -> None:
@@ -130,6 +125,20 @@ def _embedded(png: bytes) -> str:
 
 def _side(is_left: bool) -> str:
     return ' class="left"' if is_left else ""
+
+
+def _bars(column: Sequence[object]) -> list[str]:
+    """Numbers with a bar each, from a little below the smallest; what is no number, as it is."""
+    values = [value for value in column if isinstance(value, float) and value == value]
+    low, high = (min(values), max(values)) if values else (0.0, 0.0)
+    cells = []
+    for value in column:
+        if isinstance(value, float) and value == value:
+            share = 0.12 + 0.88 * ((value - low) / (high - low) if high > low else 1.0)
+            cells.append(f'<i class="bar"><i style="width:{share:.1%}"></i></i>{value:.2f}')
+        else:
+            cells.append(_cell(value))
+    return cells
 
 
 def _cell(value: object) -> str:
