@@ -1,6 +1,7 @@
 """Ranks of a distributed run: torchrun starts them, this module says who is who. One process needs none of it."""
 
 import os
+import socket
 from collections.abc import Sequence
 from typing import TypeVar
 
@@ -14,7 +15,22 @@ T = TypeVar("T")
 def start() -> None:
     """Join the process group when torchrun (or accelerate launch) started several processes; gloo on a CPU."""
     if int(os.environ.get("WORLD_SIZE", "1")) > 1 and dist.is_available() and not dist.is_initialized():
+        _bind_to_loopback()
         dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+
+
+def stop() -> None:
+    """Leave the process group, once all ranks are done."""
+    if dist.is_available() and dist.is_initialized():
+        dist.barrier()
+        dist.destroy_process_group()
+
+
+def _bind_to_loopback() -> None:
+    """On one machine gloo needs no name of it that resolves and no network, only the loopback interface."""
+    loopback = next((name for _, name in socket.if_nameindex() if name in ("lo", "lo0")), None)
+    if loopback and os.environ.get("MASTER_ADDR") in ("localhost", "127.0.0.1"):
+        os.environ.setdefault("GLOO_SOCKET_IFNAME", loopback)
 
 
 def rank() -> int:

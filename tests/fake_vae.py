@@ -48,7 +48,7 @@ def main() -> None:
         fitted = lf.ChannelMap("3").fit(store, "all").approximation()
         if parallel.rank() == 0:
             lf.save(fitted, rest[0])
-        parallel.barrier()
+    parallel.stop()
 
 
 if __name__ == "__main__":

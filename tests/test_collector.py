@@ -3,6 +3,7 @@
 import os
 import random
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -199,12 +200,14 @@ def test_two_processes_give_what_one_gives(photos: Path, tmp_path: Path) -> None
         "torch.distributed.run",
         "--nproc_per_node",
         "2",
+        "--master_addr",
+        "127.0.0.1",
         "--master_port",
-        str(29511 + os.getpid() % 500),
+        str(_free_port()),
     ]
     command = [*run, str(FAKE), str(photos), str(tmp_path / "two"), "0", str(tmp_path / "map.safetensors")]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
-    assert done.returncode == 0, done.stderr[-2000:]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=400)
+    assert done.returncode == 0, done.stderr[-4000:]
     assert done.stdout.count("world 2") == 2
     two = PairStore(tmp_path / "two")
     ranks = {name.rsplit("-", 1)[-1] for name in {sample.shard for sample in two.samples}}
@@ -217,6 +220,12 @@ def test_two_processes_give_what_one_gives(photos: Path, tmp_path: Path) -> None
     together = lf.load(tmp_path / "map.safetensors")
     difference = (together.module.coefficients - alone.module.coefficients).abs().max()
     assert float(difference) < 1e-6 * float(alone.module.coefficients.abs().max()) + 2e-7
+
+
+def _free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
 
 
 def _keys(path: Path) -> list[str]:
