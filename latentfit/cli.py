@@ -282,6 +282,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             COMMANDS, prog="latentfit", description=__doc__, args=arguments, sort_subcommands=False
         )
         sys.stdout.flush()
+        if "WORLD_SIZE" in os.environ:
+            from latentfit import parallel
+
+            parallel.stop()
     except BrokenPipeError:  # `latentfit … | head`: the reader has what it wanted
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
