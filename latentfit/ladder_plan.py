@@ -1,12 +1,15 @@
 """What a ladder collects: as many crops as fit in its minutes, decided once, so that a killed run goes on with it."""
 
 import hashlib
+import io
 import json
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext, redirect_stdout
 from dataclasses import asdict, dataclass
 
 import torch
+from tqdm.auto import tqdm
 
 from latentfit.collector import collect
 from latentfit.errors import NoPicturesError, StoreError
@@ -20,6 +23,7 @@ SHARE_FOR_COLLECTING = 0.7  # of the minutes: the rest is for fits, scores and t
 SECONDS_AFTER = 0.3  # fits and scores take about so long for each crop (docs/log.md)
 MOST_CROPS = 8  # of one picture
 FEWEST_PICTURES = 10  # with fewer, scores say little; rather some seconds more
+TURN_SECONDS = 20  # of collecting: what a killed run loses at most
 LOOKED_AT = 400  # pictures whose bytes are hashed at most, to choose among them
 
 
@@ -58,7 +62,7 @@ def collected(vae: Vae, config: LadderConfig) -> tuple[PairStore, Plan]:
         f"{plan.seconds_per_crop:.2f} s a crop of {config.size} px: {len(chosen)} of {len(found)} pictures, "
         f"{plan.crops} crop{'s' if plan.crops > 1 else ''} of each"
     )
-    store = collect(vae, chosen, config.out / "store", size=config.size, keep="photo", crops=plan.crops, square=True)
+    store = _collect_in_turns(vae, chosen, config, plan)
     if not store.split("test") or not store.split("train"):
         missing = "held out" if store.split("train") else "to fit"
         raise StoreError(
@@ -66,6 +70,37 @@ def collected(vae: Vae, config: LadderConfig) -> tuple[PairStore, Plan]:
             f"add pictures, for example --images {' '.join(config.images)} bundled"
         )
     return store, plan
+
+
+def _collect_in_turns(vae: Vae, chosen: Sequence[Picture], config: LadderConfig, plan: Plan) -> PairStore:
+    """Some pictures at a time, so that a killed run of a slow VAE loses one turn, and the bar tells the time left."""
+    folder = config.out / "store"
+    n_turn = max(1, int(TURN_SECONDS / (plan.seconds_per_crop * plan.crops)))
+    said = io.StringIO()
+    unusable: list[str] = []
+    with tqdm(total=len(chosen), unit="picture", desc="collect", disable=n_turn >= len(chosen)) as bar:
+        for first in range(0, len(chosen), n_turn):
+            part = chosen[first : first + n_turn]
+            try:
+                with nullcontext() if bar.disable else redirect_stdout(said):
+                    collect(
+                        vae,
+                        part,
+                        folder,
+                        size=config.size,
+                        keep="photo",
+                        crops=plan.crops,
+                        square=True,
+                        progress=bool(bar.disable),
+                    )
+            except NoPicturesError as error:
+                unusable.append(str(error))
+            bar.update(len(part))
+    print("".join(line for line in said.getvalue().splitlines(True) if line.startswith("  skipped")), end="")
+    if unusable and not any(folder.glob("*.safetensors")):
+        raise NoPicturesError(unusable[0])
+    print("\n".join(unusable), end="\n" if unusable else "")
+    return PairStore(folder)
 
 
 def choose(found: Sequence[Picture], n_pictures: int) -> list[Picture]:

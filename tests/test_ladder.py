@@ -5,6 +5,7 @@ import json
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -136,6 +137,38 @@ def test_the_same_command_goes_on_after_an_interruption(
     assert "ore pictures would" in out
     assert plan == (tmp_path / "out/plan.json").read_bytes()
     assert (tmp_path / "out/index.html").is_file()
+
+
+def test_a_slow_autoencoder_loses_one_turn_when_it_is_stopped(
+    vae_folder: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mixed = tmp_path / "mixed"
+    mixed.mkdir()
+    for picture in folder(photos)[:12]:
+        (mixed / picture.name).write_bytes(picture.read())
+    (mixed / "broken.png").write_bytes(b"\x89PNG")
+    vae = lf.Vae.load(vae_folder, device="cpu")
+    config = LadderConfig(vae="", images=(str(mixed),), out=tmp_path / "out", size=32, minutes=60)
+    monkeypatch.setattr(ladder_plan, "_seconds", lambda *_: (8.0, 1.0))  # two pictures a turn
+    monkeypatch.setattr(ladder_plan, "MOST_CROPS", 1)
+    really, turns = ladder_plan.collect, iter([0, 1])
+
+    def stopped_in_the_third_turn(*args: Any, **kwargs: Any) -> lf.PairStore:
+        if next(turns, None) is None:
+            raise KeyboardInterrupt
+        return really(*args, **kwargs)
+
+    monkeypatch.setattr(ladder_plan, "collect", stopped_in_the_third_turn)
+    with pytest.raises(KeyboardInterrupt):
+        ladder_plan.collected(vae, config)
+    monkeypatch.setattr(ladder_plan, "collect", really)
+    assert len(lf.PairStore(tmp_path / "out/store")) == 4
+    store, _ = ladder_plan.collected(vae, config)
+    assert len(store) == 12 == len({sample.sha256 for sample in store.samples})
+    captured = capsys.readouterr()
+    assert "broken.png" in captured.out
+    assert "collect: 100%" in captured.err
+    assert "13/13" in captured.err
 
 
 def test_a_store_of_another_autoencoder_is_not_mixed_in(made: Ladder, photos: Path, tmp_path: Path) -> None:
