@@ -34,8 +34,8 @@ from measuring import (
 from torch import Tensor
 
 import latentfit as lf
-from latentfit.collector import BATCH_PIXELS
 from latentfit.images import Picture, crop_to_cells, pictures, rgb_tensor
+from latentfit.preparing import BATCH_PIXELS
 
 MOST_OF = 0.9
 

@@ -1,23 +1,21 @@
 """collect(): pictures through a VAE into a pair store; what was collected is never lost."""
 
 import os
-import queue
-import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NoReturn, Protocol
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from latentfit import parallel
-from latentfit.errors import ImageError, NoPicturesError, StoreError
-from latentfit.images import Kind, Picture, crop_to_cells, kind_of, pictures, rgb_tensor, square_crops
-from latentfit.pairs import Origin, PairStore, Sample, sample_key, write_shard
+from latentfit.errors import NoPicturesError, StoreError
+from latentfit.images import Picture, has_pictures, pictures
+from latentfit.latent_files import latent_folder
+from latentfit.pairs import Origin, PairStore, Sample, write_shard
+from latentfit.preparing import Prepared, Preparer, batched, joined, prefetched
 from latentfit.spaces import LatentSpace
 
 if TYPE_CHECKING:
@@ -25,7 +23,6 @@ if TYPE_CHECKING:
 
 FLUSH_SECONDS = 20.0  # a killed run loses at most this much work, and the shard in hand
 SHARD_BYTES = 64 << 20
-BATCH_PIXELS = 1 << 20
 
 
 class AnyVae(Protocol):
@@ -103,14 +100,14 @@ def collect(
     """Encode and decode every picture once, and keep the pairs.
 
     The same call goes on where a killed one stopped, skips what is there, and shares the pictures among the ranks that
-    torchrun started. A folder that holds latent files instead of pictures is decoded.
+    torchrun started. Latent files in a folder (ComfyUI's ``.latent``, ``.npy``, ``.pt``, ``.bin``) are decoded only.
 
     Parameters
     ----------
     vae : Vae
         The reference.
     images : str, path or sequence
-        As `latentfit.images.pictures` takes it.
+        As `latentfit.images.pictures` takes it; folders may hold latent files.
     out : path
         Folder of the store.
     size, keep, crops, square, limit
@@ -136,13 +133,14 @@ def collect(
     folder = Path(out)
     origin = Origin(vae.name, vae.reference, vae.fingerprint, vae.space, size)
     known = _known(folder, origin, config)
-    found = pictures(images)[:limit]
+    found = _found(images, config)
+    mine = parallel.share(found)
     report = CollectReport()
-    prepared = _prefetched(_prepare(parallel.share(found), config, vae.space.cell_px, known, report))
+    prepared = prefetched(Preparer(config, vae.space, known, report).prepare(mine))
     writer = _Writer(folder, origin, config)
-    with _bar(len(parallel.share(found)), progress) as bar:
-        for batch in _batched(prepared, bar):
-            writer.add(batch, *_pairs_of(vae, batch, config))
+    with _bar(len(mine), progress) as bar:
+        for batch in batched(prepared, vae.space.cell_px, bar):
+            writer.add(batch, *_pairs_of(vae, batch))
             report.n_new += len(batch)
     writer.flush()
     parallel.barrier()
@@ -155,13 +153,6 @@ def collect(
     return PairStore(folder)
 
 
-@dataclass
-class _Prepared:
-    sample: Sample
-    pixels: NDArray[np.uint8]
-    latents: Tensor | None = None
-
-
 class _Writer:
     """Buckets of equal-sized samples, each written as a shard when it is large or old enough."""
 
@@ -171,10 +162,12 @@ class _Writer:
         self._rows: dict[tuple[int, int], list[dict[str, Tensor]]] = {}
         self._last = time.monotonic()
 
-    def add(self, batch: list[_Prepared], latents: Tensor, rgb: Tensor) -> None:
+    def add(self, batch: list[Prepared], latents: Tensor, rgb: Tensor) -> None:
         size = batch[0].sample.size_cells
-        photo = torch.from_numpy(np.stack([p.pixels for p in batch])).permute(0, 3, 1, 2)
-        columns = {"photo": photo, **columns_of(latents, rgb)}
+        columns = columns_of(latents, rgb)
+        photo = joined([one.rgb for one in batch])
+        if photo is not None:
+            columns["photo"] = photo.mul(255).round().to(torch.uint8)
         self._samples.setdefault(size, []).extend(p.sample for p in batch)
         rows = self._rows.setdefault(size, [])
         rows.append({name: columns[name] for name in self._config.columns})
@@ -217,8 +210,27 @@ def _check(config: CollectConfig, space: LatentSpace) -> None:
         )
 
 
-def _known(folder: Path, origin: Origin, config: CollectConfig) -> dict[str, int]:
-    """Samples a picture's hash has in the store already; checks that the store is of this origin."""
+def _found(
+    images: str | os.PathLike[str] | Sequence[Picture | str | os.PathLike[str]], config: CollectConfig
+) -> list[Picture | Path]:
+    """Pictures and latent files of the sources, in turn."""
+    found: list[Picture | Path] = []
+    for source in [images] if isinstance(images, str | os.PathLike) else images:
+        latents = [] if isinstance(source, Picture) else latent_folder(source)
+        found += latents
+        if not latents or has_pictures(Path(str(source))):
+            found += pictures([source])
+    n_latents = sum(isinstance(item, Path) for item in found)
+    if n_latents and config.keep == "photo":
+        raise StoreError(
+            f"collect: {n_latents} latent files have no photograph beside them; expected keep 'cells' or 'rgb', "
+            "got 'photo'"
+        )
+    return found[: config.limit]
+
+
+def _known(folder: Path, origin: Origin, config: CollectConfig) -> dict[str, set[str]]:
+    """Keys that each picture's hash has in the store already; checks that the store is of this origin."""
     if parallel.rank() == 0 and folder.is_dir():
         for leftover in folder.glob(".*.part"):
             leftover.unlink(missing_ok=True)
@@ -233,109 +245,17 @@ def _known(folder: Path, origin: Origin, config: CollectConfig) -> dict[str, int
             f"{', '.join(store.columns)}); this run is {origin.vae} ({origin.fingerprint[:8]}, size {origin.size}, "
             f"columns {', '.join(config.columns)}): choose another --out"
         )
-    counts: dict[str, int] = {}
+    keys: dict[str, set[str]] = {}
     for sample in store.samples:
-        counts[sample.sha256] = counts.get(sample.sha256, 0) + 1
-    return counts
+        keys.setdefault(sample.sha256, set()).add(sample.key)
+    return keys
 
 
-def _prepare(
-    found: Sequence[Picture], config: CollectConfig, cell_px: int, known: dict[str, int], report: CollectReport
-) -> Iterator[list[_Prepared]]:
-    """Open and crop each picture; a list of its crops, empty when it is known, met before, or unreadable."""
-    multiple = cell_px * 2  # even cells, so that packed spaces divide
-    seen: set[str] = set()
-    for picture in found:
-        try:
-            image, sha256 = picture.load()
-            if sha256 in seen:
-                report.n_duplicates += 1
-                yield []
-                continue
-            seen.add(sha256)
-            if known.get(sha256, 0) >= config.crops:
-                report.n_known += known[sha256]
-                yield []
-                continue
-            if config.crops > 1:
-                crops = square_crops(image, config.size, multiple, config.crops, sha256)
-            else:
-                crops = [crop_to_cells(image, config.size, multiple, square=config.square)]
-            kind = kind_of(image, picture.kind)
-            unique = {sample_key(sha256, box): (pixels, box) for pixels, box in crops}
-            yield [_prepared(picture.name, sha256, kind, key, *crop, cell_px) for key, crop in unique.items()]
-        except ImageError as error:
-            report.skipped.append((picture.name, str(error)))
-            yield []
-
-
-def _prepared(
-    name: str,
-    sha256: str,
-    kind: Kind,
-    key: str,
-    pixels: NDArray[np.uint8],
-    box: tuple[int, int, int, int],
-    cell_px: int,
-) -> _Prepared:
-    size = (pixels.shape[0] // cell_px, pixels.shape[1] // cell_px)
-    return _Prepared(Sample(key, name, sha256, kind, box, size), pixels)
-
-
-def _prefetched(items: Iterator[list[_Prepared]], ahead: int = 8) -> Iterator[list[_Prepared]]:
-    """The same items, read by a thread while the VAE works; its errors are raised here."""
-    ready: queue.Queue[list[_Prepared] | BaseException | None] = queue.Queue(maxsize=ahead)
-    stop = threading.Event()
-
-    def offer(item: list[_Prepared] | BaseException | None) -> None:
-        while not stop.is_set():
-            try:
-                return ready.put(item, timeout=0.2)
-            except queue.Full:
-                continue
-
-    def read() -> None:
-        try:
-            for item in items:
-                offer(item)
-                if stop.is_set():
-                    return
-            offer(None)
-        except BaseException as error:  # noqa: BLE001 - whatever stopped the reader is raised to the caller
-            offer(error)
-
-    thread = threading.Thread(target=read, daemon=True)
-    thread.start()
-    try:
-        while (item := ready.get()) is not None:
-            if isinstance(item, BaseException):
-                raise item
-            yield item
-    finally:
-        stop.set()
-        thread.join()
-
-
-class _Bar(Protocol):
-    def update(self, n: int = 1) -> object: ...
-
-
-def _batched(prepared: Iterator[list[_Prepared]], bar: _Bar) -> Iterator[list[_Prepared]]:
-    """Equal-sized samples together, at most `BATCH_PIXELS` at once; the bar counts pictures."""
-    waiting: dict[tuple[int, ...], list[_Prepared]] = {}
-    for crops in prepared:
-        for one in crops:
-            bucket = waiting.setdefault(one.pixels.shape, [])
-            bucket.append(one)
-            if (len(bucket) + 1) * one.pixels.shape[0] * one.pixels.shape[1] > BATCH_PIXELS:
-                yield waiting.pop(one.pixels.shape)
-        bar.update(1)
-    yield from waiting.values()
-
-
-def _pairs_of(vae: AnyVae, batch: list[_Prepared], config: CollectConfig) -> tuple[Tensor, Tensor]:
+def _pairs_of(vae: AnyVae, batch: list[Prepared]) -> tuple[Tensor, Tensor]:
     """Latents as they will be stored, and what the VAE makes of exactly those."""
-    latents = vae.encode(rgb_tensor(np.stack([one.pixels for one in batch]))).half().float()
+    rgb = joined([one.rgb for one in batch])
+    given = torch.cat([one.latents for one in batch if one.latents is not None]) if rgb is None else vae.encode(rgb)
+    latents = given.half().float()
     if not bool(torch.isfinite(latents).all()):
         raise StoreError(
             f"{vae.name}: latents of {batch[0].sample.name} overflow float16 or are NaN; "

@@ -19,7 +19,7 @@ from latentfit.charts import chart_kind, chart_names, draw_chart
 from latentfit.errors import ImageError, NoPicturesError
 from latentfit.resources import write_atomic
 
-Kind = Literal["photograph", "chart", "drawing", "greyscale"]
+Kind = Literal["photograph", "chart", "drawing", "greyscale", "latents"]
 Box = tuple[int, int, int, int]
 ENDINGS = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"})
 GREY_CHROMA = 6  # 8-bit levels between the channels below which 99 % of a greyscale picture's pixels lie
@@ -34,7 +34,7 @@ class Picture:
     ----------
     name : str
         Path below the source's folder, or the chart's name.
-    kind : {"photograph", "chart", "drawing", "greyscale"}
+    kind : {"photograph", "chart", "drawing", "greyscale"} (or "latents", where there is no picture)
         As its source declares it; `kind_of` looks for greyscale when it is opened.
     read : callable
         Gives the file's bytes.
@@ -74,6 +74,11 @@ def folder(path: str | os.PathLike[str], kind: Kind = "photograph") -> list[Pict
     if not paths:
         raise NoPicturesError(f"{root}: holds no picture; expected {', '.join(sorted(ENDINGS))} files in it or below")
     return [Picture(p.relative_to(root).as_posix(), kind, p.read_bytes) for p in paths]
+
+
+def has_pictures(root: Path) -> bool:
+    """Whether a folder holds a picture, at any depth."""
+    return any(path.suffix.lower() in ENDINGS for path in root.rglob("*"))
 
 
 def charts() -> list[Picture]:

@@ -1,6 +1,7 @@
 """A VAE that averages cells and mixes colours: fast, exact, and slow on request; run as a script it collects."""
 
 import hashlib
+import os
 import sys
 import time
 
@@ -37,12 +38,12 @@ class FakeVae:
 def main() -> None:
     """``photos out seconds [map]``: collect, and with a fourth argument fit what was collected."""
     photos, out, seconds, *rest = sys.argv[1:]
-    import latentfit.collector as collector
+    from latentfit import collector, preparing
 
     collector.FLUSH_SECONDS = 0.05
-    collector.BATCH_PIXELS = 1
+    preparing.BATCH_PIXELS = 1
     parallel.start()
-    print("world", parallel.world_size(), flush=True)
+    os.write(1, f"world {parallel.world_size()}\n".encode())  # one write: two ranks share the pipe
     store = lf.collect(FakeVae(seconds=float(seconds)), photos, out, size=48, progress=False)
     if rest:
         fitted = lf.ChannelMap("3").fit(store, "all").approximation()

@@ -1,0 +1,186 @@
+"""From files to what a VAE takes: pictures opened and cropped, latent files read, ahead of it and in equal sizes."""
+
+import hashlib
+import queue
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from latentfit.errors import BadFileError, ImageError, SpaceMismatchError
+from latentfit.images import Box, Kind, Picture, crop_to_cells, kind_of, rgb_tensor, square_crops
+from latentfit.latent_files import read_latents
+from latentfit.pairs import Sample, sample_key
+from latentfit.spaces import LatentSpace
+
+if TYPE_CHECKING:
+    from latentfit.collector import CollectConfig, CollectReport
+
+BATCH_PIXELS = 1 << 20
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """One sample on its way to the VAE.
+
+    Attributes
+    ----------
+    sample : Sample
+    rgb : Tensor or None, (1, 3, H, W) in [0, 1]
+        To be encoded; None for latents that were read.
+    latents : Tensor or None, (1, C, h, w)
+        Model domain, to be decoded only.
+    """
+
+    sample: Sample
+    rgb: Tensor | None = None
+    latents: Tensor | None = None
+
+    @property
+    def bucket(self) -> tuple[bool, int, int]:
+        """Samples of one bucket go through the VAE together."""
+        return (self.rgb is None, *self.sample.size_cells)
+
+
+class Preparer:
+    """Opens pictures and latent files, leaving out what the store has and what this run has met."""
+
+    def __init__(
+        self, config: "CollectConfig", space: LatentSpace, known: Mapping[str, set[str]], report: "CollectReport"
+    ) -> None:
+        self._config, self._space, self._known, self._report = config, space, known, report
+        self._seen: set[str] = set()
+
+    def prepare(self, found: Sequence[Picture | Path]) -> Iterator[list[Prepared]]:
+        """The new samples of each picture or latent file in turn; none when it is known, met before, or unreadable."""
+        for item in found:
+            try:
+                new = self._of_picture(item) if isinstance(item, Picture) else self._of_latents(item)
+            except (ImageError, BadFileError, SpaceMismatchError) as error:
+                name = item.name if isinstance(item, Picture) else str(item)
+                self._report.skipped.append((name, str(error)))
+                new = []
+            yield new
+
+    def _of_picture(self, picture: Picture) -> list[Prepared]:
+        config, cell_px = self._config, self._space.cell_px
+        multiple = cell_px * 2  # even cells, so that packed spaces divide
+        image, sha256 = picture.load()
+        if self._is_met(sha256, config.crops):
+            return []
+        if config.crops > 1:
+            crops = square_crops(image, config.size, multiple, config.crops, sha256)
+        else:
+            crops = [crop_to_cells(image, config.size, multiple, square=config.square)]
+        kind = kind_of(image, picture.kind)
+        return [
+            Prepared(self._sample(picture.name, sha256, kind, box, pixels.shape[:2]), rgb=rgb_tensor(pixels))
+            for box, pixels in self._new(sha256, {box: pixels for pixels, box in crops}).items()
+        ]
+
+    def _of_latents(self, path: Path) -> list[Prepared]:
+        """Each latent of a file, each frame of a video; its box is its place in a stack of the file's decodes."""
+        try:
+            sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+        except OSError as error:
+            raise BadFileError(f"{path}: cannot be read ({error.strerror})") from error
+        if sha256 in self._seen:
+            self._report.n_duplicates += 1
+            return []
+        self._seen.add(sha256)
+        latents = read_latents(path, self._space).latents
+        frames = latents.movedim(2, 1).flatten(0, 1) if latents.ndim == 5 else latents
+        high, wide = (side * self._space.cell_px for side in frames.shape[-2:])
+        stack = {(0, index * high, wide, (index + 1) * high): frame[None] for index, frame in enumerate(frames)}
+        return [
+            Prepared(self._sample(path.name, sha256, "latents", box, (high, wide)), latents=frame)
+            for box, frame in self._new(sha256, stack).items()
+        ]
+
+    def _is_met(self, sha256: str, n_wanted: int) -> bool:
+        """Count it as a duplicate, or as known when the store has all that is wanted of it."""
+        if sha256 in self._seen:
+            self._report.n_duplicates += 1
+            return True
+        self._seen.add(sha256)
+        n_known = len(self._known.get(sha256, ()))
+        if n_known >= n_wanted:
+            self._report.n_known += n_known
+        return n_known >= n_wanted
+
+    def _new(self, sha256: str, by_box: Mapping[Box, T]) -> dict[Box, T]:
+        """Those whose key the store lacks; the others are counted."""
+        known = self._known.get(sha256, set())
+        new = {box: value for box, value in by_box.items() if sample_key(sha256, box) not in known}
+        self._report.n_known += len(by_box) - len(new)
+        return new
+
+    def _sample(self, name: str, sha256: str, kind: Kind, box: Box, size_px: Sequence[int]) -> Sample:
+        cells = (size_px[0] // self._space.cell_px, size_px[1] // self._space.cell_px)
+        return Sample(sample_key(sha256, box), name, sha256, kind, box, cells)
+
+
+def prefetched(items: Iterator[list[Prepared]], ahead: int = 8) -> Iterator[list[Prepared]]:
+    """The same items, read by a thread while the VAE works; its errors are raised here."""
+    ready: queue.Queue[list[Prepared] | BaseException | None] = queue.Queue(maxsize=ahead)
+    stop = threading.Event()
+
+    def offer(item: list[Prepared] | BaseException | None) -> None:
+        while not stop.is_set():
+            try:
+                return ready.put(item, timeout=0.2)
+            except queue.Full:
+                continue
+
+    def read() -> None:
+        try:
+            for item in items:
+                offer(item)
+                if stop.is_set():
+                    return
+            offer(None)
+        except BaseException as error:  # noqa: BLE001 - whatever stopped the reader is raised to the caller
+            offer(error)
+
+    thread = threading.Thread(target=read, daemon=True)
+    thread.start()
+    try:
+        while (item := ready.get()) is not None:
+            if isinstance(item, BaseException):
+                raise item
+            yield item
+    finally:
+        stop.set()
+        thread.join()
+
+
+class Bar(Protocol):
+    """A progress bar, as far as it is used here."""
+
+    def update(self, n: int = 1) -> object: ...
+
+
+def batched(prepared: Iterator[list[Prepared]], cell_px: int, bar: Bar) -> Iterator[list[Prepared]]:
+    """Samples of one bucket together, at most `BATCH_PIXELS` at once; the bar counts pictures."""
+    waiting: dict[tuple[bool, int, int], list[Prepared]] = {}
+    for samples in prepared:
+        for one in samples:
+            bucket = waiting.setdefault(one.bucket, [])
+            bucket.append(one)
+            if (len(bucket) + 1) * np.prod(one.sample.size_cells) * cell_px**2 > BATCH_PIXELS:
+                yield waiting.pop(one.bucket)
+        bar.update(1)
+    yield from waiting.values()
+
+
+def joined(tensors: Sequence[Tensor | None]) -> Tensor | None:
+    """One batch, or None when these samples have none."""
+    there = [tensor for tensor in tensors if tensor is not None]
+    return torch.cat(there) if there else None

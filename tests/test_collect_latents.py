@@ -1,0 +1,110 @@
+"""Collecting what other programs saved: ComfyUI's latents, decoded with the given VAE."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+
+import latentfit as lf
+from latentfit.errors import NoPicturesError, StoreError
+from latentfit.latent_files import read_latents, write_latents
+from latentfit.pairs import PairStore
+
+sys.path.insert(0, str(Path(__file__).parent))
+from fake_vae import FakeVae
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Two files of one latent, one of three, each standard normal."""
+    found = tmp_path / "latents"
+    (found / "set1").mkdir(parents=True)
+    generator = torch.Generator().manual_seed(5)
+    for name, n in (("a", 1), ("b", 1), ("set1/c", 3)):
+        latents = torch.randn(n, 4, 6, 5, generator=generator)
+        write_latents(found / f"{name}.latent", latents, FakeVae().space)
+    return found
+
+
+def collected(images: Path, out: Path, **settings: object) -> PairStore:
+    return lf.collect(FakeVae(), images, out, size=48, progress=False, **settings)  # type: ignore[arg-type]
+
+
+def test_latents_are_decoded_and_never_encoded(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(FakeVae, "encode", lambda self, rgb: pytest.fail("latents were encoded"))
+    store = collected(folder, tmp_path / "store")
+    assert len(store) == 5
+    assert {sample.kind for sample in store.samples} == {"latents"}
+    assert len({sample.key for sample in store.samples}) == 5
+    assert len({sample.sha256 for sample in store.samples}) == 3
+    for batch in store.batches(columns=("rgb",)):
+        decoded = FakeVae().decode(batch.latents).clamp(0, 1)
+        torch.testing.assert_close(batch.rgb, decoded, atol=0.5 / 255 + 1e-6, rtol=0)
+
+
+def test_stored_latents_are_the_files_own_in_the_model_domain(folder: Path, tmp_path: Path) -> None:
+    store = collected(folder, tmp_path / "store")
+    mine = torch.cat([store.sample(sample.key).latents for sample in store.samples])
+    files = [read_latents(path, store.space).latents for path in sorted(folder.rglob("*.latent"))]
+    order = mine.flatten(1)[:, 0].argsort()
+    theirs = torch.cat(files)
+    torch.testing.assert_close(mine[order], theirs[theirs.flatten(1)[:, 0].argsort()], atol=2e-3, rtol=0)
+
+
+def test_a_file_without_the_version_marker_follows_comfyuis_legacy_rule(tmp_path: Path) -> None:
+    (tmp_path / "old").mkdir()
+    latents = torch.randn(1, 4, 6, 6)
+    save_file({"latent_tensor": latents}, tmp_path / "old" / "x.latent")
+    store = collected(tmp_path / "old", tmp_path / "store")
+    torch.testing.assert_close(store.sample("x.latent").latents, latents, atol=2e-3, rtol=0)
+
+
+def test_the_same_command_again_adds_nothing(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    collected(folder, tmp_path / "store")
+    assert len(collected(folder, tmp_path / "store")) == 5
+    assert "0 new, 5 already there" in capsys.readouterr().out
+
+
+def test_pictures_and_latents_of_one_folder_are_both_collected(folder: Path, tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (48, 48, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(folder / "photo.png")
+    store = collected(folder, tmp_path / "store")
+    assert sorted(sample.kind for sample in store.samples) == ["latents"] * 5 + ["photograph"]
+
+
+def test_bad_latents_are_skipped_named_and_counted(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole = (folder / "a.latent").read_bytes()
+    (folder / "cut.latent").write_bytes(whole[: len(whole) // 2])
+    (folder / "empty.latent").write_bytes(b"")
+    marker = {"latent_format_version_0": torch.zeros(0)}
+    save_file({"latent_tensor": torch.randn(1, 16, 6, 6), **marker}, folder / "channels.latent")
+    save_file({"latent_tensor": torch.full((1, 4, 6, 6), float("nan")), **marker}, folder / "nan.latent")
+    assert len(collected(folder, tmp_path / "store")) == 5
+    said = capsys.readouterr().out
+    assert "4 skipped" in said
+    for name in ("cut.latent", "empty.latent", "channels.latent", "nan.latent"):
+        assert name in said
+
+
+def test_latents_have_no_photograph(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="3 latent files have no photograph"):
+        collected(folder, tmp_path / "store", keep="photo")
+
+
+def test_only_bad_latents_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "bad").mkdir()
+    (tmp_path / "bad" / "x.latent").write_bytes(b"no")
+    with pytest.raises(NoPicturesError, match=r"x\.latent"):
+        collected(tmp_path / "bad", tmp_path / "store")
+
+
+def test_a_map_can_be_fitted_on_them(folder: Path, tmp_path: Path) -> None:
+    store = collected(folder, tmp_path / "store")
+    scores = lf.evaluate([lf.ChannelMap("affine").fit(store, "all").approximation("a")], store, samples=store.samples)
+    assert scores[(scores.image == "all") & (scores.place == "cells")].psnr.min() > 40
