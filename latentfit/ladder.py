@@ -135,7 +135,7 @@ def _check(config: LadderConfig) -> None:
 @contextmanager
 def _one_thread() -> Iterator[None]:
     """Crops are small: threads wait for each other more than they work, thirty times over on a busy machine."""
-    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # comes with scikit-learn
+    from threadpoolctl import threadpool_limits  # comes with scikit-learn
 
     n_threads = torch.get_num_threads()
     torch.set_num_threads(1)

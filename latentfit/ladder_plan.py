@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 from contextlib import nullcontext, redirect_stdout
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import torch
 from tqdm.auto import tqdm
@@ -76,11 +77,16 @@ def _collect_in_turns(vae: Vae, chosen: Sequence[Picture], config: LadderConfig,
     """Some pictures at a time, so that a killed run of a slow VAE loses one turn, and the bar tells the time left."""
     folder = config.out / "store"
     n_turn = max(1, int(TURN_SECONDS / (plan.seconds_per_crop * plan.crops)))
+    n_turns = -(-len(chosen) // n_turn)
+    turns = [chosen[first::n_turns] for first in range(n_turns)]  # each from all of the source
+    deadline = time.monotonic() + SHARE_FOR_COLLECTING * 60 * config.minutes
     said = io.StringIO()
     unusable: list[str] = []
     with tqdm(total=len(chosen), unit="picture", desc="collect", disable=n_turn >= len(chosen)) as bar:
-        for first in range(0, len(chosen), n_turn):
-            part = chosen[first : first + n_turn]
+        for part in turns:
+            if time.monotonic() > deadline and _can_be_scored(folder):
+                print(f"time is up after {bar.n} of {len(chosen)} pictures; the same command goes on with the others")
+                break
             try:
                 with nullcontext() if bar.disable else redirect_stdout(said):
                     collect(
@@ -101,6 +107,13 @@ def _collect_in_turns(vae: Vae, chosen: Sequence[Picture], config: LadderConfig,
         raise NoPicturesError(unusable[0])
     print("\n".join(unusable), end="\n" if unusable else "")
     return PairStore(folder)
+
+
+def _can_be_scored(folder: Path) -> bool:
+    """Whether some pictures are there to fit, and others to score."""
+    if not any(folder.glob("*.safetensors")):
+        return False
+    return len({sample.is_test for sample in PairStore(folder).samples}) == 2
 
 
 def choose(found: Sequence[Picture], n_pictures: int) -> list[Picture]:

@@ -48,11 +48,12 @@ def vae_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Smooth coloured pictures whose names would break a page that does not escape."""
+    """Smooth pictures, each second one grey, whose names would break a page that does not escape."""
     path = tmp_path_factory.mktemp("photos")
     rng = np.random.default_rng(0)
     for index in range(16):
         small = Image.fromarray(rng.integers(0, 256, (5, 6, 3), dtype=np.uint8))
+        small = small.convert("L").convert("RGB") if index % 2 else small
         small.resize((96, 80), Image.Resampling.BICUBIC).save(path / f"<i>{index:02}&.png")
     return path
 
@@ -87,6 +88,16 @@ def test_tables_on_disk_give_the_pixels_of_the_map(made: Ladder) -> None:
     saved = lf.load(made.exports.files["safetensors"]["3"])
     assert torch.equal(saved(latents), made.maps["3"](latents))
     assert saved.card["scores"]
+
+
+def test_a_score_that_does_not_exist_is_null_in_the_table(made: Ladder) -> None:
+    assert "greyscale" in {sample.kind for sample in made.store.split("test")}
+    text = made.exports.files["json"]["affine"].read_text("utf-8")
+    assert "NaN" not in text
+    scores = json.loads(text)["card"]["scores"]
+    grey = [row for row in scores if row["kind"] == "greyscale" and row["reference"] == "photo"]
+    assert {row["saturation"] for row in grey} == {None}  # a grey photograph has no colours to compare with
+    assert all(row["psnr"] > 0 for row in grey)
 
 
 def test_each_program_gets_what_it_runs_and_nothing_else(made: Ladder) -> None:
@@ -169,6 +180,21 @@ def test_a_slow_autoencoder_loses_one_turn_when_it_is_stopped(
     assert "broken.png" in captured.out
     assert "collect: 100%" in captured.err
     assert "13/13" in captured.err
+
+
+def test_collecting_stops_when_the_time_is_up_and_goes_on_with_the_next_run(
+    vae_folder: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    vae = lf.Vae.load(vae_folder, device="cpu")
+    config = LadderConfig(vae="", images=(str(photos),), out=tmp_path / "out", size=32, minutes=1e-4)
+    monkeypatch.setattr(ladder_plan, "_seconds", lambda *_: (8.0, 1.0))
+    first, _ = ladder_plan.collected(vae, config)
+    assert "time is up after" in capsys.readouterr().out
+    assert first.split("test")
+    assert first.split("train")
+    sizes = [len(first), *(len(ladder_plan.collected(vae, config)[0]) for _ in range(5))]
+    assert sizes == sorted(sizes)
+    assert sizes[0] < 10
 
 
 def test_a_store_of_another_autoencoder_is_not_mixed_in(made: Ladder, photos: Path, tmp_path: Path) -> None:
