@@ -1,14 +1,16 @@
 """From files to what a VAE takes: pictures opened and cropped, latent files read, ahead of it and in equal sizes."""
 
 import hashlib
+import math
 import queue
 import threading
+import time
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from latentfit.collector import CollectConfig, CollectReport
 
 BATCH_PIXELS = 1 << 20
+BATCH_SECONDS = 10.0
 
 T = TypeVar("T")
 
@@ -168,16 +171,36 @@ class Bar(Protocol):
 
 
 def batched(prepared: Iterator[list[Prepared]], cell_px: int, bar: Bar) -> Iterator[list[Prepared]]:
-    """Samples of one bucket together, at most `BATCH_PIXELS` at once; the bar counts pictures."""
+    """Samples of one bucket together; the bar counts pictures that are done.
+
+    A batch begins as one sample and grows to `BATCH_PIXELS`, as long as it takes no more than `BATCH_SECONDS`: on a
+    slow VAE the bar moves, and a kill loses little.
+    """
     waiting: dict[tuple[bool, int, int], list[Prepared]] = {}
+    left: Counter[str] = Counter()
+    most_px = 1
+
+    def counted(batch: list[Prepared]) -> int:
+        left.subtract(one.sample.sha256 for one in batch)
+        return sum(left[sha256] == 0 for sha256 in {one.sample.sha256 for one in batch})
+
     for samples in prepared:
+        left.update(one.sample.sha256 for one in samples)
+        if not samples:
+            bar.update(1)
         for one in samples:
+            n_px = math.prod(one.sample.size_cells) * cell_px**2
             bucket = waiting.setdefault(one.bucket, [])
             bucket.append(one)
-            if (len(bucket) + 1) * np.prod(one.sample.size_cells) * cell_px**2 > BATCH_PIXELS:
-                yield waiting.pop(one.bucket)
-        bar.update(1)
-    yield from waiting.values()
+            if (len(bucket) + 1) * n_px > most_px:
+                started = time.monotonic()
+                yield (batch := waiting.pop(one.bucket))
+                seconds = max(time.monotonic() - started, 1e-6)
+                most_px = min(BATCH_PIXELS, 4 * len(batch) * n_px, int(BATCH_SECONDS / seconds * len(batch) * n_px))
+                bar.update(counted(batch))
+    for batch in waiting.values():
+        yield batch
+        bar.update(counted(batch))
 
 
 def joined(tensors: Sequence[Tensor | None]) -> Tensor | None:
