@@ -1,43 +1,26 @@
 """ChannelMap: the one estimator for every closed form."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from latentfit import parallel
 from latentfit.approx import Approximation, LatentMap
 from latentfit.errors import FitError, NotFittedError
+from latentfit.fit.cells import Cells, bounds_of
+from latentfit.fit.censored import censored
 from latentfit.fit.module import PolynomialMap
-from latentfit.fit.moments import Moments, refuse_if_too_large
+from latentfit.fit.moments import Moments, memory_budget
 from latentfit.fit.monomials import Basis, form_name, parse_kernels
-from latentfit.fit.solve import Solution, solve
+from latentfit.fit.solve import solve
 from latentfit.images import fold_of
 from latentfit.pairs import Batch, PairStore, Sample, Split
 from latentfit.spaces import LatentSpace, get_space, rgb_to_signed
 
 if TYPE_CHECKING:
     from tqdm.auto import tqdm
-
-Floats = NDArray[np.float64]
-CHUNK_BYTES = 48 << 20
-PASSES = 16  # of the censored fit; it stops earlier once coefficients stand still
-NEAR_BOUND = 0.06  # a cell this near 0 or 1 (of the range 0 to 1) is taken as "at least this far"; see docs/log.md
-
-
-@dataclass(frozen=True)
-class _Cells:
-    """One picture's cells, ready to fit: variables (v, n), targets (o, n), where targets are bounds, and the fold."""
-
-    variables: Floats
-    targets: Floats
-    at_most: NDArray[np.bool_] | None
-    at_least: NDArray[np.bool_] | None
-    fold: int
 
 
 class ChannelMap:
@@ -130,7 +113,7 @@ class ChannelMap:
             columns.append("clipped")
         mine = parallel.share(chosen)
 
-        def cells() -> Iterator[_Cells]:
+        def cells() -> Iterator[Cells]:
             with _bar(len(mine), f"fit {self.name}", progress) as bar:
                 for batch in store.batches(mine, columns):
                     yield from self._cells_of(batch)
@@ -178,11 +161,11 @@ class ChannelMap:
             raise FitError(f"target: expected {expected} for scale {self.scale}, got {tuple(target.shape)}")
         folds = [index % self.n_folds for index in (range(n) if groups is None else groups)]
 
-        def cells() -> Iterator[_Cells]:
+        def cells() -> Iterator[Cells]:
             for index in range(n):
                 part = slice(index, index + 1)
                 wanted = rgb_to_signed(target[part]) if target_name == "rgb" else target[part]
-                bounds = _bounds(wanted, None) if target_name == "rgb" else (None, None)
+                bounds = bounds_of(wanted, None) if target_name == "rgb" else (None, None)
                 yield self._one(latents[part], wanted, bounds, folds[index])
 
         self._solve(cells, latents.shape[1], target_name, target.shape[1])
@@ -246,19 +229,19 @@ class ChannelMap:
             **self.provenance_,
         }
 
-    def _cells_of(self, batch: Batch) -> Iterator[_Cells]:
+    def _cells_of(self, batch: Batch) -> Iterator[Cells]:
         target = rgb_to_signed(batch.target(self.scale))
         for index, sample in enumerate(batch.samples):
             part = slice(index, index + 1)
             clipped = None if batch.clipped is None or self.scale > 1 else batch.clipped[part]
-            bounds = _bounds(target[part], clipped)
+            bounds = bounds_of(target[part], clipped)
             yield self._one(batch.latents[part], target[part], bounds, fold_of(sample.sha256, self.n_folds))
 
-    def _one(self, latents: Tensor, target: Tensor, bounds: tuple[Tensor | None, Tensor | None], fold: int) -> _Cells:
+    def _one(self, latents: Tensor, target: Tensor, bounds: tuple[Tensor | None, Tensor | None], fold: int) -> Cells:
         kernels, _ = parse_kernels(self.kernels)
         variables = Basis(latents.shape[1], kernels).neighbourhoods(latents.double()).numpy()
         at_most, at_least = (None if bound is None else self._outputs(bound).numpy() for bound in bounds)
-        return _Cells(variables, self._outputs(target).double().numpy(), at_most, at_least, fold)
+        return Cells(variables, self._outputs(target).double().numpy(), at_most, at_least, fold)
 
     def _outputs(self, picture: Tensor) -> Tensor:
         """``(1, c, h * scale, w * scale)`` -> ``(c * scale², h * w)``."""
@@ -266,23 +249,41 @@ class ChannelMap:
         return cells[0].flatten(1)
 
     def _solve(
-        self, cells: Callable[[], Iterable[_Cells]], n_channels: int, target: Literal["rgb", "latents"], n_outputs: int
+        self, cells: Callable[[], Iterable[Cells]], n_channels: int, target: Literal["rgb", "latents"], n_outputs: int
     ) -> None:
         kernels, has_intercept = parse_kernels(self.kernels)
         intercept = self.intercept and has_intercept
         basis = Basis(n_channels, kernels)
         n_out = n_outputs * self.scale**2
-        refuse_if_too_large(basis.n_terms, self.n_folds * 8 * (1 + basis.n_terms + n_out) ** 2)
+        _refuse_if_too_large(n_channels, kernels, n_out, self.n_folds)
         moments = Moments(basis.n_terms, n_out, self.n_folds)
         for part in cells():
-            for rows, _ in _rows(basis, part):
+            for rows, _ in part.rows(basis):
                 moments.add(rows, part.fold)
         moments.sum_over_ranks()
         self.plain_ = self.solution_ = solve(moments, intercept=intercept, ridge=self.ridge)
         if self.censored and target == "rgb":
-            self.solution_ = _censored(cells, basis, moments, self.plain_, intercept, self.ridge)
+            self.solution_ = censored(cells, basis, moments, self.plain_, intercept, self.ridge)
         self.module_ = PolynomialMap(n_channels, kernels, self.scale, intercept, target, n_outputs)
         self.module_.set_coefficients(self.solution_.coefficients)
+
+
+def _refuse_if_too_large(n_channels: int, kernels: tuple[int, ...], n_targets: int, n_folds: int) -> None:
+    """Count before allocating, and say which degree would fit."""
+
+    def n_bytes(degree: int) -> int:
+        return n_folds * 8 * (1 + Basis(n_channels, kernels[:degree]).n_terms + n_targets) ** 2
+
+    budget, degree = memory_budget(), len(kernels)
+    if n_bytes(degree) <= budget:
+        return
+    fitting = next((d for d in range(degree - 1, 0, -1) if n_bytes(d) <= budget), 0)
+    advice = f"the largest degree that fits is {fitting}: kernels {kernels[:fitting]}" if fitting else "no degree fits"
+    raise FitError(
+        f"basis of {Basis(n_channels, kernels).n_terms} terms for {n_channels} channels and kernels {kernels}: its "
+        f"sums need {n_bytes(degree) / 2**30:.1f} GiB, half of this machine's memory is {budget / 2**30:.1f} GiB; {advice}, "
+        "or take a smaller neighbourhood"
+    )
 
 
 def _bar(total: int, title: str, progress: bool) -> "tqdm[NoReturn]":
@@ -292,76 +293,3 @@ def _bar(total: int, title: str, progress: bool) -> "tqdm[NoReturn]":
     hidden = not progress or parallel.rank() > 0
     bar: tqdm[NoReturn] = tqdm(total=total, unit="sample", desc=title, delay=1, leave=False, disable=hidden)
     return bar
-
-
-def _censored(
-    cells: Callable[[], Iterable[_Cells]],
-    basis: Basis,
-    moments: Moments,
-    start: Solution,
-    intercept: bool,
-    ridge: float | None,
-) -> Solution:
-    """Least squares where a target at a bound only says "at least": majorise and minimise, with one Gram matrix.
-
-    Where a bounded target is overshot its residual is zero, so each pass puts the prediction in the target's place and
-    solves again. The loss is convex and every pass lowers it.
-    """
-    solution, ahead = start, start.coefficients
-    plain = moments.sums[:, :, 1 + basis.n_terms :].copy()
-    n_rows = 1 + basis.n_terms
-    for index in range(PASSES):
-        moments.sums[:, :, n_rows:] = plain
-        for part in cells():
-            _replace_overshot(moments, basis, part, ahead)
-        change = moments.sums[:, :, n_rows:] - plain
-        if parallel.world_size() > 1:
-            parallel.sum_over_ranks(torch.from_numpy(change))
-            moments.sums[:, :, n_rows:] = plain + change
-        previous = solution.coefficients
-        solution = solve(moments, intercept=intercept, ridge=ridge)
-        # Nesterov's extrapolation: where half of the cells are clipped, plain passes creep
-        ahead = solution.coefficients + index / (index + 3) * (solution.coefficients - previous)
-        if np.abs(solution.coefficients - previous).max() < 1e-3 * np.abs(previous).max():
-            break
-    return solution
-
-
-def _replace_overshot(moments: Moments, basis: Basis, part: _Cells, coefficients: Floats) -> None:
-    """Move the moments from the targets to the predictions wherever those lie beyond a bound."""
-    n_rows = 1 + basis.n_terms
-    for rows, where in _rows(basis, part):
-        predicted = coefficients.T @ rows[:n_rows]
-        over = np.zeros_like(predicted)
-        for bound, beyond in ((part.at_least, np.greater), (part.at_most, np.less)):
-            if bound is not None:
-                targets = rows[n_rows:]
-                over = np.where(bound[:, where] & beyond(predicted, targets), predicted - targets, over)
-        columns = np.flatnonzero(over.any(0))
-        if len(columns):
-            old, moved = rows[n_rows:, columns], over[:, columns]
-            moments.sums[part.fold, :n_rows, n_rows:] += rows[:n_rows, columns] @ moved.T
-            square = (old + moved) @ (old + moved).T - old @ old.T
-            moments.sums[part.fold, n_rows:, n_rows:] += np.triu(square)
-
-
-def _rows(basis: Basis, part: _Cells) -> Iterator[tuple[Floats, slice]]:
-    """Rows of ones, terms and targets, in chunks of cells so that memory stays flat."""
-    n_rows, n_cells = 1 + basis.n_terms + len(part.targets), part.variables.shape[1]
-    step = max(256, CHUNK_BYTES // (8 * n_rows))
-    for first in range(0, n_cells, step):
-        where = slice(first, min(first + step, n_cells))
-        rows = np.empty((n_rows, where.stop - where.start))
-        rows[0] = 1
-        basis.expand(part.variables[:, where], rows[1 : 1 + basis.n_terms])
-        rows[1 + basis.n_terms :] = part.targets[:, where]
-        yield rows, where
-
-
-def _bounds(signed: Tensor, clipped: Tensor | None) -> tuple[Tensor, Tensor]:
-    """Where a signed target (1, c, h, w) is an upper bound (near black) and where a lower one (near white)."""
-    margin = 2 * NEAR_BOUND if clipped is not None else 1 / 255
-    at_most, at_least = signed <= -1 + margin, signed >= 1 - margin
-    if clipped is not None:  # near the bound, and some of the cell's pixels are indeed clipped
-        at_most, at_least = at_most & (clipped[:, :3] > 0), at_least & (clipped[:, 3:] > 0)
-    return at_most, at_least

@@ -1,5 +1,6 @@
 """Moments: the mergeable sums that a least-squares fit needs; constant memory however many cells."""
 
+import os
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -36,7 +37,11 @@ class Moments:
 
     def __post_init__(self) -> None:
         side = 1 + self.n_terms + self.n_targets
-        refuse_if_too_large(self.n_terms, self.n_folds * side * side * 8)
+        if self.n_folds * side * side * 8 > memory_budget():
+            raise FitError(
+                f"moments: {self.n_terms} terms need {self.n_folds * side * side * 8 / 2**30:.1f} GiB, half of this "
+                f"machine's memory is {memory_budget() / 2**30:.1f} GiB; lower the degree or the neighbourhood"
+            )
         self.sums = np.zeros((self.n_folds, side, side))
 
     def add(self, rows: Floats, fold: int = 0) -> None:
@@ -79,21 +84,9 @@ class Moments:
         return upper + np.triu(upper, 1).T
 
 
-def refuse_if_too_large(n_terms: int, n_bytes: int) -> None:
-    """Count before allocating: an error with the count, the bytes and what would fit."""
-    budget = _memory_bytes() // 2
-    if n_bytes > budget:
-        fitting = int(n_terms * (budget / n_bytes) ** 0.5)
-        raise FitError(
-            f"basis of {n_terms} terms: its sums need {n_bytes / 2**30:.1f} GiB, half of this machine's memory is "
-            f"{budget / 2**30:.1f} GiB; about {fitting} terms fit: lower the degree or the neighbourhood"
-        )
-
-
-def _memory_bytes() -> int:
-    import os
-
+def memory_budget() -> int:
+    """Bytes that sums may take: half of the machine's memory."""
     try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
     except (ValueError, OSError, AttributeError):
-        return 8 << 30
+        return 4 << 30

@@ -1,0 +1,56 @@
+"""Cells: one picture's variables and targets, where targets are bounds, and their rows for the moments."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from latentfit.fit.monomials import Basis
+
+Floats = NDArray[np.float64]
+CHUNK_BYTES = 48 << 20
+NEAR_BOUND = 0.06  # a cell this near 0 or 1 (of the range 0 to 1) is taken as "at least this far"; see docs/log.md
+
+
+@dataclass(frozen=True)
+class Cells:
+    """One picture's cells, ready to fit.
+
+    Attributes
+    ----------
+    variables : ndarray, (n_variables, n)
+    targets : ndarray, (n_targets, n)
+        Signed range.
+    at_most, at_least : ndarray of bool, (n_targets, n), or None
+        Where a target is an upper bound, and where a lower one.
+    fold : int
+    """
+
+    variables: Floats
+    targets: Floats
+    at_most: NDArray[np.bool_] | None
+    at_least: NDArray[np.bool_] | None
+    fold: int
+
+    def rows(self, basis: Basis) -> Iterator[tuple[Floats, slice]]:
+        """Rows of ones, terms and targets, in chunks of cells so that memory stays flat."""
+        n_rows, n_cells = 1 + basis.n_terms + len(self.targets), self.variables.shape[1]
+        step = max(256, CHUNK_BYTES // (8 * n_rows))
+        for first in range(0, n_cells, step):
+            where = slice(first, min(first + step, n_cells))
+            rows = np.empty((n_rows, where.stop - where.start))
+            rows[0] = 1
+            basis.expand(self.variables[:, where], rows[1 : 1 + basis.n_terms])
+            rows[1 + basis.n_terms :] = self.targets[:, where]
+            yield rows, where
+
+
+def bounds_of(signed: Tensor, clipped: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Where a signed target (1, c, h, w) is an upper bound (near black) and where a lower one (near white)."""
+    margin = 2 * NEAR_BOUND if clipped is not None else 1 / 255
+    at_most, at_least = signed <= -1 + margin, signed >= 1 - margin
+    if clipped is not None:  # near the bound, and some of the cell's pixels are indeed clipped
+        at_most, at_least = at_most & (clipped[:, :3] > 0), at_least & (clipped[:, 3:] > 0)
+    return at_most, at_least

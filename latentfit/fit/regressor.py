@@ -1,0 +1,98 @@
+"""PolynomialRegressor: the solver inside ChannelMap as a plain scikit-learn regressor."""
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from latentfit.fit.moments import Moments
+from latentfit.fit.monomials import Basis
+from latentfit.fit.solve import solve
+
+Floats = NDArray[np.float64]
+CHUNK_BYTES = 48 << 20
+
+
+class PolynomialRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ignore[misc]
+    """Least squares over all monomials up to a degree, from streamed moments: memory does not grow with rows.
+
+    The same numbers as ``PolynomialFeatures`` before ``LinearRegression`` (or ``Ridge``), whose design matrix it never
+    forms.
+
+    Parameters
+    ----------
+    degree : int
+        1 or more.
+    fit_intercept : bool
+    ridge : float
+        0 or more, relative to the mean eigenvalue of the terms' correlation matrix. Choosing it by cross-validation
+        belongs to `ChannelMap`, which knows the pictures.
+
+    Attributes
+    ----------
+    coef_ : ndarray, (n_targets, n_terms), or (n_terms,) for one target
+        In the order of ``PolynomialFeatures(include_bias=False)``.
+    intercept_ : ndarray, (n_targets,), or float
+    solution_ : Solution
+        Rank, condition, residual.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> X = np.arange(12.0).reshape(6, 2) % 5
+    >>> PolynomialRegressor(degree=1).fit(X, X @ [1, 2] + 3).intercept_.round(6)
+    np.float64(3.0)
+    """
+
+    def __init__(self, degree: int = 1, fit_intercept: bool = True, ridge: float = 0.0) -> None:
+        self.degree = degree
+        self.fit_intercept = fit_intercept
+        self.ridge = ridge
+
+    def fit(self, X: ArrayLike, y: ArrayLike) -> "PolynomialRegressor":
+        """Fit ``(n, n_features)`` to ``(n,)`` or ``(n, n_targets)``.
+
+        Raises
+        ------
+        ValueError
+            When degree or ridge is out of range, or the data is not finite numbers.
+        """
+        if self.degree < 1 or self.ridge < 0:
+            raise ValueError(f"expected degree >= 1 and ridge >= 0, got degree {self.degree}, ridge {self.ridge}")
+        rows, targets = validate_data(self, X, y, dtype=np.float64, multi_output=True, y_numeric=True)
+        wanted = targets.astype(np.float64).reshape(len(targets), -1)
+        basis = Basis(rows.shape[1], (1,) * self.degree)
+        moments = Moments(basis.n_terms, wanted.shape[1])
+        for part, terms in _expanded(basis, rows, wanted.shape[1]):
+            terms[1 + basis.n_terms :] = wanted[part].T
+            moments.add(terms)
+        self.solution_ = solve(moments, intercept=self.fit_intercept, ridge=self.ridge)
+        constant, slopes = self.solution_.coefficients[0], self.solution_.coefficients[1:].T
+        self.coef_ = slopes if targets.ndim > 1 else slopes[0]
+        self.intercept_ = constant if targets.ndim > 1 else constant[0]
+        return self
+
+    def predict(self, X: ArrayLike) -> Floats:
+        """``(n, n_features)`` -> ``(n,)`` or ``(n, n_targets)``."""
+        check_is_fitted(self)
+        rows: Floats = validate_data(self, X, dtype=np.float64, reset=False)
+        slopes = np.atleast_2d(self.coef_)
+        basis = Basis(rows.shape[1], (1,) * self.degree)
+        found = np.empty((len(rows), len(slopes)))
+        for part, terms in _expanded(basis, rows, 0):
+            found[part] = terms[1:].T @ slopes.T + self.intercept_
+        return found if self.coef_.ndim > 1 else found[:, 0]
+
+
+def _expanded(basis: Basis, rows: Floats, n_targets: int) -> Iterator[tuple[slice, Floats]]:
+    """Chunks of rows, and their ones, terms and room for targets, ``(1 + n_terms + n_targets, n)``."""
+    n_rows = 1 + basis.n_terms + n_targets
+    step = max(256, CHUNK_BYTES // (8 * n_rows))
+    for first in range(0, len(rows), step):
+        part = slice(first, min(first + step, len(rows)))
+        terms = np.empty((n_rows, part.stop - part.start))
+        terms[0] = 1
+        basis.expand(np.ascontiguousarray(rows[part].T), terms[1 : 1 + basis.n_terms])
+        yield part, terms
