@@ -1,4 +1,4 @@
-"""Where pictures come from, and what becomes of them before a VAE sees them."""
+"""Where pictures come from: folders, the bundled set, Hugging Face datasets; and which of them are held out."""
 
 import hashlib
 import io
@@ -152,43 +152,6 @@ def pictures(source: str | os.PathLike[str] | Sequence[Picture | str | os.PathLi
     return folder(source)
 
 
-def open_rgb(blob: bytes, name: str = "picture") -> Image.Image:
-    """A file's bytes -> RGB, 8 bit, upright: EXIF orientation applied, alpha over white, 16 bit scaled to 8.
-
-    Raises
-    ------
-    ImageError
-        When the bytes are no picture, cut short, or so large that they may be a decompression bomb.
-    """
-    if not blob:
-        raise ImageError(f"{name}: an empty file; expected a picture")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            warnings.filterwarnings("ignore", category=UserWarning)
-            image = Image.open(io.BytesIO(blob))
-            image.load()
-            return _as_rgb(ImageOps.exif_transpose(image))
-    except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
-        raise ImageError(f"{name}: {error}; shrink it first if you trust it") from error
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, TypeError, EOFError, MemoryError) as error:
-        raise ImageError(f"{name}: not a whole picture ({type(error).__name__}: {error}); export it again") from error
-    except (IndexError, KeyError, OverflowError, ZeroDivisionError, AttributeError, AssertionError) as error:
-        # PIL's decoders let these out on edited files
-        raise ImageError(f"{name}: a damaged picture ({type(error).__name__}: {error}); export it again") from error
-    except Exception as error:  # struct.error, zlib.error and friends share no base class
-        raise ImageError(f"{name}: a damaged picture ({type(error).__name__}: {error}); export it again") from error
-
-
-def kind_of(image: Image.Image, declared: Kind) -> Kind:
-    """`declared`, unless the pixels of a photograph or drawing are grey."""
-    if declared == "chart":
-        return declared
-    small = np.asarray(image.resize((64, 64), Image.Resampling.BOX), dtype=np.int16)
-    spread = small.max(-1) - small.min(-1)
-    return "greyscale" if np.quantile(spread, 0.99) < GREY_CHROMA else declared
-
-
 def is_test(sha256: str) -> bool:
     """Whether a picture is held out; decided by its hash alone, so it is the same in every store."""
     return int(sha256[:8], 16) % TEST_SHARE == 0
@@ -197,99 +160,6 @@ def is_test(sha256: str) -> bool:
 def fold_of(sha256: str, n_folds: int) -> int:
     """The cross-validation fold of a picture, by its hash; independent of `is_test`."""
     return int(sha256[8:16], 16) % n_folds
-
-
-def crop_to_cells(
-    image: Image.Image, size: int, multiple_px: int, square: bool = False
-) -> tuple[NDArray[np.uint8], Box]:
-    """Shrink the short side to `size` with Lanczos, never enlarge, and centre-crop to whole cells.
-
-    Parameters
-    ----------
-    image : Image
-        RGB.
-    size : int
-        Pixels of the short side.
-    multiple_px : int
-        Both sides become multiples of it.
-    square : bool
-        Crop the long side to the short one too.
-
-    Returns
-    -------
-    rgb : ndarray of uint8, (H, W, 3)
-    box : tuple of int
-        Left, top, right, bottom of the crop in the original's pixels.
-
-    Raises
-    ------
-    ImageError
-        When the picture is smaller than one cell.
-    """
-    width, height = image.size
-    ratio = min(1.0, size / min(width, height))
-    wide, tall = round(width * ratio), round(height * ratio)
-    columns, rows = wide // multiple_px * multiple_px, tall // multiple_px * multiple_px
-    if square:
-        columns = rows = min(columns, rows)
-    if not columns or not rows:
-        raise ImageError(f"a picture of {width}x{height} px: expected at least {multiple_px}x{multiple_px} px")
-    left, top = (wide - columns) // 2, (tall - rows) // 2
-    box = (left / ratio, top / ratio, (left + columns) / ratio, (top + rows) / ratio)
-    clipped = (max(0.0, box[0]), max(0.0, box[1]), min(float(width), box[2]), min(float(height), box[3]))
-    shrunk = image if ratio == 1 else image.resize((columns, rows), Image.Resampling.LANCZOS, box=clipped)
-    if ratio == 1:
-        shrunk = image.crop((left, top, left + columns, top + rows))
-    return np.array(shrunk, dtype=np.uint8), _rounded(clipped)
-
-
-def square_crops(
-    image: Image.Image, size: int, multiple_px: int, n_crops: int, sha256: str
-) -> list[tuple[NDArray[np.uint8], Box]]:
-    """`n_crops` square crops of `size` px, at places and zooms that the hash decides, the first the whole centre.
-
-    A crop covers from the whole short side down to `size` px of it; crops of one picture may overlap.
-    """
-    crops = [crop_to_cells(image, size, multiple_px, square=True)]
-    width, height = image.size
-    rng = np.random.default_rng(int(sha256[:16], 16))
-    for _ in range(n_crops - 1):
-        side = round(min(width, height) * max(min(1.0, size / min(width, height)), rng.uniform(0.35, 1.0)))
-        left, top = int(rng.integers(0, width - side + 1)), int(rng.integers(0, height - side + 1))
-        rgb, inner = crop_to_cells(image.crop((left, top, left + side, top + side)), size, multiple_px, square=True)
-        crops.append((rgb, (left + inner[0], top + inner[1], left + inner[2], top + inner[3])))
-    return crops
-
-
-def rgb_tensor(pixels: NDArray[np.uint8]) -> Tensor:
-    """``(H, W, 3)`` or ``(N, H, W, 3)`` uint8 -> ``(N, 3, H, W)`` float32 in [0, 1]."""
-    batch = torch.from_numpy(np.ascontiguousarray(pixels if pixels.ndim == 4 else pixels[None]))
-    return batch.permute(0, 3, 1, 2).float().div_(255)
-
-
-def to_pil(rgb: Tensor) -> Image.Image:
-    """``(3, H, W)`` float in [0, 1] -> PIL image, rounded to 8 bit."""
-    pixels = rgb.detach().float().clamp(0, 1).mul(255).round().to(torch.uint8).permute(1, 2, 0)
-    return Image.fromarray(pixels.cpu().numpy(), "RGB")
-
-
-def save_png(rgb: Tensor, path: str | os.PathLike[str], enlarge: int = 1) -> Path:
-    """Write ``(3, H, W)`` in [0, 1] as PNG, whole or not at all, enlarged bilinearly."""
-    image = to_pil(rgb)
-    if enlarge != 1:
-        image = image.resize((image.width * enlarge, image.height * enlarge), Image.Resampling.BILINEAR)
-    buffer = io.BytesIO()
-    image.save(buffer, "PNG")
-    return write_atomic(path, buffer.getvalue())
-
-
-def iterate(source: Sequence[Picture]) -> Iterator[tuple[Picture, Image.Image, str] | tuple[Picture, ImageError]]:
-    """Open pictures one after another; what cannot be read comes as its error."""
-    for picture in source:
-        try:
-            yield (picture, *picture.load())
-        except ImageError as error:
-            yield picture, error
 
 
 @dataclass(frozen=True)
@@ -310,26 +180,6 @@ class _RowBytes:
 
     def __call__(self) -> bytes:
         return self.table[self.row][self.column]["bytes"]
-
-
-def _as_rgb(image: Image.Image) -> Image.Image:
-    """Any PIL mode -> RGB."""
-    if image.mode in ("I", "I;16", "I;16B", "I;16L", "F"):
-        levels = np.asarray(image).astype(np.float64)
-        top = 65535.0 if image.mode.startswith("I") and levels.max(initial=0) > 255 else 255.0
-        if image.mode == "F" and levels.max(initial=0) <= 1:
-            top = 1.0
-        image = Image.fromarray(np.round(np.clip(levels / top, 0, 1) * 255).astype(np.uint8), "L")
-    if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
-        with_alpha = image.convert("RGBA")
-        white = Image.new("RGBA", with_alpha.size, (255, 255, 255, 255))
-        return Image.alpha_composite(white, with_alpha).convert("RGB")
-    return image.convert("RGB")
-
-
-def _rounded(box: tuple[float, float, float, float]) -> Box:
-    left, top, right, bottom = (round(edge) for edge in box)
-    return left, top, right, bottom
 
 
 def _declared(kind: str) -> Kind:

@@ -1,6 +1,7 @@
 """Closed form: build the answer, ask for it back; numpy and scikit-learn are the oracles."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from sklearn.preprocessing import PolynomialFeatures
 import latentfit as lf
 from latentfit.errors import FitError, NotFittedError
 from latentfit.fit import Basis, Moments, PolynomialMap, form_name, parse_kernels, solve
+from latentfit.pairs import Origin, PairStore, Sample, sample_key, write_shard
 
 FORMS: list[tuple[int, ...]] = [(1,), (1, 1), (1, 1, 1), (3,), (3, 1), (5, 3), (1, 3), (3, 1, 1)]
 
@@ -244,3 +246,27 @@ def test_saved_and_loaded_maps_are_equal(kernels: str, tmp_path) -> None:
     assert torch.equal(again(latents), fitted(latents))
     assert again.card == fitted.card
     assert again.n_parameters == fitted.n_parameters
+
+
+def test_weights_of_kinds_are_as_good_as_repeating_the_pictures(tmp_path: Path) -> None:
+    latents = torch.randn(4, 4, 6, 6).half()
+    cells = (0.5 + 0.1 * latents[:, :3] + 0.05 * torch.randn(4, 3, 6, 6)).clamp(0.1, 0.9).half()
+    kinds = ["chart", "chart", "photograph", "photograph"]
+    box = (0, 0, 48, 48)
+    samples = [
+        Sample(sample_key(f"{i}" * 64, box), f"{i}", f"{i}" * 64, kind, box, (6, 6)) for i, kind in enumerate(kinds)
+    ]
+    write_shard(
+        tmp_path,
+        Origin("fake", "a fake VAE", "0" * 64, lf.get_space("sd1"), 48),
+        samples,
+        {"latents": latents, "cells": cells},
+    )
+    weighted = lf.ChannelMap("affine", ridge=0.0, censored=False, weights={"chart": 3.0})
+    weighted.fit(PairStore(tmp_path), "all")
+    order = [0, 0, 0, 1, 1, 1, 2, 3]
+    repeated = lf.ChannelMap("affine", ridge=0.0, censored=False)
+    repeated.fit_arrays(latents[order].float(), cells[order].float(), space="sd1")
+    np.testing.assert_allclose(weighted.solution_.coefficients, repeated.solution_.coefficients, atol=1e-9)
+    card = weighted.approximation().card
+    assert (card["weights"], card["n_cells"]) == ({"chart": 3.0}, 4 * 36)

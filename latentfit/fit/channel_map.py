@@ -1,6 +1,6 @@
 """ChannelMap: the one estimator for every closed form."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 import torch
@@ -40,6 +40,8 @@ class ChannelMap:
         Treat targets at 0 and 1 as bounds: a prediction beyond them is right. Plain least squares is biased there.
     n_folds : int
         Image folds.
+    weights : mapping of str to float, or None
+        Kind of picture -> weight of each of its cells, such as ``{"chart": 0.25}``; 1 where it is not named.
 
     Attributes
     ----------
@@ -67,6 +69,7 @@ class ChannelMap:
         ridge: float | None = None,
         censored: bool = True,
         n_folds: int = 5,
+        weights: Mapping[str, float] | None = None,
     ) -> None:
         self.kernels = kernels
         self.scale = scale
@@ -74,6 +77,7 @@ class ChannelMap:
         self.ridge = ridge
         self.censored = censored
         self.n_folds = n_folds
+        self.weights = weights
 
     def n_terms(self, n_channels: int) -> int:
         """Terms for that many channels, the intercept counted; nothing is allocated."""
@@ -109,8 +113,6 @@ class ChannelMap:
         if not chosen:
             raise FitError(f"{store.path}: no pictures in split {split!r}; collect more, or fit with split 'all'")
         columns = ["latents", "cells", *(["rgb"] if self.scale > 1 else [])]
-        if self.scale == 1 and "clipped" in store.columns:
-            columns.append("clipped")
         mine = parallel.share(chosen)
 
         def cells() -> Iterator[Cells]:
@@ -129,6 +131,8 @@ class ChannelMap:
             "size_px": store.origin.size,
             "split": split if samples is None else "chosen samples",
             "n_images": len(hashes),
+            "n_cells": sum(sample.size_cells[0] * sample.size_cells[1] for sample in chosen),
+            "weights": dict(self.weights or {}),
             "train_hashes": hashes,
         }
         return self
@@ -165,7 +169,7 @@ class ChannelMap:
             for index in range(n):
                 part = slice(index, index + 1)
                 wanted = rgb_to_signed(target[part]) if target_name == "rgb" else target[part]
-                bounds = bounds_of(wanted, None) if target_name == "rgb" else (None, None)
+                bounds = bounds_of(wanted) if target_name == "rgb" else (None, None)
                 yield self._one(latents[part], wanted, bounds, folds[index])
 
         self._solve(cells, latents.shape[1], target_name, target.shape[1])
@@ -233,15 +237,21 @@ class ChannelMap:
         target = rgb_to_signed(batch.target(self.scale))
         for index, sample in enumerate(batch.samples):
             part = slice(index, index + 1)
-            clipped = None if batch.clipped is None or self.scale > 1 else batch.clipped[part]
-            bounds = bounds_of(target[part], clipped)
-            yield self._one(batch.latents[part], target[part], bounds, fold_of(sample.sha256, self.n_folds))
+            fold, weight = fold_of(sample.sha256, self.n_folds), (self.weights or {}).get(sample.kind, 1.0)
+            yield self._one(batch.latents[part], target[part], bounds_of(target[part]), fold, weight)
 
-    def _one(self, latents: Tensor, target: Tensor, bounds: tuple[Tensor | None, Tensor | None], fold: int) -> Cells:
+    def _one(
+        self,
+        latents: Tensor,
+        target: Tensor,
+        bounds: tuple[Tensor | None, Tensor | None],
+        fold: int,
+        weight: float = 1.0,
+    ) -> Cells:
         kernels, _ = parse_kernels(self.kernels)
         variables = Basis(latents.shape[1], kernels).neighbourhoods(latents.double()).numpy()
         at_most, at_least = (None if bound is None else self._outputs(bound).numpy() for bound in bounds)
-        return Cells(variables, self._outputs(target).double().numpy(), at_most, at_least, fold)
+        return Cells(variables, self._outputs(target).double().numpy(), at_most, at_least, fold, weight)
 
     def _outputs(self, picture: Tensor) -> Tensor:
         """``(1, c, h * scale, w * scale)`` -> ``(c * scale², h * w)``."""
@@ -281,8 +291,8 @@ def _refuse_if_too_large(n_channels: int, kernels: tuple[int, ...], n_targets: i
     advice = f"the largest degree that fits is {fitting}: kernels {kernels[:fitting]}" if fitting else "no degree fits"
     raise FitError(
         f"basis of {Basis(n_channels, kernels).n_terms} terms for {n_channels} channels and kernels {kernels}: its "
-        f"sums need {n_bytes(degree) / 2**30:.1f} GiB, half of this machine's memory is {budget / 2**30:.1f} GiB; {advice}, "
-        "or take a smaller neighbourhood"
+        f"sums need {n_bytes(degree) / 2**30:.1f} GiB, half of this machine's memory is {budget / 2**30:.1f} GiB; "
+        f"{advice}, or take a smaller neighbourhood"
     )
 
 
