@@ -10,7 +10,7 @@ from latentfit import parallel
 from latentfit.fit.cells import Cells
 from latentfit.fit.moments import Moments
 from latentfit.fit.monomials import Basis
-from latentfit.fit.solve import Solution, solve
+from latentfit.fit.solve import Solution, Solver
 
 Floats = NDArray[np.float64]
 PASSES = 16  # it stops earlier once coefficients stand still
@@ -29,6 +29,7 @@ def censored(
     Where a bounded target is overshot its residual is zero, so each pass puts the prediction in the target's place and
     solves again. The loss is convex and every pass lowers it.
     """
+    solver = Solver(intercept=intercept, ridge=ridge)
     solution, ahead = start, start.coefficients
     plain = moments.sums[:, :, 1 + basis.n_terms :].copy()
     n_rows = 1 + basis.n_terms
@@ -41,7 +42,7 @@ def censored(
             parallel.sum_over_ranks(torch.from_numpy(change))
             moments.sums[:, :, n_rows:] = plain + change
         previous = solution.coefficients
-        solution = solve(moments, intercept=intercept, ridge=ridge)
+        solution = solver.solve(moments)
         # Nesterov's extrapolation: where half of the cells are clipped, plain passes creep
         ahead = solution.coefficients + index / (index + 3) * (solution.coefficients - previous)
         if np.abs(solution.coefficients - previous).max() < 1e-3 * np.abs(previous).max():

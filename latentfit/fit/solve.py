@@ -64,49 +64,84 @@ def solve(
     FitError
         When there are no cells, or sums are not finite.
     """
-    total = moments.total()
-    if total[0, 0] < 1:
-        raise FitError("solve: no cells were added; expected at least one picture in this split")
-    if not np.isfinite(total).all():
-        raise FitError("solve: latents or targets hold NaN or Inf; load the VAE with --dtype float32 and collect anew")
-    cv_mse: dict[float, float] = {}
-    chosen = ridge
-    if chosen is None:
-        cv_mse = _cross_validated(moments, intercept, ridges)
-        chosen = min(cv_mse, key=lambda r: cv_mse[r]) if cv_mse else 0.0
-    spectrum = _Spectrum(total, moments.n_terms, intercept)
-    coefficients = spectrum.coefficients(chosen)
-    n_cells, n_targets = total[0, 0], moments.n_targets
-    squared = _squared_error(total, coefficients)
-    targets = total[-n_targets:, -n_targets:].diagonal() - total[0, -n_targets:] ** 2 / n_cells
-    return Solution(
-        coefficients=coefficients,
-        ridge=chosen,
-        rank=spectrum.rank,
-        condition=spectrum.condition,
-        residual=float(np.sqrt(max(0.0, squared) / (n_cells * n_targets))),
-        r2=float(1 - squared / targets.sum()) if targets.sum() > 0 else float("nan"),
-        cv_mse=cv_mse,
-        n_cells=int(n_cells),
-    )
+    return Solver(intercept=intercept, ridge=ridge, ridges=ridges).solve(moments)
+
+
+class Solver:
+    """Decomposes the terms' moments once, at the first `solve`; later ones may bring other targets, not other terms.
+
+    Parameters
+    ----------
+    intercept, ridge, ridges
+        As `solve` takes them.
+    """
+
+    def __init__(self, *, intercept: bool = True, ridge: float | None = None, ridges: Sequence[float] = RIDGES) -> None:
+        self._intercept, self._ridge, self._ridges = intercept, ridge, ridges
+        self._spectra: dict[int | None, _Spectrum] = {}
+
+    def solve(self, moments: Moments) -> Solution:
+        """Coefficients for these targets' sums."""
+        total = moments.total()
+        if total[0, 0] < 1:
+            raise FitError("solve: no cells were added; expected at least one picture in this split")
+        if not np.isfinite(total).all():
+            raise FitError("solve: latents or targets hold NaN or Inf; load the VAE with --dtype float32, collect anew")
+        cv_mse = self._cross_validated(moments) if self._ridge is None else {}
+        chosen = min(cv_mse, key=lambda r: cv_mse[r]) if cv_mse else self._ridge or 0.0
+        n_rows = 1 + moments.n_terms
+        spectrum = self._spectrum(None, total[:n_rows, :n_rows])
+        coefficients = spectrum.coefficients(total[:n_rows, n_rows:], chosen)
+        n_cells, n_targets = total[0, 0], moments.n_targets
+        squared = _squared_error(total, coefficients)
+        targets = total[-n_targets:, -n_targets:].diagonal() - total[0, -n_targets:] ** 2 / n_cells
+        return Solution(
+            coefficients=coefficients,
+            ridge=chosen,
+            rank=spectrum.rank,
+            condition=spectrum.condition,
+            residual=float(np.sqrt(max(0.0, squared) / (n_cells * n_targets))),
+            r2=float(1 - squared / targets.sum()) if targets.sum() > 0 else float("nan"),
+            cv_mse=cv_mse,
+            n_cells=int(n_cells),
+        )
+
+    def _spectrum(self, left_out: int | None, gram: Floats) -> "_Spectrum":
+        if left_out not in self._spectra:
+            self._spectra[left_out] = _Spectrum(gram, self._intercept)
+        return self._spectra[left_out]
+
+    def _cross_validated(self, moments: Moments) -> dict[float, float]:
+        """Ridge -> mean squared error on left-out folds; empty when fewer than two folds hold cells."""
+        filled = [fold for fold in range(moments.n_folds) if moments.counts[fold] > 0]
+        if len(filled) < 2:
+            return {}
+        n_rows = 1 + moments.n_terms
+        squared = dict.fromkeys(self._ridges, 0.0)
+        for fold in filled:
+            others, left_out = moments.total(without=fold), moments.fold(fold)
+            spectrum = self._spectrum(fold, others[:n_rows, :n_rows])
+            for ridge in self._ridges:
+                squared[ridge] += _squared_error(left_out, spectrum.coefficients(others[:n_rows, n_rows:], ridge))
+        n = float(moments.counts.sum()) * moments.n_targets
+        return {ridge: value / n for ridge, value in squared.items()}
 
 
 class _Spectrum:
-    """Eigenvectors of the standardised terms, from which every ridge's coefficients follow."""
+    """Eigenvectors of the standardised terms, from which every ridge's coefficients for any targets follow."""
 
-    def __init__(self, total: Floats, n_terms: int, intercept: bool) -> None:
-        count = total[0, 0]
-        self._intercept = intercept
-        self._mean = total[0, 1:] / count if intercept else np.zeros(total.shape[0] - 1)
-        centred = total[1:, 1:] / count - np.outer(self._mean, self._mean)
-        square = total[1:, 1:].diagonal()[:n_terms] / count
-        variance = np.maximum(centred.diagonal()[:n_terms], 0)
+    def __init__(self, gram: Floats, intercept: bool) -> None:
+        self._count, self._intercept = gram[0, 0], intercept
+        n_terms = gram.shape[0] - 1
+        self._mean = gram[0, 1:] / self._count if intercept else np.zeros(n_terms)
+        square = gram[1:, 1:].diagonal() / self._count
+        centred = gram[1:, 1:] / self._count - np.outer(self._mean, self._mean)
+        variance = np.maximum(centred.diagonal(), 0)
         # below this share of its mean square, a term's spread is rounding: it is constant
         varies = variance > 1e-12 * np.maximum(square, np.finfo(float).tiny)
         self._inverse_spread = np.where(varies, 1 / np.sqrt(np.where(varies, variance, 1)), 0.0)
-        correlation = centred[:n_terms, :n_terms] * np.outer(self._inverse_spread, self._inverse_spread)
+        correlation = centred * np.outer(self._inverse_spread, self._inverse_spread)
         self._values, self._vectors = np.linalg.eigh(correlation)
-        self._right = self._vectors.T @ (centred[:n_terms, n_terms:] * self._inverse_spread[:, None])
         largest = max(float(self._values[-1]), 0.0) if n_terms else 0.0
         self._kept = self._values > max(n_terms, 1) * np.finfo(float).eps * 10 * max(largest, 1e-300)
         self.rank = int(self._kept.sum())
@@ -114,28 +149,15 @@ class _Spectrum:
         self.condition = float(np.sqrt(largest / smallest)) if self.rank else float("inf")
         self._mean_value = float(self._values.sum()) / max(int(varies.sum()), 1)
 
-    def coefficients(self, ridge: float) -> Floats:
+    def coefficients(self, cross: Floats, ridge: float) -> Floats:
+        """Sums of products of ones and terms with targets, ``(1 + n_terms, n_targets)`` -> coefficients."""
+        mean = cross[0] / self._count if self._intercept else np.zeros(cross.shape[1])
+        centred = cross[1:] / self._count - np.outer(self._mean, mean)
+        right = self._vectors.T @ (centred * self._inverse_spread[:, None])
         shrunk = self._values + ridge * self._mean_value
         inverse = np.where(self._kept, 1 / np.where(self._kept, shrunk, 1), 0.0)
-        slopes = (self._vectors @ (inverse[:, None] * self._right)) * self._inverse_spread[:, None]
-        n_terms = slopes.shape[0]
-        constant = self._mean[n_terms:] - self._mean[:n_terms] @ slopes
-        return np.vstack([constant if self._intercept else np.zeros_like(constant), slopes])
-
-
-def _cross_validated(moments: Moments, intercept: bool, ridges: Sequence[float]) -> dict[float, float]:
-    """Ridge -> mean squared error on left-out folds; empty when fewer than two folds hold cells."""
-    filled = [fold for fold in range(moments.n_folds) if moments.counts[fold] > 0]
-    if len(filled) < 2:
-        return {}
-    squared = dict.fromkeys(ridges, 0.0)
-    for fold in filled:
-        spectrum = _Spectrum(moments.total(without=fold), moments.n_terms, intercept)
-        left_out = moments.fold(fold)
-        for ridge in ridges:
-            squared[ridge] += _squared_error(left_out, spectrum.coefficients(ridge))
-    n = float(moments.counts.sum()) * moments.n_targets
-    return {ridge: value / n for ridge, value in squared.items()}
+        slopes = (self._vectors @ (inverse[:, None] * right)) * self._inverse_spread[:, None]
+        return np.vstack([mean - self._mean @ slopes, slopes])
 
 
 def _squared_error(total: Floats, coefficients: Floats) -> float:
