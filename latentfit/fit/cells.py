@@ -10,7 +10,6 @@ from torch import Tensor
 from latentfit.fit.monomials import Basis
 
 Floats = NDArray[np.float64]
-CHUNK_BYTES = 48 << 20
 NEAR_BOUND = 0.06  # a cell this near 0 or 1 (of the range 0 to 1) is taken as "at least this far"; see docs/log.md
 
 
@@ -39,13 +38,7 @@ class Cells:
 
     def rows(self, basis: Basis) -> Iterator[tuple[Floats, slice]]:
         """Rows of ones, terms and targets, in chunks of cells so that memory stays flat."""
-        n_rows, n_cells = 1 + basis.n_terms + len(self.targets), self.variables.shape[1]
-        step = max(256, CHUNK_BYTES // (8 * n_rows))
-        for first in range(0, n_cells, step):
-            where = slice(first, min(first + step, n_cells))
-            rows = np.empty((n_rows, where.stop - where.start))
-            rows[0] = 1
-            basis.expand(self.variables[:, where], rows[1 : 1 + basis.n_terms])
+        for rows, where in basis.rows(self.variables, len(self.targets)):
             rows[1 + basis.n_terms :] = self.targets[:, where]
             if self.weight != 1:  # sums of products then carry the weight; predictions and targets stay comparable
                 rows *= self.weight**0.5

@@ -12,7 +12,7 @@ from latentfit.errors import FitError, NotFittedError
 from latentfit.fit.cells import Cells, bounds_of
 from latentfit.fit.censored import censored
 from latentfit.fit.module import PolynomialMap
-from latentfit.fit.moments import Moments, memory_budget
+from latentfit.fit.moments import Moments, refuse_if_too_large
 from latentfit.fit.monomials import Basis, form_name, parse_kernels
 from latentfit.fit.solve import solve
 from latentfit.images import fold_of
@@ -265,7 +265,7 @@ class ChannelMap:
         intercept = self.intercept and has_intercept
         basis = Basis(n_channels, kernels)
         n_out = n_outputs * self.scale**2
-        _refuse_if_too_large(n_channels, kernels, n_out, self.n_folds)
+        refuse_if_too_large(n_channels, kernels, n_out, self.n_folds)
         moments = Moments(basis.n_terms, n_out, self.n_folds)
         for part in cells():
             for rows, _ in part.rows(basis):
@@ -276,24 +276,6 @@ class ChannelMap:
             self.solution_ = censored(cells, basis, moments, self.plain_, intercept, self.ridge)
         self.module_ = PolynomialMap(n_channels, kernels, self.scale, intercept, target, n_outputs)
         self.module_.set_coefficients(self.solution_.coefficients)
-
-
-def _refuse_if_too_large(n_channels: int, kernels: tuple[int, ...], n_targets: int, n_folds: int) -> None:
-    """Count before allocating, and say which degree would fit."""
-
-    def n_bytes(degree: int) -> int:
-        return n_folds * 8 * (1 + Basis(n_channels, kernels[:degree]).n_terms + n_targets) ** 2
-
-    budget, degree = memory_budget(), len(kernels)
-    if n_bytes(degree) <= budget:
-        return
-    fitting = next((d for d in range(degree - 1, 0, -1) if n_bytes(d) <= budget), 0)
-    advice = f"the largest degree that fits is {fitting}: kernels {kernels[:fitting]}" if fitting else "no degree fits"
-    raise FitError(
-        f"basis of {Basis(n_channels, kernels).n_terms} terms for {n_channels} channels and kernels {kernels}: its "
-        f"sums need {n_bytes(degree) / 2**30:.1f} GiB, half of this machine's memory is {budget / 2**30:.1f} GiB; "
-        f"{advice}, or take a smaller neighbourhood"
-    )
 
 
 def _bar(total: int, title: str, progress: bool) -> "tqdm[NoReturn]":

@@ -10,6 +10,7 @@ from scipy.linalg.blas import dsyrk
 
 from latentfit import parallel
 from latentfit.errors import FitError
+from latentfit.fit.monomials import Basis
 
 Floats = NDArray[np.float64]
 
@@ -90,3 +91,21 @@ def memory_budget() -> int:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
     except (ValueError, OSError, AttributeError):
         return 4 << 30
+
+
+def refuse_if_too_large(n_channels: int, kernels: tuple[int, ...], n_targets: int, n_folds: int) -> None:
+    """Count a basis before anything is allocated, and say which degree would fit."""
+
+    def n_bytes(degree: int) -> int:
+        return n_folds * 8 * (1 + Basis(n_channels, kernels[:degree]).n_terms + n_targets) ** 2
+
+    budget, degree = memory_budget(), len(kernels)
+    if n_bytes(degree) <= budget:
+        return
+    fitting = next((d for d in range(degree - 1, 0, -1) if n_bytes(d) <= budget), 0)
+    advice = f"the largest degree that fits is {fitting}: kernels {kernels[:fitting]}" if fitting else "no degree fits"
+    raise FitError(
+        f"basis of {Basis(n_channels, kernels).n_terms} terms for {n_channels} channels and kernels {kernels}: its "
+        f"sums need {n_bytes(degree) / 2**30:.1f} GiB, half of this machine's memory is {budget / 2**30:.1f} GiB; "
+        f"{advice}, or take a smaller neighbourhood"
+    )

@@ -1,5 +1,6 @@
 """The basis: one table of exponents drives expansion, names, evaluation and export."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations_with_replacement
@@ -12,6 +13,9 @@ from torch import Tensor
 
 from latentfit.errors import FitError
 
+CACHE_BYTES = 4 << 20  # a chunk that stays in the cache between being written and being multiplied
+CHUNK_BYTES = 48 << 20
+CHUNK_CELLS = 2048  # fewer make a matrix product slow
 FORMS: dict[str, tuple[tuple[int, ...], bool]] = {
     "linear": ((1,), False),
     "affine": ((1,), True),
@@ -155,6 +159,20 @@ class Basis:
             if degree == 1:
                 out[start:stop] = block
             start = stop
+
+    def rows(self, variables: NDArray[np.float64], n_more: int = 0) -> Iterator[tuple[NDArray[np.float64], slice]]:
+        """Variables ``(n_variables, n)`` -> rows of ones, terms and room for `n_more`, in chunks of cells.
+
+        Memory stays flat; each chunk is an array of its own, with the cells it stands for.
+        """
+        n_rows, n_cells = 1 + self.n_terms + n_more, variables.shape[1]
+        step = max(256, min(CHUNK_CELLS, CHUNK_BYTES // (8 * n_rows)), CACHE_BYTES // (8 * n_rows))
+        for first in range(0, n_cells, step):
+            where = slice(first, min(first + step, n_cells))
+            rows = np.empty((n_rows, where.stop - where.start))
+            rows[0] = 1
+            self.expand(np.ascontiguousarray(variables[:, where]), rows[1 : 1 + self.n_terms])
+            yield rows, where
 
     def neighbourhoods(self, latents: Tensor) -> Tensor:
         """Latents ``(N, C, h, w)`` -> variables ``(n_variables, N * h * w)``; borders replicate."""

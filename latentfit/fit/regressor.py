@@ -1,7 +1,5 @@
 """PolynomialRegressor: the solver inside ChannelMap as a plain scikit-learn regressor."""
 
-from collections.abc import Iterator
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
@@ -12,7 +10,6 @@ from latentfit.fit.monomials import Basis
 from latentfit.fit.solve import solve
 
 Floats = NDArray[np.float64]
-CHUNK_BYTES = 48 << 20
 
 
 class PolynomialRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ignore[misc]
@@ -65,7 +62,7 @@ class PolynomialRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):  # t
         wanted = targets.astype(np.float64).reshape(len(targets), -1)
         basis = Basis(rows.shape[1], (1,) * self.degree)
         moments = Moments(basis.n_terms, wanted.shape[1])
-        for part, terms in _expanded(basis, rows, wanted.shape[1]):
+        for terms, part in basis.rows(rows.T, wanted.shape[1]):
             terms[1 + basis.n_terms :] = wanted[part].T
             moments.add(terms)
         self.solution_ = solve(moments, intercept=self.fit_intercept, ridge=self.ridge)
@@ -81,18 +78,6 @@ class PolynomialRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):  # t
         slopes = np.atleast_2d(self.coef_)
         basis = Basis(rows.shape[1], (1,) * self.degree)
         found = np.empty((len(rows), len(slopes)))
-        for part, terms in _expanded(basis, rows, 0):
+        for terms, part in basis.rows(rows.T):
             found[part] = terms[1:].T @ slopes.T + self.intercept_
         return found if self.coef_.ndim > 1 else found[:, 0]
-
-
-def _expanded(basis: Basis, rows: Floats, n_targets: int) -> Iterator[tuple[slice, Floats]]:
-    """Chunks of rows, and their ones, terms and room for targets, ``(1 + n_terms + n_targets, n)``."""
-    n_rows = 1 + basis.n_terms + n_targets
-    step = max(256, CHUNK_BYTES // (8 * n_rows))
-    for first in range(0, len(rows), step):
-        part = slice(first, min(first + step, len(rows)))
-        terms = np.empty((n_rows, part.stop - part.start))
-        terms[0] = 1
-        basis.expand(np.ascontiguousarray(rows[part].T), terms[1 : 1 + basis.n_terms])
-        yield part, terms
