@@ -34,7 +34,8 @@ from measuring import (
 from torch import Tensor
 
 import latentfit as lf
-from latentfit.images import Picture, crop_to_cells, pictures, rgb_tensor
+from latentfit.images import Picture, pictures
+from latentfit.pixels import crop_to_cells, rgb_tensor
 from latentfit.preparing import BATCH_PIXELS
 
 MOST_OF = 0.9

@@ -16,7 +16,8 @@ import torch
 import latentfit as lf
 from latentfit.colour import delta_e2000
 from latentfit.compare import figures
-from latentfit.images import photographs, rgb_tensor
+from latentfit.images import photographs
+from latentfit.pixels import rgb_tensor
 from latentfit.published import table
 from latentfit.resources import write_atomic
 
@@ -59,7 +60,7 @@ def main() -> None:
 
 def crop(image: "object") -> "object":
     """The picture, cut to whole cells."""
-    from latentfit.images import crop_to_cells
+    from latentfit.pixels import crop_to_cells
 
     return crop_to_cells(image, 512, 8)[0]
 

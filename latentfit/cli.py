@@ -217,8 +217,8 @@ def decode(file: File, latents: Annotated[Path, tyro.conf.arg(metavar="FILE")], 
     enlarge : int
         Enlarge this many times, bilinearly.
     """
-    from latentfit.images import save_png
     from latentfit.latent_files import read_latents
+    from latentfit.pixels import save_png
 
     check_out(out, ".png")
     if enlarge < 1:

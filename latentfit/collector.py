@@ -3,7 +3,6 @@
 import os
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NoReturn, Protocol
 
@@ -11,11 +10,11 @@ import torch
 from torch import Tensor
 
 from latentfit import parallel
+from latentfit.collect_config import CollectConfig, CollectReport
 from latentfit.errors import NoPicturesError, StoreError
-from latentfit.images import Picture, has_pictures, pictures
-from latentfit.latent_files import latent_folder
+from latentfit.images import Picture
 from latentfit.pairs import Origin, PairStore, Sample, write_shard
-from latentfit.preparing import Prepared, Preparer, batched, joined, prefetched
+from latentfit.preparing import Prepared, Preparer, batched, found, joined, prefetched
 from latentfit.spaces import LatentSpace
 
 if TYPE_CHECKING:
@@ -38,51 +37,6 @@ class AnyVae(Protocol):
     def fingerprint(self) -> str: ...
     def encode(self, rgb: Tensor) -> Tensor: ...
     def decode(self, latents: Tensor) -> Tensor: ...
-
-
-@dataclass(frozen=True)
-class CollectConfig:
-    """What `collect` does with each picture.
-
-    Attributes
-    ----------
-    size : int
-        Pixels of the short side, shrunk to with Lanczos, never enlarged.
-    keep : {"cells", "rgb", "photo"}
-        Also keep what the VAE decoded, and what it was given.
-    crops : int
-        Square crops a picture; 1: the centre.
-    square : bool
-        With one crop: cut the long side too.
-    limit : int or None
-        Use at most this many pictures.
-    """
-
-    size: int = 512
-    keep: Literal["cells", "rgb", "photo"] = "rgb"
-    crops: int = 1
-    square: bool = False
-    limit: int | None = None
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """Columns of the shards."""
-        return ("latents", "cells", "clipped", *{"cells": (), "rgb": ("rgb",), "photo": ("rgb", "photo")}[self.keep])
-
-
-@dataclass
-class CollectReport:
-    """What happened: new samples, samples that were there, pictures met twice, pictures skipped with the reason."""
-
-    n_new: int = 0
-    n_known: int = 0
-    n_duplicates: int = 0
-    skipped: list[tuple[str, str]] = field(default_factory=list)
-
-    def __str__(self) -> str:
-        counts = f"{self.n_new} new, {self.n_known} already there, {self.n_duplicates} duplicates"
-        skipped = [f"  skipped {name}: {reason}" for name, reason in self.skipped]
-        return "\n".join([f"{counts}, {len(skipped)} skipped", *skipped])
 
 
 def collect(
@@ -133,8 +87,8 @@ def collect(
     folder = Path(out)
     origin = Origin(vae.name, vae.reference, vae.fingerprint, vae.space, size)
     known = _known(folder, origin, config)
-    found = _found(images, config)
-    mine = parallel.share(found)
+    everything = found(images, config)
+    mine = parallel.share(everything)
     report = CollectReport()
     prepared = prefetched(Preparer(config, vae.space, known, report).prepare(mine))
     writer = _Writer(folder, origin, config)
@@ -144,12 +98,12 @@ def collect(
             report.n_new += len(batch)
     writer.flush()
     parallel.barrier()
-    total = _merged(parallel.gather(report))
+    total = sum(parallel.gather(report), CollectReport())
     if parallel.rank() == 0:
         print(total)
     if total.n_new + total.n_known == 0:
         reasons = "; ".join(f"{name}: {reason}" for name, reason in total.skipped[:3])
-        raise NoPicturesError(f"none of {len(found)} pictures could be used ({reasons}); give other pictures")
+        raise NoPicturesError(f"none of {len(everything)} pictures could be used ({reasons}); give other pictures")
     return PairStore(folder)
 
 
@@ -210,25 +164,6 @@ def _check(config: CollectConfig, space: LatentSpace) -> None:
         )
 
 
-def _found(
-    images: str | os.PathLike[str] | Sequence[Picture | str | os.PathLike[str]], config: CollectConfig
-) -> list[Picture | Path]:
-    """Pictures and latent files of the sources, in turn."""
-    found: list[Picture | Path] = []
-    for source in [images] if isinstance(images, str | os.PathLike) else images:
-        latents = [] if isinstance(source, Picture) else latent_folder(source)
-        found += latents
-        if not latents or has_pictures(Path(str(source))):
-            found += pictures([source])
-    n_latents = sum(isinstance(item, Path) for item in found)
-    if n_latents and config.keep == "photo":
-        raise StoreError(
-            f"collect: {n_latents} latent files have no photograph beside them; expected keep 'cells' or 'rgb', "
-            "got 'photo'"
-        )
-    return found[: config.limit]
-
-
 def _known(folder: Path, origin: Origin, config: CollectConfig) -> dict[str, set[str]]:
     """Keys that each picture's hash has in the store already; checks that the store is of this origin."""
     if parallel.rank() == 0 and folder.is_dir():
@@ -269,13 +204,3 @@ def _bar(total: int, progress: bool) -> "tqdm[NoReturn]":
 
     bar: tqdm[NoReturn] = tqdm(total=total, unit="picture", desc="collect", disable=not progress or parallel.rank() > 0)
     return bar
-
-
-def _merged(reports: Sequence[CollectReport]) -> CollectReport:
-    total = CollectReport()
-    for report in reports:
-        total.n_new += report.n_new
-        total.n_known += report.n_known
-        total.n_duplicates += report.n_duplicates
-        total.skipped += report.skipped
-    return total

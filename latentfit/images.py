@@ -3,26 +3,21 @@
 import hashlib
 import io
 import os
-import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
-from torch import Tensor
+from PIL import Image
 
 from latentfit.charts import chart_kind, chart_names, draw_chart
 from latentfit.errors import ImageError, NoPicturesError
-from latentfit.resources import write_atomic
+from latentfit.pixels import Kind, open_rgb
 
-Kind = Literal["photograph", "chart", "drawing", "greyscale", "latents"]
-Box = tuple[int, int, int, int]
+if TYPE_CHECKING:
+    from datasets import Dataset
+
 ENDINGS = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"})
-GREY_CHROMA = 6  # 8-bit levels between the channels below which 99 % of a greyscale picture's pixels lie
 TEST_SHARE = 5  # one picture in so many is held out
 
 
@@ -54,7 +49,7 @@ class Picture:
         """
         try:
             blob = self.read()
-        except OSError as error:
+        except (OSError, MemoryError) as error:
             raise ImageError(f"{self.name}: cannot be read ({error})") from error
         return open_rgb(blob, self.name), hashlib.sha256(blob).hexdigest()
 
@@ -70,15 +65,15 @@ def folder(path: str | os.PathLike[str], kind: Kind = "photograph") -> list[Pict
     root = Path(path)
     if not root.is_dir():
         raise NoPicturesError(f"{root}: no such folder; expected one with {', '.join(sorted(ENDINGS))} files")
-    paths = sorted(p for p in root.rglob("*") if p.suffix.lower() in ENDINGS and p.is_file() and p.name[0] != ".")
+    paths = picture_paths(root)
     if not paths:
         raise NoPicturesError(f"{root}: holds no picture; expected {', '.join(sorted(ENDINGS))} files in it or below")
-    return [Picture(p.relative_to(root).as_posix(), kind, p.read_bytes) for p in paths]
+    return [Picture(path.relative_to(root).as_posix(), kind, path.read_bytes) for path in paths]
 
 
-def has_pictures(root: Path) -> bool:
-    """Whether a folder holds a picture, at any depth."""
-    return any(path.suffix.lower() in ENDINGS for path in root.rglob("*"))
+def picture_paths(root: Path) -> list[Path]:
+    """The files below a folder that are named as pictures, sorted; hidden ones (macOS leaves such) are none."""
+    return sorted(p for p in root.rglob("*") if p.suffix.lower() in ENDINGS and p.name[0] != "." and p.is_file())
 
 
 def charts() -> list[Picture]:
@@ -119,13 +114,20 @@ def hf_dataset(identifier: str, split: str = "train", column: str = "image") -> 
     except ImportError as error:
         raise NoPicturesError("hf: needs the extra: pip install 'latentfit[datasets]'") from error
     try:
-        table = datasets.load_dataset(identifier, split=split).cast_column(column, datasets.Image(decode=False))
-    except (OSError, ValueError, KeyError, ConnectionError) as error:
+        table = datasets.load_dataset(identifier, split=split)
+    except (OSError, ValueError, KeyError, RuntimeError, datasets.exceptions.DatasetsError) as error:
         raise NoPicturesError(
             f"hf:{identifier}:{split}: cannot be loaded ({error}); name a folder of pictures instead"
         ) from error
+    if column not in table.column_names:
+        raise NoPicturesError(
+            f"hf:{identifier}:{split}: expected a column {column!r}, got {', '.join(table.column_names)}; "
+            f"name it: hf:{identifier}:{split}:COLUMN"
+        )
+    encoded = table.cast_column(column, datasets.Image(decode=False))
     return [
-        Picture(f"{identifier}/{split}/{row}", "photograph", _RowBytes(table, row, column)) for row in range(len(table))
+        Picture(f"{identifier}/{split}/{row}", "photograph", _RowBytes(encoded, row, column))
+        for row in range(len(encoded))
     ]
 
 
@@ -148,7 +150,7 @@ def pictures(source: str | os.PathLike[str] | Sequence[Picture | str | os.PathLi
     if str(source) in named:
         return named[str(source)]()
     if str(source).startswith("hf:"):
-        return hf_dataset(*str(source)[3:].split(":"))
+        return hf_dataset(*str(source)[3:].split(":", 2))
     return folder(source)
 
 
@@ -174,12 +176,17 @@ class _ChartBytes:
 
 @dataclass(frozen=True)
 class _RowBytes:
-    table: "Sequence[dict[str, dict[str, bytes]]]"
+    table: "Dataset"
     row: int
     column: str
 
     def __call__(self) -> bytes:
-        return self.table[self.row][self.column]["bytes"]
+        cell = self.table[self.row][self.column] or {}
+        if cell.get("bytes"):
+            return bytes(cell["bytes"])
+        if cell.get("path"):
+            return Path(cell["path"]).read_bytes()
+        raise ImageError(f"row {self.row}: its column {self.column!r} is empty; expected a picture")
 
 
 def _declared(kind: str) -> Kind:

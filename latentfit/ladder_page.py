@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 
 from latentfit.fit import ChannelMap
-from latentfit.images import to_pil
 from latentfit.judging import as_seen
 from latentfit.ladder_steps import PROGRAMS, learning_in_words
 from latentfit.page import Page
 from latentfit.pairs import Batch, Sample
+from latentfit.pixels import to_pil
 from latentfit.resources import write_atomic
 
 if TYPE_CHECKING:

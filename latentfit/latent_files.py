@@ -2,6 +2,12 @@
 
 import io
 import os
+import pickle
+import struct
+import tokenize
+import warnings
+import zipfile
+import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,6 +23,12 @@ from latentfit.spaces import LatentSpace
 
 ENDINGS = frozenset({".latent", ".npy", ".pt", ".bin"})
 _LEGACY_FACTOR = 1.0 / 0.18215  # ComfyUI's, for files without the version marker
+# What the readers let out on damaged files, most frequent first
+_NOT_NUMPY: tuple[type[Exception], ...] = (ValueError, OSError, EOFError, SyntaxError, TypeError, tokenize.TokenError)
+_NOT_NUMPY += (OverflowError, MemoryError)
+_NOT_TORCH: tuple[type[Exception], ...] = (RuntimeError, pickle.UnpicklingError, ValueError, LookupError, EOFError)
+_NOT_TORCH += (AssertionError, struct.error, TypeError, AttributeError, OverflowError, MemoryError, OSError)
+_NOT_TORCH += (zipfile.BadZipFile, zlib.error)
 
 
 @dataclass(frozen=True)
@@ -62,8 +74,11 @@ def read_latents(path: str | os.PathLike[str], space: LatentSpace) -> LatentFile
     if source.suffix.lower() not in readers:
         raise BadFileError(f"{source}: expected one of {', '.join(sorted(ENDINGS))}, got {source.suffix!r}")
     raw, metadata, is_legacy = readers[source.suffix.lower()](source)
-    if not raw.is_floating_point() or raw.numel() == 0:
-        raise BadFileError(f"{source}: expected floating latents, got {raw.dtype} of shape {tuple(raw.shape)}")
+    if not raw.is_floating_point() or raw.numel() == 0 or raw.ndim not in (3, 4, 5):
+        raise BadFileError(
+            f"{source}: expected floating latents (N, C, h, w), (C, h, w) or (N, C, T, h, w), got {raw.dtype} of "
+            f"shape {tuple(raw.shape)}"
+        )
     raw = raw.float()
     if raw.ndim == 3:
         raw = raw[None]
@@ -83,9 +98,9 @@ def write_latents(path: str | os.PathLike[str], latents: Tensor, space: LatentSp
 
 
 def latent_folder(path: str | os.PathLike[str]) -> list[Path]:
-    """All latent files below a folder, sorted: also pixelvae's ``set1_train/0001.latent`` layout."""
-    root = Path(path)
-    return sorted(p for p in root.rglob("*") if p.suffix.lower() in ENDINGS and p.is_file()) if root.is_dir() else []
+    """All latent files below a folder but hidden ones, sorted: also pixelvae's ``set1_train/0001.latent`` layout."""
+    found = (p for p in Path(path).rglob("*") if p.suffix.lower() in ENDINGS and p.name[0] != "." and p.is_file())
+    return sorted(found)
 
 
 def _read_comfy(path: Path) -> tuple[Tensor, dict[str, str], bool]:
@@ -109,26 +124,41 @@ def _read_comfy(path: Path) -> tuple[Tensor, dict[str, str], bool]:
 
 def _read_numpy(path: Path) -> tuple[Tensor, dict[str, str], bool]:
     try:
-        loaded = np.load(path, allow_pickle=False)
-        if not isinstance(loaded, np.ndarray) or loaded.dtype.kind != "f":
-            raise BadFileError(
-                f"{path}: expected one array of floats, got {getattr(loaded, 'dtype', type(loaded).__name__)}"
-            )
-        return torch.from_numpy(np.ascontiguousarray(loaded, dtype=np.float32)), {}, False
-    except (ValueError, OSError, EOFError, SyntaxError, TypeError, OverflowError, MemoryError) as error:
-        if isinstance(error, BadFileError):
-            raise
+        with path.open("rb") as file, warnings.catch_warnings(action="ignore"):
+            loaded = np.lib.format.read_array(file, allow_pickle=False)
+            if loaded.dtype.kind == "f":
+                return torch.from_numpy(np.ascontiguousarray(loaded, dtype=np.float32)), {}, False
+    except _NOT_NUMPY as error:
         raise BadFileError(f"{path}: not a whole .npy file ({error}); save it again without pickle") from error
+    raise BadFileError(f"{path}: expected one array of floats, got {loaded.dtype}; save the latents alone")
 
 
 def _read_torch(path: Path) -> tuple[Tensor, dict[str, str], bool]:
     try:
-        loaded = torch.load(io.BytesIO(path.read_bytes()), map_location="cpu", weights_only=True)
-    except Exception as error:
-        # torch raises many unrelated types on damaged archives; whatever it is, the file cannot be used
+        blob = path.read_bytes()
+        if zipfile.is_zipfile(io.BytesIO(blob)):
+            _refuse_compression(path, blob)
+        with warnings.catch_warnings(action="ignore"):  # torch's own remarks on how the file was pickled
+            loaded = torch.load(io.BytesIO(blob), map_location="cpu", weights_only=True)
+    except BadFileError:
+        raise
+    except _NOT_TORCH as error:
         raise BadFileError(
             f"{path}: cannot be read without unpickling code ({type(error).__name__}); save the bare tensor"
         ) from error
     if not isinstance(loaded, Tensor):
         raise BadFileError(f"{path}: expected one tensor, got {type(loaded).__name__}; save the bare tensor")
-    return loaded, {}, False
+    if loaded.layout != torch.strided or loaded.is_meta or loaded.numel() > len(blob):
+        raise BadFileError(
+            f"{path}: expected a dense tensor, all of it in the file, got {loaded.layout} of shape "
+            f"{tuple(loaded.shape)} in {len(blob)} bytes; save it with .contiguous()"
+        )
+    return loaded.detach(), {}, False
+
+
+def _refuse_compression(path: Path, blob: bytes) -> None:
+    """torch.save never compresses, and a few kilobytes that do can unpack to all of the memory."""
+    with zipfile.ZipFile(io.BytesIO(blob)) as archive:
+        n_bytes = sum(entry.file_size for entry in archive.infolist())
+    if n_bytes > len(blob):
+        raise BadFileError(f"{path}: {len(blob)} bytes that unpack to {n_bytes}; save it again with torch.save")

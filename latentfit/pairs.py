@@ -15,7 +15,8 @@ from safetensors.torch import save as to_bytes
 from torch import Tensor
 
 from latentfit.errors import StoreError
-from latentfit.images import Box, is_test
+from latentfit.images import is_test
+from latentfit.pixels import Box
 from latentfit.resources import write_atomic
 from latentfit.spaces import LatentSpace
 

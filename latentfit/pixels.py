@@ -19,7 +19,23 @@ from latentfit.resources import write_atomic
 
 Kind = Literal["photograph", "chart", "drawing", "greyscale", "latents"]
 Box = tuple[int, int, int, int]
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF", "PPM")  # by content; Pillow's others run programs or never end
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF", "PPM")  # by content; some of Pillow's others start programs
 GREY_CHROMA = 6  # 8-bit levels between the channels below which 99 % of a greyscale picture's pixels lie
+
+# What Pillow lets out on edited files: mostly OSError, SyntaxError and ValueError; struct's and zlib's errors come from
+# Exif blocks and compressed chunks
+_DAMAGED: tuple[type[Exception], ...] = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    TypeError,
+    LookupError,
+    EOFError,
+    ArithmeticError,
+    MemoryError,
+)
+_DAMAGED += (struct.error, zlib.error)
 
 
 def open_rgb(blob: bytes, name: str = "picture") -> Image.Image:
@@ -36,17 +52,14 @@ def open_rgb(blob: bytes, name: str = "picture") -> Image.Image:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             warnings.filterwarnings("ignore", category=UserWarning)
-            image = Image.open(io.BytesIO(blob))
+            image = Image.open(io.BytesIO(blob), formats=FORMATS)
             image.load()
             return _as_rgb(ImageOps.exif_transpose(image))
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
-        raise ImageError(f"{name}: {error}; shrink it first if you trust it") from error
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, TypeError, EOFError, MemoryError) as error:
-        raise ImageError(f"{name}: not a whole picture ({type(error).__name__}: {error}); export it again") from error
-    except (IndexError, KeyError, OverflowError, ZeroDivisionError, AttributeError, AssertionError) as error:
-        # PIL's decoders let these out on edited files
-        raise ImageError(f"{name}: a damaged picture ({type(error).__name__}: {error}); export it again") from error
-    except Exception as error:  # struct.error, zlib.error and friends share no base class
+        raise ImageError(f"{name}: {error} Shrink it first if you trust it") from error
+    except UnidentifiedImageError as error:
+        raise ImageError(f"{name}: not a picture; expected the content of one of {', '.join(FORMATS)}") from error
+    except _DAMAGED as error:
         raise ImageError(f"{name}: a damaged picture ({type(error).__name__}: {error}); export it again") from error
 
 
@@ -145,17 +158,22 @@ def save_png(rgb: Tensor, path: str | os.PathLike[str], enlarge: int = 1) -> Pat
 
 def _as_rgb(image: Image.Image) -> Image.Image:
     """Any PIL mode -> RGB."""
-    if image.mode in ("I", "I;16", "I;16B", "I;16L", "F"):
-        levels = np.asarray(image).astype(np.float64)
-        top = 65535.0 if image.mode.startswith("I") and levels.max(initial=0) > 255 else 255.0
-        if image.mode == "F" and levels.max(initial=0) <= 1:
-            top = 1.0
+    if image.mode.startswith("I") or image.mode == "F":
+        levels = np.nan_to_num(np.asarray(image).astype(np.float64))
+        top = 65535.0 if image.mode.startswith("I;16") else _top_level(levels, image.mode)
         image = Image.fromarray(np.round(np.clip(levels / top, 0, 1) * 255).astype(np.uint8), "L")
-    if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
+    if image.mode in ("RGBA", "LA", "PA", "RGBa") or "transparency" in image.info:
         with_alpha = image.convert("RGBA")
         white = Image.new("RGBA", with_alpha.size, (255, 255, 255, 255))
         return Image.alpha_composite(white, with_alpha).convert("RGB")
     return image.convert("RGB")
+
+
+def _top_level(levels: NDArray[np.float64], mode: str) -> float:
+    """White of a grey picture whose depth its file does not tell: the least usual one that holds all levels."""
+    most = float(levels.max(initial=0))
+    usual = (1.0, 255.0, 65535.0) if mode == "F" else (255.0, 65535.0)
+    return next((top for top in usual if most <= top), most)
 
 
 def _rounded(box: tuple[float, float, float, float]) -> Box:

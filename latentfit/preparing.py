@@ -1,7 +1,8 @@
-"""From files to what a VAE takes: pictures opened and cropped, latent files read, ahead of it and in equal sizes."""
+"""From files to what a VAE takes: pictures opened and cropped, latent files read, ahead of it, in equal sizes."""
 
 import hashlib
 import math
+import os
 import queue
 import threading
 import time
@@ -9,24 +10,58 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 import torch
 from torch import Tensor
 
-from latentfit.errors import BadFileError, ImageError, SpaceMismatchError
-from latentfit.images import Box, Kind, Picture, crop_to_cells, kind_of, rgb_tensor, square_crops
-from latentfit.latent_files import read_latents
+from latentfit.collect_config import CollectConfig, CollectReport
+from latentfit.errors import BadFileError, ImageError, SpaceMismatchError, StoreError
+from latentfit.images import Picture, picture_paths, pictures
+from latentfit.latent_files import latent_folder, read_latents
 from latentfit.pairs import Sample, sample_key
+from latentfit.pixels import Box, Kind, crop_to_cells, kind_of, rgb_tensor, square_crops
 from latentfit.spaces import LatentSpace
-
-if TYPE_CHECKING:
-    from latentfit.collector import CollectConfig, CollectReport
 
 BATCH_PIXELS = 1 << 20
 BATCH_SECONDS = 10.0
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class SavedLatents:
+    """A file of latents, not opened yet; its name is its path below the source's folder."""
+
+    name: str
+    path: Path
+
+
+def found(
+    images: str | os.PathLike[str] | Sequence[Picture | str | os.PathLike[str]], config: CollectConfig
+) -> list[Picture | SavedLatents]:
+    """Latent files, then pictures, of each source in turn.
+
+    Raises
+    ------
+    NoPicturesError
+        When a source holds neither.
+    StoreError
+        When photographs are to be kept and there are latents, which have none.
+    """
+    every: list[Picture | SavedLatents] = []
+    for source in [images] if isinstance(images, str | os.PathLike) else images:
+        latents = [] if isinstance(source, Picture) else latent_folder(source)
+        every += [SavedLatents(path.relative_to(str(source)).as_posix(), path) for path in latents]
+        if not latents or picture_paths(Path(str(source))):
+            every += pictures([source])
+    saved = [item for item in every if isinstance(item, SavedLatents)]
+    if saved and config.keep == "photo":
+        raise StoreError(
+            f"collect: {len(saved)} latent files have no photograph beside them ({saved[0].path}); expected keep "
+            "'cells' or 'rgb', got 'photo'"
+        )
+    return every[: config.limit]
 
 
 @dataclass(frozen=True)
@@ -56,19 +91,18 @@ class Preparer:
     """Opens pictures and latent files, leaving out what the store has and what this run has met."""
 
     def __init__(
-        self, config: "CollectConfig", space: LatentSpace, known: Mapping[str, set[str]], report: "CollectReport"
+        self, config: CollectConfig, space: LatentSpace, known: Mapping[str, set[str]], report: CollectReport
     ) -> None:
         self._config, self._space, self._known, self._report = config, space, known, report
         self._seen: set[str] = set()
 
-    def prepare(self, found: Sequence[Picture | Path]) -> Iterator[list[Prepared]]:
+    def prepare(self, items: Sequence[Picture | SavedLatents]) -> Iterator[list[Prepared]]:
         """The new samples of each picture or latent file in turn; none when it is known, met before, or unreadable."""
-        for item in found:
+        for item in items:
             try:
                 new = self._of_picture(item) if isinstance(item, Picture) else self._of_latents(item)
             except (ImageError, BadFileError, SpaceMismatchError) as error:
-                name = item.name if isinstance(item, Picture) else str(item)
-                self._report.skipped.append((name, str(error)))
+                self._report.skipped.append((item.name, str(error)))
                 new = []
             yield new
 
@@ -88,22 +122,22 @@ class Preparer:
             for box, pixels in self._new(sha256, {box: pixels for pixels, box in crops}).items()
         ]
 
-    def _of_latents(self, path: Path) -> list[Prepared]:
+    def _of_latents(self, file: SavedLatents) -> list[Prepared]:
         """Each latent of a file, each frame of a video; its box is its place in a stack of the file's decodes."""
         try:
-            sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+            sha256 = hashlib.sha256(file.path.read_bytes()).hexdigest()
         except OSError as error:
-            raise BadFileError(f"{path}: cannot be read ({error.strerror})") from error
+            raise BadFileError(f"{file.path}: cannot be read ({error.strerror})") from error
         if sha256 in self._seen:
             self._report.n_duplicates += 1
             return []
         self._seen.add(sha256)
-        latents = read_latents(path, self._space).latents
+        latents = read_latents(file.path, self._space).latents
         frames = latents.movedim(2, 1).flatten(0, 1) if latents.ndim == 5 else latents
         high, wide = (side * self._space.cell_px for side in frames.shape[-2:])
         stack = {(0, index * high, wide, (index + 1) * high): frame[None] for index, frame in enumerate(frames)}
         return [
-            Prepared(self._sample(path.name, sha256, "latents", box, (high, wide)), latents=frame)
+            Prepared(self._sample(file.name, sha256, "latents", box, (high, wide)), latents=frame)
             for box, frame in self._new(sha256, stack).items()
         ]
 

@@ -309,7 +309,8 @@ def measured_space(vae: Vae, rgb: Iterable[Tensor], name: str | None = None) -> 
 
 def measuring_pictures(cell_px: int) -> Iterator[Tensor]:
     """Ten bundled photographs at 256 px, whole cells: 10,000 cells of 8 px, in seconds."""
-    from latentfit.images import crop_to_cells, pictures, rgb_tensor
+    from latentfit.images import pictures
+    from latentfit.pixels import crop_to_cells, rgb_tensor
 
     for picture in pictures("photographs")[:10]:
         pixels, _ = crop_to_cells(picture.load()[0], 256, cell_px)

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from latentfit.images import save_png
 from latentfit.latent_files import write_latents
 from latentfit.pairs import PairStore
+from latentfit.pixels import save_png
 from latentfit.resources import data_path
 from latentfit.spaces import get_space
 

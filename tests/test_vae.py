@@ -25,8 +25,8 @@ from hypothesis import strategies as st
 from safetensors.torch import save, save_file
 
 from latentfit.errors import BadFileError, DomainError, SpaceMismatchError, VaeError
-from latentfit.images import crop_to_cells, open_rgb, rgb_tensor
 from latentfit.nets.tiny import tiny_decoder, tiny_encoder
+from latentfit.pixels import crop_to_cells, open_rgb, rgb_tensor
 from latentfit.spaces import LatentSpace, get_space, pack_flux2, unpack_flux2
 from latentfit.vae import Vae, fingerprint_of, measured_space
 from latentfit.vae_networks import TinyNetwork

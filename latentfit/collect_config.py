@@ -1,0 +1,57 @@
+"""What `collect` is told, and what it says at the end."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class CollectConfig:
+    """What `collect` does with each picture.
+
+    Attributes
+    ----------
+    size : int
+        Pixels of the short side, shrunk to with Lanczos, never enlarged.
+    keep : {"cells", "rgb", "photo"}
+        Also keep what the VAE decoded, and what it was given.
+    crops : int
+        Square crops a picture; 1: the centre.
+    square : bool
+        With one crop: cut the long side too.
+    limit : int or None
+        Use at most this many pictures.
+    """
+
+    size: int = 512
+    keep: Literal["cells", "rgb", "photo"] = "rgb"
+    crops: int = 1
+    square: bool = False
+    limit: int | None = None
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Columns of the shards."""
+        return ("latents", "cells", "clipped", *{"cells": (), "rgb": ("rgb",), "photo": ("rgb", "photo")}[self.keep])
+
+
+@dataclass
+class CollectReport:
+    """What happened: new samples, samples that were there, pictures met twice, pictures skipped with the reason."""
+
+    n_new: int = 0
+    n_known: int = 0
+    n_duplicates: int = 0
+    skipped: list[tuple[str, str]] = field(default_factory=list)
+
+    def __add__(self, other: "CollectReport") -> "CollectReport":
+        return CollectReport(
+            self.n_new + other.n_new,
+            self.n_known + other.n_known,
+            self.n_duplicates + other.n_duplicates,
+            self.skipped + other.skipped,
+        )
+
+    def __str__(self) -> str:
+        counts = f"{self.n_new} new, {self.n_known} already there, {self.n_duplicates} duplicates"
+        skipped = [f"  skipped {name}: {reason}" for name, reason in self.skipped]
+        return "\n".join([f"{counts}, {len(skipped)} skipped", *skipped])
