@@ -1,9 +1,9 @@
 """Fitting beside scikit-learn and BLAS: seconds, peak memory, and the share of the time that collecting takes.
 
-- Cubic, 4 channels: ChannelMap on a store, read from its shards, beside PolynomialFeatures + LinearRegression on the same
-  numbers in memory. Each runs in a fresh process.
+- Cubic, 4 channels: ChannelMap on a store, read from its shards, beside PolynomialFeatures + LinearRegression on the
+  same numbers in memory. Each runs in a fresh process.
 - Peak extra memory of ChannelMap with 10⁶, 10⁷ and 3·10⁷ cells.
-- 969 terms: expanding the basis and adding to the Gram matrix beside scipy's dsyrk alone, on matrices of the same shape.
+- 969 terms: expanding the basis and adding to the Gram matrix beside scipy's dsyrk alone, on matrices of equal shape.
 - All forms, one after the other, beside collecting the pairs that they are fitted on.
 
     python benchmarks/bench_fit.py [--quick]
@@ -60,7 +60,7 @@ def main(quick: bool) -> dict[str, Any]:
         bars.insert(1, bar("peak extra memory, 3·10⁷ cells / 10⁶ cells", memory[30] / memory[1], 1.2, at_most=True))
     result = {
         "name": "fit", "quick": quick, "machine": facts,
-        "settings": {"cubic": "ridge 0, uncensored, float64; ours reads float16 shards, theirs float64 arrays in memory"},
+        "settings": {"cubic": "ridge 0, uncensored, float64; ours reads float16 shards, theirs float64 in memory"},
         "rows": [{"ours_s": round(a, 3), "scikit_learn_s": round(b, 3)} for a, b in rounds],
         "median_s": {"ours": round(ours, 3), "scikit_learn": round(theirs, 3)},
         "extra_mib": {f"{n}e6": round(mib, 1) for n, mib in memory.items()},
