@@ -30,7 +30,8 @@ from scipy.linalg.blas import dsyrk
 import latentfit as lf
 from latentfit.fit import Basis, Moments
 from latentfit.images import pictures
-from latentfit.pairs import Origin, PairStore, Sample, sample_key, write_shard
+from latentfit.pairs import PairStore
+from latentfit.shards import Origin, Sample, sample_key, write_shard
 
 SIDE, A_SHARD = 128, 61  # cells of a picture's side; pictures a shard: 10⁶ cells
 FORMS = ("linear", "affine", "quadratic", "cubic", "3", "3,1", "5", "5,1", "5,3")

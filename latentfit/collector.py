@@ -13,8 +13,9 @@ from latentfit import parallel
 from latentfit.collect_config import CollectConfig, CollectReport
 from latentfit.errors import NoPicturesError, StoreError
 from latentfit.images import Picture
-from latentfit.pairs import Origin, PairStore, Sample, write_shard
+from latentfit.pairs import PairStore
 from latentfit.preparing import Prepared, Preparer, batched, found, joined, prefetched
+from latentfit.shards import Origin, Sample, write_shard
 from latentfit.spaces import LatentSpace
 
 if TYPE_CHECKING:

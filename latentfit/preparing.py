@@ -19,8 +19,8 @@ from latentfit.collect_config import CollectConfig, CollectReport
 from latentfit.errors import BadFileError, ImageError, SpaceMismatchError, StoreError
 from latentfit.images import Picture, picture_paths, pictures
 from latentfit.latent_files import latent_folder, read_latents
-from latentfit.pairs import Sample, sample_key
 from latentfit.pixels import Box, Kind, crop_to_cells, kind_of, rgb_tensor, square_crops
+from latentfit.shards import Sample, sample_key
 from latentfit.spaces import LatentSpace
 
 BATCH_PIXELS = 1 << 20

@@ -13,7 +13,8 @@ import latentfit as lf
 from latentfit.collector import columns_of
 from latentfit.errors import SpaceMismatchError, StoreError
 from latentfit.estimates import noise_beside_x0, scores_over_sigma, simulate_x0
-from latentfit.pairs import Origin, PairStore, Sample, sample_key, write_shard
+from latentfit.pairs import PairStore
+from latentfit.shards import Origin, Sample, sample_key, write_shard
 from latentfit.spectra import N_BANDS, Spectrum, bands_of, cosine_transform, spectrum_of
 
 MIXING = torch.tensor([[1.0, 0.5, 0, 0], [0, 1, 0, 0], [0, 0.3, 0.5, 0], [0, 0, 0, 2.0]], dtype=torch.float64)

@@ -12,7 +12,8 @@ from sklearn.preprocessing import PolynomialFeatures
 import latentfit as lf
 from latentfit.errors import FitError, NotFittedError
 from latentfit.fit import Basis, Moments, PolynomialMap, form_name, parse_kernels, solve
-from latentfit.pairs import Origin, PairStore, Sample, sample_key, write_shard
+from latentfit.pairs import PairStore
+from latentfit.shards import Origin, Sample, sample_key, write_shard
 
 FORMS: list[tuple[int, ...]] = [(1,), (1, 1), (1, 1, 1), (3,), (3, 1), (5, 3), (1, 3), (3, 1, 1)]
 
@@ -123,9 +124,11 @@ def test_chunks_order_and_merging_do_not_matter(cuts: list[int]) -> None:
         worker = Moments(8, 2, 3)
         worker.add(np.ascontiguousarray(rows[:, part]), 1)
         apart.merge(worker)
-    np.testing.assert_allclose(apart.total(), whole.total(), atol=1e-10)
-    np.testing.assert_allclose(whole.total(), rows @ rows.T, atol=1e-10)
-    np.testing.assert_allclose(whole.total(without=1), 0)
+    np.testing.assert_allclose(apart.sums, whole.sums, atol=1e-10)
+    np.testing.assert_allclose(whole.gram(), rows[:9] @ rows[:9].T, atol=1e-10)
+    np.testing.assert_allclose(whole.cross()[1], rows[:9] @ rows[9:].T, atol=1e-10)
+    np.testing.assert_allclose(whole.power()[1], (rows[9:] ** 2).sum(1), atol=1e-10)
+    np.testing.assert_allclose(whole.gram(without=1), 0)
 
 
 def test_ridge_is_chosen_by_left_out_folds() -> None:

@@ -15,8 +15,9 @@ from latentfit.costs import costs, peak_mib
 from latentfit.errors import SpaceMismatchError, StoreError
 from latentfit.judging import as_seen, at_cells
 from latentfit.metrics import ColourSums
-from latentfit.pairs import Origin, PairStore, Sample, sample_key, write_shard
+from latentfit.pairs import PairStore
 from latentfit.scores import summary
+from latentfit.shards import Origin, Sample, sample_key, write_shard
 
 KINDS = ("photograph", "photograph", "chart", "drawing", "greyscale", "photograph")
 PX = 8

@@ -1,0 +1,238 @@
+"""One shard of a pair store: samples of equal size in a safetensors file that is whole or not there."""
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save as to_bytes
+from torch import Tensor
+
+from latentfit.errors import StoreError
+from latentfit.images import is_test
+from latentfit.pixels import Box
+from latentfit.resources import write_atomic
+from latentfit.spaces import LatentSpace
+
+SCHEMA = "latentfit-pairs/1"
+COLUMNS = ("latents", "cells", "clipped", "rgb", "photo")
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One picture, or one crop of it.
+
+    Attributes
+    ----------
+    key : str
+        SHA-256 over the picture's hash and the crop box: the same in every store of these pictures.
+    name, sha256, kind : str
+        Of the picture; see `latentfit.images.Picture`.
+    box : tuple of int
+        Crop in the original, pixels: left, top, right, bottom.
+    size_cells : tuple of int
+        Rows and columns of the latent.
+    shard : str
+        File name; empty before it is written.
+    row : int
+        In the shard.
+    """
+
+    key: str
+    name: str
+    sha256: str
+    kind: str
+    box: Box
+    size_cells: tuple[int, int]
+    shard: str = ""
+    row: int = -1
+
+    @property
+    def is_test(self) -> bool:
+        """Held out: by the picture's hash, so all crops of a picture are on one side."""
+        return is_test(self.sha256)
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What a store's samples have in common; stores of one origin merge by copying files."""
+
+    vae: str
+    reference: str
+    fingerprint: str
+    space: LatentSpace
+    size: int
+    filter: str = "lanczos"
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able; read back by `from_dict`."""
+        return {**asdict(self), "space": self.space.to_dict()}
+
+    @classmethod
+    def from_dict(cls, entry: Mapping[str, Any]) -> "Origin":
+        """Inverse of `to_dict`."""
+        return cls(**{**entry, "space": LatentSpace.from_dict(entry["space"])})
+
+
+def write_shard(
+    folder: Path, origin: Origin, samples: Sequence[Sample], tensors: Mapping[str, Tensor], tag: str = ""
+) -> Path:
+    """Write samples of equal size as one shard, whole or not at all.
+
+    Parameters
+    ----------
+    folder : Path
+        The store.
+    origin : Origin
+        Of the whole store.
+    samples : sequence of Sample
+        One a row.
+    tensors : mapping of str to Tensor
+        ``latents`` (n, C, h, w), ``cells`` (n, 3, h, w) as float16; ``clipped`` (n, 6, h, w), ``rgb``, ``photo``
+        (n, 3, H, W) as uint8.
+    tag : str
+        In the file's name, such as the rank.
+
+    Raises
+    ------
+    StoreError
+        When the disk is full or cannot be written; nothing half-written remains.
+    """
+    rows = {name: tensor.shape[0] for name, tensor in tensors.items()}
+    if set(rows.values()) != {len(samples)}:
+        raise StoreError(f"write_shard: expected {len(samples)} rows in each column, got {rows}")
+    columns = [name for name in COLUMNS if name in tensors]
+    header = {
+        "schema": SCHEMA,
+        "origin": origin.to_dict(),
+        "columns": columns,
+        "checksum": _checksum({name: tensors[name] for name in columns}),
+        "samples": [
+            {"key": s.key, "name": s.name, "sha256": s.sha256, "kind": s.kind, "box": s.box, "size_cells": s.size_cells}
+            for s in samples
+        ],
+    }
+    high, wide = samples[0].size_cells
+    name = f"{high}x{wide}-{samples[0].key[:16]}{tag}.safetensors"
+    blob = to_bytes({key: tensors[key].contiguous() for key in columns}, {"latentfit_pairs": json.dumps(header)})
+    try:
+        return write_atomic(folder / name, blob)
+    except OSError as error:
+        raise StoreError(
+            f"{folder / name}: could not be written ({error.strerror or error}); nothing half-written remains. "
+            "Free some space and run the same command: it goes on where it stopped"
+        ) from error
+
+
+def sample_key(sha256: str, box: Box) -> str:
+    """SHA-256 over a picture's hash and a crop box."""
+    return hashlib.sha256(f"{sha256}:{','.join(map(str, box))}".encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Shard:
+    """What a shard's header says.
+
+    Attributes
+    ----------
+    path : Path
+    origin : Origin
+    columns : tuple of str
+        Those of `COLUMNS` that it holds.
+    samples : list of Sample
+        One a row.
+    checksum : str
+        SHA-256 over the columns' names and bytes.
+    """
+
+    path: Path
+    origin: Origin
+    columns: tuple[str, ...]
+    samples: list[Sample]
+    checksum: str
+
+
+def read_shard(path: Path) -> Shard:
+    """Read a shard's header, and see that it fits the file's tensors; their values are left alone.
+
+    Raises
+    ------
+    StoreError
+        When the file is cut short, is no shard, or its header was edited.
+    """
+    with open_shard(path) as file:
+        try:
+            header = json.loads((file.metadata() or {})["latentfit_pairs"])
+            schema = header["schema"]
+        except (LookupError, TypeError, ValueError) as error:
+            raise StoreError(f"{path}: not a shard of a pair store; move it out of this folder") from error
+        if schema != SCHEMA:
+            raise StoreError(f"{path}: expected schema {SCHEMA!r}, got {schema!r}; collect it anew")
+        try:
+            shard = Shard(
+                path,
+                Origin.from_dict(header["origin"]),
+                tuple(header["columns"]),
+                [_sample(entry, path.name, row) for row, entry in enumerate(header["samples"])],
+                header["checksum"],
+            )
+            shapes = {column: file.get_slice(column).get_shape() for column in shard.columns}
+        except (LookupError, TypeError, ValueError, AttributeError, SafetensorError) as error:
+            raise StoreError(_edited(path)) from error
+    sizes = {(*sample.size_cells, len(shard.samples)) for sample in shard.samples}
+    held = {(*shapes[column][-2:], shapes[column][0]) for column in ("latents", "cells") if column in shapes}
+    is_keyed = all(sample.key == sample_key(sample.sha256, sample.box) for sample in shard.samples)
+    if not {"latents", "cells"} <= set(shapes) or sizes != held or not is_keyed:
+        raise StoreError(_edited(path))
+    return shard
+
+
+def check_values(shard: Shard) -> None:
+    """Read a whole shard, and compare its values with the checksum in its header.
+
+    Raises
+    ------
+    StoreError
+        When it was edited.
+    """
+    with open_shard(shard.path) as file:
+        values = {column: file.get_tensor(column) for column in shard.columns}
+        if _checksum(values) != shard.checksum:
+            raise StoreError(_edited(shard.path))
+
+
+def open_shard(path: Path) -> Any:
+    """The safetensors file, open.
+
+    Raises
+    ------
+    StoreError
+        When it is cut short or gone.
+    """
+    try:
+        return safe_open(os.fspath(path), framework="pt")
+    except (SafetensorError, OSError) as error:
+        raise StoreError(f"{path}: a damaged shard ({error}); delete it and run collect again") from error
+
+
+def _edited(path: Path) -> str:
+    return f"{path}: was edited or damaged; delete it and run collect again"
+
+
+def _sample(entry: Mapping[str, Any], shard: str, row: int) -> Sample:
+    left, top, right, bottom = entry["box"]
+    high, wide = entry["size_cells"]
+    box, size = (left, top, right, bottom), (high, wide)
+    return Sample(entry["key"], entry["name"], str(entry["sha256"]), entry["kind"], box, size, shard, row)
+
+
+def _checksum(tensors: Mapping[str, Tensor]) -> str:
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        digest.update(name.encode())
+        digest.update(tensors[name].contiguous().numpy().tobytes())
+    return digest.hexdigest()
