@@ -36,6 +36,20 @@ class Cells:
     fold: int
     weight: float = 1.0
 
+    def bounded(self) -> "Cells":
+        """Only the cells of which a target is a bound."""
+        if self.at_most is None or self.at_least is None:
+            raise ValueError("bounded: these targets are no colours and have no bounds")
+        chosen = (self.at_most | self.at_least).any(0)
+        return Cells(
+            self.variables[:, chosen],
+            self.targets[:, chosen],
+            self.at_most[:, chosen],
+            self.at_least[:, chosen],
+            self.fold,
+            self.weight,
+        )
+
     def rows(self, basis: Basis) -> Iterator[tuple[Floats, slice]]:
         """Rows of ones, terms and targets, in chunks of cells so that memory stays flat."""
         for rows, where in basis.rows(self.variables, len(self.targets)):

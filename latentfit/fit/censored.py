@@ -1,6 +1,7 @@
 """censored(): least squares where some targets are only bounds."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -14,35 +15,29 @@ from latentfit.fit.solve import Solution, Solver
 
 Floats = NDArray[np.float64]
 PASSES = 16  # it stops earlier once coefficients stand still
+KEPT_BYTES = 128 << 20  # rows of bounded cells that stay in memory between passes; more are read and expanded anew
 
 
 def censored(
-    cells: Callable[[], Iterable[Cells]],
-    basis: Basis,
-    moments: Moments,
-    start: Solution,
-    intercept: bool,
-    ridge: float | None,
+    cells: Callable[[], Iterable[Cells]], basis: Basis, moments: Moments, solver: Solver, start: Solution
 ) -> Solution:
     """Least squares where a target at a bound only says "at least": majorise and minimise, with one Gram matrix.
 
     Where a bounded target is overshot its residual is zero, so each pass puts the prediction in the target's place and
     solves again. The loss is convex and every pass lowers it.
     """
-    solver = Solver(intercept=intercept, ridge=ridge)
     solution, ahead = start, start.coefficients
-    plain = moments.sums[:, :, 1 + basis.n_terms :].copy()
     n_rows = 1 + basis.n_terms
+    plain = moments.sums[:, :, n_rows:].copy()
+    passes = _BoundedRows(cells, basis)
     for index in range(PASSES):
-        moments.sums[:, :, n_rows:] = plain
-        for part in cells():
-            _replace_overshot(moments, basis, part, ahead)
-        change = moments.sums[:, :, n_rows:] - plain
-        if parallel.world_size() > 1:
-            parallel.sum_over_ranks(torch.from_numpy(change))
-            moments.sums[:, :, n_rows:] = plain + change
+        change = np.zeros_like(plain)
+        for part in passes:
+            _replace_overshot(change[part.fold], part, ahead)
+        parallel.sum_over_ranks(torch.from_numpy(change))
+        moments.sums[:, :, n_rows:] = plain + change
         previous = solution.coefficients
-        solution = solver.solve(moments)
+        solution = solver.solve()
         # Nesterov's extrapolation: where half of the cells are clipped, plain passes creep
         ahead = solution.coefficients + index / (index + 3) * (solution.coefficients - previous)
         if np.abs(solution.coefficients - previous).max() < 1e-3 * np.abs(previous).max():
@@ -50,19 +45,51 @@ def censored(
     return solution
 
 
-def _replace_overshot(moments: Moments, basis: Basis, part: Cells, coefficients: Floats) -> None:
-    """Move the moments from the targets to the predictions wherever those lie beyond a bound."""
-    n_rows = 1 + basis.n_terms
-    for rows, where in part.rows(basis):
-        predicted = coefficients.T @ rows[:n_rows]
-        over = np.zeros_like(predicted)
-        for bound, beyond in ((part.at_least, np.greater), (part.at_most, np.less)):
-            if bound is not None:
-                targets = rows[n_rows:]
-                over = np.where(bound[:, where] & beyond(predicted, targets), predicted - targets, over)
-        columns = np.flatnonzero(over.any(0))
-        if len(columns):
-            old, moved = rows[n_rows:, columns], over[:, columns]
-            moments.sums[part.fold, :n_rows, n_rows:] += rows[:n_rows, columns] @ moved.T
-            square = (old + moved) @ (old + moved).T - old @ old.T
-            moments.sums[part.fold, n_rows:, n_rows:] += np.triu(square)
+@dataclass(frozen=True)
+class _Rows:
+    """Rows of ones, terms and targets of some bounded cells of a fold, ``(1 + n_terms + n_targets, n)``."""
+
+    rows: Floats
+    at_most: NDArray[np.bool_]
+    at_least: NDArray[np.bool_]
+    fold: int
+
+
+class _BoundedRows:
+    """The bounded cells' rows, once for each pass: only they can overshoot. Few are kept, many are made anew."""
+
+    def __init__(self, cells: Callable[[], Iterable[Cells]], basis: Basis) -> None:
+        self._cells, self._basis = cells, basis
+        self._kept: list[_Rows] | None = None
+
+    def __iter__(self) -> Iterator[_Rows]:
+        if self._kept is not None:
+            yield from self._kept
+            return
+        kept, room = [], KEPT_BYTES
+        for part in self._made():
+            room -= part.rows.nbytes
+            if room >= 0:
+                kept.append(part)
+            else:
+                kept.clear()
+            yield part
+        self._kept = kept if room >= 0 else None
+
+    def _made(self) -> Iterator[_Rows]:
+        for cells in self._cells():
+            part = cells.bounded()
+            if part.at_most is not None and part.at_least is not None:
+                for rows, where in part.rows(self._basis):
+                    yield _Rows(rows, part.at_most[:, where], part.at_least[:, where], part.fold)
+
+
+def _replace_overshot(change: Floats, part: _Rows, coefficients: Floats) -> None:
+    """Add what the sums of products with targets gain when predictions beyond a bound take the targets' place."""
+    n_rows = len(coefficients)
+    targets = part.rows[n_rows:]
+    ahead = coefficients.T @ part.rows[:n_rows] - targets
+    over = np.where(part.at_least, np.maximum(ahead, 0), 0) + np.where(part.at_most, np.minimum(ahead, 0), 0)
+    change[:n_rows] += part.rows[:n_rows] @ over.T
+    mixed = over @ targets.T
+    change[n_rows:] += np.triu(mixed + mixed.T + over @ over.T)

@@ -14,7 +14,7 @@ from latentfit.fit.censored import censored
 from latentfit.fit.module import PolynomialMap
 from latentfit.fit.moments import Moments, refuse_if_too_large
 from latentfit.fit.monomials import Basis, form_name, parse_kernels
-from latentfit.fit.solve import solve
+from latentfit.fit.solve import Solver
 from latentfit.images import fold_of
 from latentfit.pairs import Batch, PairStore, Sample, Split
 from latentfit.spaces import LatentSpace, get_space, rgb_to_signed
@@ -271,9 +271,10 @@ class ChannelMap:
             for rows, _ in part.rows(basis):
                 moments.add(rows, part.fold)
         moments.sum_over_ranks()
-        self.plain_ = self.solution_ = solve(moments, intercept=intercept, ridge=self.ridge)
+        solver = Solver(moments, intercept=intercept, ridge=self.ridge)
+        self.plain_ = self.solution_ = solver.solve()
         if self.censored and target == "rgb":
-            self.solution_ = censored(cells, basis, moments, self.plain_, intercept, self.ridge)
+            self.solution_ = censored(cells, basis, moments, solver, self.plain_)
         self.module_ = PolynomialMap(n_channels, kernels, self.scale, intercept, target, n_outputs)
         self.module_.set_coefficients(self.solution_.coefficients)
 

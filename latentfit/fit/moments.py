@@ -10,7 +10,7 @@ from scipy.linalg.blas import dsyrk
 
 from latentfit import parallel
 from latentfit.errors import FitError
-from latentfit.fit.monomials import Basis
+from latentfit.fit.monomials import Basis, form_name
 
 Floats = NDArray[np.float64]
 
@@ -73,20 +73,28 @@ class Moments:
         counted: Floats = self.sums[:, 0, 0]
         return counted
 
-    def total(self, without: int | None = None) -> Floats:
-        """The symmetric sums over all folds, or all but one."""
-        summed = self.sums.sum(0) if without is None else self.sums.sum(0) - self.sums[without]
-        upper: Floats = np.triu(summed)
-        return upper + np.triu(upper, 1).T
+    def gram(self, without: int | None = None) -> Floats:
+        """Symmetric sums of ones and terms with each other, over all folds or all but one: a new array."""
+        n_rows = 1 + self.n_terms
+        gram = np.zeros((n_rows, n_rows))
+        for fold in range(self.n_folds):
+            if fold != without:
+                gram += self.sums[fold, :n_rows, :n_rows]
+        gram += np.triu(gram, 1).T
+        return gram
 
-    def fold(self, index: int) -> Floats:
-        """The symmetric sums of one fold."""
-        upper: Floats = np.triu(self.sums[index])
-        return upper + np.triu(upper, 1).T
+    def cross(self) -> Floats:
+        """Sums of ones and terms with targets in each fold, ``(n_folds, 1 + n_terms, n_targets)``."""
+        return self.sums[:, : 1 + self.n_terms, 1 + self.n_terms :]
+
+    def power(self) -> Floats:
+        """Sums of squared targets in each fold, ``(n_folds, n_targets)``."""
+        squared: Floats = self.sums.diagonal(axis1=1, axis2=2)[:, 1 + self.n_terms :]
+        return squared
 
 
 def memory_budget() -> int:
-    """Bytes that sums may take: half of the machine's memory."""
+    """Bytes that a fit may take: half of the machine's memory."""
     try:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
     except (ValueError, OSError, AttributeError):
@@ -94,18 +102,24 @@ def memory_budget() -> int:
 
 
 def refuse_if_too_large(n_channels: int, kernels: tuple[int, ...], n_targets: int, n_folds: int) -> None:
-    """Count a basis before anything is allocated, and say which degree would fit."""
+    """Count a basis before anything is allocated, and say which form would fit."""
 
     def n_bytes(degree: int) -> int:
-        return n_folds * 8 * (1 + Basis(n_channels, kernels[:degree]).n_terms + n_targets) ** 2
+        side = 1 + Basis(n_channels, kernels[:degree]).n_terms + n_targets
+        # each fold's sums, each fold's eigenvectors and those of all folds, and what taking one of them apart needs
+        return 8 * (2 * n_folds + 1 + 4) * side**2
 
     budget, degree = memory_budget(), len(kernels)
     if n_bytes(degree) <= budget:
         return
     fitting = next((d for d in range(degree - 1, 0, -1) if n_bytes(d) <= budget), 0)
-    advice = f"the largest degree that fits is {fitting}: kernels {kernels[:fitting]}" if fitting else "no degree fits"
+    advice = (
+        f"the largest degree that fits is {fitting}: {form_name(kernels[:fitting])}, kernels {kernels[:fitting]}"
+        if fitting
+        else "no degree fits"
+    )
     raise FitError(
-        f"basis of {Basis(n_channels, kernels).n_terms} terms for {n_channels} channels and kernels {kernels}: its "
-        f"sums need {n_bytes(degree) / 2**30:.1f} GiB, half of this machine's memory is {budget / 2**30:.1f} GiB; "
-        f"{advice}, or take a smaller neighbourhood"
+        f"basis of {Basis(n_channels, kernels).n_terms} terms for {n_channels} channels and kernels {kernels}: fitting "
+        f"it takes {n_bytes(degree) / 2**30:.1f} GiB, half of this machine's memory is {budget / 2**30:.1f} GiB; "
+        f"{advice}; or take a smaller neighbourhood"
     )

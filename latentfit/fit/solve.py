@@ -64,67 +64,74 @@ def solve(
     FitError
         When there are no cells, or sums are not finite.
     """
-    return Solver(intercept=intercept, ridge=ridge, ridges=ridges).solve(moments)
+    return Solver(moments, intercept=intercept, ridge=ridge, ridges=ridges).solve()
 
 
 class Solver:
-    """Decomposes the terms' moments once, at the first `solve`; later ones may bring other targets, not other terms.
+    """Decomposes the terms' moments once, at the first `solve`; later ones may find other targets, not other terms.
 
     Parameters
     ----------
-    intercept, ridge, ridges
+    moments, intercept, ridge, ridges
         As `solve` takes them.
     """
 
-    def __init__(self, *, intercept: bool = True, ridge: float | None = None, ridges: Sequence[float] = RIDGES) -> None:
-        self._intercept, self._ridge, self._ridges = intercept, ridge, ridges
+    def __init__(
+        self,
+        moments: Moments,
+        *,
+        intercept: bool = True,
+        ridge: float | None = None,
+        ridges: Sequence[float] = RIDGES,
+    ) -> None:
+        self._moments, self._intercept, self._ridge, self._ridges = moments, intercept, ridge, ridges
         self._spectra: dict[int | None, _Spectrum] = {}
 
-    def solve(self, moments: Moments) -> Solution:
-        """Coefficients for these targets' sums."""
-        total = moments.total()
-        if total[0, 0] < 1:
+    def solve(self) -> Solution:
+        """Coefficients for what the moments say of the targets now."""
+        moments = self._moments
+        n_cells, n_targets = float(moments.counts.sum()), moments.n_targets
+        if n_cells < 1:
             raise FitError("solve: no cells were added; expected at least one picture in this split")
-        if not np.isfinite(total).all():
+        cross, power = moments.cross(), moments.power()
+        if not np.isfinite(cross).all() or not np.isfinite(moments.sums.diagonal(axis1=1, axis2=2)).all():
             raise FitError("solve: latents or targets hold NaN or Inf; load the VAE with --dtype float32, collect anew")
-        cv_mse = self._cross_validated(moments) if self._ridge is None else {}
+        cv_mse = self._cross_validated(cross, power) if self._ridge is None else {}
         chosen = min(cv_mse, key=lambda r: cv_mse[r]) if cv_mse else self._ridge or 0.0
-        n_rows = 1 + moments.n_terms
-        spectrum = self._spectrum(None, total[:n_rows, :n_rows])
-        coefficients = spectrum.coefficients(total[:n_rows, n_rows:], chosen)
-        n_cells, n_targets = total[0, 0], moments.n_targets
-        squared = _squared_error(total, coefficients)
-        targets = total[-n_targets:, -n_targets:].diagonal() - total[0, -n_targets:] ** 2 / n_cells
+        spectrum, total = self._spectrum(None), cross.sum(0)
+        coefficients = spectrum.coefficients(total, [chosen])
+        squared = sum(
+            float(_squared_errors(moments, fold, cross, power, coefficients)[0]) for fold in range(moments.n_folds)
+        )
+        spread = float((power.sum(0) - total[0] ** 2 / n_cells).sum())
         return Solution(
-            coefficients=coefficients,
+            coefficients=coefficients[:, 0],
             ridge=chosen,
             rank=spectrum.rank,
             condition=spectrum.condition,
             residual=float(np.sqrt(max(0.0, squared) / (n_cells * n_targets))),
-            r2=float(1 - squared / targets.sum()) if targets.sum() > 0 else float("nan"),
+            r2=1 - squared / spread if spread > 0 else float("nan"),
             cv_mse=cv_mse,
             n_cells=int(n_cells),
         )
 
-    def _spectrum(self, left_out: int | None, gram: Floats) -> "_Spectrum":
+    def _spectrum(self, left_out: int | None) -> "_Spectrum":
         if left_out not in self._spectra:
-            self._spectra[left_out] = _Spectrum(gram, self._intercept)
+            self._spectra[left_out] = _Spectrum(self._moments.gram(without=left_out), self._intercept)
         return self._spectra[left_out]
 
-    def _cross_validated(self, moments: Moments) -> dict[float, float]:
+    def _cross_validated(self, cross: Floats, power: Floats) -> dict[float, float]:
         """Ridge -> mean squared error on left-out folds; empty when fewer than two folds hold cells."""
+        moments = self._moments
         filled = [fold for fold in range(moments.n_folds) if moments.counts[fold] > 0]
         if len(filled) < 2:
             return {}
-        n_rows = 1 + moments.n_terms
-        squared = dict.fromkeys(self._ridges, 0.0)
+        squared = np.zeros(len(self._ridges))
         for fold in filled:
-            others, left_out = moments.total(without=fold), moments.fold(fold)
-            spectrum = self._spectrum(fold, others[:n_rows, :n_rows])
-            for ridge in self._ridges:
-                squared[ridge] += _squared_error(left_out, spectrum.coefficients(others[:n_rows, n_rows:], ridge))
+            coefficients = self._spectrum(fold).coefficients(cross.sum(0) - cross[fold], self._ridges)
+            squared += _squared_errors(moments, fold, cross, power, coefficients)
         n = float(moments.counts.sum()) * moments.n_targets
-        return {ridge: value / n for ridge, value in squared.items()}
+        return {ridge: float(value) / n for ridge, value in zip(self._ridges, squared, strict=True)}
 
 
 class _Spectrum:
@@ -149,19 +156,25 @@ class _Spectrum:
         self.condition = float(np.sqrt(largest / smallest)) if self.rank else float("inf")
         self._mean_value = float(self._values.sum()) / max(int(varies.sum()), 1)
 
-    def coefficients(self, cross: Floats, ridge: float) -> Floats:
-        """Sums of products of ones and terms with targets, ``(1 + n_terms, n_targets)`` -> coefficients."""
+    def coefficients(self, cross: Floats, ridges: Sequence[float]) -> Floats:
+        """Sums of ones and terms with targets, ``(1 + n_terms, t)`` -> coefficients ``(1 + n_terms, n_ridges, t)``."""
         mean = cross[0] / self._count if self._intercept else np.zeros(cross.shape[1])
         centred = cross[1:] / self._count - np.outer(self._mean, mean)
         right = self._vectors.T @ (centred * self._inverse_spread[:, None])
-        shrunk = self._values + ridge * self._mean_value
-        inverse = np.where(self._kept, 1 / np.where(self._kept, shrunk, 1), 0.0)
-        slopes = (self._vectors @ (inverse[:, None] * right)) * self._inverse_spread[:, None]
-        return np.vstack([mean - self._mean @ slopes, slopes])
+        shrunk = self._values[:, None] + np.asarray(ridges) * self._mean_value
+        inverse = np.where(self._kept[:, None], 1 / np.where(self._kept[:, None], shrunk, 1), 0.0)
+        side_by_side = (inverse[:, :, None] * right[:, None]).reshape(len(right), -1)
+        slopes = (self._vectors @ side_by_side) * self._inverse_spread[:, None]
+        constants = np.tile(mean, len(ridges)) - self._mean @ slopes
+        return np.vstack([constants, slopes]).reshape(1 + len(slopes), len(ridges), -1)
 
 
-def _squared_error(total: Floats, coefficients: Floats) -> float:
-    """Sum of squared residuals from the sums alone."""
-    n_rows = coefficients.shape[0]
-    gram, cross, square = total[:n_rows, :n_rows], total[:n_rows, n_rows:], total[n_rows:, n_rows:]
-    return float(square.trace() - 2 * (coefficients * cross).sum() + (coefficients * (gram @ coefficients)).sum())
+def _squared_errors(moments: Moments, fold: int, cross: Floats, power: Floats, coefficients: Floats) -> Floats:
+    """Sum of squared residuals on a fold, for each ridge's coefficients ``(1 + n_terms, n_ridges, t)``."""
+    upper = moments.sums[fold, : len(coefficients), : len(coefficients)]
+    flat = coefficients.reshape(len(coefficients), -1)
+    # x'Gx from the upper triangle alone
+    quadratic = flat * (2 * (upper @ flat) - upper.diagonal()[:, None] * flat)
+    linear = 2 * coefficients * cross[fold][:, None]
+    squared: Floats = power[fold].sum() + (quadratic.reshape(coefficients.shape) - linear).sum((0, 2))
+    return squared
