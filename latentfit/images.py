@@ -107,8 +107,11 @@ def hf_dataset(identifier: str, split: str = "train", column: str = "image") -> 
     Raises
     ------
     NoPicturesError
-        When the extra ``datasets`` is not installed, the hub cannot be reached, or the column is not there.
+        When the extra ``datasets`` is not installed, the hub cannot be reached, or the column is not there or
+        holds no pictures.
     """
+    if not identifier:
+        raise NoPicturesError("hf: names no dataset; expected hf:ID[:split[:column]]")
     try:
         import datasets
     except ImportError as error:
@@ -124,7 +127,13 @@ def hf_dataset(identifier: str, split: str = "train", column: str = "image") -> 
             f"hf:{identifier}:{split}: expected a column {column!r}, got {', '.join(table.column_names)}; "
             f"name it: hf:{identifier}:{split}:COLUMN"
         )
-    encoded = table.cast_column(column, datasets.Image(decode=False))
+    try:
+        encoded = table.cast_column(column, datasets.Image(decode=False))
+    except (TypeError, ValueError, RuntimeError) as error:  # Arrow's derive from these
+        raise NoPicturesError(
+            f"hf:{identifier}:{split}:{column}: expected pictures in this column, got {table.features[column]} "
+            f"({error}); name another: {', '.join(table.column_names)}"
+        ) from error
     return [
         Picture(f"{identifier}/{split}/{row}", "photograph", _RowBytes(encoded, row, column))
         for row in range(len(encoded))

@@ -19,7 +19,6 @@ from latentfit.resources import write_atomic
 
 Kind = Literal["photograph", "chart", "drawing", "greyscale", "latents"]
 Box = tuple[int, int, int, int]
-FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF", "PPM")  # by content; Pillow's others run programs or never end
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF", "PPM")  # by content; some of Pillow's others start programs
 GREY_CHROMA = 6  # 8-bit levels between the channels below which 99 % of a greyscale picture's pixels lie
 
@@ -159,7 +158,8 @@ def save_png(rgb: Tensor, path: str | os.PathLike[str], enlarge: int = 1) -> Pat
 def _as_rgb(image: Image.Image) -> Image.Image:
     """Any PIL mode -> RGB."""
     if image.mode.startswith("I") or image.mode == "F":
-        levels = np.nan_to_num(np.asarray(image).astype(np.float64))
+        with np.errstate(invalid="ignore"):  # widening a signalling NaN
+            levels = np.nan_to_num(np.asarray(image).astype(np.float64))
         top = 65535.0 if image.mode.startswith("I;16") else _top_level(levels, image.mode)
         image = Image.fromarray(np.round(np.clip(levels / top, 0, 1) * 255).astype(np.uint8), "L")
     if image.mode in ("RGBA", "LA", "PA", "RGBa") or "transparency" in image.info:
