@@ -228,8 +228,8 @@ def _registry() -> dict[str, LatentSpace]:
 
 @cache
 def _index() -> dict[str, LatentSpace]:
-    index: dict[str, LatentSpace] = {}
+    index = {_normalised(name): space for name, space in _registry().items()}  # a name comes before another's alias
     for space in _registry().values():
-        for alias in (space.name, *space.aliases):
+        for alias in space.aliases:
             index.setdefault(_normalised(alias), space)
     return index

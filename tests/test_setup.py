@@ -1,10 +1,15 @@
 """The set-up: dependencies in step, a light import, nothing of one machine in the tree."""
 
+import os
 import re
 import subprocess
 import sys
+import sysconfig
 import tomllib
+import zipfile
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
@@ -49,3 +54,75 @@ def test_version_is_in_the_changelog() -> None:
     import latentfit
 
     assert f"## {latentfit.__version__}" in (ROOT / "CHANGELOG.md").read_text("utf-8")
+
+
+IN_A_WHEEL = """
+import sys
+from pathlib import Path
+import latentfit as lf
+from latentfit import published, vae_files
+from latentfit.images import pictures
+from latentfit.resources import data_path
+
+root = Path(sys.argv[1])
+assert Path(lf.__file__).is_relative_to(root) and data_path().is_relative_to(root), (lf.__file__, data_path())
+assert len(pictures("photographs")) > 5
+assert len(vae_files.bundled_configs()) > 5
+for space in lf.list_spaces():
+    assert lf.get_space(space.name) == space
+assert published.tables("sd1") and published.tables("sdxl")
+store = lf.PairStore(data_path("stores/sd1"))
+store.verify()
+fitted = lf.ChannelMap("affine").fit(store)
+for table in data_path("tables/sd1").glob("*.safetensors"):
+    lf.load(table)
+saved = lf.load(lf.save(fitted.approximation(), "map"))
+print(sorted(lf.evaluate([saved], store).columns))
+"""
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    pytest.importorskip("hatchling", reason="a wheel is built with the backend that is here: install the extra 'dev'")
+    folder = tmp_path_factory.mktemp("wheel")
+    command = [sys.executable, "-m", "pip", "wheel", ".", "--no-deps", "--no-build-isolation", "--no-index"]
+    done = subprocess.run([*command, "-w", str(folder)], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (built,) = folder.glob("*.whl")
+    return built
+
+
+def test_wheel_holds_the_package_its_data_and_nothing_else(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        names = {name for name in archive.namelist() if not name.endswith("/")}
+    info = {name for name in names if ".dist-info/" in name}
+    assert {name.split("/", 1)[1] for name in info} >= {"METADATA", "entry_points.txt", "licenses/LICENSE"}
+    code = {f"latentfit/{name}" for name in _files(ROOT / "latentfit")}
+    data = {f"latentfit/_data/{name}" for name in _files(ROOT / "data")}
+    assert names - info == code | data
+
+
+def test_wheel_works_elsewhere(wheel: Path, tmp_path: Path) -> None:
+    installed, elsewhere = tmp_path / "installed", tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(installed)
+    # -S: site-packages without its .pth files, which would put the checkout on the path
+    libraries = dict.fromkeys(sysconfig.get_path(kind) for kind in ("purelib", "platlib"))
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", IN_A_WHEEL, str(installed)],
+        cwd=elsewhere,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join([str(installed), *libraries])},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert [path.suffix for path in elsewhere.iterdir()] == [".safetensors"]
+    assert "psnr" in done.stdout.lower()
+
+
+def _files(folder: Path) -> list[str]:
+    """Relative paths of all files but caches."""
+    found = [path.relative_to(folder) for path in folder.rglob("*") if path.is_file()]
+    return [path.as_posix() for path in found if "__pycache__" not in path.parts]
