@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -36,6 +37,30 @@ def test_equal_to_polynomial_features_and_linear_regression(degree: int, n_targe
     np.testing.assert_allclose(ours.intercept_, theirs[-1].intercept_, atol=1e-6)
     np.testing.assert_allclose(ours.predict(rows), theirs.predict(rows), atol=1e-6)
     assert ours.predict(rows).shape == y.shape
+
+
+def test_rows_in_portions_are_as_good_as_all_at_once() -> None:
+    rng = np.random.default_rng(1)
+    rows, y = rng.standard_normal((900, 4)), rng.standard_normal((900, 2))
+    whole, portions = PolynomialRegressor(3).fit(rows, y), PolynomialRegressor(3)
+    for first, last in ((0, 7), (7, 500), (500, 900)):
+        portions.partial_fit(rows[first:last], y[first:last])
+    np.testing.assert_allclose(portions.coef_, whole.coef_, atol=1e-10)
+    np.testing.assert_allclose(portions.fit(rows, y).intercept_, whole.intercept_, atol=1e-12)
+    with pytest.raises(ValueError, match="expected 2 targets as before, got 1"):
+        portions.partial_fit(rows, y[:, 0])
+
+
+def test_memory_does_not_grow_with_rows_beyond_the_sums() -> None:
+    rows = np.random.default_rng(2).standard_normal((200_000, 4))
+    y = rows[:, 0] ** 3
+    tracemalloc.start()
+    try:
+        PolynomialRegressor(3).fit(rows, y)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 0.5 * 34 * rows[:, 0].nbytes  # half of the design matrix that is never formed
 
 
 def test_a_ridge_shrinks() -> None:

@@ -12,7 +12,7 @@ from latentfit.errors import FitError, NotFittedError
 from latentfit.fit.cells import Cells, bounds_of
 from latentfit.fit.censored import censored
 from latentfit.fit.module import PolynomialMap
-from latentfit.fit.moments import Moments, refuse_if_too_large
+from latentfit.fit.moments import Moments, refuse_if_too_large, suitable_threads
 from latentfit.fit.monomials import Basis, form_name, parse_kernels
 from latentfit.fit.solve import Solver
 from latentfit.images import fold_of
@@ -266,15 +266,16 @@ class ChannelMap:
         basis = Basis(n_channels, kernels)
         n_out = n_outputs * self.scale**2
         refuse_if_too_large(n_channels, kernels, n_out, self.n_folds)
-        moments = Moments(basis.n_terms, n_out, self.n_folds)
-        for part in cells():
-            for rows, _ in part.rows(basis):
-                moments.add(rows, part.fold)
-        moments.sum_over_ranks()
-        solver = Solver(moments, intercept=intercept, ridge=self.ridge)
-        self.plain_ = self.solution_ = solver.solve()
-        if self.censored and target == "rgb":
-            self.solution_ = censored(cells, basis, moments, solver, self.plain_)
+        with suitable_threads(basis.n_terms):
+            moments = Moments(basis.n_terms, n_out, self.n_folds)
+            for part in cells():
+                for rows, _ in part.rows(basis):
+                    moments.add(rows, part.fold)
+            moments.sum_over_ranks()
+            solver = Solver(moments, intercept=intercept, ridge=self.ridge)
+            self.plain_ = self.solution_ = solver.solve()
+            if self.censored and target == "rgb":
+                self.solution_ = censored(cells, basis, moments, solver, self.plain_)
         self.module_ = PolynomialMap(n_channels, kernels, self.scale, intercept, target, n_outputs)
         self.module_.set_coefficients(self.solution_.coefficients)
 

@@ -1,6 +1,8 @@
 """Moments: the mergeable sums that a least-squares fit needs; constant memory however many cells."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -13,6 +15,7 @@ from latentfit.errors import FitError
 from latentfit.fit.monomials import Basis, form_name
 
 Floats = NDArray[np.float64]
+FEW_TERMS = 256
 
 
 @dataclass
@@ -99,6 +102,15 @@ def memory_budget() -> int:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
     except (ValueError, OSError, AttributeError):
         return 4 << 30
+
+
+@contextmanager
+def suitable_threads(n_terms: int) -> Iterator[None]:
+    """BLAS on one thread for a small basis, where waking and awaiting others takes longer than the products."""
+    from threadpoolctl import threadpool_limits  # comes with scikit-learn
+
+    with threadpool_limits(1 if n_terms < FEW_TERMS else None, "blas"):
+        yield
 
 
 def refuse_if_too_large(n_channels: int, kernels: tuple[int, ...], n_targets: int, n_folds: int) -> None:

@@ -5,7 +5,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from latentfit.fit.moments import Moments
+from latentfit.fit.moments import Moments, suitable_threads
 from latentfit.fit.monomials import Basis
 from latentfit.fit.solve import solve
 
@@ -34,6 +34,8 @@ class PolynomialRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):  # t
     intercept_ : ndarray, (n_targets,), or float
     solution_ : Solution
         Rank, condition, residual.
+    moments_ : Moments
+        The sums so far, which `partial_fit` adds to.
 
     Examples
     --------
@@ -42,6 +44,8 @@ class PolynomialRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):  # t
     >>> PolynomialRegressor(degree=1).fit(X, X @ [1, 2] + 3).intercept_.round(6)
     np.float64(3.0)
     """
+
+    moments_: Moments
 
     def __init__(self, degree: int = 1, fit_intercept: bool = True, ridge: float = 0.0) -> None:
         self.degree = degree
@@ -56,16 +60,33 @@ class PolynomialRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):  # t
         ValueError
             When degree or ridge is out of range, or the data is not finite numbers.
         """
+        return self._add(X, y, anew=True)
+
+    def partial_fit(self, X: ArrayLike, y: ArrayLike) -> "PolynomialRegressor":
+        """Add rows to those fitted before: the same as one `fit` on all of them.
+
+        Raises
+        ------
+        ValueError
+            As `fit` does, or when the number of features or targets is another than before.
+        """
+        return self._add(X, y, anew=not hasattr(self, "moments_"))
+
+    def _add(self, X: ArrayLike, y: ArrayLike, *, anew: bool) -> "PolynomialRegressor":
         if self.degree < 1 or self.ridge < 0:
             raise ValueError(f"expected degree >= 1 and ridge >= 0, got degree {self.degree}, ridge {self.ridge}")
-        rows, targets = validate_data(self, X, y, dtype=np.float64, multi_output=True, y_numeric=True)
+        rows, targets = validate_data(self, X, y, dtype=np.float64, multi_output=True, y_numeric=True, reset=anew)
         wanted = targets.astype(np.float64).reshape(len(targets), -1)
         basis = Basis(rows.shape[1], (1,) * self.degree)
-        moments = Moments(basis.n_terms, wanted.shape[1])
-        for terms, part in basis.rows(rows.T, wanted.shape[1]):
-            terms[1 + basis.n_terms :] = wanted[part].T
-            moments.add(terms)
-        self.solution_ = solve(moments, intercept=self.fit_intercept, ridge=self.ridge)
+        moments: Moments = Moments(basis.n_terms, wanted.shape[1]) if anew else self.moments_
+        if moments.n_targets != wanted.shape[1]:
+            raise ValueError(f"partial_fit: expected {moments.n_targets} targets as before, got {wanted.shape[1]}")
+        with suitable_threads(basis.n_terms):
+            for terms, part in basis.rows(rows.T, wanted.shape[1]):
+                terms[1 + basis.n_terms :] = wanted[part].T
+                moments.add(terms)
+            self.solution_ = solve(moments, intercept=self.fit_intercept, ridge=self.ridge)
+        self.moments_ = moments
         constant, slopes = self.solution_.coefficients[0], self.solution_.coefficients[1:].T
         self.coef_ = slopes if targets.ndim > 1 else slopes[0]
         self.intercept_ = constant if targets.ndim > 1 else constant[0]
