@@ -159,7 +159,7 @@ def _smooth_noise(exponent: float) -> Draw:
 
 
 def _zone_plate(side: int, _: np.random.Generator) -> Floats:
-    """All frequencies up to Nyquist, red, green and blue out of phase."""
+    """All frequencies up to a quarter wave a pixel along each axis, red, green and blue out of phase."""
     down, right = _axes(side)
     phase = np.pi * side / 2 * (down**2 + right**2) / 2
     return np.stack([0.5 + 0.5 * np.cos(phase + turn) for turn in (0, 2.1, 4.2)], -1)
