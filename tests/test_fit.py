@@ -1,17 +1,20 @@
 """Closed form: build the answer, ask for it back; numpy and scikit-learn are the oracles."""
 
+import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from scipy.optimize import minimize
 from sklearn.linear_model import LinearRegression, Ridge
 from sklearn.preprocessing import PolynomialFeatures
 
 import latentfit as lf
 from latentfit.errors import FitError, NotFittedError
 from latentfit.fit import Basis, Moments, PolynomialMap, form_name, parse_kernels, solve
+from latentfit.fit.cells import NEAR_BOUND
 from latentfit.pairs import PairStore
 from latentfit.shards import Origin, Sample, sample_key, write_shard
 
@@ -173,6 +176,13 @@ def test_more_terms_than_cells_stay_finite() -> None:
     assert fitted.approximation()(latents).isfinite().all()
 
 
+def test_fewer_cells_than_terms_are_met_exactly() -> None:
+    latents, rgb = torch.randn(5, 4, 2, 2), torch.rand(5, 3, 2, 2)
+    fitted = lf.ChannelMap("cubic", ridge=0.0, censored=False).fit_arrays(latents, rgb, space="sd1")
+    assert fitted.solution_.rank == 19  # of 34: twenty cells, less their mean
+    torch.testing.assert_close(fitted.module_(latents), rgb, atol=1e-4, rtol=0)
+
+
 def test_censored_fit_finds_the_line_behind_clipped_targets() -> None:
     latents = torch.randn(40, 4, 16, 16)
     mixing = torch.tensor([[0.5, 0.1, 0, 0], [0, 0.5, 0.1, 0], [0.2, 0, 0.4, 0.1]])
@@ -190,6 +200,50 @@ def test_censored_fit_finds_the_line_behind_clipped_targets() -> None:
     np.testing.assert_array_equal(censored.plain_.coefficients, plain.solution_.coefficients)
 
 
+def test_censored_answer_is_the_minimum_of_its_loss() -> None:
+    latents = torch.randn(10, 3, 12, 12)
+    line = 0.5 + 0.35 * latents[:, [0]] - 0.2 * latents[:, [1]] + 0.05 * torch.randn(10, 1, 12, 12)
+    clipped = line.clamp(0, 1).expand(-1, 3, -1, -1)
+    fitted = lf.ChannelMap("affine", ridge=0.0).fit_arrays(latents, clipped, space=lf.LatentSpace("three", 3, 8))
+    rows = np.vstack([np.ones(1440), latents.double().movedim(1, 0).reshape(3, -1).numpy()])
+    wanted = 2 * clipped[:, 0].double().flatten().numpy() - 1
+    low, high = wanted <= -1 + 2 * NEAR_BOUND, wanted >= 1 - 2 * NEAR_BOUND
+    assert low.mean() > 0.1
+    assert high.mean() > 0.1
+
+    def loss(coefficients: np.ndarray) -> tuple[float, np.ndarray]:
+        apart = coefficients @ rows - wanted
+        apart[(low & (apart < 0)) | (high & (apart > 0))] = 0
+        return apart @ apart, 2 * rows @ apart
+
+    oracle = minimize(loss, np.zeros(4), jac=True, tol=1e-12).x
+    np.testing.assert_allclose(fitted.solution_.coefficients[:, 0], oracle, atol=0.01)  # it stops at steps of 0.1 %
+    assert np.abs(fitted.plain_.coefficients[:, 0] - oracle).max() > 0.1
+
+
+def test_bounded_cells_that_are_too_many_to_keep_are_read_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    latents = torch.randn(6, 4, 8, 8)
+    clipped = (0.5 + 0.5 * latents[:, :3]).clamp(0, 1)
+    kept = lf.ChannelMap("quadratic").fit_arrays(latents, clipped, space="sd1")
+    monkeypatch.setattr("latentfit.fit.censored.KEPT_BYTES", 0)
+    anew = lf.ChannelMap("quadratic").fit_arrays(latents, clipped, space="sd1")
+    np.testing.assert_allclose(anew.solution_.coefficients, kept.solution_.coefficients, atol=1e-9)
+    assert np.abs(kept.solution_.coefficients - kept.plain_.coefficients).max() > 0.05
+
+
+def test_ridge_is_judged_on_pictures_that_were_left_out() -> None:
+    once = torch.randn(10, 8, 2, 2)
+    target = 0.5 + 0.02 * once[:, :3] + 0.1 * torch.randn(10, 3, 2, 2)
+    crops, targets = once.repeat(3, 1, 1, 1), target.repeat(3, 1, 1, 1)  # three crops that show the same
+    space = lf.LatentSpace("eight", 8, 8)
+    by_picture = lf.ChannelMap("quadratic", censored=False)
+    by_picture.fit_arrays(crops, targets, groups=[*range(10)] * 3, space=space)
+    shuffled = [(index + copy) % 5 for copy in range(3) for index in range(10)]
+    leaking = lf.ChannelMap("quadratic", censored=False).fit_arrays(crops, targets, groups=shuffled, space=space)
+    assert by_picture.solution_.cv_mse[0.0] > 10 * leaking.solution_.cv_mse[0.0]
+    assert by_picture.solution_.ridge > 100 * leaking.solution_.ridge
+
+
 def test_linear_has_no_intercept_and_goes_through_mid_grey() -> None:
     fitted = lf.ChannelMap("linear").fit_arrays(torch.randn(4, 4, 8, 8), torch.rand(4, 3, 8, 8), space="sd1")
     assert fitted.module_(torch.zeros(1, 4, 1, 1)).flatten().tolist() == [0.5, 0.5, 0.5]
@@ -199,6 +253,17 @@ def test_linear_has_no_intercept_and_goes_through_mid_grey() -> None:
 def test_a_basis_too_large_is_refused_with_its_count() -> None:
     with pytest.raises(FitError, match=r"131115984 terms.*GiB.*largest degree that fits is [23]"):
         lf.ChannelMap((1,) * 6).fit_arrays(torch.randn(1, 64, 2, 2), torch.rand(1, 3, 2, 2), space="hunyuan_image21")
+
+
+def test_neighbourhoods_too_large_are_refused_before_anything_is_allocated() -> None:
+    latents, rgb = torch.randn(1, 16, 2, 2), torch.rand(1, 3, 2, 2)
+    tracemalloc.start()
+    try:
+        with pytest.raises(FitError, match=r"10827400 terms.*[0-9]+\.[0-9] GiB.*fits is 1: 5×5 affine, kernels \(5,\)"):
+            lf.ChannelMap((5, 5, 5)).fit_arrays(latents, rgb, space="flux1")
+        assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.parametrize("bad", ["septic", "2", "3,4", "", (0,), "-1"])
@@ -232,10 +297,17 @@ def test_latent_targets_give_a_latent_map() -> None:
         fitted.approximation()
 
 
-@pytest.mark.parametrize("n_channels", [3, 16, 32, 48, 128])
-def test_any_channel_count(n_channels: int) -> None:
+@pytest.mark.parametrize("kernels", [(1,), (1, 1)])
+@pytest.mark.parametrize("n_channels", [3, 4, 8, 12, 16, 32, 48, 64, 96, 128])
+def test_any_channel_count(n_channels: int, kernels: tuple[int, ...]) -> None:
+    if kernels == (1, 1) and n_channels > 32:
+        kernels = (3,)  # up to 1152 terms instead of 8384
     space = lf.LatentSpace("any", n_channels, 8)
-    fitted = lf.ChannelMap("affine").fit_arrays(torch.randn(4, n_channels, 8, 8), torch.rand(4, 3, 8, 8), space=space)
+    truth = PolynomialMap(n_channels, kernels)
+    truth.set_coefficients(0.02 * torch.randn(truth.coefficients.shape))
+    latents = torch.randn(8, n_channels, 16, 16)
+    fitted = lf.ChannelMap(kernels, ridge=0.0, censored=False).fit_arrays(latents, truth(latents), space=space)
+    torch.testing.assert_close(fitted.module_.coefficients, truth.coefficients, atol=1e-4, rtol=0)
     assert fitted.approximation()(torch.randn(1, n_channels, 3, 3)).shape == (1, 3, 3, 3)
 
 
