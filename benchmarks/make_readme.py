@@ -80,7 +80,8 @@ def overview(frames: dict[str, pd.DataFrame]) -> str:
                 f"| {title}, {place} | {theirs.max():.2f} {theirs.idxmax()} | {ours['ours: affine']:.2f} | "
                 f"{ours['ours: 3×3 affine']:.2f} | {ours[best]:.2f} {best.removeprefix('ours: ')} |"
             )
-    return "\n".join(lines)
+            gains.append(f"{title} {ours['ours: 3×3 affine'] - ours['ours: affine']:+.1f} ({place})")
+    return "\n".join([*lines, "", f"What a 3×3 kernel gains over one pixel a cell, dB: {', '.join(gains)}."])
 
 
 def audit_of(frame: pd.DataFrame) -> str:
