@@ -70,6 +70,7 @@ def overview(frames: dict[str, pd.DataFrame]) -> str:
         "| dB against the VAE's decode | best published | our affine | our 3×3 | our best |",
         "|---|---|--:|--:|---|",
     ]
+    gains = []
     for title, frame in frames.items():
         for place in ("cells", "seen"):
             rows = frame[(frame["reference"] == "vae") & (frame["place"] == place)].set_index("approximation")
