@@ -1,5 +1,9 @@
 """Closed form: build the answer, ask for it back; numpy and scikit-learn are the oracles."""
 
+import os
+import socket
+import subprocess
+import sys
 import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
@@ -251,7 +255,7 @@ def test_linear_has_no_intercept_and_goes_through_mid_grey() -> None:
 
 
 def test_a_basis_too_large_is_refused_with_its_count() -> None:
-    with pytest.raises(FitError, match=r"131115984 terms.*GiB.*largest degree that fits is [23]"):
+    with pytest.raises(FitError, match=r"131115984 terms.*takes [\d.]+ GiB.*degree that fits is 2: quadratic"):
         lf.ChannelMap((1,) * 6).fit_arrays(torch.randn(1, 64, 2, 2), torch.rand(1, 3, 2, 2), space="hunyuan_image21")
 
 
@@ -264,6 +268,63 @@ def test_neighbourhoods_too_large_are_refused_before_anything_is_allocated() -> 
         assert tracemalloc.get_traced_memory()[1] < 1 << 20
     finally:
         tracemalloc.stop()
+
+
+def test_pictures_of_one_colour_give_that_colour() -> None:
+    fitted = lf.ChannelMap("quadratic").fit_arrays(torch.randn(3, 4, 6, 6), torch.full((3, 3, 6, 6), 0.25), space="sd1")
+    torch.testing.assert_close(fitted.approximation()(torch.randn(1, 4, 5, 5)), torch.full((1, 3, 5, 5), 0.25))
+    assert np.isnan(fitted.solution_.r2)  # no variance to explain
+    flat = lf.ChannelMap("affine").fit_arrays(torch.ones(3, 4, 6, 6), torch.rand(3, 3, 6, 6), space="sd1")
+    assert flat.solution_.rank == 0
+    assert flat.approximation()(torch.ones(1, 4, 2, 2)).isfinite().all()
+
+
+@pytest.mark.parametrize("column", ["latents", "cells"])
+def test_nan_in_a_store_is_named(tmp_path: Path, column: str) -> None:
+    tensors = {"latents": torch.randn(2, 4, 6, 6).half(), "cells": torch.rand(2, 3, 6, 6).half()}
+    tensors[column][1, 2, 3, 4] = float("nan")
+    write_store(tmp_path, tensors)
+    with pytest.raises(FitError, match=r"NaN or Inf; load the VAE with --dtype float32"):
+        lf.ChannelMap("affine").fit(PairStore(tmp_path), "all")
+
+
+def write_store(folder: Path, tensors: dict[str, torch.Tensor], kinds: tuple[str, ...] = ("photograph",) * 2) -> None:
+    box = (0, 0, 48, 48)
+    samples = [
+        Sample(sample_key(f"{i}" * 64, box), f"{i}", f"{i}" * 64, kind, box, (6, 6)) for i, kind in enumerate(kinds)
+    ]
+    write_shard(folder, Origin("fake", "a fake VAE", "0" * 64, lf.get_space("sd1"), 48), samples, tensors)
+
+
+def test_two_processes_fit_what_one_fits(tmp_path: Path) -> None:
+    store, kinds = tmp_path / "store", ("photograph",) * 7
+    latents = torch.randn(7, 4, 6, 6)
+    cells = (0.5 + 0.4 * latents[:, :3] + 0.05 * torch.randn(7, 3, 6, 6)).clamp(0, 1)
+    write_store(store, {"latents": latents.half(), "cells": cells.half()}, kinds)
+    launch = ["-m", "torch.distributed.run", "--nproc_per_node", "2"]
+    launch += ["--master_addr", "127.0.0.1", "--master_port", str(free_port())]
+    command = ["-m", "latentfit", "fit", str(store), "--kernels", "3", "--split", "all", "--out"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [sys.executable, *launch, *command, str(tmp_path / "two.safetensors")],
+        capture_output=True, text=True, timeout=400, env=environment, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-4000:]
+    assert done.stdout.count("two.safetensors") == 1  # one rank writes and says so
+    alone = lf.ChannelMap("3").fit(PairStore(store), "all")
+    together = lf.load(tmp_path / "two.safetensors")
+    torch.testing.assert_close(together.module.coefficients, alone.module_.coefficients, atol=1e-6, rtol=1e-6)
+    card = alone.approximation().card
+    assert {key: together.card[key] for key in ("n_cells", "ridge", "rank", "train_hashes")} == {
+        key: card[key] for key in ("n_cells", "ridge", "rank", "train_hashes")
+    }
+    assert np.abs(alone.solution_.coefficients - alone.plain_.coefficients).max() > 0.01  # passes over both shares
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
 
 
 @pytest.mark.parametrize("bad", ["septic", "2", "3,4", "", (0,), "-1"])
@@ -326,17 +387,7 @@ def test_saved_and_loaded_maps_are_equal(kernels: str, tmp_path) -> None:
 def test_weights_of_kinds_are_as_good_as_repeating_the_pictures(tmp_path: Path) -> None:
     latents = torch.randn(4, 4, 6, 6).half()
     cells = (0.5 + 0.1 * latents[:, :3] + 0.05 * torch.randn(4, 3, 6, 6)).clamp(0.1, 0.9).half()
-    kinds = ["chart", "chart", "photograph", "photograph"]
-    box = (0, 0, 48, 48)
-    samples = [
-        Sample(sample_key(f"{i}" * 64, box), f"{i}", f"{i}" * 64, kind, box, (6, 6)) for i, kind in enumerate(kinds)
-    ]
-    write_shard(
-        tmp_path,
-        Origin("fake", "a fake VAE", "0" * 64, lf.get_space("sd1"), 48),
-        samples,
-        {"latents": latents, "cells": cells},
-    )
+    write_store(tmp_path, {"latents": latents, "cells": cells}, ("chart", "chart", "photograph", "photograph"))
     weighted = lf.ChannelMap("affine", ridge=0.0, censored=False, weights={"chart": 3.0})
     weighted.fit(PairStore(tmp_path), "all")
     order = [0, 0, 0, 1, 1, 1, 2, 3]
