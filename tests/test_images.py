@@ -406,9 +406,11 @@ class Table:
         self, cells: list[dict[str, object] | None], column_names: tuple[str, ...] = ("image", "label")
     ) -> None:
         self.cells, self.column_names, self.is_encoded = cells, column_names, False
+        self.features = dict.fromkeys(column_names, "Value('int64')")
 
     def cast_column(self, column: str, feature: object) -> "Table":
-        assert column in self.column_names
+        if column == "label":
+            raise NotImplementedError("Unsupported cast from int64 to struct")  # as Arrow does
         self.is_encoded = feature == ("Image", False)
         return self
 
@@ -470,6 +472,10 @@ def test_a_data_set_out_of_reach_names_the_way_on() -> None:
         images.pictures("hf:nobody/nothing")
     with pytest.raises(NoPicturesError, match="expected a column 'image', got photo"):
         images.pictures("hf:someone/things:test")
+    with pytest.raises(NoPicturesError, match=r"expected pictures in this column, got Value.* name another: image, "):
+        images.pictures("hf:someone/things:train:label")
+    with pytest.raises(NoPicturesError, match="names no dataset; expected hf:ID"):
+        images.pictures("hf:")
 
 
 def test_without_the_extra_the_error_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
