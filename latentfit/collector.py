@@ -93,11 +93,13 @@ def collect(
     report = CollectReport()
     prepared = prefetched(Preparer(config, vae.space, known, report).prepare(mine))
     writer = _Writer(folder, origin, config)
-    with _bar(len(mine), progress) as bar:
-        for batch in batched(prepared, vae.space.cell_px, bar):
-            writer.add(batch, *_pairs_of(vae, batch))
-            report.n_new += len(batch)
-    writer.flush()
+    try:
+        with _bar(len(mine), progress) as bar:
+            for batch in batched(prepared, vae.space.cell_px, bar):
+                writer.add(batch, *_pairs_of(vae, batch))
+                report.n_new += len(batch)
+    finally:
+        writer.flush()  # whatever ended the run, also Ctrl-C: what the VAE has done is kept
     parallel.barrier()
     total = sum(parallel.gather(report), CollectReport())
     if parallel.rank() == 0:
@@ -113,8 +115,7 @@ class _Writer:
 
     def __init__(self, folder: Path, origin: Origin, config: CollectConfig) -> None:
         self._folder, self._origin, self._config = folder, origin, config
-        self._samples: dict[tuple[int, int], list[Sample]] = {}
-        self._rows: dict[tuple[int, int], list[dict[str, Tensor]]] = {}
+        self._waiting: dict[tuple[int, int], list[tuple[list[Sample], dict[str, Tensor]]]] = {}
         self._last = time.monotonic()
 
     def add(self, batch: list[Prepared], latents: Tensor, rgb: Tensor) -> None:
@@ -123,25 +124,24 @@ class _Writer:
         photo = joined([one.rgb for one in batch])
         if photo is not None:
             columns["photo"] = photo.mul(255).round().to(torch.uint8)
-        self._samples.setdefault(size, []).extend(p.sample for p in batch)
-        rows = self._rows.setdefault(size, [])
-        rows.append({name: columns[name] for name in self._config.columns})
-        n_bytes = sum(tensor.nbytes for row in rows for tensor in row.values())
-        if n_bytes > SHARD_BYTES:
+        waiting = self._waiting.setdefault(size, [])
+        waiting.append(([one.sample for one in batch], {name: columns[name] for name in self._config.columns}))
+        if sum(tensor.nbytes for _, row in waiting for tensor in row.values()) > SHARD_BYTES:
             self._write(size)
         if time.monotonic() - self._last > FLUSH_SECONDS:
             self.flush()
 
     def flush(self) -> None:
-        for size in list(self._samples):
+        for size in list(self._waiting):
             self._write(size)
         self._last = time.monotonic()
 
     def _write(self, size: tuple[int, int]) -> None:
-        rows = self._rows.pop(size)
-        tensors = {name: torch.cat([row[name] for row in rows]) for name in rows[0]}
+        waiting = self._waiting.pop(size)
+        samples = [sample for members, _ in waiting for sample in members]
+        tensors = {name: torch.cat([row[name] for _, row in waiting]) for name in self._config.columns}
         tag = f"-rank{parallel.rank()}" if parallel.world_size() > 1 else ""
-        write_shard(self._folder, self._origin, self._samples.pop(size), tensors, tag)
+        write_shard(self._folder, self._origin, samples, tensors, tag)
 
 
 def columns_of(latents: Tensor, rgb: Tensor) -> dict[str, Tensor]:

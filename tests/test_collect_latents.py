@@ -10,6 +10,7 @@ from PIL import Image
 from safetensors.torch import save_file
 
 import latentfit as lf
+from latentfit import preparing
 from latentfit.errors import NoPicturesError, StoreError
 from latentfit.latent_files import read_latents, write_latents
 from latentfit.pairs import PairStore
@@ -95,6 +96,81 @@ def test_bad_latents_are_skipped_named_and_counted(
 def test_latents_have_no_photograph(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="3 latent files have no photograph"):
         collected(folder, tmp_path / "store", keep="photo")
+
+
+def test_pictures_beside_latents_do_not_hide_that_they_have_no_photograph(folder: Path, tmp_path: Path) -> None:
+    Image.new("RGB", (48, 48)).save(folder / "photo.png")
+    with pytest.raises(
+        StoreError, match=r"3 latent files have no photograph.*\.latent\); expected keep 'cells' or 'rgb'"
+    ):
+        collected(folder, tmp_path / "store", keep="photo")
+    assert not (tmp_path / "store").exists()
+
+
+def test_files_of_one_name_in_two_folders_are_told_apart(tmp_path: Path) -> None:
+    for part in ("set1_train", "set1_test"):
+        (tmp_path / "pixelvae" / part).mkdir(parents=True)
+        write_latents(tmp_path / "pixelvae" / part / "0001.latent", torch.randn(1, 4, 6, 6), FakeVae().space)
+    store = collected(tmp_path / "pixelvae", tmp_path / "store")
+    assert [sample.name for sample in store.samples] == ["set1_test/0001.latent", "set1_train/0001.latent"]
+
+
+def test_hidden_files_are_left_alone(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "._a.latent").write_bytes(b"what macOS leaves")
+    (folder / "._photo.png").write_bytes(b"what macOS leaves")
+    assert len(collected(folder, tmp_path / "store")) == 5
+    assert "0 skipped" in capsys.readouterr().out
+
+
+def test_each_frame_of_a_video_is_a_sample(tmp_path: Path) -> None:
+    (tmp_path / "video").mkdir()
+    frames = torch.randn(1, 4, 3, 6, 5)
+    save_file(
+        {"latent_tensor": frames / 0.18215, "latent_format_version_0": torch.zeros(0)}, tmp_path / "video" / "v.latent"
+    )
+    store = collected(tmp_path / "video", tmp_path / "store")
+    boxes = sorted(store.samples, key=lambda sample: sample.box[1])
+    assert [sample.box for sample in boxes] == [(0, 48 * row, 40, 48 * (row + 1)) for row in range(3)]
+    for row, sample in enumerate(boxes):
+        torch.testing.assert_close(store.sample(sample.key).latents[0], frames[0, :, row], atol=2e-3, rtol=0)
+
+
+def test_numpy_and_torch_latents_are_collected_too(tmp_path: Path) -> None:
+    (tmp_path / "mixed").mkdir()
+    np.save(tmp_path / "mixed" / "a.npy", np.random.default_rng(0).standard_normal((4, 6, 5)).astype(np.float32))
+    torch.save(torch.randn(2, 4, 6, 5), tmp_path / "mixed" / "b.bin")
+    assert [sample.name for sample in collected(tmp_path / "mixed", tmp_path / "store").samples] == [
+        "a.npy",
+        "b.bin",
+        "b.bin",
+    ]
+
+
+def test_copies_count_as_duplicates(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "z_copy.latent").write_bytes((folder / "a.latent").read_bytes())
+    assert len(collected(folder, tmp_path / "store")) == 5
+    assert "5 new, 0 already there, 1 duplicates, 0 skipped" in capsys.readouterr().out
+
+
+def test_stopped_inside_a_file_the_same_command_completes_it(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    decode, calls = FakeVae.decode, []
+
+    def stops(self: FakeVae, latents: torch.Tensor) -> torch.Tensor:
+        calls.append(len(latents))
+        if len(calls) == 4:  # the second latent of the file of three
+            raise KeyboardInterrupt
+        return decode(self, latents)
+
+    monkeypatch.setattr(preparing, "BATCH_PIXELS", 1)
+    with monkeypatch.context() as patch:
+        patch.setattr(FakeVae, "decode", stops)
+        with pytest.raises(KeyboardInterrupt):
+            collected(folder, tmp_path / "store")
+    assert len(PairStore(tmp_path / "store")) == 3
+    assert len(collected(folder, tmp_path / "store")) == 5
+    assert "2 new, 3 already there" in capsys.readouterr().out
 
 
 def test_only_bad_latents_is_an_error(tmp_path: Path) -> None:

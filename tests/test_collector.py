@@ -153,6 +153,78 @@ def test_a_full_disk_leaves_nothing_half_written(photos: Path, tmp_path: Path, m
     assert len(collected(photos, tmp_path / "store")) == 14
 
 
+def test_no_space_in_the_middle_of_a_shard_keeps_the_others(photos: Path, tmp_path: Path) -> None:
+    """A real write that stops after 15 KiB: the third picture, a tall one, does not fit, the two before it do."""
+    (photos / "00.png").unlink()
+    out = tmp_path / "store"
+    command = [sys.executable, str(FAKE), str(photos), str(out), "0.06"]  # slow enough for a shard a picture
+    limited = ["bash", "-c", 'ulimit -f 15; exec "$@"', "bash", *command]
+    failed = subprocess.run(limited, capture_output=True, text=True, timeout=200)
+    assert failed.returncode != 0
+    assert "nothing half-written remains. Free some space and run the same command" in failed.stderr
+    assert not list(out.glob(".*.part"))
+    whole = PairStore(out)
+    assert [sample.name for sample in whole.samples] == ["02.png", "04.png"]
+    assert whole.verify() == 2
+    assert subprocess.run(command, capture_output=True, timeout=200).returncode == 0
+    assert len(PairStore(out)) == 13
+
+
+def test_what_was_done_is_kept_when_the_run_is_stopped(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoded: list[int] = []
+    decode = FakeVae.decode
+
+    def stops(self: FakeVae, latents: torch.Tensor) -> torch.Tensor:
+        if decoded:
+            raise KeyboardInterrupt
+        decoded.append(len(latents))
+        return decode(self, latents)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(FakeVae, "decode", stops)
+        with pytest.raises(KeyboardInterrupt):
+            collected(photos, tmp_path / "store")
+    assert len(PairStore(tmp_path / "store")) == sum(decoded) > 0
+    assert len(collected(photos, tmp_path / "store")) == 14
+
+
+def test_a_shard_cut_short_or_edited_stops_the_next_run(photos: Path, tmp_path: Path) -> None:
+    store = collected(photos, tmp_path / "store")
+    shard = sorted(store.path.iterdir())[0]
+    whole = shard.read_bytes()
+    for damaged in (whole[: len(whole) // 2], b"", whole.replace(b'"box', b'"bax')):
+        shard.write_bytes(damaged)
+        with pytest.raises(StoreError, match=f"{shard.name}: .*delete it and run collect again"):
+            collected(photos, tmp_path / "store")
+    shard.unlink()
+    assert len(collected(photos, tmp_path / "store")) == 14
+
+
+def test_a_vae_that_gives_nan_is_an_error_that_names_float32(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(FakeVae, "encode", lambda self, rgb: torch.full((len(rgb), 4, 6, 6), float("nan")))
+    with pytest.raises(StoreError, match=r"overflow float16 or are NaN.*--dtype float32"):
+        collected(photos, tmp_path / "store")
+
+
+@pytest.mark.parametrize("wrong", [{"size": 4}, {"crops": 0}, {"limit": 0}])
+def test_settings_that_make_no_sense(photos: Path, tmp_path: Path, wrong: dict[str, int]) -> None:
+    with pytest.raises(StoreError, match="expected size >= 8, crops >= 1 and limit >= 1"):
+        lf.collect(FakeVae(), photos, tmp_path / "store", progress=False, **({"size": 48} | wrong))  # type: ignore[arg-type]
+
+
+def test_more_crops_later_adds_the_new_ones_only(photos: Path, tmp_path: Path) -> None:
+    two = lf.collect(FakeVae(), photos, tmp_path / "store", size=32, crops=2, progress=False)
+    first = {sample.key for sample in two.samples}
+    four = lf.collect(FakeVae(), photos, tmp_path / "store", size=32, crops=4, progress=False)
+    assert first < {sample.key for sample in four.samples}
+    fresh = lf.collect(FakeVae(), photos, tmp_path / "fresh", size=32, crops=4, progress=False)
+    assert [sample.key for sample in four.samples] == [sample.key for sample in fresh.samples]
+
+
 def test_cells_only_stores_say_so(photos: Path, tmp_path: Path) -> None:
     store = collected(photos, tmp_path / "store", keep="cells")
     with pytest.raises(StoreError, match="--keep rgb"):
