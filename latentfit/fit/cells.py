@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
 
 from latentfit.fit.monomials import Basis
 
@@ -59,8 +58,8 @@ class Cells:
             yield rows, where
 
 
-def bounds_of(signed: Tensor) -> tuple[Tensor, Tensor]:
-    """Where a signed target (1, c, h, w) is an upper bound (near black) and where a lower one (near white).
+def bounds_of(signed: NDArray[np.floating]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Where a signed target is an upper bound (near black) and where a lower one (near white).
 
     Near is enough: decoders bend before they clip, and what a cell's mean hides is clipped in some of its pixels.
     """

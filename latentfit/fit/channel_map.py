@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -169,8 +170,7 @@ class ChannelMap:
             for index in range(n):
                 part = slice(index, index + 1)
                 wanted = rgb_to_signed(target[part]) if target_name == "rgb" else target[part]
-                bounds = bounds_of(wanted) if target_name == "rgb" else (None, None)
-                yield self._one(latents[part], wanted, bounds, folds[index])
+                yield self._one(latents[part], wanted, target_name, folds[index])
 
         self._solve(cells, latents.shape[1], target_name, target.shape[1])
         self.space_ = get_space(space)
@@ -238,20 +238,15 @@ class ChannelMap:
         for index, sample in enumerate(batch.samples):
             part = slice(index, index + 1)
             fold, weight = fold_of(sample.sha256, self.n_folds), (self.weights or {}).get(sample.kind, 1.0)
-            yield self._one(batch.latents[part], target[part], bounds_of(target[part]), fold, weight)
+            yield self._one(batch.latents[part], target[part], "rgb", fold, weight)
 
-    def _one(
-        self,
-        latents: Tensor,
-        target: Tensor,
-        bounds: tuple[Tensor | None, Tensor | None],
-        fold: int,
-        weight: float = 1.0,
-    ) -> Cells:
+    def _one(self, latents: Tensor, target: Tensor, target_name: str, fold: int, weight: float = 1.0) -> Cells:
         kernels, _ = parse_kernels(self.kernels)
-        variables = Basis(latents.shape[1], kernels).neighbourhoods(latents.double()).numpy()
-        at_most, at_least = (None if bound is None else self._outputs(bound).numpy() for bound in bounds)
-        return Cells(variables, self._outputs(target).double().numpy(), at_most, at_least, fold, weight)
+        variables = Basis(latents.shape[1], kernels).neighbourhoods(latents).numpy()
+        targets = self._outputs(target).numpy()
+        at_most, at_least = bounds_of(targets) if self.censored and target_name == "rgb" else (None, None)
+        # numpy's casts, since for a picture's few cells torch would wake its threads
+        return Cells(variables.astype(np.float64), targets.astype(np.float64), at_most, at_least, fold, weight)
 
     def _outputs(self, picture: Tensor) -> Tensor:
         """``(1, c, h * scale, w * scale)`` -> ``(c * scale², h * w)``."""
