@@ -136,14 +136,15 @@ def curves(
     logarithmic: bool = False,
     path: str | os.PathLike[str] | None = None,
 ) -> Figure:
-    """A line for each value of `hue`, named at its right end."""
+    """A line for each value of `hue`, named at the right."""
     with style():
-        figure = Figure(figsize=(6.4, 3.4), layout="constrained")
+        figure = Figure(figsize=(8, 3.4), layout="constrained")
         axis = figure.subplots()
         for name, rows in frame.groupby(hue, sort=False):
             axis.plot(rows[x], rows[y], marker="o", markersize=4, label=str(name))
-        axis.legend()
-        axis.set(title=title, xlabel=labels[0] if labels else x, ylabel=labels[1] if labels else y)
+        axis.legend(loc="center left", bbox_to_anchor=(1, 0.5))
+        axis.set_title(title, fontsize=9)
+        axis.set(xlabel=labels[0] if labels else x, ylabel=labels[1] if labels else y)
         if logarithmic or x == "n_pictures":
             axis.set_xscale("log", base=2)
             axis.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
