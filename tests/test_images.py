@@ -406,6 +406,7 @@ class Table:
         self, cells: list[dict[str, object] | None], column_names: tuple[str, ...] = ("image", "label")
     ) -> None:
         self.cells, self.column_names, self.is_encoded = cells, column_names, False
+        self.features = {name: "Value('int64')" if name == "label" else "Image" for name in column_names}
         self.features = dict.fromkeys(column_names, "Value('int64')")
 
     def cast_column(self, column: str, feature: object) -> "Table":
