@@ -143,7 +143,7 @@ def curves(
         for name, rows in frame.groupby(hue, sort=False):
             axis.plot(rows[x], rows[y], marker="o", markersize=4, label=str(name))
         axis.legend(loc="center left", bbox_to_anchor=(1, 0.5))
-        axis.set_title(title, fontsize=9)
+        figure.suptitle(title, x=0.01, ha="left", fontsize=9, fontweight="bold")
         axis.set(xlabel=labels[0] if labels else x, ylabel=labels[1] if labels else y)
         if logarithmic or x == "n_pictures":
             axis.set_xscale("log", base=2)
@@ -165,7 +165,7 @@ def ranking(
         axis.set_yticks(places, ordered["approximation"], fontsize=8)
         axis.set_ylim(-0.6, len(ordered) - 0.4)
         axis.margins(x=0.1)
-        axis.set_title(title, fontsize=9)
+        figure.suptitle(title, x=0.01, ha="left", fontsize=9, fontweight="bold")
         axis.set(xlabel={"psnr": "dB", "delta_e": "ΔE (CIEDE2000)"}.get(score, score))
         for place, value in zip(places, ordered[score], strict=True):
             axis.text(value, place, f" {value:.1f}", va="center", fontsize=8, color=SOFT)
