@@ -13,7 +13,7 @@ from latentfit.errors import FitError, NotFittedError
 from latentfit.fit.cells import Cells, bounds_of
 from latentfit.fit.censored import censored
 from latentfit.fit.module import PolynomialMap
-from latentfit.fit.moments import Moments, refuse_if_too_large, suitable_threads
+from latentfit.fit.moments import FEW_TO_SOLVE, Moments, refuse_if_too_large, suitable_threads
 from latentfit.fit.monomials import Basis, form_name, parse_kernels
 from latentfit.fit.solve import Solver
 from latentfit.images import fold_of
@@ -267,6 +267,7 @@ class ChannelMap:
                 for rows, _ in part.rows(basis):
                     moments.add(rows, part.fold)
             moments.sum_over_ranks()
+        with suitable_threads(basis.n_terms, FEW_TO_SOLVE):
             solver = Solver(moments, intercept=intercept, ridge=self.ridge)
             self.plain_ = self.solution_ = solver.solve()
             if self.censored and target == "rgb":

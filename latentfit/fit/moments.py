@@ -15,7 +15,7 @@ from latentfit.errors import FitError
 from latentfit.fit.monomials import Basis, form_name
 
 Floats = NDArray[np.float64]
-FEW_TERMS = 256
+FEW_TO_SUM, FEW_TO_SOLVE = 256, 1024  # terms below which one BLAS thread is as fast as several, or faster
 
 
 @dataclass
@@ -105,8 +105,8 @@ def memory_budget() -> int:
 
 
 @contextmanager
-def suitable_threads(n_terms: int) -> Iterator[None]:
-    """Torch on one thread, and BLAS too for a small basis: waking and awaiting others takes longer than the work.
+def suitable_threads(n_terms: int, few: int = FEW_TO_SUM) -> Iterator[None]:
+    """Torch on one thread, and BLAS too with few terms: waking and awaiting others takes longer than the work.
 
     Torch only casts and moves one picture's cells at a time here. On a busy machine this is ten times as fast.
     """
@@ -115,7 +115,7 @@ def suitable_threads(n_terms: int) -> Iterator[None]:
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        with threadpool_limits(1 if n_terms < FEW_TERMS else None, "blas"):
+        with threadpool_limits(1 if n_terms < few else None, "blas"):
             yield
     finally:
         torch.set_num_threads(before)
