@@ -7,7 +7,6 @@ import struct
 import tokenize
 import warnings
 import zipfile
-import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -24,11 +23,31 @@ from latentfit.spaces import LatentSpace
 ENDINGS = frozenset({".latent", ".npy", ".pt", ".bin"})
 _LEGACY_FACTOR = 1.0 / 0.18215  # ComfyUI's, for files without the version marker
 # What the readers let out on damaged files, most frequent first
-_NOT_NUMPY: tuple[type[Exception], ...] = (ValueError, OSError, EOFError, SyntaxError, TypeError, tokenize.TokenError)
-_NOT_NUMPY += (OverflowError, MemoryError)
-_NOT_TORCH: tuple[type[Exception], ...] = (RuntimeError, pickle.UnpicklingError, ValueError, LookupError, EOFError)
-_NOT_TORCH += (AssertionError, struct.error, TypeError, AttributeError, OverflowError, MemoryError, OSError)
-_NOT_TORCH += (zipfile.BadZipFile, zlib.error)
+_NOT_NUMPY: tuple[type[Exception], ...] = (
+    ValueError,
+    OSError,
+    tokenize.TokenError,
+    SyntaxError,
+    TypeError,
+    EOFError,
+    OverflowError,
+    MemoryError,
+)
+_NOT_TORCH: tuple[type[Exception], ...] = (
+    RuntimeError,
+    pickle.UnpicklingError,
+    ValueError,
+    LookupError,
+    EOFError,
+    AssertionError,
+    struct.error,
+    TypeError,
+    AttributeError,
+    OverflowError,
+    MemoryError,
+    OSError,
+    zipfile.BadZipFile,
+)
 
 
 @dataclass(frozen=True)
@@ -79,7 +98,7 @@ def read_latents(path: str | os.PathLike[str], space: LatentSpace) -> LatentFile
             f"{source}: expected floating latents (N, C, h, w), (C, h, w) or (N, C, T, h, w), got {raw.dtype} of "
             f"shape {tuple(raw.shape)}"
         )
-    raw = raw.float()
+    raw = raw.float() * _LEGACY_FACTOR if is_legacy else raw.float()
     if raw.ndim == 3:
         raw = raw[None]
     if not bool(torch.isfinite(raw).all()):
@@ -117,9 +136,7 @@ def _read_comfy(path: Path) -> tuple[Tensor, dict[str, str], bool]:
         if isinstance(error, BadFileError):
             raise
         raise BadFileError(f"{path}: not a whole ComfyUI latent ({error}); save it again") from error
-    if "latent_format_version_0" in names:
-        return raw, metadata, False
-    return raw * _LEGACY_FACTOR, metadata, True
+    return raw, metadata, "latent_format_version_0" not in names
 
 
 def _read_numpy(path: Path) -> tuple[Tensor, dict[str, str], bool]:

@@ -4,7 +4,6 @@ import io
 import os
 import struct
 import warnings
-import zlib
 from pathlib import Path
 from typing import Literal
 
@@ -22,8 +21,7 @@ Box = tuple[int, int, int, int]
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF", "PPM")  # by content; some of Pillow's others start programs
 GREY_CHROMA = 6  # 8-bit levels between the channels below which 99 % of a greyscale picture's pixels lie
 
-# What Pillow lets out on edited files: mostly OSError, SyntaxError and ValueError; struct's and zlib's errors come from
-# Exif blocks and compressed chunks
+# What Pillow lets out on damaged files: OSError, SyntaxError and ValueError mostly, and on a few Exif blocks the others
 _DAMAGED: tuple[type[Exception], ...] = (
     OSError,
     SyntaxError,
@@ -33,8 +31,8 @@ _DAMAGED: tuple[type[Exception], ...] = (
     EOFError,
     ArithmeticError,
     MemoryError,
+    struct.error,
 )
-_DAMAGED += (struct.error, zlib.error)
 
 
 def open_rgb(blob: bytes, name: str = "picture") -> Image.Image:

@@ -65,6 +65,13 @@ def test_without_marker_comfyuis_factor_holds_whatever_the_space(tmp_path: Path)
     torch.testing.assert_close(read_latents(tmp_path / "old.latent", sdxl).latents, sdxl.to_model(stored / 0.18215))
 
 
+def test_whole_numbers_are_no_latents_with_or_without_marker(tmp_path: Path) -> None:
+    for marker in ({}, {"latent_format_version_0": torch.zeros(0)}):
+        save_file({"latent_tensor": torch.ones(1, 4, 3, 3, dtype=torch.int32), **marker}, tmp_path / "i.latent")
+        with pytest.raises(BadFileError, match=r"expected floating latents.*torch\.int32"):
+            read_latents(tmp_path / "i.latent", SD1)
+
+
 def test_metadata_comes_along(tmp_path: Path) -> None:
     tensors = {"latent_tensor": torch.randn(1, 4, 2, 2), "latent_format_version_0": torch.zeros(0)}
     save_file(tensors, tmp_path / "a.latent", {"prompt": "{}"})
