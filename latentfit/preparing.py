@@ -102,7 +102,8 @@ class Preparer:
             try:
                 new = self._of_picture(item) if isinstance(item, Picture) else self._of_latents(item)
             except (ImageError, BadFileError, SpaceMismatchError) as error:
-                self._report.skipped.append((item.name, str(error)))
+                read = item.name if isinstance(item, Picture) else str(item.path)
+                self._report.skipped.append((item.name, str(error).removeprefix(f"{read}: ")))
                 new = []
             yield new
 

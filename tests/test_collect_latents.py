@@ -89,8 +89,13 @@ def test_bad_latents_are_skipped_named_and_counted(
     assert len(collected(folder, tmp_path / "store")) == 5
     said = capsys.readouterr().out
     assert "4 skipped" in said
-    for name in ("cut.latent", "empty.latent", "channels.latent", "nan.latent"):
-        assert name in said
+    for name, reason in (
+        ("cut.latent", "not a whole ComfyUI latent"),
+        ("empty.latent", "not a whole ComfyUI latent"),
+        ("channels.latent", "latents of space 'sd1': expected"),
+        ("nan.latent", "holds NaN or Inf"),
+    ):
+        assert f"  skipped {name}: {reason}" in said
 
 
 def test_latents_have_no_photograph(folder: Path, tmp_path: Path) -> None:

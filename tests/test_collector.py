@@ -88,8 +88,13 @@ def test_bad_pictures_are_skipped_named_and_counted(
     assert len(collected(photos, tmp_path / "store")) == 14
     printed = capsys.readouterr().out
     assert "14 new, 0 already there, 1 duplicates, 4 skipped" in printed
-    for name in ("a_empty.png", "b_cut.png", "c_text.jpg", "d_tiny.png"):
-        assert name in printed
+    for name, reason in (
+        ("a_empty.png", "an empty file"),
+        ("b_cut.png", "a damaged picture"),
+        ("c_text.jpg", "not a picture"),
+        ("d_tiny.png", "a picture of 1x1 px"),
+    ):
+        assert f"  skipped {name}: {reason}" in printed
 
 
 def test_nothing_to_collect(tmp_path: Path) -> None:
