@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -9,7 +10,9 @@ import tomllib
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
@@ -126,3 +129,46 @@ def _files(folder: Path) -> list[str]:
     """Relative paths of all files but caches."""
     found = [path.relative_to(folder) for path in folder.rglob("*") if path.is_file()]
     return [path.as_posix() for path in found if "__pycache__" not in path.parts]
+
+
+def _run_notebooks(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, str(folder / "notebooks" / "run.py"), *options],
+        cwd=folder,
+        env=os.environ | {"OMP_NUM_THREADS": "1", "MPLBACKEND": "agg"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.slow
+def test_notebooks_on_a_vae_of_ones_own_write_below_runs_only(tmp_path: Path) -> None:
+    from diffusers.models import AutoencoderTiny
+
+    blocks = {f"{side}_block_out_channels": (8,) * 4 for side in ("encoder", "decoder")}
+    counts = {f"num_{side}_blocks": (1,) * 4 for side in ("encoder", "decoder")}
+    AutoencoderTiny(**blocks, **counts).eval().save_pretrained(tmp_path / "my vae")
+    (tmp_path / "photos").mkdir()
+    for index in range(10):
+        coarse = np.random.default_rng(index).integers(0, 256, (6, 6, 3), dtype=np.uint8)
+        Image.fromarray(coarse).resize((96, 96), Image.Resampling.BICUBIC).save(tmp_path / "photos" / f"{index}.png")
+    checkout = tmp_path / "checkout"
+    (checkout / "notebooks").mkdir(parents=True)
+    for name in ("run.py", "01_collect_pairs.ipynb", "02_linear_and_affine.ipynb"):
+        shutil.copy(ROOT / "notebooks" / name, checkout / "notebooks")
+    before = {path: path.read_bytes() for path in checkout.rglob("*") if path.is_file()}
+    own = ["--vae", "../my vae", "--images", "../photos"]
+    refused = _run_notebooks(checkout, *own)
+    assert refused.returncode == 2
+    assert "need RUN=name" in refused.stderr
+    done = _run_notebooks(checkout, *own, "--run", "mine")
+    assert done.returncode == 0, done.stderr
+    assert {path: path.read_bytes() for path in before} == before
+    made = {path.relative_to(checkout) for path in checkout.rglob("*") if path.is_file()} - {
+        path.relative_to(checkout) for path in before
+    }
+    assert {path.parts[:2] for path in made} == {("runs", "mine")}
+    assert {path.suffix for path in made} >= {".ipynb", ".png", ".safetensors"}
+    executed = (checkout / "runs" / "mine" / "notebooks" / "02_linear_and_affine.ipynb").read_text("utf-8")
+    assert "my vae" in executed
