@@ -278,6 +278,8 @@ def test_two_processes_give_what_one_gives(photos: Path, tmp_path: Path) -> None
         "torch.distributed.run",
         "--nproc_per_node",
         "2",
+        "--local_addr",
+        "127.0.0.1",  # or it asks for the machine's own name, which may not resolve
         "--master_addr",
         "127.0.0.1",
         "--master_port",

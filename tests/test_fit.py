@@ -301,7 +301,7 @@ def test_two_processes_fit_what_one_fits(tmp_path: Path) -> None:
     latents = torch.randn(7, 4, 6, 6)
     cells = (0.5 + 0.4 * latents[:, :3] + 0.05 * torch.randn(7, 3, 6, 6)).clamp(0, 1)
     write_store(store, {"latents": latents.half(), "cells": cells.half()}, kinds)
-    launch = ["-m", "torch.distributed.run", "--nproc_per_node", "2"]
+    launch = ["-m", "torch.distributed.run", "--nproc_per_node", "2", "--local_addr", "127.0.0.1"]
     launch += ["--master_addr", "127.0.0.1", "--master_port", str(free_port())]
     command = ["-m", "latentfit", "fit", str(store), "--kernels", "3", "--split", "all", "--out"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
@@ -396,3 +396,18 @@ def test_weights_of_kinds_are_as_good_as_repeating_the_pictures(tmp_path: Path) 
     np.testing.assert_allclose(weighted.solution_.coefficients, repeated.solution_.coefficients, atol=1e-9)
     card = weighted.approximation().card
     assert (card["weights"], card["n_cells"]) == ({"chart": 3.0}, 4 * 36)
+
+
+def test_a_store_of_fewer_cells_than_terms_is_refused(tmp_path: Path) -> None:
+    box = (0, 0, 48, 48)
+    sample = Sample(sample_key("0" * 64, box), "0", "0" * 64, "photograph", box, (6, 6))
+    tensors = {"latents": torch.randn(1, 4, 6, 6).half(), "cells": torch.rand(1, 3, 6, 6).half()}
+    write_shard(tmp_path, Origin("fake", "a fake VAE", "0" * 64, lf.get_space("sd1"), 48), [sample], tensors)
+    with pytest.raises(FitError, match="36 cells in 1 samples for 37 terms"):
+        lf.ChannelMap("3").fit(PairStore(tmp_path), "all")
+
+
+@pytest.mark.parametrize("ridge", [-1.0, float("nan"), float("inf")])
+def test_a_ridge_out_of_range_is_named(ridge: float) -> None:
+    with pytest.raises(FitError, match="ridge: expected None or a finite number of 0 or more"):
+        lf.ChannelMap("affine", ridge=ridge).fit_arrays(torch.randn(2, 4, 6, 6), torch.rand(2, 3, 6, 6), space="sd1")
