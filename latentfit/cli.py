@@ -13,7 +13,14 @@ from typing import Annotated, Literal
 
 import tyro
 
-from latentfit.cli_support import bundled_tables, check_out, load_any, solution_line, store_in_words, write_csv
+from latentfit.cli_support import (
+    check_out,
+    load_any,
+    solution_line,
+    store_in_words,
+    tables_unless_fitted_on,
+    write_csv,
+)
 from latentfit.errors import BadFileError, LatentfitError, StoreError
 from latentfit.ladder_config import LadderConfig
 
@@ -174,7 +181,8 @@ def audit(store: Store, files: MaybeFiles = (), csv: MaybeFile = None) -> None:
 
     check_out(csv, ".csv")
     opened = PairStore(store)
-    frame = run(opened, [load_any(path) for path in files or bundled_tables(opened.space.name)], progress=True)
+    paths = files or tables_unless_fitted_on(opened.space.name, {sample.sha256 for sample in opened.samples})
+    frame = run(opened, [load_any(path) for path in paths], progress=True)
     print(summary(frame))
     if csv is not None:
         print(write_csv(frame, csv))

@@ -1,6 +1,7 @@
 """What several commands share: reading maps, refusing outputs that cannot be written, and a store in words."""
 
 import os
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -42,6 +43,18 @@ def bundled_tables(space: str) -> list[Path]:
     return sorted(folder.glob("*.safetensors")) if folder.is_dir() else []
 
 
+def tables_unless_fitted_on(space: str, hashes: Collection[str]) -> list[Path]:
+    """The bundled tables; none, and a line that says so, when they were fitted on all of these pictures."""
+    from latentfit.files import load_approximation
+
+    paths = bundled_tables(space)
+    fitted = {sha256 for path in paths for sha256 in load_approximation(path).card.get("train_hashes", ())}
+    if paths and set(hashes) <= fitted:
+        print(f"the bundled tables of {space} were fitted on these pictures: ranking the published ones alone")
+        return []
+    return paths
+
+
 def check_out(path: Path | None, ending: str = "", or_none: bool = False) -> None:
     """Refuse an output that could not be written before the long work, not after it."""
     if path is None:
@@ -60,10 +73,12 @@ def store_in_words(folder: Path) -> str:
     from latentfit.pairs import PairStore
 
     store = PairStore(folder)
+    store.verify()
     space, n_test = store.space, len(store.split("test"))
     n_pictures = len({sample.sha256 for sample in store.samples})
     facts = {
-        "space": f"{space.name} ({space.channels} channels, {space.cell_px} px a cell)",
+        "space": f"{space.name} ({space.channels} channels, {space.cell_px} px a cell)"
+        + (", measured" if space.measured else ""),
         "reference": store.reference,
         "columns": ", ".join(store.columns),
         "samples": f"{len(store.samples)} of {n_pictures} pictures at {store.origin.size} px, {n_test} held out",

@@ -181,6 +181,7 @@ def _known(folder: Path, origin: Origin, config: CollectConfig) -> dict[str, set
             f"{', '.join(store.columns)}); this run is {origin.vae} ({origin.fingerprint[:8]}, size {origin.size}, "
             f"columns {', '.join(config.columns)}): choose another --out"
         )
+    store.verify()
     keys: dict[str, set[str]] = {}
     for sample in store.samples:
         keys.setdefault(sample.sha256, set()).add(sample.key)

@@ -119,6 +119,8 @@ def _opened(path: str | os.PathLike[str]) -> Any:
 
 
 def _header(path: str | os.PathLike[str]) -> dict[str, Any]:
+    if str(path).endswith(".json"):
+        raise BadFileError(f"{path}: expected a .safetensors map; a table in JSON is read by `latentfit.dialects.read`")
     with _opened(path) as file:
         metadata = file.metadata() or {}
     try:

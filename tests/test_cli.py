@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 
 import latentfit as lf
-from latentfit import cli
+from latentfit import cli_support
 from latentfit.cli import COMMANDS, main
 from latentfit.cli_support import bundled_tables
 from latentfit.dialects import NAMES
@@ -177,7 +177,9 @@ def test_audit_ranks_published_tables_with_ours(
     assert {"published", "ours", "oracle"} == set(frame["origin"])
     assert {"comfyui/SD15", "ours: affine", "oracle: affine"} <= set(frame["approximation"])
     linear = next(path for path in bundled_tables("sd1") if path.stem == "linear")
-    monkeypatch.setattr(cli, "bundled_tables", lambda space: [linear] if space == "sd1" else [])  # all take seconds
+    monkeypatch.setattr(
+        cli_support, "bundled_tables", lambda space: [linear] if space == "sd1" else []
+    )  # all take seconds
     assert main(["audit", "--store", str(store)]) == 0
     assert "ours: linear" in capsys.readouterr().out
 

@@ -58,12 +58,13 @@ def polynomial(approximation: Approximation, consumer: str) -> PolynomialMap:
     return approximation.module
 
 
-def linear_table(approximation: Approximation, consumer: str, *, largest_side: int = 1) -> Table:
+def linear_table(approximation: Approximation, consumer: str, *, largest_side: int = 1, has_bias: bool = True) -> Table:
     """The numbers of a linear or affine map, refused by name where the consumer cannot run the form."""
     module = polynomial(approximation, consumer)
     runs = "a linear or affine 1×1 map" if largest_side == 1 else "a linear or affine map, 1×1 or with one kernel"
+    runs = runs if has_bias else "a linear 1×1 map without intercept"
     if len(module.kernels) > 1 or module.kernels[0] > largest_side or module.scale != 1:
-        instead = "affine" if largest_side == 1 else "affine or 3"
+        instead = "linear" if not has_bias else "affine" if largest_side == 1 else "affine or 3"
         raise ExportError(
             f"{consumer} cannot run {approximation.name!r}: it runs {runs} at one pixel a cell; "
             f"fit that with `latentfit fit … --kernels` {instead}, or export to json"
@@ -74,6 +75,7 @@ def linear_table(approximation: Approximation, consumer: str, *, largest_side: i
 
 def without_bias(approximation: Approximation, bias_free: Approximation | None, consumer: str) -> Approximation:
     """The map itself when it has no bias, else its bias-free refit: dropping a bias would tint every picture."""
+    linear_table(approximation, consumer, has_bias=False)  # a form that it cannot run is refused as such first
     if not polynomial(approximation, consumer).intercept:
         return approximation
     if bias_free is None or polynomial(bias_free, consumer).intercept:

@@ -84,7 +84,9 @@ def read_csv(path: Path, space: LatentSpace) -> Approximation:
 def markdown(approximation: Approximation, bias_free: Approximation | None = None) -> str:
     """A table for a README; at most 40 terms."""
     module = polynomial(approximation, "markdown")
-    if len(module.terms) > 40 or module.scale > 1:
+    if module.scale > 1:
+        raise ExportError(f"markdown: {approximation.name!r} is a decoder, too large to read; use csv or json")
+    if len(module.terms) > 40:
         raise ExportError(
             f"markdown: {approximation.name!r} has {len(module.terms)} terms, too many to read; use csv or json"
         )

@@ -114,6 +114,13 @@ class ChannelMap:
         if not chosen:
             raise FitError(f"{store.path}: no pictures in split {split!r}; collect more, or fit with split 'all'")
         columns = ["latents", "cells", *(["rgb"] if self.scale > 1 else [])]
+        n_cells = sum(sample.size_cells[0] * sample.size_cells[1] for sample in chosen)
+        n_terms = self.n_terms(store.space.channels)
+        if n_cells < n_terms:
+            raise FitError(
+                f"{store.path}: {n_cells} cells in {len(chosen)} samples for {n_terms} terms: "
+                "the fit would say nothing of other pictures; collect more, or take a form of fewer terms"
+            )
         mine = parallel.share(chosen)
 
         def cells() -> Iterator[Cells]:
@@ -132,7 +139,7 @@ class ChannelMap:
             "size_px": store.origin.size,
             "split": split if samples is None else "chosen samples",
             "n_images": len(hashes),
-            "n_cells": sum(sample.size_cells[0] * sample.size_cells[1] for sample in chosen),
+            "n_cells": n_cells,
             "weights": dict(self.weights or {}),
             "train_hashes": hashes,
         }
@@ -258,6 +265,8 @@ class ChannelMap:
     ) -> None:
         kernels, has_intercept = parse_kernels(self.kernels)
         intercept = self.intercept and has_intercept
+        if self.ridge is not None and not 0 <= self.ridge < float("inf"):
+            raise FitError(f"ridge: expected None or a finite number of 0 or more, got {self.ridge}")
         basis = Basis(n_channels, kernels)
         n_out = n_outputs * self.scale**2
         refuse_if_too_large(n_channels, kernels, n_out, self.n_folds)
