@@ -45,7 +45,7 @@ def main(quick: bool) -> dict[str, Any]:
     """Measure, print, write; returns the result."""
     facts = machine_facts()
     photographs = pictures("photographs")
-    few, size, n_rounds = (photographs[:6], 256, 3) if quick else (photographs, 512, 5)
+    few, size, n_rounds = (photographs[:6], 256, 3) if quick else (photographs, 512, 3)
     rows = [measured(*tiny_vae(), few, size, n_rounds)]
     if not quick:
         rows.append(measured(kl_vae(), "AutoencoderKL of SD's size, random weights", photographs[:4], 256, 2))

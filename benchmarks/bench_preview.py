@@ -7,13 +7,14 @@ weights where LATENTFIT_ASSETS names them, else random ones of the same shapes; 
 random weights: its rows are time and memory only. Extra MiB are of a fresh process a contender, above what was there
 with the map loaded. The AutoencoderKL runs once, alone in its process, in tiles above 1024 px as `Vae` does it.
 
-    python benchmarks/bench_preview.py [--quick]
+    python benchmarks/bench_preview.py [--quick] [--sizes 512 1024]
 """
 
 import argparse
 import multiprocessing
 import statistics
 import time
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from typing import Any
 
@@ -44,22 +45,23 @@ from measuring import (
 )  # fmt: skip
 from torch import Tensor
 
+SIZES = (512, 1024, 2048)
 KL_SECONDS = 300.0  # a decode that would take longer is left out, and said to be
 
 
-def main(quick: bool) -> dict[str, Any]:
+def main(quick: bool, sizes: Sequence[int] = SIZES) -> dict[str, Any]:
     """Measure, print, write; returns the result."""
     facts = machine_facts()
     rows: list[dict[str, Any]] = []
     for n_channels in SPACES:
-        for n_pixels in (512,) if quick else (512, 1024, 2048):
+        for n_pixels in (512,) if quick else sizes:
             extra = {name: alone(name, n_channels, n_pixels, 2)["extra_mib"] for name in MAPS}
             for n_threads in (1, 2):
                 rows += [
                     row | {"extra_mib": extra[row["name"]]} for row in timed(n_channels, n_pixels, n_threads, quick)
                 ]
                 _print(rows[-len(MAPS) :])
-    rows += timed_autoencoder(quick, rows)
+    rows += timed_autoencoder(quick, sizes, rows)
     equal = [equal_outputs(n_channels) for n_channels in SPACES]
     result = {
         "name": "preview", "quick": quick, "machine": facts,
@@ -83,17 +85,17 @@ def timed(n_channels: int, n_pixels: int, n_threads: int, quick: bool) -> list[d
     with threads(n_threads):
         previews = {name: preview_of(name, n_channels) for name in MAPS}
         calls = {name: (lambda preview=preview: preview(latents)) for name, preview in previews.items()}
-        most_runs, enough_s = (15, 0.2) if quick else (60, 1.0)
+        most_runs, enough_s = (15, 0.2) if quick else (60, 0.5)
         spent = timed_in_turns(calls, most_runs=most_runs, least_runs=3, enough_s=enough_s)
     return [_row(name, n_channels, n_pixels, n_threads, spent) for name in MAPS]
 
 
-def timed_autoencoder(quick: bool, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def timed_autoencoder(quick: bool, sizes: Sequence[int], rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """One preview a size and a number of threads, C = 4; a size that would take too long is left out and named."""
     found = []
     for n_threads in (2,) if quick else (1, 2):
         seconds = 0.0
-        for n_pixels in (512,) if quick else (512, 1024, 2048):
+        for n_pixels in (512,) if quick else sizes:
             expected = seconds * (9 if n_pixels > 1024 else 4)  # nine tiles of 1024 px cover 2048 px
             if expected > KL_SECONDS:
                 print(f"  {KL}, {n_pixels}², {n_threads} threads: left out, about {expected / 60:.0f} minutes")
@@ -222,4 +224,8 @@ def _print(rows: list[dict[str, Any]]) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="512² only, fewer runs; written to runs/bench")
-    main(parser.parse_args().quick)
+    parser.add_argument(
+        "--sizes", nargs="+", type=int, default=SIZES, help="pixels of a side; 2048 takes most of the time"
+    )
+    options = parser.parse_args()
+    main(options.quick, options.sizes)
