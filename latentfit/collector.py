@@ -87,8 +87,9 @@ def collect(
     _check(config, vae.space)
     folder = Path(out)
     origin = Origin(vae.name, vae.reference, vae.fingerprint, vae.space, size)
-    known = _known(folder, origin, config)
     everything = found(images, config)
+    _check_writable(folder)
+    known = _known(folder, origin, config)
     mine = parallel.share(everything)
     report = CollectReport()
     prepared = prefetched(Preparer(config, vae.space, known, report).prepare(mine))
@@ -165,6 +166,16 @@ def _check(config: CollectConfig, space: LatentSpace) -> None:
         )
 
 
+def _check_writable(folder: Path) -> None:
+    """Before the VAE has worked for nothing."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(f"{folder}: cannot be made ({error.strerror or error}); choose another --out") from error
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise StoreError(f"{folder}: cannot be written to; choose another --out, or change its permissions")
+
+
 def _known(folder: Path, origin: Origin, config: CollectConfig) -> dict[str, set[str]]:
     """Keys that each picture's hash has in the store already; checks that the store is of this origin."""
     if parallel.rank() == 0 and folder.is_dir():
@@ -174,12 +185,14 @@ def _known(folder: Path, origin: Origin, config: CollectConfig) -> dict[str, set
     if not any(folder.glob("*.safetensors")):
         return {}
     store = PairStore(folder)
-    same = (store.origin.fingerprint, store.origin.space, store.origin.size)
-    if same != (origin.fingerprint, origin.space, origin.size) or not set(config.columns) <= set(store.columns):
+    differences = store.origin.differences(origin)
+    if not set(config.columns) <= set(store.columns):
+        columns = f"columns {'+'.join(store.columns)} and {'+'.join(config.columns)}"
+        differences = f"{differences}, {columns}" if differences else columns
+    if differences:
         raise StoreError(
-            f"{folder}: holds pairs of {store.vae_name} ({store.fingerprint[:8]}, size {store.origin.size}, columns "
-            f"{', '.join(store.columns)}); this run is {origin.vae} ({origin.fingerprint[:8]}, size {origin.size}, "
-            f"columns {', '.join(config.columns)}): choose another --out"
+            f"{folder}: holds pairs of {store.vae_name}, this run is {origin.vae}; they differ in {differences}: "
+            "choose another --out"
         )
     store.verify()
     keys: dict[str, set[str]] = {}

@@ -73,7 +73,13 @@ def folder(path: str | os.PathLike[str], kind: Kind = "photograph") -> list[Pict
 
 def picture_paths(root: Path) -> list[Path]:
     """The files below a folder that are named as pictures, sorted; hidden ones (macOS leaves such) are none."""
-    return sorted(p for p in root.rglob("*") if p.suffix.lower() in ENDINGS and p.name[0] != "." and p.is_file())
+    named = (path for path in root.rglob("*") if path.suffix.lower() in ENDINGS and path.name[0] != ".")
+    return sorted(path for path in named if path.is_file() or _is_dangling(path))
+
+
+def _is_dangling(path: Path) -> bool:
+    """A link to a picture that is gone: opened like any other, so that it is counted among the skipped."""
+    return path.is_symlink() and not path.exists()
 
 
 def charts() -> list[Picture]:

@@ -129,7 +129,7 @@ def learning_curve(
 
 
 def learning_in_words(learning: "pd.DataFrame") -> str:
-    """What the curve says: whether more pictures would help, with the gain of the last doubling."""
+    """What the curve says: whether more pictures would help, with the gain of a doubling at its end."""
     gains = {
         _channel_map(str(form)).name: float(rows["psnr"].iloc[-1] - rows["psnr"].iloc[-2])
         / max(0.5, float(torch.tensor(rows["n_pictures"].iloc[-1] / rows["n_pictures"].iloc[-2]).log2()))
@@ -141,10 +141,10 @@ def learning_in_words(learning: "pd.DataFrame") -> str:
     said = ", ".join(f"{gain:+.2f} dB for {form}" for form, gain in gains.items())
     most = int(learning["n_pictures"].max())
     if max(gains.values()) > 0.3:
-        return f"More pictures would help: the last doubling, to {most}, still brought {said}."
+        return f"More pictures would help: at {most}, a doubling still brings {said}."
     if max(gains.values()) > 0.1:
-        return f"More pictures would help a little: the last doubling, to {most}, brought {said}."
-    return f"More pictures would hardly help: the last doubling, to {most}, brought {said}."
+        return f"More pictures would help a little: at {most}, a doubling brings {said}."
+    return f"More pictures would hardly help: at {most}, a doubling brings {said}."
 
 
 def export_all(maps: dict[str, Approximation], scores: "pd.DataFrame", out: Path) -> Exports:

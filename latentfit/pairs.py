@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, Literal
@@ -188,12 +188,11 @@ class PairStore:
 def _common_origin(folder: Path, shards: Sequence[Shard]) -> Origin:
     first = shards[0].origin
     for shard in shards:
-        origin = shard.origin
-        if replace(origin, vae=first.vae, reference=first.reference) != first:
+        if differences := first.differences(shard.origin):
             raise StoreError(
-                f"{folder}: shards of two kinds: {shards[0].path.name} is from {first.vae} ({first.fingerprint[:8]}, "
-                f"size {first.size}), {shard.path.name} from {origin.vae} ({origin.fingerprint[:8]}, size "
-                f"{origin.size}); one store is one VAE at one size: move one of them to a folder of its own"
+                f"{folder}: shards of two kinds: {shards[0].path.name} is from {first.vae}, {shard.path.name} from "
+                f"{shard.origin.vae}; they differ in {differences}; one store is one VAE at one size: move one of "
+                "them to a folder of its own"
             )
     return first
 

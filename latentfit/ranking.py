@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from latentfit.approx import Approximation
 from latentfit.errors import SpaceMismatchError
 from latentfit.fit import ChannelMap
+from latentfit.judging import by_name
 from latentfit.pairs import PairStore, Sample
 from latentfit.published import PublishedTable, tables
 from latentfit.scores import Place, Reference, evaluate
@@ -62,9 +63,9 @@ def audit(
         copies.setdefault(table.numbers, []).append(table.id)
     named = {table.id: table.approximation() for table in published if copies[table.numbers][0] == table.id}
     origin = {table.id: "published" for table in published}
-    for approximation in ours:
-        named[f"ours: {approximation.name}"] = approximation
-        origin[f"ours: {approximation.name}"] = "ours"
+    for name, approximation in by_name(ours, store).items() if ours else ():
+        named[f"ours: {name}"] = approximation
+        origin[f"ours: {name}"] = "ours"
     for name, approximation in _in_their_place(published, ours).items():
         named[name], origin[name] = approximation, "ours"
     for name, oracle in oracles(store, samples, ours, progress=progress).items() if with_oracles and samples else ():

@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +72,16 @@ class Origin:
     def to_dict(self) -> dict[str, Any]:
         """JSON-able; read back by `from_dict`."""
         return {**asdict(self), "space": self.space.to_dict()}
+
+    def differences(self, other: "Origin") -> str:
+        """What keeps the two from being one store, in words: "size 512 and 256"; "" where nothing does."""
+        pairs = {one.name: (getattr(self, one.name), getattr(other, one.name)) for one in fields(self)}
+        for name in ("vae", "reference", "space"):  # how a VAE was named may differ within a store
+            del pairs[name]
+        for one in fields(LatentSpace):
+            if one.compare:
+                pairs[f"the space's {one.name}"] = getattr(self.space, one.name), getattr(other.space, one.name)
+        return ", ".join(f"{key} {_short(a)} and {_short(b)}" for key, (a, b) in pairs.items() if a != b)
 
     @classmethod
     def from_dict(cls, entry: Mapping[str, Any]) -> "Origin":
@@ -229,6 +239,11 @@ def _sample(entry: Mapping[str, Any], shard: str, row: int) -> Sample:
     high, wide = entry["size_cells"]
     box, size = (left, top, right, bottom), (high, wide)
     return Sample(entry["key"], entry["name"], str(entry["sha256"]), entry["kind"], box, size, shard, row)
+
+
+def _short(value: object) -> str:
+    said = str(value)
+    return said if len(said) <= 24 else f"{said[:16]}…"
 
 
 def _checksum(tensors: Mapping[str, Tensor]) -> str:

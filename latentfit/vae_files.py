@@ -3,6 +3,7 @@
 import json
 import math
 import re
+import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -117,6 +118,11 @@ def open_vae_file(path: Path) -> OpenedFile:
         module = chosen.module()
     else:
         class_name, config = _inferred_kl_config(path, weights)
+        warnings.warn(
+            f"{path}: no known config has these shapes, so it is taken for an {class_name} with norms of 32 groups, as "
+            "usual; if its decode looks wrong, save it as a diffusers folder, whose config.json says it",
+            stacklevel=2,
+        )
         module = build_module(class_name, config)
     load_weights(module, weights, path)
     spaces = tuple(dict.fromkeys(entry.space for entry in matching))

@@ -176,6 +176,8 @@ def test_audit_ranks_published_tables_with_ours(
     frame = pd.read_csv(scores)
     assert {"published", "ours", "oracle"} == set(frame["origin"])
     assert {"comfyui/SD15", "ours: affine", "oracle: affine"} <= set(frame["approximation"])
+    assert main(["audit", str(fitted), str(fitted), "--store", str(store), "--csv", str(scores)]) == 0
+    assert {"ours: affine", "ours: affine #2"} <= set(pd.read_csv(scores)["approximation"])
     linear = next(path for path in bundled_tables("sd1") if path.stem == "linear")
     monkeypatch.setattr(
         cli_support, "bundled_tables", lambda space: [linear] if space == "sd1" else []

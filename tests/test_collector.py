@@ -114,8 +114,30 @@ def test_another_vae_size_or_columns_are_refused(photos: Path, tmp_path: Path) -
         lf.collect(FakeVae(gain=2.0), photos, tmp_path / "store", size=48, progress=False)
     with pytest.raises(StoreError, match="choose another --out"):
         lf.collect(FakeVae(), photos, tmp_path / "store", size=32, progress=False)
-    with pytest.raises(StoreError, match="choose another --out"):
+    with pytest.raises(StoreError, match=r"columns latents\+cells\+clipped.* and .*photo.*: choose another --out"):
         collected(photos, tmp_path / "store", keep="photo")
+
+
+def test_a_folder_that_cannot_be_written_is_found_before_the_vae_works(photos: Path, tmp_path: Path) -> None:
+    class Idle(FakeVae):
+        def encode(self, rgb: torch.Tensor) -> torch.Tensor:
+            raise AssertionError("worked before its folder was looked at")
+
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(StoreError, match=r"cannot be made .*choose another --out"):
+        lf.collect(Idle(), photos, tmp_path / "file" / "store", size=48, progress=False)
+    if os.geteuid() != 0:
+        (tmp_path / "locked").mkdir(mode=0o500)
+        with pytest.raises(StoreError, match=r"cannot be written to; choose another --out"):
+            lf.collect(Idle(), photos, tmp_path / "locked", size=48, progress=False)
+
+
+def test_a_link_to_a_picture_that_is_gone_is_counted(
+    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (photos / "gone.png").symlink_to(tmp_path / "nowhere.png")
+    assert len(collected(photos, tmp_path / "store")) == 14
+    assert "gone.png: cannot be read" in capsys.readouterr().out
 
 
 def test_mixed_stores_are_refused_and_equal_ones_merge(photos: Path, tmp_path: Path) -> None:

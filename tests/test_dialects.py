@@ -1,5 +1,6 @@
 """Each dialect against its consumer's own arithmetic, re-implemented in a few lines, and read back."""
 
+import json
 import re
 from pathlib import Path
 from types import SimpleNamespace
@@ -177,6 +178,10 @@ def test_other_refusals(tmp_path: Path) -> None:
         lf.export(fitted("linear", "flux1"), "a1111", tmp_path / "a")
     with pytest.raises(ExportError, match="expected a map fitted"):
         lf.export(table("keturn/SD14").approximation(), "json", tmp_path / "a")
+    path = lf.export(fitted("affine", "sd1"), "json", tmp_path / "c.json")
+    path.write_text(json.dumps({**json.loads(path.read_text()), "card": None}))
+    with pytest.raises(ExportError, match="not a table"):
+        read(path, "json")
     (tmp_path / "b.json").write_text("{}")
     with pytest.raises(ExportError, match="expected format"):
         read(tmp_path / "b.json", "json")

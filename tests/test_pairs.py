@@ -157,18 +157,19 @@ def test_copied_shards_count_once(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "other",
+    ("other", "told"),
     [
-        replace(ORIGIN, fingerprint="e" * 64),
-        replace(ORIGIN, size=64),
-        replace(ORIGIN, space=lf.get_space("sdxl")),
-        replace(ORIGIN, filter="box"),
+        (replace(ORIGIN, fingerprint="e" * 64), "differ in fingerprint e{16}… and f{16}…;"),
+        (replace(ORIGIN, size=64), "differ in size 64 and 48;"),
+        (replace(ORIGIN, space=replace(ORIGIN.space, scale=(0.2,))), r"differ in the space's scale \(0.2,\) and"),
+        (replace(ORIGIN, space=lf.get_space("sdxl")), "differ in the space's name sdxl and sd1,"),
+        (replace(ORIGIN, filter="box"), "differ in filter box and lanczos;"),
     ],
 )
-def test_two_kinds_in_one_folder_are_refused(folder: Path, other: Origin) -> None:
+def test_two_kinds_in_one_folder_are_refused(folder: Path, other: Origin, told: str) -> None:
     samples = samples_of(2, first=20)
-    write_shard(folder, other, samples, values_of(samples))
-    with pytest.raises(StoreError, match=r"shards of two kinds.*move one of them"):
+    write_shard(folder, other, samples, values_of(samples, seed=-1), "-0")
+    with pytest.raises(StoreError, match=rf"shards of two kinds.*{told}.*move one of them"):
         PairStore(folder)
 
 

@@ -50,7 +50,7 @@ def read_json(path: Path) -> Approximation:
         module = PolynomialMap.from_config(document["config"])
         module.set_coefficients(np.asarray(document["coefficients"], dtype=np.float64))
         space = LatentSpace.from_dict(document["space"])
-        return Approximation(module, space, module.scale, name=document["name"], card=document["card"])
+        return Approximation(module, space, module.scale, name=document["name"], card=dict(document["card"]))
     except (json.JSONDecodeError, KeyError, TypeError, AttributeError, UnicodeDecodeError, OSError) as error:
         raise ExportError(f"{path}: not a table that `latentfit export --to json` wrote ({error})") from error
 
