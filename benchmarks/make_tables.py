@@ -16,6 +16,7 @@ from pathlib import Path
 import latentfit as lf
 from latentfit.fit import parse_kernels
 from latentfit.pairs import PairStore
+from latentfit.published import tables
 from latentfit.ranking import audit, summary
 from latentfit.resources import write_atomic
 
@@ -48,6 +49,10 @@ def tables_of(space: str, assets: Path) -> None:
         if channel_map is not None:
             fitted[form] = channel_map
             print(f"{space} {form}: {time.perf_counter() - started:.1f} s, {channel_map.approximation().n_parameters}")
+    for table in tables(space):
+        if table.smoothing is not None:  # InvokeAI's, of SDXL
+            fitted["linear_smoothed"] = lf.ChannelMap("linear", weights=WEIGHTS, smoothing=table.smoothing)
+            fitted["linear_smoothed"].fit(fit_store, split="all")
     decoders = {form: fit_form(form, fit_store.space.cell_px, fit_store) for form in DECODERS}
     frame = audit(eval_store, [m.approximation() for m in fitted.values()])
     print(summary(frame))

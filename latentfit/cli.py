@@ -94,6 +94,7 @@ def fit(
     split: Literal["train", "all"] = "train",
     censored: bool = True,
     ridge: Annotated[float | None, tyro.conf.arg(metavar="FLOAT", help_behavior_hint="")] = None,
+    smoothing: Annotated[str | None, tyro.conf.arg(metavar="PROGRAM", help_behavior_hint="")] = None,
 ) -> None:
     """Fit a map in closed form.
 
@@ -115,22 +116,27 @@ def fit(
         Treat targets clipped at 0 or 1 as bounds.
     ridge : float or None
         Fixed ridge; left out: chosen by cross-validation over pictures.
+    smoothing : str or None
+        invokeai: fit a linear table to what that program shows, which smooths its previews of SDXL.
     """
     from latentfit.files import save
     from latentfit.fit import ChannelMap, parse_kernels
     from latentfit.pairs import PairStore
     from latentfit.parallel import rank
+    from latentfit.published import smoothing_of
 
     check_out(out, ".safetensors", or_none=True)
     sides, form_intercept = parse_kernels(kernels)
+    opened = PairStore(store)
     channel_map = ChannelMap(
         kernels=sides,
         scale=scale,
         intercept=intercept and form_intercept,
         ridge=ridge,
         censored=censored,
+        smoothing=None if smoothing is None else smoothing_of(smoothing, opened.space),
     )
-    channel_map.fit(PairStore(store), split=split, progress=True)
+    channel_map.fit(opened, split=split, progress=True)
     fitted = channel_map.approximation()
     if rank() == 0:
         path = save(fitted, out)

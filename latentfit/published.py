@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from latentfit.approx import Approximation
-from latentfit.errors import SpaceMismatchError
+from latentfit.errors import FitError, SpaceMismatchError
+from latentfit.fit.module import Kernel, smoothed
 from latentfit.resources import data_path
 from latentfit.spaces import LatentSpace, get_space, pack_flux2, rgb_to_signed, signed_to_rgb
 
@@ -48,7 +49,7 @@ class PublishedTable:
     output_range: tuple[float, float] | str
     weights: tuple[tuple[float, ...], ...]
     bias: tuple[float, ...] | None
-    smoothing: tuple[tuple[float, ...], ...] | None
+    smoothing: Kernel | None
     overflow: str
     status: str
     notes: str
@@ -122,6 +123,24 @@ def table(identifier: str) -> PublishedTable:
     raise SpaceMismatchError(f"published table {identifier!r}: expected one of {near}")
 
 
+def smoothing_of(program: str, space: LatentSpace) -> Kernel:
+    """The kernel that a program runs over its previews of a space, as its published table records it.
+
+    Raises
+    ------
+    FitError
+        When none is known.
+    """
+    known = {one.id.split("/")[0]: one.smoothing for one in tables(space) if one.smoothing is not None}
+    if program not in known:
+        raise FitError(
+            f"{program!r} is not known to smooth previews of space {space.name!r}; expected one of "
+            f"{', '.join(known) or 'none'}; fit without smoothing"
+        )
+    found: Kernel = known[program]
+    return found
+
+
 class _ConsumerTable(nn.Module):
     """Latents -> rgb, as the consumer computes it."""
 
@@ -142,25 +161,19 @@ class _ConsumerTable(nn.Module):
         if self.weights.shape[0] == 4 * latents.shape[1]:
             latents = pack_flux2(latents)
         linear = nn.functional.linear(latents.movedim(1, -1), self.weights.to(latents).mT, self.bias.to(latents))
-        rgb = _to_rgb(_smoothed(linear.movedim(-1, 1), published.smoothing), published.output_range)
+        rgb = _to_rgb(smoothed(linear.movedim(-1, 1), published.smoothing), published.output_range)
         return _wrapped(rgb) if published.overflow == "wrap" else rgb
 
 
 class _SmoothedMap(nn.Module):
     """A map of ours, smoothed in the signed range as a consumer smooths its own table."""
 
-    def __init__(self, approximation: Approximation, kernel: tuple[tuple[float, ...], ...]) -> None:
+    def __init__(self, approximation: Approximation, kernel: Kernel) -> None:
         super().__init__()
         self.module, self.kernel, self.n_fitted = approximation.module, kernel, approximation.n_parameters
 
     def forward(self, latents: Tensor) -> Tensor:
-        return signed_to_rgb(_smoothed(rgb_to_signed(self.module(latents)), self.kernel))
-
-
-def _smoothed(signed: Tensor, kernel: tuple[tuple[float, ...], ...] | None) -> Tensor:
-    if kernel is None:
-        return signed
-    return nn.functional.conv2d(signed, signed.new_tensor(kernel).expand(3, 1, 3, 3), padding=1, groups=3)
+        return signed_to_rgb(smoothed(rgb_to_signed(self.module(latents)), self.kernel))
 
 
 def _to_rgb(output: Tensor, output_range: tuple[float, float] | str) -> Tensor:

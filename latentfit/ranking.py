@@ -92,7 +92,8 @@ def audit(
 
 def _in_their_place(published: Sequence[PublishedTable], ours: Sequence[Approximation]) -> dict[str, Approximation]:
     """Our linear tables as a consumer that smooths would run them: its own table has that advantage too."""
-    tables_of_ours = [one for one in ours if one.card.get("kernels") == [1] and not one.card.get("intercept", True)]
+    linear = [one for one in ours if one.card.get("kernels") == [1] and not one.card.get("intercept", True)]
+    tables_of_ours = [one for one in linear if one.card.get("smoothing") is None]
     found = {}
     for table in published:
         for approximation in tables_of_ours if table.smoothing else ():
@@ -105,16 +106,19 @@ def oracles(
     store: PairStore, samples: Sequence[Sample], ours: Sequence[Approximation], *, progress: bool = False
 ) -> dict[str, Approximation]:
     """The affine form, and each of our forms, fitted on the scored samples themselves."""
-    forms = {("affine", 1): "affine"}
-    for approximation in ours:
-        card = approximation.card
-        if card.get("kernels") and card.get("intercept", True):
-            forms[",".join(map(str, card["kernels"])), int(card["scale"])] = str(card["form"])
-    forms.pop(("1", 1), None)
+    forms = {"affine": ChannelMap("affine")}
+    for card in (approximation.card for approximation in ours if approximation.card.get("kernels")):
+        smoothing = card.get("smoothing")
+        forms[str(card["form"])] = ChannelMap(
+            kernels=tuple(card["kernels"]),
+            scale=int(card["scale"]),
+            intercept=bool(card.get("intercept", True)),
+            smoothing=None if smoothing is None else tuple(map(tuple, smoothing)),
+        )
     found = {}
-    for (kernels, scale), name in forms.items():
-        channel_map = ChannelMap(kernels, scale)
-        if channel_map.n_terms(store.space.channels) <= MOST_ORACLE_TERMS and (scale == 1 or "rgb" in store.columns):
+    for name, channel_map in forms.items():
+        few = channel_map.n_terms(store.space.channels) <= MOST_ORACLE_TERMS
+        if few and (channel_map.scale == 1 or "rgb" in store.columns):
             found[f"oracle: {name}"] = channel_map.fit(store, samples=samples, progress=progress).approximation()
     return found
 

@@ -237,11 +237,14 @@ class Vae:
         return check_finite(rgb, latents, f"{self.name}, decode", self.dtype)
 
     def _tiled(self, function: Any, picture: Tensor, *, px_in: int, px_out: int) -> Tensor:
-        """`function` in the network's precision, in tiles where the picture is large."""
+        """`function` in the network's precision, in tiles where the picture is large.
+
+        Channels last: convolutions then take 10 to 30 % less time on a CPU (docs/log.md), for none lays them out anew.
+        """
 
         def run(part: Tensor) -> Tensor:
-            mapped: Tensor = function(part.to(self.dtype))
-            return mapped
+            mapped: Tensor = function(part.to(self.dtype, memory_format=torch.channels_last))
+            return mapped.contiguous()
 
         tiles = self.tiles()
         return run(picture) if tiles is None else map_in_tiles(run, picture, tiles, px_in=px_in, px_out=px_out)

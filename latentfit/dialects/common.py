@@ -48,19 +48,26 @@ def identifier(space: LatentSpace) -> str:
     return f"_{name}" if name[:1].isdigit() else name
 
 
-def polynomial(approximation: Approximation, consumer: str) -> PolynomialMap:
+def polynomial(approximation: Approximation, consumer: str, *, smooths: bool = False) -> PolynomialMap:
     """The fitted module inside, or an error that says what the consumer can be given."""
     if not isinstance(approximation.module, PolynomialMap):
         raise ExportError(
             f"{consumer}: expected a map fitted by ChannelMap, got {type(approximation.module).__name__}; "
             "fit one with `latentfit fit`"
         )
+    if approximation.module.smoothing is not None and not smooths:
+        raise ExportError(
+            f"{consumer} cannot run {approximation.name!r}: it was fitted for a program that smooths afterwards; "
+            "export it to that program, to json or to numpy, or fit without --smoothing"
+        )
     return approximation.module
 
 
-def linear_table(approximation: Approximation, consumer: str, *, largest_side: int = 1, has_bias: bool = True) -> Table:
+def linear_table(
+    approximation: Approximation, consumer: str, *, largest_side: int = 1, has_bias: bool = True, smooths: bool = False
+) -> Table:
     """The numbers of a linear or affine map, refused by name where the consumer cannot run the form."""
-    module = polynomial(approximation, consumer)
+    module = polynomial(approximation, consumer, smooths=smooths)
     runs = "a linear or affine 1×1 map" if largest_side == 1 else "a linear or affine map, 1×1 or with one kernel"
     runs = runs if has_bias else "a linear 1×1 map without intercept"
     if len(module.kernels) > 1 or module.kernels[0] > largest_side or module.scale != 1:
@@ -73,12 +80,15 @@ def linear_table(approximation: Approximation, consumer: str, *, largest_side: i
     return Table(values[1:], values[0] if module.intercept else None, module.kernels[0])
 
 
-def without_bias(approximation: Approximation, bias_free: Approximation | None, consumer: str) -> Approximation:
+def without_bias(
+    approximation: Approximation, bias_free: Approximation | None, consumer: str, *, smooths: bool = False
+) -> Approximation:
     """The map itself when it has no bias, else its bias-free refit: dropping a bias would tint every picture."""
-    linear_table(approximation, consumer, has_bias=False)  # a form that it cannot run is refused as such first
-    if not polynomial(approximation, consumer).intercept:
+    # a form that it cannot run is refused as such first
+    linear_table(approximation, consumer, has_bias=False, smooths=smooths)
+    if not polynomial(approximation, consumer, smooths=smooths).intercept:
         return approximation
-    if bias_free is None or polynomial(bias_free, consumer).intercept:
+    if bias_free is None or polynomial(bias_free, consumer, smooths=smooths).intercept:
         raise ExportError(
             f"{consumer} drops the bias: expected a map without intercept; fit one with "
             "`latentfit fit … --kernels linear` (or --no-intercept) and export that"

@@ -14,6 +14,7 @@ from latentfit.dialects.common import (
     identifier,
     linear_table,
     number,
+    polynomial,
     rows,
     without_bias,
 )
@@ -23,6 +24,10 @@ from latentfit.spaces import LatentSpace
 _SDNEXT_CLAMP = (
     "# SD.Next (058a7f0cf3) casts to 8 bit without a clamp, so that colours past black and white wrap around; in",
     "# modules/sd_samplers_common.py make it: x_sample = (255.0 * x_sample.clamp(0, 1)).to(torch.uint8)",
+)
+_INVOKEAI_SMOOTHS = (
+    "# InvokeAI smooths SDXL previews afterwards: `latentfit fit … --kernels linear --smoothing invokeai` fits a table",
+    "# to what it then shows",
 )
 LARGEST_SIDE = 7  # of the kernels that ComfyUI's hook can unfold; larger ones gain nothing (docs/log.md)
 
@@ -72,13 +77,14 @@ def _comfy_hook(space: LatentSpace, side: int) -> str:
 
 
 def invokeai(approximation: Approximation, bias_free: Approximation | None = None) -> str:
-    """A constant for ``invokeai/app/util/step_callback.py``; only FLUX.2 has a bias there."""
-    keeps_bias = approximation.space.name == "flux2"
-    chosen = approximation if keeps_bias else without_bias(approximation, bias_free, "InvokeAI")
-    table = linear_table(chosen, "InvokeAI")
+    """A constant for ``invokeai/app/util/step_callback.py``; only FLUX.2 has a bias there, only SDXL is smoothed."""
+    keeps_bias, smooths = approximation.space.name == "flux2", approximation.space.name == "sdxl"
+    chosen = approximation if keeps_bias else without_bias(approximation, bias_free, "InvokeAI", smooths=smooths)
+    table = linear_table(chosen, "InvokeAI", smooths=smooths)
     name = f"{identifier(approximation.space).upper()}_LATENT_RGB_FACTORS"
     lines = [
         comments(chosen, "#"),
+        *(_INVOKEAI_SMOOTHS if smooths and polynomial(chosen, "InvokeAI", smooths=True).smoothing is None else ()),
         f"{name} = [",
         "    #   R           G           B",
         rows(table.weights, "[", "]", "    "),

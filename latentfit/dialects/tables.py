@@ -23,7 +23,7 @@ FORMAT = "latentfit-table/1"
 
 def json_table(approximation: Approximation, bias_free: Approximation | None = None) -> str:
     """Everything: terms, exponents by name, coefficients, space, domain, range, provenance, scores, reference."""
-    module = polynomial(approximation, "json")
+    module = polynomial(approximation, "json", smooths=True)
     document = {
         "format": FORMAT,
         "name": approximation.name,
@@ -99,7 +99,7 @@ def markdown(approximation: Approximation, bias_free: Approximation | None = Non
 
 def numpy(approximation: Approximation, bias_free: Approximation | None = None) -> bytes:
     """An ``.npz``: coefficients, exponents, terms."""
-    module = polynomial(approximation, "numpy")
+    module = polynomial(approximation, "numpy", smooths=True)
     buffer = io.BytesIO()
     config, terms = np.array(json.dumps(module.config())), np.array(module.terms)
     coefficients: Any = module.coefficients.numpy()

@@ -27,6 +27,7 @@ def censored(
     solves again. The loss is convex and every pass lowers it.
     """
     solution, ahead = start, start.coefficients
+    ridge = start.ridge  # chosen anew at the end only: cross-validation takes longer than a pass
     n_rows = 1 + basis.n_terms
     plain = moments.sums[:, :, n_rows:].copy()
     passes = _BoundedRows(cells, basis)
@@ -37,12 +38,12 @@ def censored(
         parallel.sum_over_ranks(torch.from_numpy(change))
         moments.sums[:, :, n_rows:] = plain + change
         previous = solution.coefficients
-        solution = solver.solve()
+        solution = solver.solve(ridge)
         # Nesterov's extrapolation: where half of the cells are clipped, plain passes creep
         ahead = solution.coefficients + index / (index + 3) * (solution.coefficients - previous)
         if np.abs(solution.coefficients - previous).max() < 1e-3 * np.abs(previous).max():
             break
-    return solution
+    return solver.solve()
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from latentfit.approx import Approximation, LatentMap
 from latentfit.errors import FitError, NotFittedError
 from latentfit.fit.cells import Cells, bounds_of
 from latentfit.fit.censored import censored
-from latentfit.fit.module import PolynomialMap
+from latentfit.fit.module import Kernel, PolynomialMap, smoothed
 from latentfit.fit.moments import FEW_TO_SOLVE, Moments, refuse_if_too_large, suitable_threads
 from latentfit.fit.monomials import Basis, form_name, parse_kernels
 from latentfit.fit.solve import Solver
@@ -43,6 +43,9 @@ class ChannelMap:
         Image folds.
     weights : mapping of str to float, or None
         Kind of picture -> weight of each of its cells, such as ``{"chart": 0.25}``; 1 where it is not named.
+    smoothing : 3×3 tuple of float, or None
+        For "linear" only: the kernel that the program which will run the table runs over its picture afterwards. What
+        is fitted is the picture that it then shows.
 
     Attributes
     ----------
@@ -71,6 +74,7 @@ class ChannelMap:
         censored: bool = True,
         n_folds: int = 5,
         weights: Mapping[str, float] | None = None,
+        smoothing: Kernel | None = None,
     ) -> None:
         self.kernels = kernels
         self.scale = scale
@@ -79,6 +83,7 @@ class ChannelMap:
         self.censored = censored
         self.n_folds = n_folds
         self.weights = weights
+        self.smoothing = smoothing
 
     def n_terms(self, n_channels: int) -> int:
         """Terms for that many channels, the intercept counted; nothing is allocated."""
@@ -213,7 +218,8 @@ class ChannelMap:
     def name(self) -> str:
         """Its form: "affine", "3×3 affine", "(5, 3)"."""
         kernels, has_intercept = parse_kernels(self.kernels)
-        return form_name(kernels, self.intercept and has_intercept, self.scale)
+        name = form_name(kernels, self.intercept and has_intercept, self.scale)
+        return name if self.smoothing is None else f"{name}, smoothed"
 
     def _check_fitted(self, target: str) -> None:
         module = getattr(self, "module_", None)
@@ -229,6 +235,7 @@ class ChannelMap:
             "kernels": list(self.module_.kernels),
             "scale": self.scale,
             "intercept": self.module_.intercept,
+            "smoothing": self.module_.config()["smoothing"],
             "ridge": solution.ridge,
             "censored": self.censored,
             "rank": solution.rank,
@@ -249,7 +256,7 @@ class ChannelMap:
 
     def _one(self, latents: Tensor, target: Tensor, target_name: str, fold: int, weight: float = 1.0) -> Cells:
         kernels, _ = parse_kernels(self.kernels)
-        variables = Basis(latents.shape[1], kernels).neighbourhoods(latents).numpy()
+        variables = Basis(latents.shape[1], kernels).neighbourhoods(smoothed(latents, self.smoothing)).numpy()
         targets = self._outputs(target).numpy()
         at_most, at_least = bounds_of(targets) if self.censored and target_name == "rgb" else (None, None)
         # numpy's casts, since for a picture's few cells torch would wake its threads
@@ -267,6 +274,8 @@ class ChannelMap:
         intercept = self.intercept and has_intercept
         if self.ridge is not None and not 0 <= self.ridge < float("inf"):
             raise FitError(f"ridge: expected None or a finite number of 0 or more, got {self.ridge}")
+        if self.smoothing is not None:
+            _check_smoothing(self.smoothing, self.name, linear=kernels == (1,) and not intercept and self.scale == 1)
         basis = Basis(n_channels, kernels)
         n_out = n_outputs * self.scale**2
         refuse_if_too_large(n_channels, kernels, n_out, self.n_folds)
@@ -281,8 +290,18 @@ class ChannelMap:
             self.plain_ = self.solution_ = solver.solve()
             if self.censored and target == "rgb":
                 self.solution_ = censored(cells, basis, moments, solver, self.plain_)
-        self.module_ = PolynomialMap(n_channels, kernels, self.scale, intercept, target, n_outputs)
+        self.module_ = PolynomialMap(n_channels, kernels, self.scale, intercept, target, n_outputs, self.smoothing)
         self.module_.set_coefficients(self.solution_.coefficients)
+
+
+def _check_smoothing(kernel: Kernel, name: str, *, linear: bool) -> None:
+    if not linear:
+        raise FitError(
+            f"smoothing: expected the form 'linear' at one pixel a cell, got {name!r}: no program smooths another; fit "
+            "with kernels 'linear', or without smoothing"
+        )
+    if [len(row) for row in kernel] != [3, 3, 3] or not np.isfinite(np.asarray(kernel)).all():
+        raise FitError(f"smoothing: expected 3 rows of 3 finite numbers, got {kernel}")
 
 
 def _bar(total: int, title: str, progress: bool) -> "tqdm[NoReturn]":

@@ -12,6 +12,8 @@ from torch import Tensor, nn
 from latentfit.errors import NotFittedError
 from latentfit.fit.monomials import Basis, neighbourhoods
 
+Kernel = tuple[tuple[float, ...], ...]
+
 CHUNK_VALUES = 1 << 22  # products held at once: 16 MiB of float32, whatever the picture's size
 
 
@@ -32,6 +34,9 @@ class PolynomialMap(nn.Module):
         With "rgb" the coefficients give the signed range [-1, 1] and the module converts.
     n_outputs : int
         Output channels: 3 for rgb.
+    smoothing : tuple of tuple of float, or None
+        A 3×3 kernel that the program which will run a linear table runs over its picture afterwards, past the borders
+        zero (InvokeAI, for SDXL): the module shows what that program shows.
 
     Attributes
     ----------
@@ -49,11 +54,13 @@ class PolynomialMap(nn.Module):
         intercept: bool = True,
         target: Literal["rgb", "latents"] = "rgb",
         n_outputs: int = 3,
+        smoothing: Kernel | None = None,
     ) -> None:
         super().__init__()
         self.basis = Basis(n_channels, tuple(kernels))
         self.n_channels, self.kernels, self.scale = n_channels, tuple(kernels), scale
         self.intercept, self.target, self.n_outputs = intercept, target, n_outputs
+        self.smoothing = None if smoothing is None else tuple(map(tuple, smoothing))
         n_out = n_outputs * scale * scale
         self.register_buffer("coefficients", torch.full((1 + self.basis.n_terms, n_out), float("nan")))
         self._prepared: tuple[Any, ...] | None = None
@@ -91,6 +98,7 @@ class PolynomialMap(nn.Module):
             "intercept": self.intercept,
             "target": self.target,
             "n_outputs": self.n_outputs,
+            "smoothing": None if self.smoothing is None else [list(row) for row in self.smoothing],
         }
 
     @classmethod
@@ -100,8 +108,9 @@ class PolynomialMap(nn.Module):
 
     def forward(self, latents: Tensor) -> Tensor:
         constant, linear, higher = self._in_range_of(latents)
+        latents = smoothed(latents, self.smoothing)  # before a linear map or after it: the same
         if self.kernels[0] == 1:
-            mapped = nn.functional.conv2d(latents, linear, constant)
+            mapped = _at_each_cell(latents, linear.flatten(1), constant)
         else:
             padded = nn.functional.pad(latents, (self.kernels[0] // 2,) * 4, mode="replicate")
             mapped = nn.functional.conv2d(padded, linear, constant)
@@ -145,6 +154,22 @@ class PolynomialMap(nn.Module):
         sizes = [min(rows, high - top) for top in range(0, high, rows)]
         parts = [part.reshape(-1, n, size, wide) for part, size in zip(strips, sizes, strict=True)]
         return torch.cat(parts, 2).movedim(0, 1)
+
+
+def smoothed(picture: Tensor, kernel: Kernel | None) -> Tensor:
+    """``(N, c, h, w)``, each channel convolved with a 3×3 kernel, zero past the borders; as it is without one."""
+    if kernel is None:
+        return picture
+    n_channels = picture.shape[1]
+    weight = picture.new_tensor(kernel).expand(n_channels, 1, 3, 3)
+    return nn.functional.conv2d(picture, weight, padding=1, groups=n_channels)
+
+
+def _at_each_cell(latents: Tensor, weights: Tensor, constant: Tensor) -> Tensor:
+    """A 1×1 convolution as one product of matrices: for so few outputs threads only make oneDNN's slower."""
+    n, _, high, wide = latents.shape
+    product = torch.baddbmm(constant[None, :, None], weights.expand(n, -1, -1), latents.flatten(2))
+    return product.unflatten(2, (high, wide))
 
 
 def monomials_of(variables: Tensor, degree: int) -> Tensor:

@@ -87,8 +87,8 @@ class Solver:
         self._moments, self._intercept, self._ridge, self._ridges = moments, intercept, ridge, ridges
         self._spectra: dict[int | None, _Spectrum] = {}
 
-    def solve(self) -> Solution:
-        """Coefficients for what the moments say of the targets now."""
+    def solve(self, ridge: float | None = None) -> Solution:
+        """Coefficients for what the moments say of the targets now; `ridge` holds for this once, without a search."""
         moments = self._moments
         n_cells, n_targets = float(moments.counts.sum()), moments.n_targets
         if n_cells < 1:
@@ -96,8 +96,9 @@ class Solver:
         cross, power = moments.cross(), moments.power()
         if not np.isfinite(cross).all() or not np.isfinite(moments.sums.diagonal(axis1=1, axis2=2)).all():
             raise FitError("solve: latents or targets hold NaN or Inf; load the VAE with --dtype float32, collect anew")
-        cv_mse = self._cross_validated(cross, power) if self._ridge is None else {}
-        chosen = min(cv_mse, key=lambda r: cv_mse[r]) if cv_mse else self._ridge or 0.0
+        given = self._ridge if ridge is None else ridge
+        cv_mse = self._cross_validated(cross, power) if given is None else {}
+        chosen = min(cv_mse, key=lambda r: cv_mse[r]) if cv_mse else given or 0.0
         spectrum, total = self._spectrum(None), cross.sum(0)
         coefficients = spectrum.coefficients(total, [chosen])
         squared = sum(
