@@ -169,7 +169,7 @@ def _at_each_cell(latents: Tensor, weights: Tensor, constant: Tensor) -> Tensor:
     """A 1×1 convolution as one product of matrices: for so few outputs threads only make oneDNN's slower."""
     n, _, high, wide = latents.shape
     product = torch.baddbmm(constant[None, :, None], weights.expand(n, -1, -1), latents.flatten(2))
-    return product.unflatten(2, (high, wide))
+    return product.reshape(n, -1, high, wide)
 
 
 def monomials_of(variables: Tensor, degree: int) -> Tensor:
