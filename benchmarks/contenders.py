@@ -81,9 +81,9 @@ def taesd(n_channels: int) -> lf.Approximation:
     files = taesd_files(n_channels)
     if files:
         return lf.Vae.load(files, space=SPACES[n_channels], device="cpu").approximation()
-    from latentfit.nets.tiny import tiny_decoder
+    from latentfit.nets.tiny import TinyDecoder
 
-    return lf.Approximation(tiny_decoder(n_channels).eval(), SPACES[n_channels], 8, name=TAESD)
+    return lf.Approximation(TinyDecoder(n_channels).eval(), SPACES[n_channels], 8, name=TAESD)
 
 
 def autoencoder() -> lf.Approximation:

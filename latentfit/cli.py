@@ -21,6 +21,7 @@ from latentfit.cli_support import (
     tables_unless_fitted_on,
     write_csv,
 )
+from latentfit.cli_train import train
 from latentfit.errors import BadFileError, LatentfitError, StoreError
 from latentfit.ladder_config import LadderConfig
 
@@ -281,6 +282,7 @@ COMMANDS: dict[str, Callable[..., object]] = {
     "ladder": ladder,
     "collect": collect,
     "fit": fit,
+    "train": train,
     "evaluate": evaluate,
     "audit": audit,
     "export": export,
@@ -311,6 +313,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"latentfit: {where}{error.strerror or error}; check the path and the disk", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("latentfit: interrupted; `collect` and `ladder` go on where they stopped", file=sys.stderr)
+        print("latentfit: interrupted; `collect`, `train` and `ladder` go on where they stopped", file=sys.stderr)
         return 130
     return 0

@@ -43,3 +43,7 @@ class NoPicturesError(LatentfitError):
 
 class FitError(LatentfitError):
     """Data, form and memory do not allow this fit."""
+
+
+class TrainError(LatentfitError):
+    """A network cannot be trained as asked, or its run went wrong."""

@@ -12,16 +12,35 @@ from safetensors.torch import save as to_bytes
 from torch import nn
 
 from latentfit.approx import Approximation, LatentMap
-from latentfit.errors import BadFileError
+from latentfit.checkpoints import recognisable, recognised
+from latentfit.errors import BadFileError, SpaceMismatchError
 from latentfit.fit.module import PolynomialMap
+from latentfit.nets.approx_cnn import ApproxCnn
+from latentfit.nets.cell import CellDecoder
+from latentfit.nets.pixel_mlp import PixelMlp
+from latentfit.nets.tiny import TinyDecoder, TinyDecoder32
 from latentfit.resources import write_atomic
-from latentfit.spaces import LatentSpace
+from latentfit.spaces import LatentSpace, get_space
 
 SCHEMA = "latentfit/1"
 
 # kind in the header -> how its module is rebuilt from the config
-KINDS: dict[str, Callable[[dict[str, Any]], nn.Module]] = {"polynomial": PolynomialMap.from_config}
-_NAMES: dict[type[nn.Module], str] = {PolynomialMap: "polynomial"}
+KINDS: dict[str, Callable[[dict[str, Any]], nn.Module]] = {
+    "polynomial": PolynomialMap.from_config,
+    "cell": lambda config: CellDecoder(**config),
+    "pixel_mlp": lambda config: PixelMlp(**config),
+    "approx_cnn": lambda config: ApproxCnn(**config),
+    "tiny_decoder": lambda config: TinyDecoder(**config),
+    "tiny_decoder_32": lambda config: TinyDecoder32(**config),
+}
+_NAMES: dict[type[nn.Module], str] = {
+    PolynomialMap: "polynomial",
+    CellDecoder: "cell",
+    PixelMlp: "pixel_mlp",
+    ApproxCnn: "approx_cnn",
+    TinyDecoder: "tiny_decoder",
+    TinyDecoder32: "tiny_decoder_32",
+}
 
 
 def save(wrapper: Approximation | LatentMap, path: str | os.PathLike[str]) -> Path:
@@ -61,14 +80,25 @@ def save(wrapper: Approximation | LatentMap, path: str | os.PathLike[str]) -> Pa
     return write_atomic(target, to_bytes(tensors, {"latentfit": json.dumps(header, allow_nan=False)}))
 
 
-def load(path: str | os.PathLike[str]) -> Approximation | LatentMap:
-    """Read what `save` wrote.
+def load(path: str | os.PathLike[str], space: LatentSpace | str | None = None) -> Approximation | LatentMap:
+    """Read what `save` wrote, or another project's decoder: TAESD's, A1111's approximate one, Birch-san's MLP.
+
+    Parameters
+    ----------
+    path : path
+        .safetensors, or a torch file of plain tensors; which decoder it is, its keys and shapes say.
+    space : LatentSpace or str, optional
+        Of another project's file, which does not say it. Ours do: theirs stays.
 
     Raises
     ------
     BadFileError
         When the file is truncated, of another program, of a newer schema, or holds NaN.
+    SpaceMismatchError
+        When `space` has another number of channels than the file.
     """
+    if not _is_ours(Path(path)):
+        return _of_others(Path(path), space)
     header = _header(path)
     with _opened(path) as file:
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
@@ -88,6 +118,32 @@ def load(path: str | os.PathLike[str]) -> Approximation | LatentMap:
         return LatentMap(module, source, target, header["scale"], name=header["name"], card=header["card"])
     space = LatentSpace.from_dict(header["space"])
     return Approximation(module, space, header["scale"], name=header["name"], card=header["card"])
+
+
+def _is_ours(path: Path) -> bool:
+    """Also what is no weights file at all, so that our reader says what is wrong with it."""
+    if path.suffix == ".json" or not path.is_file():
+        return True
+    if path.suffix != ".safetensors":
+        return False
+    with _opened(path) as file:
+        return "latentfit" in (file.metadata() or {}) or not recognisable(set(file.keys()))
+
+
+def _of_others(path: Path, space: LatentSpace | str | None) -> Approximation:
+    found = recognised(path)
+    if space is None:
+        raise BadFileError(
+            f"{path}: {found.title}, for {found.n_channels} channels; the file does not say which latent space: name "
+            "it, as load(path, space='sd1')"
+        )
+    named = get_space(space)
+    if named.channels != found.n_channels:
+        raise SpaceMismatchError(
+            f"{path}: {found.title} takes {found.n_channels} channels, space {named.name!r} has {named.channels}"
+        )
+    card = {"form": found.title, "file": path.name}
+    return Approximation(found.module, named, found.scale, name=path.stem, card=card)
 
 
 def load_approximation(path: str | os.PathLike[str]) -> Approximation:

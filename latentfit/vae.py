@@ -41,8 +41,8 @@ class Vae:
 
     Examples
     --------
-    >>> from latentfit.nets.tiny import tiny_decoder, tiny_encoder
-    >>> vae = Vae.from_module(TinyNetwork(tiny_encoder(4), tiny_decoder(4)), name="untrained", space="sd1")
+    >>> from latentfit.nets.tiny import TinyDecoder, TinyEncoder
+    >>> vae = Vae.from_module(TinyNetwork(TinyEncoder(4), TinyDecoder(4)), name="untrained", space="sd1")
     >>> latents = vae.encode(torch.rand(1, 3, 32, 48))
     >>> latents.shape, vae.decode(latents).shape
     (torch.Size([1, 4, 4, 6]), torch.Size([1, 3, 32, 48]))
@@ -298,8 +298,8 @@ def measured_space(vae: Vae, rgb: Iterable[Tensor], name: str | None = None) -> 
 
     Examples
     --------
-    >>> from latentfit.nets.tiny import tiny_decoder, tiny_encoder
-    >>> vae = Vae.from_module(TinyNetwork(tiny_encoder(4), tiny_decoder(4)), name="untrained")
+    >>> from latentfit.nets.tiny import TinyDecoder, TinyEncoder
+    >>> vae = Vae.from_module(TinyNetwork(TinyEncoder(4), TinyDecoder(4)), name="untrained")
     >>> space = measured_space(vae, [torch.rand(2, 3, 64, 64)])
     >>> space.measured, len(space.scale)
     (True, 4)

@@ -7,19 +7,19 @@ from torch import nn
 from latentfit.errors import BadFileError
 from latentfit.nets.tiny import (
     RECEPTIVE_CELLS,
+    TinyDecoder,
+    TinyDecoder32,
+    TinyEncoder,
+    TinyEncoder32,
     load_tiny_decoder,
     load_tiny_encoder,
-    tiny_decoder,
-    tiny_decoder_f32,
-    tiny_encoder,
-    tiny_encoder_f32,
 )
 
 PAIRS = [
-    (tiny_encoder(4), tiny_decoder(4), 1_222_532, 1_222_531, 8),
-    (tiny_encoder(16), tiny_decoder(16), 1_229_456, 1_229_443, 8),
-    (tiny_encoder(32, pool=True), tiny_decoder(32, pool=True), 1_338_528, 1_338_499, 8),
-    (tiny_encoder_f32(32), tiny_decoder_f32(32), 1_256_288, 8_301_763, 32),
+    (TinyEncoder(4), TinyDecoder(4), 1_222_532, 1_222_531, 8),
+    (TinyEncoder(16), TinyDecoder(16), 1_229_456, 1_229_443, 8),
+    (TinyEncoder(32, pool=True), TinyDecoder(32, pool=True), 1_338_528, 1_338_499, 8),
+    (TinyEncoder32(32), TinyDecoder32(32), 1_256_288, 8_301_763, 32),
 ]
 NAMES = ["taesd", "taef1", "taef2", "taesana"]
 
@@ -47,7 +47,7 @@ def test_weights_find_their_own_variant(encoder, decoder):
 
 
 def test_key_names_are_the_public_ones():
-    encoder, decoder = tiny_encoder(4).state_dict(), tiny_decoder(32, pool=True).state_dict()
+    encoder, decoder = TinyEncoder(4).state_dict(), TinyDecoder(32, pool=True).state_dict()
     assert {"0.weight", "1.conv.4.bias", "2.weight", "13.conv.0.weight", "14.bias"} <= encoder.keys()
     assert not {"2.bias", "6.bias", "10.bias"} & encoder.keys()
     assert {"1.weight", "3.pool.1.weight", "5.pool.3.weight", "7.weight", "17.weight", "19.bias"} <= decoder.keys()
@@ -56,13 +56,13 @@ def test_key_names_are_the_public_ones():
 
 def test_swapped_files_are_named():
     with pytest.raises(BadFileError, match="is this the encoder's file"):
-        load_tiny_encoder(tiny_decoder(4).state_dict())
+        load_tiny_encoder(TinyDecoder(4).state_dict())
     with pytest.raises(BadFileError, match="is this the decoder's file"):
-        load_tiny_decoder(tiny_encoder(4).state_dict())
+        load_tiny_decoder(TinyEncoder(4).state_dict())
 
 
 def test_receptive_field_is_what_tiling_counts_on():
-    decoder = tiny_decoder(4)
+    decoder = TinyDecoder(4)
     latents = torch.zeros(1, 4, 1, 64, requires_grad=True)
     decoder(latents)[..., 32 * 8].abs().sum().backward()
     reached = latents.grad.abs().sum((0, 1, 2)).nonzero().flatten()

@@ -25,7 +25,7 @@ from hypothesis import strategies as st
 from safetensors.torch import save, save_file
 
 from latentfit.errors import BadFileError, DomainError, SpaceMismatchError, VaeError
-from latentfit.nets.tiny import tiny_decoder, tiny_encoder
+from latentfit.nets.tiny import TinyDecoder, TinyEncoder
 from latentfit.pixels import crop_to_cells, open_rgb, rgb_tensor
 from latentfit.spaces import LatentSpace, get_space, pack_flux2, unpack_flux2
 from latentfit.vae import Vae, fingerprint_of, measured_space
@@ -152,7 +152,7 @@ def test_numbers_come_from_the_config(tmp_path, picture):
 
 
 def test_a_tiny_autoencoder_is_not_scaled(tmp_path, picture):
-    network = TinyNetwork(tiny_encoder(4).eval(), tiny_decoder(4).eval())
+    network = TinyNetwork(TinyEncoder(4).eval(), TinyDecoder(4).eval())
     vae = Vae.from_module(network, name="taesd", space="sd1", device="cpu")
     with torch.no_grad():
         torch.testing.assert_close(vae.encode(picture), network.encoder(picture))
@@ -406,7 +406,7 @@ def test_a_space_of_its_own_is_measured_where_nothing_states_it(tmp_path, pictur
 
 
 def test_measuring_on_the_bundled_pictures():
-    network = TinyNetwork(tiny_encoder(4).eval(), tiny_decoder(4).eval())
+    network = TinyNetwork(TinyEncoder(4).eval(), TinyDecoder(4).eval())
     vae = Vae.from_module(network, name="new", space="measured", device="cpu")
     assert vae.space.measured
     assert len(vae.space.scale) == 4
@@ -435,7 +435,7 @@ def test_registered_spaces_are_recognised_by_numbers_and_architecture():
 def test_half_precision_keeps_the_fingerprint_and_names_float32(picture):
     def network():
         torch.manual_seed(5)
-        return TinyNetwork(tiny_encoder(4), tiny_decoder(4))
+        return TinyNetwork(TinyEncoder(4), TinyDecoder(4))
 
     full, half = (Vae.from_module(network(), name="x", device="cpu", dtype=dtype) for dtype in ("float32", "bfloat16"))
     assert full.fingerprint == half.fingerprint
@@ -465,7 +465,7 @@ def test_half_precision_keeps_the_fingerprint_and_names_float32(picture):
     ],
 )
 def test_wrong_pictures_are_named(bad, message):
-    vae = Vae.from_module(TinyNetwork(tiny_encoder(4), tiny_decoder(4)), name="x", device="cpu")
+    vae = Vae.from_module(TinyNetwork(TinyEncoder(4), TinyDecoder(4)), name="x", device="cpu")
     with pytest.raises(DomainError, match=message):
         vae.encode(bad)
     with pytest.raises(SpaceMismatchError):
@@ -494,7 +494,7 @@ def test_the_decoder_is_an_approximation(picture):
 
 def test_tiles_are_exact_for_the_plain_tiny_family_only():
     torch.manual_seed(0)
-    vae = Vae.from_module(TinyNetwork(tiny_encoder(4), tiny_decoder(4)), name="x", device="cpu")
+    vae = Vae.from_module(TinyNetwork(TinyEncoder(4), TinyDecoder(4)), name="x", device="cpu")
     picture = torch.rand(1, 3, 64, 8 * 70)
     vae.tile_px = None
     latents = vae.encode(picture)
@@ -503,7 +503,7 @@ def test_tiles_are_exact_for_the_plain_tiny_family_only():
     torch.testing.assert_close(vae.encode(picture), latents, rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(vae.decode_unclamped(latents), rgb, rtol=1e-4, atol=1e-5)
     assert vae.network.receptive_cells == 19
-    assert TinyNetwork(tiny_encoder(32, pool=True), tiny_decoder(32, pool=True)).receptive_cells is None
+    assert TinyNetwork(TinyEncoder(32, pool=True), TinyDecoder(32, pool=True)).receptive_cells is None
     vae.tile_px = 8 * 20
     with pytest.raises(VaeError, match="more than 304 px"):
         vae.encode(picture)
@@ -524,7 +524,7 @@ def test_tiles_of_a_kl_vae_blend_without_seams(picture):
 
 
 def save_pair(folder: Path, stem: str, n_channels: int = 4) -> TinyNetwork:
-    network = TinyNetwork(tiny_encoder(n_channels), tiny_decoder(n_channels))
+    network = TinyNetwork(TinyEncoder(n_channels), TinyDecoder(n_channels))
     halved = {key: tensor.bfloat16() for key, tensor in network.encoder.state_dict().items()}
     save_file(halved, folder / f"{stem}_encoder.safetensors")
     torch.save(network.decoder.state_dict(), folder / f"{stem}_decoder.pth")
@@ -684,7 +684,7 @@ def test_files_that_hold_no_whole_autoencoder(tmp_path):
         "half": ({key: value for key, value in weights.items() if not key.startswith("encoder")}, "got no encoder"),
         "other": ({key: value for key, value in weights.items() if not key.startswith("decoder")}, "got no decoder"),
         "holes": ({key: value for key, value in weights.items() if "mid_block.resnets.1" not in key}, "differ at"),
-        "lone": (tiny_decoder(4).state_dict(), "half of a TAESD"),
+        "lone": (TinyDecoder(4).state_dict(), "half of a TAESD"),
     }
     for name, (tensors, message) in cases.items():
         save_file({key: tensor.contiguous() for key, tensor in tensors.items()}, tmp_path / f"{name}.safetensors")
@@ -708,7 +708,7 @@ def test_a_folder_with_weights_of_another_is_refused(tmp_path):
 
 
 def test_fingerprints_see_every_weight():
-    network = tiny_encoder(4)
+    network = TinyEncoder(4)
     before = fingerprint_of(network)
     network[14].bias.data[0] += 1e-3
     assert fingerprint_of(network) != before

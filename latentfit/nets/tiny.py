@@ -6,12 +6,14 @@ recovered from its keys and shapes.
 """
 
 from collections.abc import Mapping
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from latentfit.errors import BadFileError
 
+Network = TypeVar("Network", bound=nn.Sequential)
 RECEPTIVE_CELLS = 19
 """Cells, each way, that the plain variant's output depends on: tiles that overlap by as much are exact."""
 
@@ -71,54 +73,96 @@ def up(n_in: int, n_out: int) -> list[nn.Module]:
     return [nn.Upsample(scale_factor=2), conv3(n_in, n_out, bias=False)]
 
 
-def tiny_encoder(n_channels: int = 4, *, pool: bool = False) -> nn.Sequential:
+class TinyEncoder(nn.Sequential):
     """rgb ``(N, 3, 8h, 8w)`` in [0, 1] -> latents ``(N, C, h, w)``, model domain; `pool` is the flux2 variant."""
-    return nn.Sequential(
-        conv3(3, 64), Block(64),
-        down(64), *blocks(64),
-        down(64), *blocks(64),
-        down(64), *blocks(64, pool=pool),
-        conv3(64, n_channels),
-    )  # fmt: skip
+
+    cell_px = 8
+
+    def __init__(self, n_channels: int = 4, width: int = 64, *, pool: bool = False) -> None:
+        super().__init__(
+            conv3(3, width), Block(width),
+            down(width), *blocks(width),
+            down(width), *blocks(width),
+            down(width), *blocks(width, pool=pool),
+            conv3(width, n_channels),
+        )  # fmt: skip
+        self.n_channels, self.width, self.pool = n_channels, width, pool
+
+    def config(self) -> dict[str, Any]:
+        """Constructor arguments, JSON-able."""
+        return {"n_channels": self.n_channels, "width": self.width, "pool": self.pool}
 
 
-def tiny_decoder(n_channels: int = 4, *, pool: bool = False) -> nn.Sequential:
+class TinyDecoder(nn.Sequential):
     """Latents ``(N, C, h, w)``, model domain -> rgb ``(N, 3, 8h, 8w)``, about [0, 1], not clamped."""
-    return nn.Sequential(
-        SoftClamp(), conv3(n_channels, 64), nn.ReLU(),
-        *blocks(64, pool=pool), *up(64, 64),
-        *blocks(64), *up(64, 64),
-        *blocks(64), *up(64, 64),
-        Block(64), conv3(64, 3),
-    )  # fmt: skip
+
+    cell_px = 8
+
+    def __init__(self, n_channels: int = 4, width: int = 64, *, pool: bool = False) -> None:
+        super().__init__(
+            SoftClamp(), conv3(n_channels, width), nn.ReLU(),
+            *blocks(width, pool=pool), *up(width, width),
+            *blocks(width), *up(width, width),
+            *blocks(width), *up(width, width),
+            Block(width), conv3(width, 3),
+        )  # fmt: skip
+        self.n_channels, self.width, self.pool = n_channels, width, pool
+
+    @property
+    def receptive_cells(self) -> int | None:
+        """Cells, each way, that an output depends on; None with `pool`, whose group norm sees the whole picture."""
+        return None if self.pool else RECEPTIVE_CELLS
+
+    def config(self) -> dict[str, Any]:
+        """Constructor arguments, JSON-able."""
+        return {"n_channels": self.n_channels, "width": self.width, "pool": self.pool}
 
 
-def tiny_encoder_f32(n_channels: int = 32) -> nn.Sequential:
+class TinyEncoder32(nn.Sequential):
     """rgb ``(N, 3, 32h, 32w)`` in [0, 1] -> latents ``(N, C, h, w)``: the variant for Sana."""
-    return nn.Sequential(
-        conv3(3, 32, stride=2), nn.ReLU(),
-        conv3(32, 64, stride=2), nn.ReLU(), Block(64),
-        down(64), *blocks(64),
-        down(64), *blocks(64),
-        down(64), *blocks(64),
-        conv3(64, n_channels),
-    )  # fmt: skip
+
+    cell_px = 32
+
+    def __init__(self, n_channels: int = 32) -> None:
+        super().__init__(
+            conv3(3, 32, stride=2), nn.ReLU(),
+            conv3(32, 64, stride=2), nn.ReLU(), Block(64),
+            down(64), *blocks(64),
+            down(64), *blocks(64),
+            down(64), *blocks(64),
+            conv3(64, n_channels),
+        )  # fmt: skip
+        self.n_channels = n_channels
+
+    def config(self) -> dict[str, Any]:
+        """Constructor arguments, JSON-able."""
+        return {"n_channels": self.n_channels}
 
 
-def tiny_decoder_f32(n_channels: int = 32) -> nn.Sequential:
+class TinyDecoder32(nn.Sequential):
     """Latents ``(N, C, h, w)`` -> rgb ``(N, 3, 32h, 32w)``, about [0, 1]: the variant for Sana."""
-    return nn.Sequential(
-        SoftClamp(), conv3(n_channels, 256), nn.ReLU(),
-        *blocks(256), *up(256, 128),
-        *blocks(128), *up(128, 64),
-        *blocks(64), *up(64, 64),
-        *blocks(64), *up(64, 64),
-        *blocks(64), *up(64, 64),
-        Block(64), conv3(64, 3),
-    )  # fmt: skip
+
+    cell_px = 32
+    receptive_cells = 20
+
+    def __init__(self, n_channels: int = 32) -> None:
+        super().__init__(
+            SoftClamp(), conv3(n_channels, 256), nn.ReLU(),
+            *blocks(256), *up(256, 128),
+            *blocks(128), *up(128, 64),
+            *blocks(64), *up(64, 64),
+            *blocks(64), *up(64, 64),
+            *blocks(64), *up(64, 64),
+            Block(64), conv3(64, 3),
+        )  # fmt: skip
+        self.n_channels = n_channels
+
+    def config(self) -> dict[str, Any]:
+        """Constructor arguments, JSON-able."""
+        return {"n_channels": self.n_channels}
 
 
-def load_tiny_encoder(weights: Mapping[str, Tensor]) -> nn.Sequential:
+def load_tiny_encoder(weights: Mapping[str, Tensor]) -> TinyEncoder | TinyEncoder32:
     """The encoder that these weights belong to, float32, loaded.
 
     Raises
@@ -126,14 +170,15 @@ def load_tiny_encoder(weights: Mapping[str, Tensor]) -> nn.Sequential:
     BadFileError
         When keys and shapes are those of no known variant.
     """
-    if "0.weight" in weights and weights["0.weight"].shape[0] == 32:
-        network = tiny_encoder_f32(_n_rows(weights, "17.weight"))
-    else:
-        network = tiny_encoder(_n_rows(weights, "14.weight"), pool="11.pool.0.weight" in weights)
-    return _loaded(network, weights, "encoder")
+    first = weights.get("0.weight")
+    if first is not None and "17.weight" in weights and "2.weight" in weights and weights["2.weight"].shape[0] == 64:
+        return _loaded(TinyEncoder32(_n_rows(weights, "17.weight")), weights, "encoder")
+    width = int(first.shape[0]) if first is not None and first.ndim == 4 else 64
+    encoder = TinyEncoder(_n_rows(weights, "14.weight"), width, pool="11.pool.0.weight" in weights)
+    return _loaded(encoder, weights, "encoder")
 
 
-def load_tiny_decoder(weights: Mapping[str, Tensor]) -> nn.Sequential:
+def load_tiny_decoder(weights: Mapping[str, Tensor]) -> TinyDecoder | TinyDecoder32:
     """The decoder that these weights belong to, float32, loaded.
 
     Raises
@@ -142,19 +187,17 @@ def load_tiny_decoder(weights: Mapping[str, Tensor]) -> nn.Sequential:
         When keys and shapes are those of no known variant.
     """
     first = weights.get("1.weight")
-    n_channels = int(first.shape[1]) if first is not None and first.ndim == 4 else 4
-    if first is not None and first.shape[0] == 256:
-        network = tiny_decoder_f32(n_channels)
-    else:
-        network = tiny_decoder(n_channels, pool="3.pool.0.weight" in weights)
-    return _loaded(network, weights, "decoder")
+    width, n_channels = (int(n) for n in first.shape[:2]) if first is not None and first.ndim == 4 else (64, 4)
+    if "29.weight" in weights:
+        return _loaded(TinyDecoder32(n_channels), weights, "decoder")
+    return _loaded(TinyDecoder(n_channels, width, pool="3.pool.0.weight" in weights), weights, "decoder")
 
 
 def _n_rows(weights: Mapping[str, Tensor], key: str) -> int:
     return int(weights[key].shape[0]) if key in weights else 4
 
 
-def _loaded(network: nn.Sequential, weights: Mapping[str, Tensor], part: str) -> nn.Sequential:
+def _loaded(network: Network, weights: Mapping[str, Tensor], part: str) -> Network:
     wanted = {key: tuple(tensor.shape) for key, tensor in network.state_dict().items()}
     given = {key: tuple(tensor.shape) for key, tensor in weights.items()}
     if wanted != given:

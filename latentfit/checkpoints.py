@@ -1,0 +1,90 @@
+"""Other projects' decoders, recognised by their weights' keys and shapes; a file's name tells nothing."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from latentfit.errors import BadFileError
+from latentfit.nets.approx_cnn import ApproxCnn
+from latentfit.nets.pixel_mlp import load_pixel_mlp
+from latentfit.nets.tiny import load_tiny_decoder
+from latentfit.vae_weights import WeightsFile
+
+
+@dataclass(frozen=True)
+class Recognised:
+    """What a checkpoint is.
+
+    Attributes
+    ----------
+    module : nn.Module
+        Loaded, float32, in evaluation mode.
+    title : str
+    n_channels, scale : int
+        Latent channels it takes, pixels a cell it gives.
+    """
+
+    module: nn.Module
+    title: str
+    n_channels: int
+    scale: int
+
+
+def recognised(path: Path) -> Recognised:
+    """The decoder in a file of another project: TAESD's, A1111's approximate one, Birch-san's MLP.
+
+    Raises
+    ------
+    BadFileError
+        When the file is damaged, holds NaN, is of another architecture, lacks keys or has some to spare, or encodes.
+    """
+    weights = WeightsFile(path).read()
+    for key, tensor in weights.items():
+        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+            raise BadFileError(f"{path}: tensor {key!r} holds NaN or Inf; fetch the file again")
+    try:
+        return _of(weights)
+    except BadFileError as error:
+        raise BadFileError(f"{path}: {error}") from error
+
+
+def recognisable(keys: Collection[str]) -> bool:
+    """Whether these look like one of them, whole or not."""
+    return any(key in keys for key in ("in_proj.weight", "conv1.weight", "3.conv.0.weight", "1.conv.0.weight"))
+
+
+def _of(weights: Mapping[str, Tensor]) -> Recognised:
+    if "in_proj.weight" in weights:
+        mlp = load_pixel_mlp(weights)
+        if mlp.encodes:
+            raise BadFileError("an encoder, from rgb to latents: expected a decoder; name the decoder's file")
+        return Recognised(_loaded(mlp, weights), "Birch-san's pixel MLP", mlp.n_channels, 1)
+    if "conv1.weight" in weights and "conv8.weight" in weights:
+        n_channels = int(weights["conv1.weight"].shape[1])
+        return Recognised(_loaded(ApproxCnn(n_channels), weights), "A1111's approximate decoder", n_channels, 2)
+    if "1.weight" in weights and "3.conv.0.weight" in weights:
+        decoder = load_tiny_decoder(weights)
+        return Recognised(decoder, "TAESD's decoder", int(weights["1.weight"].shape[1]), decoder.cell_px)
+    if "0.weight" in weights and "1.conv.0.weight" in weights:
+        raise BadFileError("TAESD's encoder: expected a decoder; name the decoder's file, or load both with Vae.load")
+    listed = ", ".join(sorted(weights)[:4])
+    raise BadFileError(
+        f"expected the keys of TAESD's decoder, A1111's approximate decoder or Birch-san's pixel MLP, got {listed}; an "
+        "autoencoder is loaded with Vae.load"
+    )
+
+
+def _loaded(module: nn.Module, weights: Mapping[str, Tensor]) -> nn.Module:
+    wanted = {key: tuple(tensor.shape) for key, tensor in module.state_dict().items()}
+    given = {key: tuple(tensor.shape) for key, tensor in weights.items()}
+    if wanted != given:
+        wrong = sorted(key for key in wanted.keys() | given.keys() if wanted.get(key) != given.get(key))
+        raise BadFileError(
+            f"weights of {type(module).__name__}: expected {len(wanted)} tensors, got {len(given)}, that differ at "
+            f"{', '.join(wrong[:4])}{', …' if len(wrong) > 4 else ''}"
+        )
+    module.load_state_dict({key: tensor.float() for key, tensor in weights.items()})
+    return module.eval().requires_grad_(False)

@@ -1,0 +1,40 @@
+"""A1111's approximate decoder: eight small convolutions at twice the latents' size (modules/sd_vae_approx.py)."""
+
+from typing import Any
+
+from torch import Tensor, nn
+
+from latentfit.spaces import signed_to_rgb
+
+WIDTHS = (8, 16, 32, 64, 32, 16, 8, 3)
+SIDES = (7, 5, 3, 3, 3, 3, 3, 3)
+MARGIN = 11  # doubled cells that the unpadded convolutions take off, each way
+
+
+class ApproxCnn(nn.Module):
+    """Latents ``(N, C, h, w)``, model domain -> rgb ``(N, 3, 2h, 2w)``, about [0, 1], not clamped.
+
+    Parameters
+    ----------
+    n_channels : int
+        C.
+    """
+
+    receptive_cells = 6  # MARGIN doubled cells, rounded up
+
+    def __init__(self, n_channels: int = 4) -> None:
+        super().__init__()
+        self.n_channels = n_channels
+        for index, (n_in, n_out, side) in enumerate(zip((n_channels, *WIDTHS), WIDTHS, SIDES, strict=False), start=1):
+            self.add_module(f"conv{index}", nn.Conv2d(n_in, n_out, side))
+
+    def config(self) -> dict[str, Any]:
+        """Constructor arguments, JSON-able."""
+        return {"n_channels": self.n_channels}
+
+    def forward(self, latents: Tensor) -> Tensor:
+        x = nn.functional.interpolate(latents, scale_factor=2.0, mode="nearest")
+        x = nn.functional.pad(x, (MARGIN,) * 4)
+        for convolution in self.children():
+            x = nn.functional.leaky_relu(convolution(x), 0.1)
+        return signed_to_rgb(x)

@@ -1,0 +1,44 @@
+"""A patch discriminator with spectral norms: real or made, a verdict for every patch of 46 px."""
+
+from torch import Tensor, nn
+from torch.nn.utils.parametrizations import spectral_norm
+
+
+def _conv(n_in: int, n_out: int, side: int, stride: int) -> nn.Module:
+    module: nn.Module = spectral_norm(nn.Conv2d(n_in, n_out, side, stride=stride, padding=side // 2))
+    return module
+
+
+class PatchDiscriminator(nn.Module):
+    """Pictures ``(N, c, H, W)`` -> verdicts ``(N, 1, H / 8, W / 8)``, and the features on the way.
+
+    Parameters
+    ----------
+    n_channels : int
+        c: 3 for rgb.
+    width : int
+        Channels of the first level; twice as many at each next one.
+    """
+
+    def __init__(self, n_channels: int = 3, width: int = 32) -> None:
+        super().__init__()
+        self.levels = nn.ModuleList(
+            [
+                _conv(n_channels, width, 3, 1),
+                _conv(width, width, 4, 2),
+                _conv(width, 2 * width, 4, 2),
+                _conv(2 * width, 4 * width, 4, 2),
+            ]
+        )
+        self.verdict = _conv(4 * width, 1, 3, 1)
+
+    def features(self, picture: Tensor) -> list[Tensor]:
+        """Activations of each level, the verdicts last."""
+        found = []
+        for level in self.levels:
+            picture = nn.functional.leaky_relu(level(picture), 0.2)
+            found.append(picture)
+        return [*found, self.verdict(picture)]
+
+    def forward(self, picture: Tensor) -> Tensor:
+        return self.features(picture)[-1]

@@ -1,0 +1,82 @@
+"""A run's state in one file that `weights_only` reads, written whole: what a killed run goes on from."""
+
+import io
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from latentfit.errors import TrainError
+from latentfit.resources import write_atomic
+
+SCHEMA = "latentfit-run/1"
+
+
+@dataclass
+class State:
+    """Where a run is.
+
+    Attributes
+    ----------
+    seen_images : int
+    tensors : dict of str to dict
+        State dicts: model, ema, optimizer, and of the adversary; scaler where precision needs one.
+    rows : list of dict
+        Metrics so far: the CSV is written from them.
+    """
+
+    seen_images: int
+    tensors: dict[str, Any]
+    rows: list[dict[str, float]]
+
+
+def save_state(path: Path, state: State, identity: dict[str, Any]) -> None:
+    """Write it whole, or leave the one before.
+
+    Raises
+    ------
+    TrainError
+        When it cannot be written; the checkpoint before is still there.
+    """
+    buffer = io.BytesIO()
+    header = json.dumps({"schema": SCHEMA, "identity": identity, "rows": state.rows})
+    torch.save({"header": header, "seen_images": state.seen_images, "tensors": state.tensors}, buffer)
+    try:
+        write_atomic(path, buffer.getvalue())
+    except OSError as error:
+        raise TrainError(
+            f"{path}: checkpoint at {state.seen_images} images could not be written ({error.strerror or error}); "
+            "the one before is still there. Free some space and run the same command: it goes on from that"
+        ) from error
+
+
+def load_state(path: Path, identity: dict[str, Any]) -> State | None:
+    """The state of a run with this identity; None when there is none yet.
+
+    Raises
+    ------
+    TrainError
+        When the file is damaged, would have to be unpickled, or belongs to a run with other settings.
+    """
+    if not path.is_file():
+        return None
+    try:
+        read = torch.load(path, map_location="cpu", weights_only=True)
+        header = json.loads(read["header"])
+        state = State(int(read["seen_images"]), dict(read["tensors"]), list(header["rows"]))
+        found, schema = header["identity"], header["schema"]
+    except Exception as error:  # whatever a damaged or foreign file raises, it is one thing to the user
+        reason = str(error).splitlines()[0] if str(error) else repr(error)
+        raise TrainError(f"{path}: not a whole checkpoint of a run ({reason}); remove it to begin anew") from error
+    if schema != SCHEMA:
+        raise TrainError(f"{path}: expected schema {SCHEMA!r}, got {schema!r}; remove it to begin anew")
+    differing = sorted(key for key in found.keys() | identity.keys() if found.get(key) != identity.get(key))
+    if differing:
+        told = ", ".join(f"{key} {found.get(key)} there and {identity.get(key)} here" for key in differing[:4])
+        raise TrainError(
+            f"{path}: belongs to a run with other settings: {told}; use those, name another --out, or remove it to "
+            "begin anew"
+        )
+    return state

@@ -1,0 +1,87 @@
+"""TrainConfig: all that decides how a network is trained, and how often a run is saved and shown."""
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from latentfit.errors import TrainError
+
+OptimizerName = Literal["adamw", "prodigy", "lamb"]
+ScheduleName = Literal["constant", "cosine", "one_cycle"]
+Precision = Literal["no", "bf16", "fp16"]
+NOT_IN_RESULT = frozenset({"checkpoint_seconds", "sample_images", "log_images"})  # a run may go on with others
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How to train.
+
+    Attributes
+    ----------
+    n_images : int
+        Crops to see in all.
+    batch_images : int
+        Crops a step, on each process.
+    accumulate : int
+        Batches a step, one after another: as many images as fit in memory each, gradients averaged.
+    optimizer : {"adamw", "prodigy", "lamb"}
+    lr : float
+        At the schedule's top; 1 for Prodigy, which finds its own.
+    weight_decay : float
+    betas : tuple of float
+        Of AdamW and LAMB.
+    schedule : {"constant", "cosine", "one_cycle"}
+        Of the rate over the images seen; one_cycle rises for 30 % of them from a 25th.
+    warmup_images : int
+        Images over which the rate rises from zero, before the schedule's own course.
+    clip : float
+        Largest norm of the gradient; 0: none.
+    ema_images : float
+        Half-life, in images, of the averaged weights, which are the result; 0: the last weights are.
+    precision : {"no", "bf16", "fp16"}
+    seed : int
+        All randomness derives from it and the number of images seen.
+    checkpoint_seconds : float
+        At most so much work is lost by a kill.
+    sample_images : int
+        A sample sheet every so many images; 0: none.
+    log_images : int
+        A line of metrics every so many images.
+    """
+
+    n_images: int = 20_000
+    batch_images: int = 16
+    accumulate: int = 1
+    optimizer: OptimizerName = "adamw"
+    lr: float = 2e-3
+    weight_decay: float = 0.0
+    betas: tuple[float, float] = (0.9, 0.99)
+    schedule: ScheduleName = "cosine"
+    warmup_images: int = 500
+    clip: float = 1.0
+    ema_images: float = 1000.0
+    precision: Precision = "no"
+    seed: int = 0
+    checkpoint_seconds: float = 60.0
+    sample_images: int = 0
+    log_images: int = 500
+
+    def __post_init__(self) -> None:
+        at_least = {"n_images": 1, "batch_images": 1, "accumulate": 1, "log_images": 1}
+        for name, least in at_least.items():
+            if getattr(self, name) < least:
+                raise TrainError(f"{name}: expected {least} or more, got {getattr(self, name)}")
+        for name in ("lr", "weight_decay", "warmup_images", "clip", "ema_images", "sample_images"):
+            if not 0 <= getattr(self, name) < float("inf"):
+                raise TrainError(f"{name}: expected a finite number of 0 or more, got {getattr(self, name)}")
+
+    def deciding(self) -> dict[str, Any]:
+        """What the result depends on, JSON-able: a run goes on only with the same."""
+        return {name: value for name, value in _jsonable(asdict(self)).items() if name not in NOT_IN_RESULT}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything, JSON-able."""
+        return _jsonable(asdict(self))
+
+
+def _jsonable(values: dict[str, Any]) -> dict[str, Any]:
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}

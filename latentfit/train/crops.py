@@ -1,0 +1,98 @@
+"""CropSource: crops of a pair store on cell boundaries, the same for the same seed and number of images seen."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from safetensors import safe_open
+from torch import Tensor
+
+from latentfit.errors import TrainError
+from latentfit.pairs import PairStore, Sample
+
+Target = Literal["rgb", "photo", "cells"]
+
+
+class CropSource:
+    """Which crop the k-th image of a run is, and its pixels; only what is asked for is read.
+
+    Image k belongs to epoch k // n of a random order of the samples; its order and place derive from (seed, k)
+    alone, so any process can fetch any image, in any order.
+
+    Parameters
+    ----------
+    store : PairStore
+    samples : sequence of Sample
+        What to draw from; smaller ones than the crop are left out.
+    crop_cells : int
+        Side of a crop.
+    target : {"rgb", "photo", "cells"}
+        What the VAE decoded, what it was given, or one colour a cell.
+    scale : int
+        Pixels of the target per cell: the space's `cell_px`, less (area means), or 1 for cells.
+    encodes : bool
+        The network goes the other way: pictures in, latents out.
+    seed : int
+
+    Raises
+    ------
+    TrainError
+        When no sample is as large as the crop.
+    """
+
+    def __init__(
+        self,
+        store: PairStore,
+        samples: Sequence[Sample],
+        crop_cells: int,
+        target: Target = "rgb",
+        scale: int | None = None,
+        *,
+        encodes: bool = False,
+        seed: int = 0,
+    ) -> None:
+        if target not in store.columns:
+            raise TrainError(
+                f"{store.path}: lacks {target!r}; collect it with --keep {'photo' if target == 'photo' else 'rgb'}"
+            )
+        self.samples = [sample for sample in samples if min(sample.size_cells) >= crop_cells]
+        if not self.samples:
+            largest = max((min(sample.size_cells) for sample in samples), default=0)
+            raise TrainError(
+                f"{store.path}: no sample is as large as a crop of {crop_cells} cells (the largest short side is "
+                f"{largest}); collect larger pictures, or take a smaller crop"
+            )
+        self.store, self.crop_cells, self.target, self.encodes, self.seed = store, crop_cells, target, encodes, seed
+        self.scale = (1 if target == "cells" else store.space.cell_px) if scale is None else scale
+        self._files: dict[str, Any] = {}
+        self._order: tuple[int, np.ndarray] = (-1, np.empty(0))
+
+    def batch(self, images: Sequence[int]) -> dict[str, Tensor]:
+        """``input`` and ``target`` of these images, float32, rgb in [0, 1]."""
+        pairs = [self._pair(image) for image in images]
+        latents = torch.stack([pair[0] for pair in pairs])
+        picture = torch.stack([pair[1] for pair in pairs])
+        return {"input": picture, "target": latents} if self.encodes else {"input": latents, "target": picture}
+
+    def _pair(self, image: int) -> tuple[Tensor, Tensor]:
+        epoch, place = divmod(image, len(self.samples))
+        if self._order[0] != epoch:
+            self._order = epoch, np.random.default_rng((self.seed, 1, epoch)).permutation(len(self.samples))
+        sample = self.samples[int(self._order[1][place])]
+        draw = np.random.default_rng((self.seed, 2, image))
+        top, left = (int(draw.integers(0, n - self.crop_cells + 1)) for n in sample.size_cells)
+        latents = self._read(sample, "latents", top, left, 1)
+        px = 1 if self.target == "cells" else self.store.space.cell_px
+        picture = self._read(sample, self.target, top, left, px)
+        if self.scale != px:
+            picture = torch.nn.functional.avg_pool2d(picture[None], px // self.scale)[0]
+        return latents, picture
+
+    def _read(self, sample: Sample, column: str, top: int, left: int, px: int) -> Tensor:
+        if sample.shard not in self._files:
+            self._files[sample.shard] = safe_open(Path(self.store.path) / sample.shard, framework="pt")
+        rows, columns = (slice(start * px, (start + self.crop_cells) * px) for start in (top, left))
+        part: Tensor = self._files[sample.shard].get_slice(column)[sample.row : sample.row + 1, :, rows, columns][0]
+        return part.float() / 255 if part.dtype == torch.uint8 else part.float()

@@ -1,0 +1,82 @@
+"""Losses: small callables of a prediction and its target, each a mean that does not depend on the batch's size."""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from latentfit.errors import TrainError
+
+LEAST_MS_SSIM_PX = 176  # five scales of an 11 px window
+
+
+def l1(made: Tensor, target: Tensor) -> Tensor:
+    """Mean absolute error."""
+    return (made - target).abs().mean()
+
+
+def mse(made: Tensor, target: Tensor) -> Tensor:
+    """Mean squared error."""
+    return (made - target).square().mean()
+
+
+def charbonnier(made: Tensor, target: Tensor, epsilon: float = 1e-3) -> Tensor:
+    """Smooth L1: sqrt(d² + ε²) (Charbonnier et al. 1994)."""
+    return ((made - target).square() + epsilon**2).sqrt().mean()
+
+
+def gradient(made: Tensor, target: Tensor) -> Tensor:
+    """L1 of the differences between neighbours, across and down: edges, whatever the level."""
+    error = made - target
+    return error.diff(dim=-1).abs().mean() + error.diff(dim=-2).abs().mean()
+
+
+def fft(made: Tensor, target: Tensor) -> Tensor:
+    """L1 of the orthonormal spectra, real and imaginary parts: every frequency counts alike."""
+    error: Tensor = torch.fft.rfft2((made - target).float(), norm="ortho")
+    return torch.view_as_real(error).abs().sum(-1).mean()
+
+
+def ms_ssim(made: Tensor, target: Tensor) -> Tensor:
+    """1 − MS-SSIM (Wang et al. 2003), five scales.
+
+    Raises
+    ------
+    TrainError
+        On pictures smaller than 176 px, borders taken off.
+    """
+    from torchmetrics.functional.image import multiscale_structural_similarity_index_measure
+
+    if min(made.shape[-2:]) < LEAST_MS_SSIM_PX:
+        raise TrainError(
+            f"MS-SSIM: expected pictures of {LEAST_MS_SSIM_PX} px or more, got {tuple(made.shape[-2:])} with borders "
+            "taken off; take larger crops"
+        )
+    similarity = multiscale_structural_similarity_index_measure(made.float(), target.float(), data_range=1.0)
+    assert isinstance(similarity, Tensor)
+    return 1 - similarity
+
+
+def feature_matching(made: Sequence[Tensor], target: Sequence[Tensor]) -> Tensor:
+    """Mean L1 over pairs of features, such as a discriminator's levels."""
+    return torch.stack([(a - b.detach()).abs().mean() for a, b in zip(made, target, strict=True)]).mean()
+
+
+def hinge_generator(verdict_on_made: Tensor) -> Tensor:
+    """What the generator wants: a high verdict."""
+    return -verdict_on_made.mean()
+
+
+def hinge_discriminator(verdict_on_real: Tensor, verdict_on_made: Tensor) -> Tensor:
+    """What the discriminator wants: above 1 on the real, below −1 on the made (Lim & Ye 2017)."""
+    return (1 - verdict_on_real).relu().mean() + (1 + verdict_on_made).relu().mean()
+
+
+PIXEL_LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "l1": l1,
+    "mse": mse,
+    "charbonnier": charbonnier,
+    "gradient": gradient,
+    "fft": fft,
+    "ms_ssim": ms_ssim,
+}

@@ -1,0 +1,64 @@
+"""Objective: what a network is trained for: pixel losses with weights, and an adversary if there is one."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from latentfit.errors import TrainError
+from latentfit.nets.patch_discriminator import PatchDiscriminator
+from latentfit.train.losses import PIXEL_LOSSES, feature_matching, hinge_discriminator, hinge_generator
+
+Batch = Mapping[str, Tensor]
+
+
+class Objective:
+    """Weighted losses between ``model(batch["input"])`` and ``batch["target"]``, borders left out.
+
+    Parameters
+    ----------
+    weights : mapping of str to float
+        Names of `latentfit.train.losses.PIXEL_LOSSES`; with an adversary also "gan" and "features".
+    border_px : int
+        Rim of the prediction that no loss sees: what lies past the crop would have changed it.
+    adversary : PatchDiscriminator or None
+    """
+
+    def __init__(
+        self, weights: Mapping[str, float], border_px: int = 0, adversary: PatchDiscriminator | None = None
+    ) -> None:
+        known = {*PIXEL_LOSSES, *(("gan", "features") if adversary is not None else ())}
+        unknown = set(weights) - known
+        if unknown or not weights:
+            raise TrainError(f"losses: expected some of {', '.join(sorted(known))}, got {', '.join(weights) or 'none'}")
+        self.weights, self.border_px, self.adversary = dict(weights), border_px, adversary
+
+    def losses(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
+        """Each loss by name, "loss" their weighted sum; "made" and "real" are kept for the adversary's turn."""
+        made, real = self._inner(model(batch["input"])), self._inner(batch["target"])
+        if made.shape != real.shape:
+            raise TrainError(f"the network gave {tuple(made.shape)}, its target is {tuple(real.shape)}; check scales")
+        found = {name: PIXEL_LOSSES[name](made, real) for name in self.weights if name in PIXEL_LOSSES}
+        if self.adversary is not None:
+            features = self._judged(made)
+            if "features" in self.weights:
+                with torch.no_grad():
+                    wanted = self._judged(real)
+                found["features"] = feature_matching(features[:-1], wanted[:-1])
+            if "gan" in self.weights:
+                found["gan"] = hinge_generator(features[-1])
+        total = torch.stack([self.weights[name] * value for name, value in found.items()]).sum()
+        return {"loss": total, **found, "made": made.detach(), "real": real}
+
+    def adversary_loss(self, adversary: nn.Module, losses: Mapping[str, Tensor]) -> Tensor:
+        """The adversary's own, on what `losses` made."""
+        real, made = adversary(torch.cat([losses["real"], losses["made"]])).chunk(2)
+        return hinge_discriminator(real, made)
+
+    def _judged(self, picture: Tensor) -> list[Tensor]:
+        assert self.adversary is not None
+        return self.adversary.features(picture)
+
+    def _inner(self, picture: Tensor) -> Tensor:
+        border = self.border_px
+        return picture[..., border : picture.shape[-2] - border, border : picture.shape[-1] - border]

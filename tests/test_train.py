@@ -1,0 +1,369 @@
+"""Training: a killed run ends at the same weights, two processes are one with twice the batch, NaN stops a run."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+from torch import nn
+
+import latentfit as lf
+from latentfit.cli import main
+from latentfit.collector import columns_of
+from latentfit.errors import TrainError
+from latentfit.nets.cell import CellDecoder
+from latentfit.nets.patch_discriminator import PatchDiscriminator
+from latentfit.pairs import PairStore
+from latentfit.shards import Origin, Sample, sample_key, write_shard
+from latentfit.train import PRESETS, CropSource, Objective, Preset, TrainConfig, train, train_decoder
+from latentfit.train import losses as losses_of
+from latentfit.train.checkpoint import load_state
+from latentfit.train.optimizers import rate_factor
+
+QUICK = TrainConfig(n_images=64, batch_images=8, warmup_images=16, log_images=16, ema_images=8, lr=1e-2)
+SMALL = Preset("small", lambda space: CellDecoder(space.channels, 8, 1), 6, 1, {"charbonnier": 1.0, "gradient": 0.1})
+
+
+def write_store(folder: Path, n_samples: int = 12, cells: int = 10) -> PairStore:
+    """Pictures that are a fixed linear function of their latents, enlarged."""
+    generator = torch.Generator().manual_seed(3)
+    latents = torch.randn(n_samples, 4, cells, cells, generator=generator)
+    mixed = torch.einsum("nchw,cr->nrhw", latents, torch.randn(4, 3, generator=generator)) * 0.1 + 0.5
+    rgb = torch.nn.functional.interpolate(mixed, scale_factor=8.0, mode="bilinear").clamp(0, 1)
+    columns = columns_of(latents, rgb)
+    samples = []
+    for index in range(n_samples):
+        sha256, box = f"{index * 7919 + 13:08x}" * 8, (0, 0, 8 * cells, 8 * cells)
+        samples.append(Sample(sample_key(sha256, box), f"{index:02d}.png", sha256, "photograph", box, (cells, cells)))
+    origin = Origin("fake", "a fake VAE", "f" * 64, lf.get_space("sd1"), 8 * cells)
+    write_shard(folder, origin, samples, {**columns, "photo": columns["rgb"]})
+    return PairStore(folder)
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> PairStore:
+    return write_store(tmp_path_factory.mktemp("store") / "pairs")
+
+
+def weights_of(path: Path) -> dict[str, torch.Tensor]:
+    return lf.load(path).module.state_dict()
+
+
+def test_it_learns_and_keeps_a_record(store: PairStore, tmp_path: Path) -> None:
+    config = replace(QUICK, n_images=1600, sample_images=800)
+    made = train_decoder(store, SMALL, tmp_path / "a", config=config, progress=False)
+    rows = pd.read_csv(tmp_path / "a.run" / "metrics.csv")
+    assert rows["seen_images"].tolist()[-1] == 1600
+    assert rows["loss"].iloc[-1] < 0.5 * rows["loss"].iloc[0]
+    assert {"charbonnier", "gradient", "rate", "images_per_s"} <= set(rows.columns)
+    assert {path.name for path in (tmp_path / "a.run" / "samples").iterdir()} == {"000000800.png", "000001600.png"}
+    assert json.loads((tmp_path / "a.run" / "config.json").read_text())["lr"] == 1e-2
+    assert list((tmp_path / "a.run" / "tensorboard").iterdir())
+    assert not set(made.card["train_hashes"]) & {sample.sha256 for sample in store.split("test")}
+    scores = lf.evaluate([made], store, split="test")
+    assert scores[scores["image"] == "all"]["psnr"].min() > 24
+
+
+def test_a_run_that_is_done_is_not_run_again(store: PairStore, tmp_path: Path) -> None:
+    train_decoder(store, SMALL, tmp_path / "a", config=QUICK, progress=False)
+    first, at = weights_of(tmp_path / "a.safetensors"), (tmp_path / "a.run" / "checkpoint.pt").stat().st_mtime_ns
+    train_decoder(store, SMALL, tmp_path / "a", config=QUICK, progress=False)
+    assert (tmp_path / "a.run" / "checkpoint.pt").stat().st_mtime_ns == at
+    for name, tensor in weights_of(tmp_path / "a.safetensors").items():
+        assert torch.equal(tensor, first[name])
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "prodigy", "lamb"])
+@pytest.mark.parametrize("schedule", ["constant", "cosine", "one_cycle"])
+def test_a_run_in_two_parts_is_a_run_in_one(store: PairStore, tmp_path: Path, optimizer: str, schedule: str) -> None:
+    class Stop(Exception):
+        pass
+
+    def stop(model: nn.Module, rows: list[dict[str, float]], seen_images: int) -> None:
+        if seen_images == 48 and not (tmp_path / "went on").exists():
+            raise Stop
+
+    config = replace(
+        QUICK, optimizer=optimizer, schedule=schedule, checkpoint_seconds=0.0, accumulate=2, batch_images=4
+    )
+    adversary = PatchDiscriminator(3, 4)
+    weights = {"l1": 1.0, "gan": 0.1, "features": 0.1}
+
+    def go(checkpoint: Path, callbacks: list) -> dict[str, torch.Tensor]:
+        torch.manual_seed(0)
+        source = CropSource(store, store.samples, 6)
+        objective = Objective(weights, 8, PatchDiscriminator(3, 4))
+        model = CellDecoder(4, 8, 1)
+        return train(
+            model, objective, source, config, checkpoint, callbacks=callbacks, progress=False
+        ).model.state_dict()
+
+    assert adversary is not None
+    whole = go(tmp_path / "whole.pt", [])
+    with pytest.raises(Stop):
+        go(tmp_path / "parts.pt", [stop])
+    (tmp_path / "went on").touch()
+    parts = go(tmp_path / "parts.pt", [])
+    for name in whole:
+        assert torch.equal(whole[name], parts[name]), name
+
+
+SCRIPT = """
+import sys
+from pathlib import Path
+import torch
+sys.path.insert(0, sys.argv[3])
+from test_train import QUICK, SMALL
+from dataclasses import replace
+from latentfit.pairs import PairStore
+from latentfit.train import train_decoder
+torch.set_num_threads(1)
+config = replace(QUICK, n_images=1200, checkpoint_seconds=0.0)
+train_decoder(PairStore(sys.argv[1]), SMALL, sys.argv[2], config=config, progress=False)
+"""
+
+
+def test_killed_at_any_moment_it_ends_at_the_same_weights(store: PairStore, tmp_path: Path) -> None:
+    script = tmp_path / "run.py"
+    script.write_text(SCRIPT)
+
+    def start(out: str) -> subprocess.Popen[bytes]:
+        command = [sys.executable, str(script), str(store.path), str(tmp_path / out), str(Path(__file__).parent)]
+        with (tmp_path / "stderr").open("w") as errors:
+            return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=errors)
+
+    whole = start("whole")
+    assert whole.wait(120) == 0, (tmp_path / "stderr").read_text()
+    draw, kills = random.Random(1), 0
+    checkpoint = tmp_path / "killed.run" / "checkpoint.pt"
+    for _ in range(3):
+        process = start("killed")
+        before, deadline = _mtime(checkpoint), time.monotonic() + 60
+        while _mtime(checkpoint) == before and process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.01)
+        time.sleep(draw.uniform(0, 0.4))
+        if process.poll() is None:
+            process.send_signal(signal.SIGKILL)
+            kills += 1
+        process.wait()
+    last = start("killed")
+    assert last.wait(120) == 0, (tmp_path / "stderr").read_text()
+    assert kills >= 1
+    first, second = weights_of(tmp_path / "whole.safetensors"), weights_of(tmp_path / "killed.safetensors")
+    for name in first:
+        assert torch.equal(first[name], second[name]), name
+    states = [load_state_plain(tmp_path / f"{name}.run" / "checkpoint.pt") for name in ("whole", "killed")]
+    for part in ("model", "averaged"):
+        for name in states[0][part]:
+            assert torch.equal(states[0][part][name], states[1][part][name])
+    curves = [pd.read_csv(tmp_path / f"{name}.run" / "metrics.csv")["loss"] for name in ("whole", "killed")]
+    assert curves[0].tolist() == curves[1].tolist()
+
+
+def _mtime(path: Path) -> int:
+    return path.stat().st_mtime_ns if path.is_file() else 0
+
+
+def load_state_plain(path: Path) -> dict[str, dict[str, torch.Tensor]]:
+    return torch.load(path, weights_only=True)["tensors"]
+
+
+RANKS = """
+import sys
+from pathlib import Path
+import torch
+sys.path.insert(0, sys.argv[3])
+from test_train import QUICK
+from dataclasses import replace
+from latentfit import parallel
+from latentfit.nets.cell import CellDecoder
+from latentfit.pairs import PairStore
+from latentfit.train import CropSource, Objective, train
+from latentfit.train.callbacks import MetricsCsv
+torch.manual_seed(0)
+torch.set_num_threads(1)
+parallel.start()
+store, out = PairStore(sys.argv[1]), Path(sys.argv[2])
+config = replace(QUICK, batch_images=8 // parallel.world_size())
+result = train(CellDecoder(4, 8, 1), Objective({"l1": 1.0}), CropSource(store, store.samples, 6), config, out / "c.pt",
+               callbacks=[MetricsCsv(out / "m.csv")], progress=False)
+(out / f"rank{parallel.rank()}of{parallel.world_size()}").touch()
+parallel.stop()
+"""
+
+
+def test_two_processes_are_one_with_twice_the_batch(store: PairStore, tmp_path: Path) -> None:
+    script = tmp_path / "run.py"
+    script.write_text(RANKS)
+    curves = {}
+    for n in (1, 2):
+        out = tmp_path / str(n)
+        out.mkdir()
+        arguments = [str(script), str(store.path), str(out), str(Path(__file__).parent)]
+        launch = (
+            []
+            if n == 1
+            else ["-m", "torch.distributed.run", "--standalone", "--local-addr", "127.0.0.1", f"--nproc_per_node={n}"]
+        )
+        done = subprocess.run(
+            [sys.executable, *launch, *arguments], capture_output=True, timeout=180, check=False,
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr.decode()[-2000:]
+        assert {path.name for path in out.glob("rank*")} == {f"rank{r}of{n}" for r in range(n)}
+        curves[n] = pd.read_csv(out / "m.csv")["loss"]
+    torch.testing.assert_close(torch.tensor(curves[2]), torch.tensor(curves[1]), rtol=1e-4, atol=0)
+
+
+def test_nan_stops_the_run_and_keeps_the_checkpoint(store: PairStore, tmp_path: Path) -> None:
+    class Broken(Objective):
+        def losses(self, model, batch):
+            found = super().losses(model, batch)
+            if broken:
+                found["loss"] = found["loss"] * float("nan")
+            return found
+
+    source, config = CropSource(store, store.samples, 6), replace(QUICK, checkpoint_seconds=0.0, n_images=32)
+    broken, path = False, tmp_path / "c.pt"
+    train(CellDecoder(4, 8, 1), Broken({"l1": 1.0}), source, config, path, progress=False)
+    kept = path.read_bytes()
+    broken = True
+    with pytest.raises(TrainError, match=r"other settings: n_images 32 there and 64 here"):
+        train(CellDecoder(4, 8, 1), Broken({"l1": 1.0}), source, replace(config, n_images=64), path, progress=False)
+    with pytest.raises(TrainError, match=r"no longer finite after .* images.*smaller rate than 0.01"):
+        train(CellDecoder(4, 8, 1), Broken({"l1": 1.0}), source, config, tmp_path / "d.pt", progress=False)
+    assert path.read_bytes() == kept
+    assert not (tmp_path / "d.pt").exists()
+
+
+@pytest.mark.parametrize(
+    "blob", [b"", b"no checkpoint", b"\x80\x04\x95cos\nsystem\n(S'touch pwned'\ntR."], ids=["empty", "text", "pickle"]
+)
+def test_damaged_checkpoints_are_named(blob: bytes, tmp_path: Path) -> None:
+    (tmp_path / "c.pt").write_bytes(blob)
+    with pytest.raises(TrainError, match=r"c\.pt: not a whole checkpoint.*remove it"):
+        load_state(tmp_path / "c.pt", {})
+    assert not Path("pwned").exists()
+
+
+def test_a_full_disk_keeps_the_checkpoint_before(
+    store: PairStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import latentfit.train.checkpoint as module
+
+    real, calls = module.write_atomic, []
+
+    def full(path: Path, blob: bytes) -> Path:
+        calls.append(path)
+        if len(calls) == 3:
+            raise OSError(28, "No space left on device")
+        return real(path, blob)
+
+    monkeypatch.setattr(module, "write_atomic", full)
+    source, config = CropSource(store, store.samples, 6), replace(QUICK, checkpoint_seconds=0.0)
+    with pytest.raises(TrainError, match=r"No space left.*the one before is still there"):
+        train(CellDecoder(4, 8, 1), Objective({"l1": 1.0}), source, config, tmp_path / "c.pt", progress=False)
+    assert torch.load(tmp_path / "c.pt", weights_only=True)["seen_images"] == 16
+
+
+def test_crops_are_a_function_of_the_image_alone(store: PairStore) -> None:
+    source, again = (CropSource(store, store.samples, 6, seed=5) for _ in range(2))
+    whole = source.batch(range(30))
+    for image in (17, 3, 29):
+        one = again.batch([image])
+        assert torch.equal(one["input"][0], whole["input"][image])
+        assert torch.equal(one["target"][0], whole["target"][image])
+    other = CropSource(store, store.samples, 6, seed=6).batch(range(30))
+    assert not torch.equal(other["input"], whole["input"])
+
+
+def test_crops_lie_on_cells_and_every_picture_comes_once_an_epoch(store: PairStore) -> None:
+    source = CropSource(store, store.samples, 10)
+    epoch = source.batch(range(12))["input"]
+    stored = torch.cat([batch.latents for batch in store.batches()])
+    assert sorted(epoch.sum((1, 2, 3)).tolist()) == pytest.approx(sorted(stored.sum((1, 2, 3)).tolist()))
+    small = CropSource(store, store.samples, 4, target="rgb")
+    batch = small.batch(range(8))
+    rgb = torch.cat([part.rgb for part in store.batches(columns=("rgb",))])
+    for latents, picture in zip(batch["input"], batch["target"], strict=True):
+        windows = stored.unfold(2, 4, 1).unfold(3, 4, 1).permute(0, 2, 3, 1, 4, 5)
+        sample, top, left = (windows == latents).all(-1).all(-1).all(-1).nonzero()[0].tolist()
+        assert torch.equal(rgb[sample, :, 8 * top : 8 * top + 32, 8 * left : 8 * left + 32], picture)
+
+
+def test_what_cannot_be_trained_is_named(store: PairStore, tmp_path: Path) -> None:
+    with pytest.raises(TrainError, match=r"no sample is as large as a crop of 11 cells .* is 10\)"):
+        CropSource(store, store.samples, 11)
+    with pytest.raises(TrainError, match="expected one of cell-small"):
+        train_decoder(store, "cel", tmp_path / "a")
+    with pytest.raises(TrainError, match="losses: expected some of"):
+        Objective({"gan": 1.0})
+    with pytest.raises(TrainError, match=r"MS-SSIM: expected pictures of 176 px or more"):
+        losses_of.ms_ssim(torch.rand(1, 3, 160, 200), torch.rand(1, 3, 160, 200))
+    with pytest.raises(TrainError, match=r"n_images: expected 1 or more, got 0"):
+        TrainConfig(n_images=0)
+    with pytest.raises(TrainError, match=r"lr: expected a finite number"):
+        TrainConfig(lr=float("nan"))
+
+
+@pytest.mark.parametrize("name", losses_of.PIXEL_LOSSES)
+def test_losses_are_zero_at_the_target_and_fall_towards_it(name: str) -> None:
+    loss = losses_of.PIXEL_LOSSES[name]
+    generator = torch.Generator().manual_seed(0)
+    target = torch.nn.functional.interpolate(
+        torch.rand(2, 3, 24, 24, generator=generator), size=(192, 192), mode="bilinear"
+    )
+    noise = torch.randn(target.shape, generator=generator)
+    values = [float(loss(target + amount * noise, target)) for amount in (0.0, 0.01, 0.1)]
+    assert values[0] == pytest.approx(1e-3 if name == "charbonnier" else 0.0, abs=1e-6)
+    assert values[0] < values[1] < values[2]
+    doubled = loss(torch.cat([target + 0.1 * noise] * 2), torch.cat([target] * 2))
+    assert float(doubled) == pytest.approx(values[2], rel=1e-4)
+
+
+@pytest.mark.parametrize("schedule", ["constant", "cosine", "one_cycle"])
+def test_rates_rise_and_fall(schedule: str) -> None:
+    config = TrainConfig(n_images=1000, warmup_images=100, schedule=schedule)
+    factors = [rate_factor(config, seen) for seen in range(1001)]
+    assert min(factors) >= 0
+    assert max(factors) == pytest.approx(1)
+    assert factors[50] == pytest.approx(0.5)
+    assert factors[-1] == pytest.approx(1 if schedule == "constant" else 0)
+
+
+def test_every_preset_can_be_made_and_has_what_its_losses_need() -> None:
+    for name, preset in PRESETS.items():
+        space = lf.get_space("flux1")
+        module = preset.make(space)
+        scale = preset.scale or space.cell_px
+        latents = torch.randn(1, 16, preset.crop_cells, preset.crop_cells)
+        made = module(latents)
+        assert made.shape[-1] == preset.crop_cells * scale, name
+        if "ms_ssim" in preset.losses:
+            assert made.shape[-1] - 2 * preset.border_cells * scale >= losses_of.LEAST_MS_SSIM_PX
+
+
+def test_from_the_command_line(store: PairStore, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "mlp.safetensors"
+    flags = ["--store", str(store.path), "--out", str(out)]
+    assert main(["train", "decoder", *flags, "--preset", "pixel-mlp", "--images", "64"]) == 2
+    assert "no sample is as large as a crop of 32 cells" in capsys.readouterr().err
+    assert main(["train", "decoder", *flags, "--preset", "mlp"]) == 2
+    assert "expected one of cell-small, cell, cell-large, tiny, pixel-mlp, approx-cnn" in capsys.readouterr().err
+    large = write_store(tmp_path / "large", 6, 32)
+    flags[1] = str(large.path)
+    assert main(["train", "decoder", *flags, "--preset", "pixel-mlp", "--images", "64", "--batch", "4"]) == 0
+    said = capsys.readouterr()
+    assert "mlp.safetensors: pixel-mlp, 255 numbers, 64 crops seen" in said.out
+    assert "image/s" in said.err
+    assert main(["evaluate", str(out), "--store", str(large.path)]) == 0
+    assert main(["train", "decoder", *flags, "--preset", "pixel-mlp", "--images", "64", "--lr", "0.5"]) == 2
+    assert "belongs to a run with other settings" in capsys.readouterr().err
