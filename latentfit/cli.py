@@ -206,7 +206,7 @@ def export(
         A map written by `fit`.
     to : str
         Program: comfyui, sdcpp, invokeai, a1111, sdnext, diffusers, apple; or format: json, csv, markdown, numpy,
-        conv2d, safetensors.
+        conv2d, onnx, keras, safetensors.
     out : Path
         File to write.
     bias_free : Path or None
@@ -234,12 +234,13 @@ def decode(file: File, latents: Annotated[Path, tyro.conf.arg(metavar="FILE")], 
     """
     from latentfit.latent_files import read_latents
     from latentfit.pixels import save_png
+    from latentfit.tiled import decode_in_tiles
 
     check_out(out, ".png")
     if enlarge < 1:
         raise BadFileError(f"--enlarge: expected 1 or more, got {enlarge}")
     approximation = load_any(file)
-    rgb = approximation(read_latents(latents, approximation.space).latents)
+    rgb = decode_in_tiles(approximation, read_latents(latents, approximation.space).latents)
     frames = rgb.movedim(2, 1).flatten(0, 1) if rgb.ndim == 5 else rgb
     for index, picture in enumerate(frames):
         path = out if index == 0 else out.with_stem(f"{out.stem}_{index}")

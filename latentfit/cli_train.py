@@ -8,7 +8,7 @@ import tyro
 
 from latentfit.cli_support import check_out
 
-Kind = Annotated[Literal["decoder"], tyro.conf.Positional, tyro.conf.arg(metavar="decoder")]
+Kind = Annotated[Literal["decoder", "encoder"], tyro.conf.Positional, tyro.conf.arg(metavar="decoder|encoder")]
 
 
 def train(
@@ -29,13 +29,14 @@ def train(
     Parameters
     ----------
     kind : str
-        What to train: decoder.
+        What to train: a decoder, or an encoder to go with one.
     store : Path
         A pair store with rgb, or with photo where the preset learns from photographs.
     preset : str
-        cell-small, cell, cell-large, tiny, pixel-mlp or approx-cnn.
+        Decoders: cell-small, cell, cell-large, tiny, mini-decoder, pixel-mlp, approx-cnn. Encoders: tiny-encoder,
+        mini-encoder.
     out : Path
-        The decoder, .safetensors. Beside it NAME.run/ holds the checkpoint, metrics and samples.
+        The network, .safetensors. Beside it NAME.run/ holds the checkpoint, metrics and samples.
     images : int or None
         Crops to see in all; left out: the preset's number.
     batch : int or None
@@ -53,7 +54,7 @@ def train(
     """
     from latentfit import parallel
     from latentfit.pairs import PairStore
-    from latentfit.train import preset_named, train_decoder
+    from latentfit.train import preset_named, train_decoder, train_encoder
 
     check_out(out, ".safetensors", or_none=True)
     config = preset_named(preset).config
@@ -66,8 +67,14 @@ def train(
         sample_images=samples,
         precision=precision,
     )
-    made = train_decoder(PairStore(store), preset, out, config=config, device=device)
+    path = out.with_suffix(".safetensors")
+    if kind == "encoder":
+        train_encoder(PairStore(store), preset, out, config=config, device=device)
+        said = [f"{path}: {preset}; its curve: {path.with_suffix('.run')}"]
+    else:
+        made = train_decoder(PairStore(store), preset, out, config=config, device=device)
+        said = [f"{path}: {made.name}, {made.n_parameters} numbers, {made.card['seen_images']} crops seen"]
+        said += [f"its curve and samples: {path.with_suffix('.run')}"]
+        said += [f"score it: latentfit evaluate {path} --store {store}"]
     if parallel.rank() == 0:
-        path = out.with_suffix(".safetensors")
-        print(f"{path}: {made.name}, {made.n_parameters} numbers, {made.card['seen_images']} crops seen")
-        print(f"its curve and samples: {path.with_suffix('.run')}; score it: latentfit evaluate {path} --store {store}")
+        print("\n".join(said))

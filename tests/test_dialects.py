@@ -135,7 +135,7 @@ def test_conv2d_loads_into_an_nn_conv2d(tmp_path: Path) -> None:
     torch.testing.assert_close(convolution(latents).clamp(0, 1), approximation(latents), atol=2e-6, rtol=0)
 
 
-@pytest.mark.parametrize("to", NAMES)
+@pytest.mark.parametrize("to", sorted(set(NAMES) - {"onnx", "keras"}))  # graphs: tests/test_graphs.py
 def test_every_format_reads_back_to_equal_pixels(tmp_path: Path, to: str) -> None:
     approximation = fitted("linear", "sd1")
     path = lf.export(approximation, to, tmp_path / "table")

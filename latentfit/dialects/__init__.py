@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from latentfit.approx import Approximation
-from latentfit.dialects import compiled_programs, python_programs, tables
+from latentfit.dialects import compiled_programs, keras_model, onnx_graph, python_programs, tables
 from latentfit.errors import ExportError
 from latentfit.files import load_approximation, save
 from latentfit.resources import write_atomic
@@ -25,6 +25,8 @@ _WRITERS: dict[str, Callable[[Approximation, Approximation | None], str | bytes]
     "markdown": tables.markdown,
     "numpy": tables.numpy,
     "conv2d": tables.conv2d,
+    "onnx": onnx_graph.onnx,
+    "keras": keras_model.keras,
 }
 NAMES = (*_WRITERS, "safetensors")
 

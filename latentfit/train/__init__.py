@@ -4,7 +4,7 @@ from latentfit.train.config import TrainConfig
 from latentfit.train.crops import CropSource
 from latentfit.train.loop import Trained, train
 from latentfit.train.objective import Objective
-from latentfit.train.recipes import PRESETS, Preset, preset_named, train_decoder
+from latentfit.train.recipes import PRESETS, Preset, preset_named, train_decoder, train_encoder
 
 __all__ = [
     "PRESETS",
@@ -16,4 +16,5 @@ __all__ = [
     "preset_named",
     "train",
     "train_decoder",
+    "train_encoder",
 ]

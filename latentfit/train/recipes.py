@@ -1,13 +1,14 @@
-"""Recipes: presets for what is worth training, and train_decoder() that runs one on a store."""
+"""Recipes: presets for what is worth training, and what runs one on a store."""
 
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import save as to_bytes
 from torch import nn
 
 from latentfit.approx import Approximation
@@ -18,8 +19,8 @@ from latentfit.nets.approx_cnn import ApproxCnn
 from latentfit.nets.cell import CellDecoder
 from latentfit.nets.patch_discriminator import PatchDiscriminator
 from latentfit.nets.pixel_mlp import PixelMlp
-from latentfit.nets.tiny import TinyDecoder
-from latentfit.pairs import PairStore
+from latentfit.nets.tiny import TinyDecoder, TinyEncoder
+from latentfit.pairs import PairStore, Sample
 from latentfit.resources import write_atomic
 from latentfit.spaces import LatentSpace
 from latentfit.train.callbacks import MetricsCsv, SampleSheet, TensorBoard
@@ -46,6 +47,9 @@ class Preset:
     losses : mapping of str to float
         Weights by name, see `latentfit.train.losses`; "gan" and "features" bring an adversary in.
     target : {"rgb", "photo", "cells"}
+        The other side of the latents: what a decoder gives, what an encoder takes.
+    encodes : bool
+        The network goes from pictures to latents.
     closed_form : bool
         Begin from the 3×3 decoder that least squares finds on the same pictures.
     config : TrainConfig
@@ -58,6 +62,7 @@ class Preset:
     losses: Mapping[str, float]
     target: Target = "rgb"
     scale: int | None = None
+    encodes: bool = False
     closed_form: bool = False
     config: TrainConfig = field(default_factory=TrainConfig)
 
@@ -66,12 +71,15 @@ def _cell(width: int, n_blocks: int) -> Callable[[LatentSpace], nn.Module]:
     return lambda space: CellDecoder(space.channels, width, n_blocks, space.cell_px)
 
 
-def _check_cell_px(space: LatentSpace) -> nn.Module:
-    if space.cell_px != 8:
-        raise TrainError(
-            f"TAESD's decoder enlarges 8 times, {space.name!r} has {space.cell_px} px a cell; take a cell decoder"
-        )
-    return TinyDecoder(space.channels)
+def _tiny(kind: type[TinyDecoder] | type[TinyEncoder], width: int) -> Callable[[LatentSpace], nn.Module]:
+    def make(space: LatentSpace) -> nn.Module:
+        if space.cell_px != 8:
+            raise TrainError(
+                f"TAESD's networks have 8 px a cell, {space.name!r} has {space.cell_px}; take a cell decoder"
+            )
+        return kind(space.channels, width)
+
+    return make
 
 
 PRESETS: dict[str, Preset] = {
@@ -89,8 +97,21 @@ PRESETS: dict[str, Preset] = {
         closed_form=True, config=TrainConfig(n_images=300_000, lr=1e-3),
     ),
     "tiny": Preset(
-        "TAESD's decoder, anew", _check_cell_px, 32, 5, {"l1": 1.0, "ms_ssim": 0.2, "gan": 0.01, "features": 0.2},
-        target="photo", config=TrainConfig(n_images=400_000, lr=5e-4),
+        "TAESD's decoder, anew", _tiny(TinyDecoder, 64), 32, 5,
+        {"l1": 1.0, "ms_ssim": 0.2, "gan": 0.01, "features": 0.2}, target="photo",
+        config=TrainConfig(n_images=400_000, lr=5e-4),
+    ),
+    "tiny-encoder": Preset(
+        "TAESD's encoder, anew", _tiny(TinyEncoder, 64), 24, 4, {"l1": 1.0}, target="photo", encodes=True,
+        config=TrainConfig(n_images=200_000, lr=1e-3),
+    ),
+    "mini-decoder": Preset(
+        "a third of TAESD's decoder", _tiny(TinyDecoder, 36), 16, 3, {"l1": 1.0, "gradient": 0.3},
+        config=TrainConfig(n_images=60_000, lr=2e-3, batch_images=8),
+    ),
+    "mini-encoder": Preset(
+        "a third of TAESD's encoder", _tiny(TinyEncoder, 36), 16, 3, {"l1": 1.0}, target="photo", encodes=True,
+        config=TrainConfig(n_images=60_000, lr=2e-3, batch_images=8),
     ),
     "pixel-mlp": Preset(
         "Birch-san's pixel MLP", lambda space: PixelMlp(space.channels), 32, 0, {"mse": 1.0}, target="cells", scale=1,
@@ -145,16 +166,64 @@ def train_decoder(
     Approximation
         As it was saved.
     """
-    name, preset = (preset, preset_named(preset)) if isinstance(preset, str) else (preset.title, preset)
-    config = config or preset.config
-    target = Path(out).with_suffix(".safetensors")
-    run = target.with_suffix(".run")
-    space, samples = store.space, store.split("train")
-    scale = preset.scale or space.cell_px
-    source = CropSource(store, samples, preset.crop_cells, preset.target, scale, seed=config.seed)
+    name, chosen = _named(preset, encodes=False)
+    made = _trained(store, name, chosen, Path(out), config or chosen.config, device, progress)
+    scale = chosen.scale or store.space.cell_px
+    approximation = Approximation(made.model.cpu(), store.space, scale, name=name, card=made.card)
+    save(approximation, made.path)
+    return approximation
+
+
+def train_encoder(
+    store: PairStore,
+    preset: str | Preset,
+    out: str | os.PathLike[str],
+    *,
+    config: TrainConfig | None = None,
+    device: str = "auto",
+    progress: bool = True,
+) -> TinyEncoder:
+    """Distil an encoder: L1 to the latents of the store's own VAE. Parameters as `train_decoder` takes them.
+
+    The file holds TAESD's keys: ``NAME_encoder.safetensors`` beside ``NAME_decoder.safetensors`` is what `Vae.load`
+    takes for a pair.
+    """
+    name, chosen = _named(preset, encodes=True)
+    made = _trained(store, name, chosen, Path(out), config or chosen.config, device, progress)
+    encoder = made.model.cpu()
+    weights = {key: tensor.contiguous() for key, tensor in encoder.state_dict().items()}
+    about = {"latentfit_encoder": json.dumps({"space": store.space.name, "card": made.card})}
+    write_atomic(made.path, to_bytes(weights, about))
+    assert isinstance(encoder, TinyEncoder)
+    return encoder
+
+
+@dataclass(frozen=True)
+class _Made:
+    model: nn.Module
+    path: Path
+    card: dict[str, Any]
+
+
+def _named(preset: str | Preset, *, encodes: bool) -> tuple[str, Preset]:
+    name, chosen = (preset, preset_named(preset)) if isinstance(preset, str) else (preset.title, preset)
+    if chosen.encodes != encodes:
+        kind, other = ("encoder", "decoder") if chosen.encodes else ("decoder", "encoder")
+        raise TrainError(f"preset {name!r}: expected one of an {other}, got one of a {kind}; train that instead")
+    return name, chosen
+
+
+def _trained(
+    store: PairStore, name: str, preset: Preset, out: Path, config: TrainConfig, device: str, progress: bool
+) -> _Made:
+    """The network after all its images, its file's path and its card."""
+    path = out.with_suffix(".safetensors")
+    run, space, scale = path.with_suffix(".run"), store.space, preset.scale or store.space.cell_px
+    source = _source(store, store.split("train"), preset, scale, config.seed)
     network = _network(preset, store, config)
     with_adversary = {"gan", "features"} & set(preset.losses)
-    objective = Objective(preset.losses, preset.border_cells * scale, PatchDiscriminator() if with_adversary else None)
+    border = preset.border_cells * (1 if preset.encodes else scale)
+    objective = Objective(preset.losses, border, PatchDiscriminator() if with_adversary else None)
     identity = {"preset": name, "vae": store.fingerprint, "space": space.name, "n_samples": len(source.samples)}
     write_atomic(run / "config.json", json.dumps({**identity, **config.to_dict()}, indent=1) + "\n")
     trained = train(
@@ -162,14 +231,16 @@ def train_decoder(
         identity=identity, callbacks=_callbacks(run, store, preset, scale, config), device=device, progress=progress,
     )  # fmt: skip
     hashes = sorted({sample.sha256 for sample in source.samples})
-    card: dict[str, Any] = {
+    card = {
         "form": name, "title": preset.title, "vae": store.vae_name, "fingerprint": store.fingerprint,
         "reference": store.reference, "learned_from": preset.target, "losses": dict(preset.losses),
         "seen_images": trained.seen_images, "config": config.to_dict(), "n_images": len(hashes), "train_hashes": hashes,
     }  # fmt: skip
-    approximation = Approximation(trained.model.cpu(), space, scale, name=name, card=card)
-    save(approximation, target)
-    return approximation
+    return _Made(trained.model, path, card)
+
+
+def _source(store: PairStore, samples: Sequence[Sample], preset: Preset, scale: int, seed: int) -> CropSource:
+    return CropSource(store, samples, preset.crop_cells, preset.target, scale, encodes=preset.encodes, seed=seed)
 
 
 def _network(preset: Preset, store: PairStore, config: TrainConfig) -> nn.Module:
@@ -188,9 +259,7 @@ def _network(preset: Preset, store: PairStore, config: TrainConfig) -> nn.Module
 
 def _callbacks(run: Path, store: PairStore, preset: Preset, scale: int, config: TrainConfig) -> list[Callback]:
     found: list[Callback] = [MetricsCsv(run / "metrics.csv"), TensorBoard(run / "tensorboard")]
-    if config.sample_images:
-        held_out = store.split("test") or store.split("train")
-        source = CropSource(store, held_out, preset.crop_cells, preset.target, scale, seed=1)
-        few = source.batch(range(4))
+    if config.sample_images and not preset.encodes:
+        few = _source(store, store.split("test") or store.split("train"), preset, scale, 1).batch(range(4))
         found.append(SampleSheet(run / "samples", few["input"], few["target"], config.sample_images))
     return found

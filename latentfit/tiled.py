@@ -1,0 +1,67 @@
+"""Big latents in bounded memory: an approximation over overlapping tiles, exact where its receptive field is known."""
+
+import warnings
+
+import torch
+from torch import Tensor, nn
+
+from latentfit.approx import Approximation
+from latentfit.errors import SpaceMismatchError
+from latentfit.fit.module import PolynomialMap
+from latentfit.vae_tiling import Tiles, map_in_tiles
+
+TILE_CELLS = 128
+
+
+def receptive_cells_of(module: nn.Module) -> int | None:
+    """Cells, each way, that an output depends on; None where something looks at the whole picture."""
+    if isinstance(module, PolynomialMap):
+        return max(module.kernels) // 2 + (module.smoothing is not None)
+    cells = getattr(module, "receptive_cells", None)
+    return None if cells is None else int(cells)
+
+
+def decode_in_tiles(approximation: Approximation, latents: Tensor, tile_cells: int = TILE_CELLS) -> Tensor:
+    """Latents ``(N, C, h, w)`` -> rgb ``(N, 3, H, W)`` in [0, 1], as the call gives it, in memory for a tile.
+
+    Exact: neighbouring tiles overlap by twice the receptive field and the rim is thrown away. Where the receptive field
+    is the whole picture (flux2's TAESD: its group norm), tiles are blended over a quarter of their side, and a warning
+    says so.
+
+    Parameters
+    ----------
+    approximation : Approximation
+        Of a whole number of pixels a cell.
+    latents : Tensor
+    tile_cells : int
+        Side of a tile.
+
+    Raises
+    ------
+    SpaceMismatchError
+        When the scale is a fraction, or the tile no wider than its overlap.
+    """
+    if max(latents.shape[-2:]) <= tile_cells or latents.ndim != 4:
+        return approximation(latents)
+    if approximation.scale.denominator != 1:
+        raise SpaceMismatchError(
+            f"{approximation.name!r}: tiles need a whole number of pixels a cell, got {approximation.scale}; call it "
+            "on the whole"
+        )
+    margin = receptive_cells_of(approximation.module)
+    if margin is None:
+        warnings.warn(
+            f"{approximation.name!r} looks at the whole picture: tiles are blended, and what differs from the whole "
+            "is low in contrast but not zero",
+            stacklevel=2,
+        )
+    overlap = tile_cells // 4 if margin is None else 2 * margin
+    if overlap >= tile_cells:
+        raise SpaceMismatchError(
+            f"{approximation.name!r}: expected tiles of more than {overlap} cells, twice its receptive field, got "
+            f"{tile_cells}"
+        )
+    tiles = Tiles(tile_cells, overlap, margin or 0)
+    with torch.no_grad():
+        rgb = map_in_tiles(approximation.unclamped, latents, tiles, px_in=1, px_out=int(approximation.scale))
+    return rgb.clamp_(0, 1)

@@ -1,0 +1,82 @@
+"""Tiles of big latents are the whole call; a TAESD pair and its diffusers folder are one network."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from diffusers import AutoencoderTiny
+
+import latentfit as lf
+from latentfit.errors import SpaceMismatchError, VaeError
+from latentfit.nets.approx_cnn import ApproxCnn
+from latentfit.nets.cell import CellDecoder
+from latentfit.nets.pixel_mlp import PixelMlp
+from latentfit.nets.tiny import TinyDecoder, TinyEncoder
+from latentfit.tiled import decode_in_tiles
+from latentfit.tiny_folder import save_tiny_folder
+
+MODULES = {
+    "cell": (lambda: CellDecoder(4, 8, 2), 8),
+    "mlp": (lambda: PixelMlp(4), 1),
+    "cnn": (lambda: ApproxCnn(4), 2),
+    "tiny": (lambda: TinyDecoder(4, 8), 8),
+}
+
+
+def shaken(module: torch.nn.Module) -> torch.nn.Module:
+    for parameter in module.parameters():
+        parameter.data.add_(0.1 * torch.randn(parameter.shape))
+    return module.eval()
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_tiles_are_the_whole(name: str) -> None:
+    make, scale = MODULES[name]
+    one = lf.Approximation(shaken(make()), "sd1", scale)
+    latents = torch.randn(2, 4, 71, 90)
+    torch.testing.assert_close(decode_in_tiles(one, latents, 48), one(latents), atol=2e-5, rtol=0)
+
+
+@pytest.mark.parametrize("kernels", ["cubic", "5,3", "linear"])
+def test_closed_forms_too(kernels: str) -> None:
+    latents = torch.randn(4, 4, 40, 33)
+    smoothing = ((0.1, 0.1, 0.1), (0.1, 0.2, 0.1), (0.1, 0.1, 0.1)) if kernels == "linear" else None
+    fitted = lf.ChannelMap(kernels, smoothing=smoothing).fit_arrays(latents, torch.rand(4, 3, 40, 33), space="sd1")
+    one = fitted.approximation()
+    torch.testing.assert_close(decode_in_tiles(one, latents, 12), one(latents), atol=2e-5, rtol=0)
+
+
+def test_what_sees_the_whole_picture_says_so() -> None:
+    one = lf.Approximation(shaken(TinyDecoder(32, 8, pool=True)), "flux2", 8)
+    with pytest.warns(UserWarning, match="looks at the whole picture"):
+        decode_in_tiles(one, torch.randn(1, 32, 20, 30), 16)
+    with pytest.raises(SpaceMismatchError, match="more than 38 cells"):
+        decode_in_tiles(lf.Approximation(TinyDecoder(4, 8), "sd1", 8), torch.randn(1, 4, 60, 60), 32)
+    with pytest.raises(SpaceMismatchError, match="whole number of pixels a cell"):
+        decode_in_tiles(lf.Approximation(PixelMlp(4), "sd1", "1/2"), torch.randn(1, 4, 60, 60), 32)
+
+
+@pytest.mark.parametrize(("n_channels", "width"), [(4, 64), (16, 20)])
+def test_a_diffusers_folder_holds_the_same_network(n_channels: int, width: int, tmp_path: Path) -> None:
+    encoder, decoder = TinyEncoder(n_channels, width).eval(), TinyDecoder(n_channels, width).eval()
+    folder = save_tiny_folder(encoder, decoder, tmp_path / "tiny", dtype=torch.float32, card="# A card\n")
+    rgb, latents = torch.rand(1, 3, 48, 32), 2 * torch.randn(1, n_channels, 6, 4)
+    theirs = AutoencoderTiny.from_pretrained(folder).eval()
+    with torch.no_grad():
+        torch.testing.assert_close(theirs.encode(rgb * 2 - 1).latents, encoder(rgb), atol=1e-5, rtol=1e-4)
+        torch.testing.assert_close(theirs.decode(latents).sample / 2 + 0.5, decoder(latents), atol=1e-5, rtol=1e-4)
+    vae = lf.Vae.load(str(folder), space="sd1" if n_channels == 4 else "flux1", device="cpu")
+    torch.testing.assert_close(vae.encode(rgb), encoder(rgb).detach(), atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(vae.decode_unclamped(latents), decoder(latents).detach(), atol=1e-5, rtol=1e-4)
+    theirs.save_pretrained(tmp_path / "again")
+    again = lf.Vae.load(str(tmp_path / "again"), space="sd1" if n_channels == 4 else "flux1", device="cpu")
+    torch.testing.assert_close(again.encode(rgb), vae.encode(rgb))
+    assert (folder / "README.md").read_text() == "# A card\n"
+
+
+def test_what_a_diffusers_folder_cannot_hold(tmp_path: Path) -> None:
+    with pytest.raises(VaeError, match="of equal channels and width"):
+        save_tiny_folder(TinyEncoder(4, 8), TinyDecoder(4, 16), tmp_path / "a")
+    with pytest.raises(VaeError, match="without pooling"):
+        save_tiny_folder(TinyEncoder(32, 8, pool=True), TinyDecoder(32, 8, pool=True), tmp_path / "a")
+    assert not (tmp_path / "a").exists()
