@@ -83,7 +83,8 @@ def overview(frames: dict[str, pd.DataFrame]) -> str:
             )
             if "ours: linear, smoothed" in ours:
                 in_place.append(
-                    f"{place} {ours['ours: linear, smoothed']:.2f}, its own table {theirs['invokeai/SDXL']:.2f}"
+                    f"{place} {ours['ours: linear, smoothed']:.2f}, its own table {theirs['invokeai/SDXL']:.2f} (our "
+                    f"affine {ours['ours: affine']:.2f}, the affine oracle {rows['psnr']['oracle: affine']:.2f})"
                 )
             gains.append(f"{title} {ours['ours: 3×3 affine'] - ours['ours: affine']:+.1f} ({place})")
     notes = [f"What a 3×3 kernel gains over one pixel a cell, dB: {', '.join(gains)}."]

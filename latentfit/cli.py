@@ -7,6 +7,7 @@ rest. `latentfit COMMAND --help` explains a command.
 import json
 import os
 import sys
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
@@ -16,6 +17,7 @@ import tyro
 from latentfit.cli_support import (
     check_out,
     load_any,
+    load_named,
     solution_line,
     store_in_words,
     tables_unless_fitted_on,
@@ -164,7 +166,8 @@ def evaluate(files: Files, store: Store, csv: MaybeFile = None, split: Literal["
     from latentfit.scores import summary
 
     check_out(csv, ".csv")
-    frame = run([load_any(path) for path in files], PairStore(store), split=split, progress=True)
+    opened = PairStore(store)
+    frame = run(load_named(files, opened.space), opened, split=split, progress=True)
     print(summary(frame))
     if csv is not None:
         print(write_csv(frame, csv))
@@ -189,7 +192,7 @@ def audit(store: Store, files: MaybeFiles = (), csv: MaybeFile = None) -> None:
     check_out(csv, ".csv")
     opened = PairStore(store)
     paths = files or tables_unless_fitted_on(opened.space.name, {sample.sha256 for sample in opened.samples})
-    frame = run(opened, [load_any(path) for path in paths], progress=True)
+    frame = run(opened, list(load_named(paths, opened.space).values()), progress=True)
     print(summary(frame))
     if csv is not None:
         print(write_csv(frame, csv))
@@ -218,7 +221,13 @@ def export(
     print(run(load_any(file), to, out, bias_free=load_any(bias_free) if bias_free else None))
 
 
-def decode(file: File, latents: Annotated[Path, tyro.conf.arg(metavar="FILE")], out: OutFile, enlarge: int = 1) -> None:
+def decode(
+    file: File,
+    latents: Annotated[Path, tyro.conf.arg(metavar="FILE")],
+    out: OutFile,
+    enlarge: int = 1,
+    space: Name = None,
+) -> None:
     """Turn a latent file into a picture with a saved map.
 
     Parameters
@@ -231,6 +240,8 @@ def decode(file: File, latents: Annotated[Path, tyro.conf.arg(metavar="FILE")], 
         PNG to write; of a batch, the second and later ones get _1, _2, …
     enlarge : int
         Enlarge this many times, bilinearly.
+    space : str or None
+        Latent space of another project's decoder, whose file does not say it.
     """
     from latentfit.latent_files import read_latents
     from latentfit.pixels import save_png
@@ -239,29 +250,34 @@ def decode(file: File, latents: Annotated[Path, tyro.conf.arg(metavar="FILE")], 
     check_out(out, ".png")
     if enlarge < 1:
         raise BadFileError(f"--enlarge: expected 1 or more, got {enlarge}")
-    approximation = load_any(file)
+    approximation = load_any(file, space)
     rgb = decode_in_tiles(approximation, read_latents(latents, approximation.space).latents)
+    if not bool(rgb.isfinite().all()):
+        raise BadFileError(f"{latents}: too large for {approximation.name!r}: its colours overflow; expected about ±5")
     frames = rgb.movedim(2, 1).flatten(0, 1) if rgb.ndim == 5 else rgb
     for index, picture in enumerate(frames):
         path = out if index == 0 else out.with_stem(f"{out.stem}_{index}")
         print(save_png(picture, path, enlarge=enlarge))
 
 
-def info(file: File) -> None:
+def info(file: File, space: Name = None) -> None:
     """Say what a saved map, an exported table or a pair store is, and how it was made.
 
     Parameters
     ----------
     file : Path
-        A map, a JSON table or a store.
+        A map, a JSON table, a store, or another project's decoder.
+    space : str or None
+        Latent space of another project's decoder, whose file does not say it.
     """
     from latentfit.files import read_card
 
     if file.is_dir():
         print(store_in_words(file))
         return
-    loaded = load_any(file)
-    header = read_card(file) if file.suffix == ".safetensors" else {"space": loaded.space.name}
+    loaded = load_any(file, space)
+    ours = file.suffix == ".safetensors" and "file" not in loaded.card
+    header = read_card(file) if ours else {"space": loaded.space.name}
     card = dict(loaded.card)
     if isinstance(card.get("train_hashes"), list):
         card["train_hashes"] = f"{len(card['train_hashes'])} pictures"
@@ -292,8 +308,14 @@ COMMANDS: dict[str, Callable[..., object]] = {
 }
 
 
+def _note(message: Warning | str, *rest: object) -> None:
+    """A warning as a line for people, without the source line that raised it."""
+    print(f"latentfit: note: {message}", file=sys.stderr)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; 0 when it worked, 2 on an error that says what to do, 130 when interrupted."""
+    warnings.showwarning = _note  # type: ignore[assignment]
     try:
         tyro.extras.subcommand_cli_from_dict(
             COMMANDS, prog="latentfit", description=__doc__, args=arguments, sort_subcommands=False

@@ -1,7 +1,8 @@
 """What several commands share: reading maps, refusing outputs that cannot be written, and a store in words."""
 
 import os
-from collections.abc import Collection
+from collections import Counter
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,20 +12,37 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from latentfit.approx import Approximation
+    from latentfit.spaces import LatentSpace
 
 
-def load_any(path: Path) -> "Approximation":
-    """A saved map, or a table that was exported to JSON."""
+def load_named(paths: Sequence[Path], space: "LatentSpace") -> "dict[str, Approximation]":
+    """The maps by name; of equal names the file tells them apart."""
+    loaded = {path: load_any(path, space) for path in dict.fromkeys(paths)}
+    times = Counter(one.name for one in loaded.values())
+    for path, one in loaded.items():
+        if times[one.name] > 1:
+            one.name = f"{one.name} ({path.name})"
+    named: dict[str, Approximation] = {}
+    for path, one in loaded.items():
+        named[one.name if one.name not in named else f"{one.name} ({path})"] = one
+    return named
+
+
+def load_any(path: Path, space: "LatentSpace | str | None" = None) -> "Approximation":
+    """A saved map, a table that was exported to JSON, or another project's decoder, whose space must be named."""
     from latentfit.files import load_approximation
 
     if path.is_dir():
         raise BadFileError(f"{path}: expected a map, .safetensors or .json, got a folder; name a file in it")
-    if path.suffix not in (".safetensors", ".json"):
-        raise BadFileError(f"{path}: expected a .safetensors map or a .json table, got {path.suffix or 'no ending'!r}")
+    if path.suffix not in (".safetensors", ".json", ".pt", ".pth"):
+        raise BadFileError(
+            f"{path}: expected a .safetensors map, a .json table or a decoder in .pt or .pth, got "
+            f"{path.suffix or 'no ending'!r}"
+        )
     if not path.is_file():
         raise BadFileError(f"{path}: no such file; expected a map written by `latentfit fit` or `latentfit export`")
-    if path.suffix == ".safetensors":
-        return load_approximation(path)
+    if path.suffix != ".json":
+        return load_approximation(path, space)
     from latentfit.dialects import read
 
     try:

@@ -18,9 +18,18 @@ _MOST_RUNS, _LEAST_RUNS, _ENOUGH_MS = 25, 3, 250.0
 def costs(approximations: Mapping[str, Approximation], latents: Tensor) -> dict[str, dict[str, float]]:
     """Parameters, milliseconds and peak extra MiB of each on the same latents, all in this one run.
 
-    Milliseconds are a median of 3 to 25 runs, the copy to the host included; the maps take turns, so that a busy
-    machine slows all of them alike.
+    Milliseconds are a median of 3 to 25 runs on one CPU thread, the copy to the host included; the maps take turns, so
+    that a busy machine slows all of them alike (several threads would wait for each other there, small maps most).
     """
+    n_threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        return _measured(approximations, latents)
+    finally:
+        torch.set_num_threads(n_threads)
+
+
+def _measured(approximations: Mapping[str, Approximation], latents: Tensor) -> dict[str, dict[str, float]]:
     spent: dict[str, list[float]] = {name: [] for name in approximations}
     for _ in range(_MOST_RUNS):
         for name, approximation in approximations.items():

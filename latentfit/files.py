@@ -135,7 +135,7 @@ def _of_others(path: Path, space: LatentSpace | str | None) -> Approximation:
     if space is None:
         raise BadFileError(
             f"{path}: {found.title}, for {found.n_channels} channels; the file does not say which latent space: name "
-            "it, as load(path, space='sd1')"
+            "it with --space, or load(path, space=…)"
         )
     named = get_space(space)
     if named.channels != found.n_channels:
@@ -146,9 +146,9 @@ def _of_others(path: Path, space: LatentSpace | str | None) -> Approximation:
     return Approximation(found.module, named, found.scale, name=path.stem, card=card)
 
 
-def load_approximation(path: str | os.PathLike[str]) -> Approximation:
+def load_approximation(path: str | os.PathLike[str], space: LatentSpace | str | None = None) -> Approximation:
     """`load`, where only an `Approximation` will do."""
-    loaded = load(path)
+    loaded = load(path, space)
     if not isinstance(loaded, Approximation):
         raise BadFileError(f"{path}: expected a map from latents to rgb, got one between latent spaces")
     return loaded

@@ -63,6 +63,8 @@ def folder(path: str | os.PathLike[str], kind: Kind = "photograph") -> list[Pict
         When there is no such folder, or no picture in it.
     """
     root = Path(path)
+    if root.is_file():
+        raise NoPicturesError(f"{root}: expected a folder of pictures, got a file; name the folder it lies in")
     if not root.is_dir():
         raise NoPicturesError(f"{root}: no such folder; expected one with {', '.join(sorted(ENDINGS))} files")
     paths = picture_paths(root)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 WRONG_DB = 3.0  # below the best possible affine map by more than this on both references: wrong, not merely worse
+LEAST_PICTURES = 10  # for a verdict: on fewer the oracle knows them by heart
 MOST_ORACLE_TERMS = 1200
 
 
@@ -47,7 +48,8 @@ def audit(
     DataFrame
         Pooled rows of `evaluate` with the columns ``origin`` ("published", "ours", "oracle"), ``status`` and
         ``verdict``: "wrong" when the table lies more than 3 dB below the affine oracle against *both* references at
-        the cells; a store without photographs gives no verdict. `attrs["not_run"]` holds id -> reason.
+        the cells; fewer than 10 pictures, or a store without photographs, give no verdict. `attrs["not_run"]` holds
+        id -> reason.
     """
     published = [table for table in tables(store.space) if table.obstacle is None]
     published += [table.clamped() for table in published if table.overflow != "clamp"]
@@ -85,7 +87,8 @@ def audit(
     pooled["origin"] = pooled["approximation"].map(origin)
     status = {table.id: table.suspect or table.status for table in published}
     pooled["status"] = pooled["approximation"].map(status).fillna("")
-    pooled["verdict"] = pooled["approximation"].map(_verdicts(pooled)).fillna("")
+    verdicts = _verdicts(pooled)
+    pooled["verdict"] = [verdicts.get(name, "") for name in pooled["approximation"]]
     pooled.attrs = {**attrs, "not_run": not_run}
     return pooled
 
@@ -129,6 +132,10 @@ def summary(frame: "pd.DataFrame", kind: str = "all") -> str:
     lines = [
         f"{attrs['n_images']} pictures scored, {attrs['n_left_out']} left out because a compared map was fitted on them"
     ]
+    if "published" not in set(frame["origin"]):
+        lines.append("no program is known to publish a table for this space")
+    elif attrs["n_images"] < LEAST_PICTURES:
+        lines.append(f"no table is called wrong on so few pictures: that takes {LEAST_PICTURES}")
     columns = ["approximation", "psnr", "delta_e", "delta_e95", "bias", "saturation", "clipped", "verdict"]
     for (reference, place), block in frame[frame["kind"] == kind].groupby(["reference", "place"], sort=False):
         against = attrs["reference"] if reference == "vae" else "the photograph"
@@ -155,7 +162,8 @@ def _verdicts(pooled: "pd.DataFrame") -> dict[str, str]:
     """Published table -> "wrong" where both references agree on it."""
     cells = pooled[(pooled["place"] == "cells") & (pooled["kind"] == "all")]
     psnr = cells.pivot(index="approximation", columns="reference", values="psnr")
-    if not {"vae", "photo"} <= set(psnr.columns) or "oracle: affine" not in psnr.index:
+    judged = {"vae", "photo"} <= set(psnr.columns) and "oracle: affine" in psnr.index
+    if not judged or int(cells["n_images"].max()) < LEAST_PICTURES:
         return {}
     below = psnr.loc["oracle: affine"] - psnr
     published = cells[cells["origin"] == "published"]["approximation"]

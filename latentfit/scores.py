@@ -99,9 +99,12 @@ def evaluate(
         "n_left_out": n_left_out,
         "reference": store.reference,
         "store": store.path.name,
-        "timed_on": "{}x{} cells".format(*first.latents.shape[-2:]),
+        "timed_on": "{}x{} cells, one thread".format(*first.latents.shape[-2:]),
     }
     return frame
+
+
+COSTS = ("parameters", "ms", "extra_mib")
 
 
 def summary(frame: "pd.DataFrame", kind: str = "all") -> str:
@@ -112,13 +115,14 @@ def summary(frame: "pd.DataFrame", kind: str = "all") -> str:
     ]
     pooled = frame[(frame["image"] == "all") & (frame["kind"] == kind)]
     shown = ["psnr", "delta_e", "delta_e95", "bias", "saturation", "clipped", "r2"]
-    extra = [column for column in ("ssim", "gmsd", "flip", "high_frequency", "parameters", "ms") if column in frame]
+    extra = [column for column in ("ssim", "gmsd", "flip", "high_frequency", *COSTS) if column in frame]
     for (reference, place), block in pooled.groupby(["reference", "place"], sort=False):
         against = attrs["reference"] if reference == "vae" else "the photograph"
         lines.append(f"\n{place}, against {against}:")
         columns = ["approximation", *shown, *(c for c in extra if block[c].notna().any())]
         ranked = block.sort_values("psnr", ascending=False)[columns]
         lines.append(ranked.to_string(index=False, float_format=_three_digits))
+    lines.append(f"\nms and extra_mib: {attrs['timed_on']}")
     return "\n".join(lines)
 
 

@@ -51,11 +51,23 @@ def torch_dtype(dtype: str) -> torch.dtype:
 
 
 def device_name(device: str) -> str:
-    """`device`; ``"auto"`` is the accelerator where there is one, else the CPU."""
-    if device != "auto":
-        return device
+    """`device`; ``"auto"`` is the accelerator where there is one, else the CPU.
+
+    Raises
+    ------
+    VaeError
+        When this torch, or this machine, has no such device.
+    """
     accelerator = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
-    return accelerator.type if accelerator is not None else "cpu"
+    there = ["cpu", *([accelerator.type] if accelerator is not None else [])]
+    if device == "auto":
+        return there[-1]
+    if device.split(":")[0] not in (*there, "meta"):
+        raise VaeError(
+            f"device {device!r}: expected one of auto, {', '.join(there)} with torch {torch.__version__} here; take "
+            "--device auto"
+        )
+    return device
 
 
 @contextmanager

@@ -19,6 +19,7 @@ from latentfit.cli import COMMANDS, main
 from latentfit.cli_support import bundled_tables
 from latentfit.dialects import NAMES
 from latentfit.latent_files import write_latents
+from latentfit.nets.pixel_mlp import PixelMlp
 
 sys.path.insert(0, str(Path(__file__).parent))
 from fake_vae import FakeVae
@@ -149,7 +150,11 @@ def test_evaluate_scores_what_no_file_was_fitted_on(fitted: Path, store: Path, t
     assert "a fake VAE, standing in for nothing" in captured.out
     assert f"score {n_test}: 100%" in captured.err
     frame = pd.read_csv(scores)
-    assert set(frame["approximation"]) == {"affine", "3×3 affine", "affine #2"}
+    assert set(frame["approximation"]) == {
+        "affine (affine.safetensors)",
+        "3×3 affine",
+        "affine (affine.json)",
+    }
     assert {"vae", "photo"} == set(frame["reference"])
     pooled = frame.query("image == 'all' and kind == 'all' and reference == 'vae' and place == 'cells'")
     assert pooled.set_index("approximation")["psnr"].min() > 30  # the fake's decode is affine in its latents
@@ -176,8 +181,13 @@ def test_audit_ranks_published_tables_with_ours(
     frame = pd.read_csv(scores)
     assert {"published", "ours", "oracle"} == set(frame["origin"])
     assert {"comfyui/SD15", "ours: affine", "oracle: affine"} <= set(frame["approximation"])
-    assert main(["audit", str(fitted), str(fitted), "--store", str(store), "--csv", str(scores)]) == 0
-    assert {"ours: affine", "ours: affine #2"} <= set(pd.read_csv(scores)["approximation"])
+    assert "no table is called wrong on so few pictures" in captured.out
+    assert frame["verdict"].isna().all()
+    again = tmp_path / "again.safetensors"
+    again.write_bytes(fitted.read_bytes())
+    assert main(["audit", str(fitted), str(again), "--store", str(store), "--csv", str(scores)]) == 0
+    told = {f"ours: affine ({path.name})" for path in (fitted, again)}
+    assert told <= set(pd.read_csv(scores)["approximation"])
     linear = next(path for path in bundled_tables("sd1") if path.stem == "linear")
     monkeypatch.setattr(
         cli_support, "bundled_tables", lambda space: [linear] if space == "sd1" else []
@@ -404,3 +414,45 @@ def test_help_is_quick_and_a_closed_pipe_is_no_error(fitted: Path) -> None:
     command = f'"{sys.executable}" -m latentfit info "{fitted}" | true; exit ${{PIPESTATUS[0]}}'
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_json_table_that_means_something_else_is_refused(fitted: Path, tmp_path: Path, capsys: Capture) -> None:
+    table = tmp_path / "affine.json"
+    assert main(["export", str(fitted), "--to", "json", "--out", str(table)]) == 0
+    document = json.loads(table.read_text("utf-8"))
+    changes: list[tuple[str, object, str]] = [
+        ("terms", document["terms"][::-1], "terms: expected"),
+        ("outputs", ["B", "G", "R"], "outputs: expected"),
+        ("domain", "raw", 'domain: expected "model", got "raw"'),
+        ("output_range", [0, 1], "output_range: expected [-1, 1], got [0, 1]"),
+        ("borders", "zeros", "borders: expected"),
+        ("coefficients", [[float("nan")] * 3, *document["coefficients"][1:]], "NaN or Inf"),
+    ]
+    for key, value, said in changes:
+        table.write_text(json.dumps({**document, key: value}))
+        assert said in refused(["info", str(table)], capsys)
+
+
+def test_small_refusals(store: Path, vae_folder: Path, tmp_path: Path, capsys: Capture) -> None:
+    out = str(tmp_path / "x.safetensors")
+    for scale in ("0", "16"):
+        line = refused(["fit", str(store), "--kernels", "3", "--scale", scale, "--out", out], capsys)
+        assert f"scale: expected 1 to 8 pixels a cell, which the store's pictures have, got {scale}" in line
+    collect = ["collect", "--vae", str(vae_folder), "--out", str(tmp_path / "s"), "--images", "charts", "--device"]
+    if not torch.accelerator.is_available():
+        assert "expected one of auto, cpu" in refused([*collect, "cuda"], capsys)
+        assert "expected one of auto, cpu" in refused([*collect, "mps"], capsys)
+    assert main(["fit", str(store), "--kernels", "cubic", "--out", out]) == 0
+    capsys.readouterr()
+    latents = write_latents(tmp_path / "big.latent", torch.randn(1, 4, 4, 4) * 1e30, lf.get_space("sd1"))
+    assert "its colours overflow" in refused(
+        ["decode", out, "--latents", str(latents), "--out", str(tmp_path / "y.png")], capsys
+    )
+    assert not (tmp_path / "y.png").exists()
+
+
+def test_another_projects_decoder_needs_its_space(tmp_path: Path, capsys: Capture) -> None:
+    torch.save(PixelMlp(4).state_dict(), tmp_path / "mlp.pt")
+    assert "name it with --space" in refused(["info", str(tmp_path / "mlp.pt")], capsys)
+    assert main(["info", str(tmp_path / "mlp.pt"), "--space", "sd1"]) == 0
+    assert "255 numbers" in capsys.readouterr().out

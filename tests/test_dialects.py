@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -212,3 +213,15 @@ def test_three_published_tables_by_hand() -> None:
     torch.testing.assert_close(draw.approximation().unclamped(latents), expected)
     invoke = table("invokeai/SDXL").approximation()(torch.zeros(1, 4, 5, 5))
     torch.testing.assert_close(invoke, torch.full_like(invoke, 0.5))
+
+
+def test_numbers_of_a_space_that_nobody_knows_are_in_every_text_export(tmp_path: Path) -> None:
+    own = replace(lf.get_space("sd1"), name="mine", shift=(0.5, 0.0, 0.0, 0.25), scale=(0.2,), measured=True)
+    one = lf.ChannelMap("linear").fit_arrays(torch.randn(4, 4, 8, 8), torch.rand(4, 3, 8, 8), space=own).approximation()
+    for to in ("comfyui", "sdcpp", "invokeai", "a1111", "sdnext", "diffusers", "csv", "markdown"):
+        text = lf.export(one, to, tmp_path / to).read_text("utf-8")
+        assert "(raw - shift) * scale, measured on pictures" in text, to
+        assert "shift: 0.5, 0, 0, 0.25" in text, to
+        assert "scale: 0.2" in text, to
+    known = lf.export(fitted("linear", "sd1"), "comfyui", tmp_path / "known").read_text("utf-8")
+    assert "raw - shift" not in known

@@ -10,7 +10,7 @@ from torch import Tensor
 from latentfit.approx import Approximation
 from latentfit.errors import ExportError
 from latentfit.fit.module import PolynomialMap
-from latentfit.spaces import LatentSpace
+from latentfit.spaces import LatentSpace, list_spaces
 
 
 @dataclass(frozen=True)
@@ -102,10 +102,15 @@ def without_bias(
 
 def provenance(approximation: Approximation) -> list[str]:
     """How a table was made, a line each: what every export carries as comments."""
-    card = approximation.card
-    lines = [
-        f"latentfit: {approximation.name} for {approximation.space.title} ({approximation.space.channels} channels)"
-    ]
+    card, space = approximation.card, approximation.space
+    lines = [f"latentfit: {approximation.name} for {space.title} ({space.channels} channels)"]
+    if space not in list_spaces() and not space.normalised_by_vae:
+        origin = "measured on pictures" if space.measured else "from the autoencoder's own config"
+        lines.append(
+            f"wants latents as (raw - shift) * scale, {origin}: a program that shifts or scales them otherwise shows "
+            "wrong colours"
+        )
+        lines += [f"{key}: {', '.join(f'{v:.6g}' for v in getattr(space, key))}" for key in ("shift", "scale")]
     if "reference" in card:
         lines.append(f"fitted to: {card['reference']}, {card.get('n_images')} pictures, {card.get('n_cells')} cells")
     for score in card.get("scores", ()):

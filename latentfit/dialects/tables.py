@@ -19,6 +19,7 @@ from latentfit.fit.module import PolynomialMap
 from latentfit.spaces import LatentSpace
 
 FORMAT = "latentfit-table/1"
+CONVENTIONS: dict[str, Any] = {"domain": "model", "output_range": [-1, 1], "borders": "replicate"}
 
 
 def json_table(approximation: Approximation, bias_free: Approximation | None = None) -> str:
@@ -28,9 +29,7 @@ def json_table(approximation: Approximation, bias_free: Approximation | None = N
         "format": FORMAT,
         "name": approximation.name,
         "space": approximation.space.to_dict(),
-        "domain": "model",
-        "output_range": [-1, 1],
-        "borders": "replicate",
+        **CONVENTIONS,
         "config": module.config(),
         "outputs": _output_names(module),
         "card": approximation.card,
@@ -48,7 +47,17 @@ def read_json(path: Path) -> Approximation:
         if document.get("format") != FORMAT:
             raise ExportError(f"{path}: expected format {FORMAT!r}, got {document.get('format')!r}")
         module = PolynomialMap.from_config(document["config"])
-        module.set_coefficients(np.asarray(document["coefficients"], dtype=np.float64))
+        coefficients = np.asarray(document["coefficients"], dtype=np.float64)
+        meant = {**CONVENTIONS, "terms": module.terms, "outputs": _output_names(module)}
+        for key, expected in meant.items():
+            if document[key] != expected:
+                raise ExportError(
+                    f"{path}: {key}: expected {_shown(expected)}, got {_shown(document[key])}: these numbers mean "
+                    "something else; export the table again"
+                )
+        if not np.isfinite(coefficients).all():
+            raise ExportError(f"{path}: its coefficients hold NaN or Inf; export the table again")
+        module.set_coefficients(coefficients)
         space = LatentSpace.from_dict(document["space"])
         return Approximation(module, space, module.scale, name=document["name"], card=dict(document["card"]))
     except (json.JSONDecodeError, KeyError, TypeError, AttributeError, UnicodeDecodeError, OSError) as error:
@@ -143,6 +152,11 @@ def _output_names(module: PolynomialMap) -> list[str]:
     if module.scale == 1:
         return list(channels)
     return [f"{c}[{row},{column}]" for c in channels for row in range(module.scale) for column in range(module.scale)]
+
+
+def _shown(value: object) -> str:
+    said = json.dumps(value)
+    return said if len(said) < 80 else f"{said[:76]} …"
 
 
 def _short(value: float) -> float:

@@ -115,6 +115,11 @@ class ChannelMap:
             When there are no pictures, or the basis does not fit in memory.
         """
         parallel.start()
+        if not 1 <= self.scale <= store.space.cell_px:
+            raise FitError(
+                f"scale: expected 1 to {store.space.cell_px} pixels a cell, which the store's pictures have, got "
+                f"{self.scale}"
+            )
         chosen = list(store.split(split) if samples is None else samples)
         if not chosen:
             raise FitError(f"{store.path}: no pictures in split {split!r}; collect more, or fit with split 'all'")
