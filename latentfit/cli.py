@@ -235,7 +235,7 @@ def decode(
     file : Path
         A map written by `fit`.
     latents : Path
-        ComfyUI's .latent, or .npy, .pt, .bin.
+        ComfyUI's .latent, or .npy, .pt, .bin, or TAESD's 8-bit .png.
     out : Path
         PNG to write; of a batch, the second and later ones get _1, _2, …
     enlarge : int

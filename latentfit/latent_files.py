@@ -17,6 +17,7 @@ from safetensors.torch import save as to_bytes
 from torch import Tensor
 
 from latentfit.errors import BadFileError, SpaceMismatchError
+from latentfit.latent_pngs import read_latent_png
 from latentfit.resources import write_atomic
 from latentfit.spaces import LatentSpace
 
@@ -75,7 +76,8 @@ def read_latents(path: str | os.PathLike[str], space: LatentSpace) -> LatentFile
     Parameters
     ----------
     path : path
-        ``.latent`` (ComfyUI), ``.npy`` or ``.pt`` (one latent, with or without batch axis), ``.bin`` (city96: many).
+        ``.latent`` (ComfyUI), ``.npy`` or ``.pt`` (one latent, with or without batch axis), ``.bin`` (city96: many),
+        ``.png`` (TAESD's 8-bit RGBA).
     space : LatentSpace
         What the latents are; files do not say.
 
@@ -89,6 +91,10 @@ def read_latents(path: str | os.PathLike[str], space: LatentSpace) -> LatentFile
     source = Path(path)
     if not source.is_file():
         raise BadFileError(f"{source}: no such file; expected {', '.join(sorted(ENDINGS))}")
+    if source.suffix.lower() == ".png":
+        latents = read_latent_png(source)
+        space.check(latents)
+        return LatentFile(latents)
     readers = {".latent": _read_comfy, ".npy": _read_numpy, ".pt": _read_torch, ".bin": _read_torch}
     if source.suffix.lower() not in readers:
         raise BadFileError(f"{source}: expected one of {', '.join(sorted(ENDINGS))}, got {source.suffix!r}")
