@@ -27,7 +27,7 @@ def main(quick: bool) -> dict[str, Any]:
     """Measure, print, write; returns the result."""
     facts, rows = machine_facts(), []
     store = lf.PairStore(data_path("stores/sd1"))
-    config = TrainConfig(n_images=320 if quick else 1600, clip=1.0, ema_images=1000)
+    config = TrainConfig(n_images=320 if quick else 4800, clip=1.0, ema_images=1000)
     for turn in range(1 if quick else 3):
         bare = bare_images_per_s(store, config)
         ours = our_images_per_s(store, config)

@@ -6,12 +6,14 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors import safe_open
 from torch import Tensor
 
 from latentfit.errors import TrainError
 from latentfit.pairs import PairStore, Sample
 
+Floats = NDArray[np.float32]
 Target = Literal["rgb", "photo", "cells"]
 
 
@@ -72,11 +74,11 @@ class CropSource:
     def batch(self, images: Sequence[int]) -> dict[str, Tensor]:
         """``input`` and ``target`` of these images, float32, rgb in [0, 1]."""
         pairs = [self._pair(image) for image in images]
-        latents = torch.stack([pair[0] for pair in pairs])
-        picture = torch.stack([pair[1] for pair in pairs])
+        latents, picture = (torch.from_numpy(np.stack(column)) for column in zip(*pairs, strict=True))
         return {"input": picture, "target": latents} if self.encodes else {"input": latents, "target": picture}
 
-    def _pair(self, image: int) -> tuple[Tensor, Tensor]:
+    def _pair(self, image: int) -> tuple[Floats, Floats]:
+        """In numpy: torch's operations would wake a second pool of threads beside the one that trains."""
         epoch, place = divmod(image, len(self.samples))
         if self._order[0] != epoch:
             self._order = epoch, np.random.default_rng((self.seed, 1, epoch)).permutation(len(self.samples))
@@ -87,12 +89,14 @@ class CropSource:
         px = 1 if self.target == "cells" else self.store.space.cell_px
         picture = self._read(sample, self.target, top, left, px)
         if self.scale != px:
-            picture = torch.nn.functional.avg_pool2d(picture[None], px // self.scale)[0]
+            side, window = self.crop_cells * self.scale, px // self.scale
+            picture = picture.reshape(3, side, window, side, window).mean((2, 4))
         return latents, picture
 
-    def _read(self, sample: Sample, column: str, top: int, left: int, px: int) -> Tensor:
+    def _read(self, sample: Sample, column: str, top: int, left: int, px: int) -> Floats:
         if sample.shard not in self._files:
-            self._files[sample.shard] = safe_open(Path(self.store.path) / sample.shard, framework="pt")
+            self._files[sample.shard] = safe_open(Path(self.store.path) / sample.shard, framework="np")
         rows, columns = (slice(start * px, (start + self.crop_cells) * px) for start in (top, left))
-        part: Tensor = self._files[sample.shard].get_slice(column)[sample.row : sample.row + 1, :, rows, columns][0]
-        return part.float() / 255 if part.dtype == torch.uint8 else part.float()
+        part = self._files[sample.shard].get_slice(column)[sample.row : sample.row + 1, :, rows, columns][0]
+        values: Floats = part.astype(np.float32)
+        return values / np.float32(255) if part.dtype == np.uint8 else values

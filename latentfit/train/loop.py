@@ -239,12 +239,18 @@ class _Run:
         """Move the averaged weights, faster at the start, when there is little to average."""
         half_life = min(self.config.ema_images, 0.1 * (self.seen_images + self.step_images))
         kept = 0.5 ** (self.step_images / half_life) if self.config.ema_images else 0.0
-        mine, theirs = self.averaged.state_dict(), self._plain(self.model).state_dict()
-        for name, average in mine.items():
-            if average.is_floating_point():
-                average.lerp_(theirs[name], 1 - kept)
-            else:
-                average.copy_(theirs[name])
+        mine = [*self.averaged.parameters(), *self.averaged.buffers()]
+        plain = self._plain(self.model)
+        theirs = [*plain.parameters(), *plain.buffers()]
+        moving = [a.is_floating_point() for a in mine]
+        torch._foreach_lerp_(
+            [a for a, moves in zip(mine, moving, strict=True) if moves],
+            [b for b, moves in zip(theirs, moving, strict=True) if moves],
+            1 - kept,
+        )
+        for a, b, moves in zip(mine, theirs, moving, strict=True):
+            if not moves:
+                a.copy_(b)
 
     def _finite(self, means: dict[str, float]) -> dict[str, float]:
         """The means, or an error that says what to try; the checkpoint before stays."""
