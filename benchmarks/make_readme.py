@@ -154,10 +154,10 @@ def snippet_block() -> str:
 def bench_block() -> str:
     """What `make bench` measured."""
     results = ROOT / "benchmarks" / "results"
-    found = [json.loads((results / f"{name}.json").read_text("utf-8")) for name in ("preview", "fit", "collect")]
-    preview, fit, collect = found
-    lines = ["| collecting | measured | bar |", "|---|--:|---|"]
-    for entry in collect["bars"]:
+    names = ("preview", "fit", "collect", "train")
+    preview, fit, collect, train = (json.loads((results / f"{name}.json").read_text("utf-8")) for name in names)
+    lines = ["| collecting, training | measured | bar |", "|---|--:|---|"]
+    for entry in (*collect["bars"], *train["bars"]):
         met = "met" if entry["met"] else "missed"
         lines.append(f"| {entry['bar']} | {entry['value']:.3g} | ≥ {entry['limit']:g}, {met} |")
     return "\n\n".join([preview["markdown"], fit["markdown"], "\n".join(lines)])
