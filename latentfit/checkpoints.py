@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from latentfit.errors import BadFileError
 from latentfit.nets.approx_cnn import ApproxCnn
+from latentfit.nets.loading import loaded
 from latentfit.nets.pixel_mlp import load_pixel_mlp
 from latentfit.nets.tiny import load_tiny_decoder
 from latentfit.vae_weights import WeightsFile
@@ -61,10 +62,15 @@ def _of(weights: Mapping[str, Tensor]) -> Recognised:
         mlp = load_pixel_mlp(weights)
         if mlp.encodes:
             raise BadFileError("an encoder, from rgb to latents: expected a decoder; name the decoder's file")
-        return Recognised(_loaded(mlp, weights), "Birch-san's pixel MLP", mlp.n_channels, 1)
+        return Recognised(loaded(mlp, weights, "a pixel MLP"), "Birch-san's pixel MLP", mlp.n_channels, 1)
     if "conv1.weight" in weights and "conv8.weight" in weights:
         n_channels = int(weights["conv1.weight"].shape[1])
-        return Recognised(_loaded(ApproxCnn(n_channels), weights), "A1111's approximate decoder", n_channels, 2)
+        return Recognised(
+            loaded(ApproxCnn(n_channels), weights, "A1111's approximate decoder"),
+            "A1111's approximate decoder",
+            n_channels,
+            2,
+        )
     if "1.weight" in weights and "3.conv.0.weight" in weights:
         decoder = load_tiny_decoder(weights)
         return Recognised(decoder, "TAESD's decoder", int(weights["1.weight"].shape[1]), decoder.cell_px)
@@ -75,16 +81,3 @@ def _of(weights: Mapping[str, Tensor]) -> Recognised:
         f"expected the keys of TAESD's decoder, A1111's approximate decoder or Birch-san's pixel MLP, got {listed}; an "
         "autoencoder is loaded with Vae.load"
     )
-
-
-def _loaded(module: nn.Module, weights: Mapping[str, Tensor]) -> nn.Module:
-    wanted = {key: tuple(tensor.shape) for key, tensor in module.state_dict().items()}
-    given = {key: tuple(tensor.shape) for key, tensor in weights.items()}
-    if wanted != given:
-        wrong = sorted(key for key in wanted.keys() | given.keys() if wanted.get(key) != given.get(key))
-        raise BadFileError(
-            f"weights of {type(module).__name__}: expected {len(wanted)} tensors, got {len(given)}, that differ at "
-            f"{', '.join(wrong[:4])}{', …' if len(wrong) > 4 else ''}"
-        )
-    module.load_state_dict({key: tensor.float() for key, tensor in weights.items()})
-    return module.eval().requires_grad_(False)

@@ -55,9 +55,9 @@ def test_key_names_are_the_public_ones():
 
 
 def test_swapped_files_are_named():
-    with pytest.raises(BadFileError, match="is this the encoder's file"):
+    with pytest.raises(BadFileError, match="is this the file of a TAESD encoder"):
         load_tiny_encoder(TinyDecoder(4).state_dict())
-    with pytest.raises(BadFileError, match="is this the decoder's file"):
+    with pytest.raises(BadFileError, match="is this the file of a TAESD decoder"):
         load_tiny_decoder(TinyEncoder(4).state_dict())
 
 

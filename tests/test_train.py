@@ -18,7 +18,7 @@ from torch import nn
 import latentfit as lf
 from latentfit.cli import main
 from latentfit.collector import columns_of
-from latentfit.errors import TrainError
+from latentfit.errors import LatentfitError, TrainError
 from latentfit.nets.cell import CellDecoder
 from latentfit.nets.patch_discriminator import PatchDiscriminator
 from latentfit.nets.tiny import TinyDecoder, TinyEncoder
@@ -104,7 +104,6 @@ def test_a_run_in_two_parts_is_a_run_in_one(store: PairStore, tmp_path: Path, op
     config = replace(
         QUICK, optimizer=optimizer, schedule=schedule, checkpoint_seconds=0.0, accumulate=2, batch_images=4
     )
-    adversary = PatchDiscriminator(3, 4)
     weights = {"l1": 1.0, "gan": 0.1, "features": 0.1}
 
     def go(checkpoint: Path, callbacks: list) -> dict[str, torch.Tensor]:
@@ -116,7 +115,6 @@ def test_a_run_in_two_parts_is_a_run_in_one(store: PairStore, tmp_path: Path, op
             model, objective, source, config, checkpoint, callbacks=callbacks, progress=False
         ).model.state_dict()
 
-    assert adversary is not None
     whole = go(tmp_path / "whole.pt", [])
     with pytest.raises(Stop):
         go(tmp_path / "parts.pt", [stop])
@@ -394,3 +392,46 @@ def test_an_encoder_learns_the_latents_and_makes_a_pair(store: PairStore, tmp_pa
     assert vae.decode(vae.encode(torch.rand(1, 3, 32, 40))).shape == (1, 3, 32, 40)
     with pytest.raises(TrainError, match="expected one of an encoder, got one of a decoder"):
         train_encoder(store, decoder, tmp_path / "x")
+
+
+def test_the_adversary_too_is_drawn_from_the_seed(store: PairStore, tmp_path: Path) -> None:
+    preset = replace(SMALL, losses={"l1": 1.0, "gan": 0.1})
+    for name in ("a", "b"):
+        torch.manual_seed(ord(name))  # whatever went on before in the process
+        train_decoder(store, preset, tmp_path / name, config=QUICK, progress=False)
+    first, second = (weights_of(tmp_path / f"{name}.safetensors") for name in ("a", "b"))
+    for name in first:
+        assert torch.equal(first[name], second[name]), name
+
+
+def test_weights_that_a_step_spoilt_do_not_replace_good_ones(store: PairStore, tmp_path: Path) -> None:
+    class Spoiling(Objective):
+        def losses(self, model, batch):
+            found = super().losses(model, batch)
+            steps.append(1)
+            if len(steps) == 3:  # the loss is fine, its gradient is not
+                found["loss"].register_hook(lambda gradient: gradient * float("inf"))
+            return found
+
+    steps: list[int] = []
+    config = replace(QUICK, checkpoint_seconds=0.0, log_images=1000, n_images=24, clip=0.0)
+    path, source = tmp_path / "c.pt", CropSource(store, store.samples, 6)
+    with pytest.raises(TrainError, match=r"weight is no longer finite after 24 images; the last good checkpoint"):
+        train(CellDecoder(4, 8, 1), Spoiling({"l1": 1.0}), source, config, path, progress=False)
+    state = torch.load(path, weights_only=True)
+    assert state["seen_images"] == 16
+    assert all(bool(tensor.isfinite().all()) for tensor in state["tensors"]["model"].values())
+
+
+def test_a_refused_run_leaves_the_config_that_it_finds(store: PairStore, tmp_path: Path) -> None:
+    train_decoder(store, SMALL, tmp_path / "a", config=QUICK, progress=False)
+    before = (tmp_path / "a.run" / "config.json").read_text()
+    with pytest.raises(TrainError, match="other settings"):
+        train_decoder(store, SMALL, tmp_path / "a", config=replace(QUICK, lr=0.5), progress=False)
+    assert (tmp_path / "a.run" / "config.json").read_text() == before
+
+
+@pytest.mark.skipif(torch.accelerator.is_available(), reason="there is a device to fall back from")
+def test_a_device_that_is_not_there_is_no_silent_cpu(store: PairStore, tmp_path: Path) -> None:
+    with pytest.raises(LatentfitError, match="expected one of auto, cpu"):
+        train_decoder(store, SMALL, tmp_path / "a", config=QUICK, device="cuda", progress=False)

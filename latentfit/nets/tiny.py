@@ -6,14 +6,13 @@ recovered from its keys and shapes.
 """
 
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from latentfit.errors import BadFileError
+from latentfit.nets.loading import loaded
 
-Network = TypeVar("Network", bound=nn.Sequential)
 RECEPTIVE_CELLS = 19
 """Cells, each way, that the plain variant's output depends on: tiles that overlap by as much are exact."""
 
@@ -172,10 +171,10 @@ def load_tiny_encoder(weights: Mapping[str, Tensor]) -> TinyEncoder | TinyEncode
     """
     first = weights.get("0.weight")
     if first is not None and "17.weight" in weights and "2.weight" in weights and weights["2.weight"].shape[0] == 64:
-        return _loaded(TinyEncoder32(_n_rows(weights, "17.weight")), weights, "encoder")
+        return loaded(TinyEncoder32(_n_rows(weights, "17.weight")), weights, "a TAESD encoder")
     width = int(first.shape[0]) if first is not None and first.ndim == 4 else 64
     encoder = TinyEncoder(_n_rows(weights, "14.weight"), width, pool="11.pool.0.weight" in weights)
-    return _loaded(encoder, weights, "encoder")
+    return loaded(encoder, weights, "a TAESD encoder")
 
 
 def load_tiny_decoder(weights: Mapping[str, Tensor]) -> TinyDecoder | TinyDecoder32:
@@ -189,22 +188,9 @@ def load_tiny_decoder(weights: Mapping[str, Tensor]) -> TinyDecoder | TinyDecode
     first = weights.get("1.weight")
     width, n_channels = (int(n) for n in first.shape[:2]) if first is not None and first.ndim == 4 else (64, 4)
     if "29.weight" in weights:
-        return _loaded(TinyDecoder32(n_channels), weights, "decoder")
-    return _loaded(TinyDecoder(n_channels, width, pool="3.pool.0.weight" in weights), weights, "decoder")
+        return loaded(TinyDecoder32(n_channels), weights, "a TAESD decoder")
+    return loaded(TinyDecoder(n_channels, width, pool="3.pool.0.weight" in weights), weights, "a TAESD decoder")
 
 
 def _n_rows(weights: Mapping[str, Tensor], key: str) -> int:
     return int(weights[key].shape[0]) if key in weights else 4
-
-
-def _loaded(network: Network, weights: Mapping[str, Tensor], part: str) -> Network:
-    wanted = {key: tuple(tensor.shape) for key, tensor in network.state_dict().items()}
-    given = {key: tuple(tensor.shape) for key, tensor in weights.items()}
-    if wanted != given:
-        wrong = sorted(key for key in wanted.keys() | given.keys() if wanted.get(key) != given.get(key))
-        raise BadFileError(
-            f"weights of a TAESD {part}: expected {len(wanted)} tensors by its keys, got {len(given)}, "
-            f"that differ at {', '.join(wrong[:4])}{', ...' if len(wrong) > 4 else ''}; is this the {part}'s file?"
-        )
-    network.load_state_dict({key: tensor.float() for key, tensor in weights.items()})
-    return network.eval().requires_grad_(False)

@@ -18,6 +18,7 @@ from latentfit.train.checkpoint import State, load_state, save_state
 from latentfit.train.config import TrainConfig
 from latentfit.train.objective import Objective
 from latentfit.train.optimizers import optimizer_of, rate_factor
+from latentfit.vae_numerics import device_name
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -138,9 +139,11 @@ class _Run:
         self.means.load_state_dict(state.tensors["means"])
 
     def save(self) -> None:
-        """Write the checkpoint, on the first rank; not when the losses since the last row went wrong."""
-        if parallel.rank() != 0 or not self.means.are_finite():
+        """Write the checkpoint, on the first rank; an error instead when a loss or a weight went wrong."""
+        if parallel.rank() != 0:
             return
+        if not self.means.are_finite() or not self._weights_are_finite():
+            raise self._no_longer_finite("the loss or a weight")
         tensors = {
             "model": self._plain(self.model).state_dict(),
             "averaged": self.averaged.state_dict(),
@@ -175,7 +178,7 @@ class _Run:
                     elapsed = time.perf_counter() - since
                     speed = (self.seen_images - since_images) / elapsed
                     since, since_images = time.perf_counter(), self.seen_images
-                    rate = config.lr * rate_factor(config, before)
+                    rate = self.optimizer.param_groups[0]["lr"]
                     self.rows.append({"seen_images": self.seen_images, "rate": rate, **means, "images_per_s": speed})
                     bar.set_postfix(loss=f"{means['loss']:.4g}")
                     for callback in callbacks if parallel.rank() == 0 else ():
@@ -256,11 +259,18 @@ class _Run:
         """The means, or an error that says what to try; the checkpoint before stays."""
         if all(math.isfinite(value) for value in means.values()):
             return means
+        raise self._no_longer_finite(f"the loss ({means})")
+
+    def _no_longer_finite(self, what: str) -> TrainError:
         kept = "the last good checkpoint is kept" if self.checkpoint.is_file() else "there is no checkpoint yet"
-        raise TrainError(
-            f"the loss is no longer finite after {self.seen_images} images ({means}); {kept} ({self.checkpoint}). Try "
-            f"a smaller rate than {self.config.lr:g}, gradients clipped at 1, precision 'no', or AdamW"
+        return TrainError(
+            f"{what} is no longer finite after {self.seen_images} images; {kept} ({self.checkpoint}). Try a "
+            f"smaller rate than {self.config.lr:g}, gradients clipped at 1, precision 'no', or AdamW"
         )
+
+    def _weights_are_finite(self) -> bool:
+        """A loss is of the weights before its step: the last step may have spoilt them unseen."""
+        return all(bool(parameter.isfinite().all()) for parameter in self.model.parameters())
 
     def _plain(self, module: nn.Module) -> nn.Module:
         plain: nn.Module = self.accelerator.unwrap_model(module)
@@ -303,8 +313,7 @@ def _accelerator(config: TrainConfig, device: str) -> "Accelerator":
     from accelerate.state import AcceleratorState
 
     AcceleratorState._reset_state(reset_partial_state=True)  # another run of this process may have had other settings
-    on_cpu = device == "cpu" or (device == "auto" and not torch.cuda.is_available())
-    return Accelerator(mixed_precision=config.precision, cpu=on_cpu)
+    return Accelerator(mixed_precision=config.precision, cpu=device_name(device) == "cpu")
 
 
 def _copy_of(model: nn.Module) -> nn.Module:

@@ -220,12 +220,12 @@ def _trained(
     path = out.with_suffix(".safetensors")
     run, space, scale = path.with_suffix(".run"), store.space, preset.scale or store.space.cell_px
     source = _source(store, store.split("train"), preset, scale, config.seed)
-    network = _network(preset, store, config)
-    with_adversary = {"gan", "features"} & set(preset.losses)
+    network, adversary = _networks(preset, store, config)
     border = preset.border_cells * (1 if preset.encodes else scale)
-    objective = Objective(preset.losses, border, PatchDiscriminator() if with_adversary else None)
+    objective = Objective(preset.losses, border, adversary)
     identity = {"preset": name, "vae": store.fingerprint, "space": space.name, "n_samples": len(source.samples)}
-    write_atomic(run / "config.json", json.dumps({**identity, **config.to_dict()}, indent=1) + "\n")
+    if not (run / "checkpoint.pt").is_file():  # a run that is refused leaves what it finds
+        write_atomic(run / "config.json", json.dumps({**identity, **config.to_dict()}, indent=1) + "\n")
     trained = train(
         network, objective, source, config, run / "checkpoint.pt",
         identity=identity, callbacks=_callbacks(run, store, preset, scale, config), device=device, progress=progress,
@@ -243,18 +243,19 @@ def _source(store: PairStore, samples: Sequence[Sample], preset: Preset, scale: 
     return CropSource(store, samples, preset.crop_cells, preset.target, scale, encodes=preset.encodes, seed=seed)
 
 
-def _network(preset: Preset, store: PairStore, config: TrainConfig) -> nn.Module:
-    """Drawn from the seed; with its closed form put in."""
+def _networks(preset: Preset, store: PairStore, config: TrainConfig) -> tuple[nn.Module, PatchDiscriminator | None]:
+    """The network, its closed form put in, and its adversary if it has one: both drawn from the seed."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         network = preset.make(store.space)
+        adversary = PatchDiscriminator() if {"gan", "features"} & set(preset.losses) else None
     if preset.closed_form and isinstance(network, CellDecoder):
         fitted = ChannelMap("3", scale=store.space.cell_px, censored=False).fit(store).module_
         values = fitted.coefficients
         n_channels = store.space.channels
         weight = values[1:].T.reshape(-1, n_channels, 3, 3) / 2
         network.set_skip(weight, values[0] / 2 + 0.5)
-    return network
+    return network, adversary
 
 
 def _callbacks(run: Path, store: PairStore, preset: Preset, scale: int, config: TrainConfig) -> list[Callback]:
