@@ -556,7 +556,7 @@ def test_halves_that_do_not_belong_together(tmp_path):
         Vae.load(tmp_path / "a")
     (tmp_path / "a_encoder.safetensors").unlink()
     (tmp_path / "a_encoder.pth").write_bytes((tmp_path / "a_decoder.pth").read_bytes())
-    with pytest.raises(BadFileError, match=r"a_encoder\.pth.*is this the encoder's file"):
+    with pytest.raises(BadFileError, match=r"a_encoder\.pth.*is this the file of a TAESD encoder"):
         Vae.load(tmp_path / "a")
 
 
