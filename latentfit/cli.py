@@ -4,7 +4,6 @@ With a new VAE at hand begin with `latentfit ladder --vae your_vae.safetensors -
 rest. `latentfit COMMAND --help` explains a command.
 """
 
-import json
 import os
 import sys
 import warnings
@@ -14,31 +13,26 @@ from typing import Annotated, Literal
 
 import tyro
 
+from latentfit.cli_files import decode, export, info
 from latentfit.cli_support import (
+    Device,
+    Dtype,
+    Files,
+    Folder,
+    MaybeFile,
+    MaybeFiles,
+    Name,
+    OutFile,
+    Store,
     check_out,
-    load_any,
     load_named,
     solution_line,
-    store_in_words,
     tables_unless_fitted_on,
     write_csv,
 )
 from latentfit.cli_train import train
-from latentfit.errors import BadFileError, LatentfitError, StoreError
+from latentfit.errors import LatentfitError, StoreError
 from latentfit.ladder_config import LadderConfig
-
-File = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="FILE")]
-Folder = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="STORE")]
-Files = Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="FILE...", help_behavior_hint="")]
-MaybeFiles = Annotated[
-    tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="[FILE...]", help_behavior_hint="")
-]
-OutFile = Annotated[Path, tyro.conf.arg(metavar="FILE")]
-Store = Annotated[Path, tyro.conf.arg(metavar="STORE")]
-Name = Annotated[str | None, tyro.conf.arg(metavar="NAME", help_behavior_hint="")]
-MaybeFile = Annotated[Path | None, tyro.conf.arg(metavar="FILE", help_behavior_hint="")]
-Device = Literal["auto", "cpu", "cuda", "mps"]
-Dtype = Literal["float32", "float16", "bfloat16"]
 
 
 def collect(
@@ -196,93 +190,6 @@ def audit(store: Store, files: MaybeFiles = (), csv: MaybeFile = None) -> None:
     print(summary(frame))
     if csv is not None:
         print(write_csv(frame, csv))
-
-
-def export(
-    file: File, to: Annotated[str, tyro.conf.arg(metavar="NAME")], out: OutFile, bias_free: MaybeFile = None
-) -> None:
-    """Write a map in the format of the program that will run it.
-
-    Parameters
-    ----------
-    file : Path
-        A map written by `fit`.
-    to : str
-        Program: comfyui, sdcpp, invokeai, a1111, sdnext, diffusers, apple; or format: json, csv, markdown, numpy,
-        conv2d, onnx, keras, safetensors.
-    out : Path
-        File to write.
-    bias_free : Path or None
-        A map without intercept, for programs that drop the bias (InvokeAI, A1111); not needed when FILE is one.
-    """
-    from latentfit.dialects import export as run
-
-    check_out(out)
-    print(run(load_any(file), to, out, bias_free=load_any(bias_free) if bias_free else None))
-
-
-def decode(
-    file: File,
-    latents: Annotated[Path, tyro.conf.arg(metavar="FILE")],
-    out: OutFile,
-    enlarge: int = 1,
-    space: Name = None,
-) -> None:
-    """Turn a latent file into a picture with a saved map.
-
-    Parameters
-    ----------
-    file : Path
-        A map written by `fit`.
-    latents : Path
-        ComfyUI's .latent, or .npy, .pt, .bin, or TAESD's 8-bit .png.
-    out : Path
-        PNG to write; of a batch, the second and later ones get _1, _2, …
-    enlarge : int
-        Enlarge this many times, bilinearly.
-    space : str or None
-        Latent space of another project's decoder, whose file does not say it.
-    """
-    from latentfit.latent_files import read_latents
-    from latentfit.pixels import save_png
-    from latentfit.tiled import decode_in_tiles
-
-    check_out(out, ".png")
-    if enlarge < 1:
-        raise BadFileError(f"--enlarge: expected 1 or more, got {enlarge}")
-    approximation = load_any(file, space)
-    rgb = decode_in_tiles(approximation, read_latents(latents, approximation.space).latents)
-    if not bool(rgb.isfinite().all()):
-        raise BadFileError(f"{latents}: too large for {approximation.name!r}: its colours overflow; expected about ±5")
-    frames = rgb.movedim(2, 1).flatten(0, 1) if rgb.ndim == 5 else rgb
-    for index, picture in enumerate(frames):
-        path = out if index == 0 else out.with_stem(f"{out.stem}_{index}")
-        print(save_png(picture, path, enlarge=enlarge))
-
-
-def info(file: File, space: Name = None) -> None:
-    """Say what a saved map, an exported table or a pair store is, and how it was made.
-
-    Parameters
-    ----------
-    file : Path
-        A map, a JSON table, a store, or another project's decoder.
-    space : str or None
-        Latent space of another project's decoder, whose file does not say it.
-    """
-    from latentfit.files import read_card
-
-    if file.is_dir():
-        print(store_in_words(file))
-        return
-    loaded = load_any(file, space)
-    ours = file.suffix == ".safetensors" and "file" not in loaded.card
-    header = read_card(file) if ours else {"space": loaded.space.name}
-    card = dict(loaded.card)
-    if isinstance(card.get("train_hashes"), list):
-        card["train_hashes"] = f"{len(card['train_hashes'])} pictures"
-    print(f"{loaded.name}: {loaded.space.title} latents -> rgb, scale {loaded.scale}, {loaded.n_parameters} numbers")
-    print(json.dumps({**header, "card": card}, indent=2))
 
 
 def ladder(config: Annotated[LadderConfig, tyro.conf.arg(name="")]) -> None:

@@ -1,10 +1,12 @@
-"""What several commands share: reading maps, refusing outputs that cannot be written, and a store in words."""
+"""What several commands share: kinds of arguments, reading maps, refusing outputs, and a store in words."""
 
 import os
 from collections import Counter
 from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import tyro
 
 from latentfit.errors import BadFileError, LatentfitError
 
@@ -13,6 +15,19 @@ if TYPE_CHECKING:
 
     from latentfit.approx import Approximation
     from latentfit.spaces import LatentSpace
+
+File = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="FILE")]
+Folder = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="STORE")]
+Files = Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="FILE...", help_behavior_hint="")]
+MaybeFiles = Annotated[
+    tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="[FILE...]", help_behavior_hint="")
+]
+OutFile = Annotated[Path, tyro.conf.arg(metavar="FILE")]
+Store = Annotated[Path, tyro.conf.arg(metavar="STORE")]
+Name = Annotated[str | None, tyro.conf.arg(metavar="NAME", help_behavior_hint="")]
+MaybeFile = Annotated[Path | None, tyro.conf.arg(metavar="FILE", help_behavior_hint="")]
+Device = Literal["auto", "cpu", "cuda", "mps"]
+Dtype = Literal["float32", "float16", "bfloat16"]
 
 
 def load_named(paths: Sequence[Path], space: "LatentSpace") -> "dict[str, Approximation]":

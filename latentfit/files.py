@@ -43,7 +43,7 @@ _NAMES: dict[type[nn.Module], str] = {
 }
 
 
-def save(wrapper: Approximation | LatentMap, path: str | os.PathLike[str]) -> Path:
+def save(wrapper: Approximation | LatentMap, path: str | os.PathLike[str], *, dtype: torch.dtype | None = None) -> Path:
     """Write a map, whole or not at all.
 
     Parameters
@@ -52,11 +52,14 @@ def save(wrapper: Approximation | LatentMap, path: str | os.PathLike[str]) -> Pa
         Its module must be of a kind in `KINDS`.
     path : path
         ``.safetensors`` is added when there is no ending.
+    dtype : torch.dtype, optional
+        Of the stored numbers: float16 halves a file; they are computed with in float32 again when loaded. None: as
+        they are.
 
     Raises
     ------
     BadFileError
-        When the module's kind has no reader, so that nobody could load the file.
+        When the module's kind has no reader, so that nobody could load the file, or a number is out of `dtype`'s range.
     """
     module = wrapper.module
     if type(module) not in _NAMES:
@@ -73,7 +76,7 @@ def save(wrapper: Approximation | LatentMap, path: str | os.PathLike[str]) -> Pa
         "card": wrapper.card,
         **_spaces(wrapper),
     }
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in module.state_dict().items()}
+    tensors = {name: _stored(name, tensor, dtype) for name, tensor in module.state_dict().items()}
     target = Path(path)
     if not target.suffix:
         target = target.with_suffix(".safetensors")
@@ -118,6 +121,16 @@ def load(path: str | os.PathLike[str], space: LatentSpace | str | None = None) -
         return LatentMap(module, source, target, header["scale"], name=header["name"], card=header["card"])
     space = LatentSpace.from_dict(header["space"])
     return Approximation(module, space, header["scale"], name=header["name"], card=header["card"])
+
+
+def _stored(name: str, tensor: torch.Tensor, dtype: torch.dtype | None) -> torch.Tensor:
+    stored = tensor.detach().cpu().contiguous()
+    if dtype is None or not stored.is_floating_point():
+        return stored
+    cast = stored.to(dtype)
+    if not bool(cast.isfinite().all()):
+        raise BadFileError(f"save: tensor {name!r} has numbers past the range of {dtype}; store it in float32")
+    return cast
 
 
 def _is_ours(path: Path) -> bool:

@@ -52,7 +52,7 @@ def evaluate(
         "cells": at one pixel a cell, full-size decoders area-averaged. "seen": at the picture's size, smaller outputs
         enlarged bilinearly, as ComfyUI's server does; needs a store that keeps rgb. None: those the store has.
     with_structure : bool
-        Also ssim, gmsd, flip and high_frequency where things are seen.
+        Also ssim, ms_ssim, gmsd, flip and high_frequency where things are seen.
     progress : bool
         Show a bar that says how many pictures are scored.
 
@@ -115,7 +115,7 @@ def summary(frame: "pd.DataFrame", kind: str = "all") -> str:
     ]
     pooled = frame[(frame["image"] == "all") & (frame["kind"] == kind)]
     shown = ["psnr", "delta_e", "delta_e95", "bias", "saturation", "clipped", "r2"]
-    extra = [column for column in ("ssim", "gmsd", "flip", "high_frequency", *COSTS) if column in frame]
+    extra = [column for column in ("ssim", "ms_ssim", "gmsd", "flip", "high_frequency", *COSTS) if column in frame]
     for (reference, place), block in pooled.groupby(["reference", "place"], sort=False):
         against = attrs["reference"] if reference == "vae" else "the photograph"
         lines.append(f"\n{place}, against {against}:")

@@ -1,4 +1,4 @@
-"""Structure of full-size pictures: SSIM, GMSD, ꟻLIP and the energy of fine detail, each from two `Look`s."""
+"""Structure of full-size pictures: SSIM, MS-SSIM, GMSD, ꟻLIP and the energy of fine detail, each from two `Look`s."""
 
 import math
 from dataclasses import dataclass
@@ -38,6 +38,11 @@ class Look:
     def chroma(self) -> Tensor:
         """CIELAB chroma, ``(N, H, W)``."""
         return torch.hypot(self.lab[:, 1], self.lab[:, 2])
+
+    @cached_property
+    def _half(self) -> "Look":
+        """The same at half the size, 2×2 means."""
+        return Look(torch.nn.functional.avg_pool2d(self.rgb, 2))
 
     @cached_property
     def _luma(self) -> Tensor:
@@ -80,17 +85,19 @@ def structure(predicted: Tensor | Look, reference: Tensor | Look) -> dict[str, f
     Returns
     -------
     dict
-        ``ssim`` (1 is equal), ``gmsd`` and ``flip`` (0 is equal), ``high_frequency`` (1 is as sharp).
+        ``ssim`` and ``ms_ssim`` (1 is equal; NaN for pictures under 176 px), ``gmsd`` and ``flip`` (0 is equal),
+        ``high_frequency`` (1 is as sharp).
 
     Examples
     --------
     >>> picture = torch.rand(1, 3, 32, 32)
     >>> {name: round(score, 3) for name, score in structure(picture, picture).items()}
-    {'ssim': 1.0, 'gmsd': 0.0, 'flip': 0.0, 'high_frequency': 1.0}
+    {'ssim': 1.0, 'ms_ssim': nan, 'gmsd': 0.0, 'flip': 0.0, 'high_frequency': 1.0}
     """
     first, second = Look.of(predicted), Look.of(reference)
     return {
         "ssim": ssim(first, second),
+        "ms_ssim": ms_ssim(first, second),
         "gmsd": gmsd(first, second),
         "flip": flip(first, second),
         "high_frequency": high_frequency_ratio(first, second),
@@ -103,13 +110,43 @@ def ssim(predicted: Tensor | Look, reference: Tensor | Look) -> float:
     Source: Wang, Bovik, Sheikh and Simoncelli, "Image quality assessment" (2004). Pictures narrower than the window
     are taken as their mirrored continuation.
     """
+    luminance, contrast = _similar(Look.of(predicted), Look.of(reference))
+    return float((luminance * contrast).mean())
+
+
+_SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
+LEAST_MS_SSIM_PX = 11 * 2 ** (len(_SCALE_WEIGHTS) - 1)
+"""Five scales of an 11 px window."""
+
+
+def ms_ssim(predicted: Tensor | Look, reference: Tensor | Look) -> float:
+    """Structural similarity over five scales, 1 for equal pictures; NaN where the short side is under 176 px.
+
+    Source: Wang, Simoncelli and Bovik, "Multiscale structural similarity" (2003), window and constants as `ssim`;
+    contrasts below 0 count as 0.
+    """
     first, second = Look.of(predicted), Look.of(reference)
+    if min(first.rgb.shape[-2:]) < LEAST_MS_SSIM_PX:
+        return math.nan
+    product = torch.ones(len(first.rgb), dtype=first.rgb.dtype)
+    for level, weight in enumerate(_SCALE_WEIGHTS):
+        if level:
+            first, second = first._half, second._half
+        luminance, contrast = _similar(first, second)
+        last = level + 1 == len(_SCALE_WEIGHTS)
+        found = (luminance * contrast if last else contrast).flatten(1).mean(1)
+        product = product * found.clamp(min=0) ** weight
+    return float(product.mean())
+
+
+def _similar(first: Look, second: Look) -> tuple[Tensor, Tensor]:
+    """SSIM's two factors at every pixel: of luminance, of contrast and structure."""
     (mean_1, var_1), (mean_2, var_2) = first._moments, second._moments
     product = mean_1 * mean_2
     covariance = _windowed(first.rgb * second.rgb) - product
     c_1, c_2 = 0.01**2, 0.03**2
-    ratio = (2 * product + c_1) * (2 * covariance + c_2)
-    return float((ratio / ((mean_1**2 + mean_2**2 + c_1) * (var_1 + var_2 + c_2))).mean())
+    luminance = (2 * product + c_1) / (mean_1**2 + mean_2**2 + c_1)
+    return luminance, (2 * covariance + c_2) / (var_1 + var_2 + c_2)
 
 
 def gmsd(predicted: Tensor | Look, reference: Tensor | Look) -> float:

@@ -52,7 +52,7 @@ def save_tiny_folder(
     config = {
         "_class_name": "AutoencoderTiny", "in_channels": 3, "out_channels": 3, "latent_channels": encoder.n_channels,
         "encoder_block_out_channels": widths, "decoder_block_out_channels": widths, "block_out_channels": widths,
-        "num_encoder_blocks": [1, 3, 3, 3], "num_decoder_blocks": [3, 3, 3, 1], "act_fn": "relu",
+        "num_encoder_blocks": list(encoder.n_blocks), "num_decoder_blocks": list(decoder.n_blocks), "act_fn": "relu",
         "upsample_fn": "nearest", "upsampling_scaling_factor": 2, "latent_magnitude": 3, "latent_shift": 0.5,
         "force_upcast": False, "scaling_factor": 1.0, "shift_factor": 0.0,
     }  # fmt: skip

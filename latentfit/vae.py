@@ -14,7 +14,7 @@ from latentfit.vae_networks import Crossing, DiffusersNetwork, TinyNetwork, plai
 from latentfit.vae_numerics import check_finite, check_rgb, device_name, plain_float32, torch_dtype
 from latentfit.vae_opening import fingerprint_of, open_source
 from latentfit.vae_sources import find_source
-from latentfit.vae_spaces import PUBLIC_TINY, Spoken, measured_numbers, slug, space_of, speaks_model_domain
+from latentfit.vae_spaces import NAMED, Spoken, measured_numbers, slug, space_of, speaks_model_domain
 from latentfit.vae_tiling import Tiles, map_in_tiles
 
 
@@ -88,6 +88,7 @@ class Vae:
             - a single file, ``.safetensors``, ``.ckpt``, ``.pt``: keys of diffusers, latent diffusion or Wan, alone or
               as ``first_stage_model.*`` or ``vae.*`` in a checkpoint. Its config is bundled, or read off its shapes;
             - ``dir/X`` where ``X_encoder.*`` and ``X_decoder.*`` are a TAESD pair;
+            - ``"mini-sd1"``, ``"mini-sdxl"``, ``"mini-flux1"``: small ones that come with this package;
             - ``"taesd"``, ``"taesdxl"``, ``"taesd3"``, ``"taef1"``, ``"taef2"``: from ``weights/taesd`` of the folder
               that the environment variable LATENTFIT_ASSETS names, else from the hub;
             - the name of a space, such as ``"sdxl"``: its published autoencoder on the hub;
@@ -136,7 +137,7 @@ class Vae:
 
     @classmethod
     def _of(cls, network: TinyNetwork | DiffusersNetwork, spoken: Spoken, name: str, device: str, dtype: str) -> "Vae":
-        title, _ = PUBLIC_TINY.get(name, (name, ""))
+        title, _ = NAMED.get(name, (name, ""))
         stands_in = speaks_model_domain(network) and spoken.space.name != slug(name)
         described = f"{title}, standing in for {spoken.space.kl_name}" if stands_in else title
         crossing = spoken.crossing or plain_crossing((0.0,), (1.0,))

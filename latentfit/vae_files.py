@@ -4,11 +4,11 @@ import json
 import math
 import re
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +19,8 @@ from latentfit.resources import data_path
 from latentfit.vae_keys import Weights, is_vae_key, prefix_of_vae, to_diffusers_keys
 from latentfit.vae_networks import DiffusersNetwork, TinyNetwork
 from latentfit.vae_weights import WeightsFile
+
+Half = TypeVar("Half", bound=nn.Module)
 
 # Keys beside the autoencoder that say which model a checkpoint is, most telling first.
 _MODEL_MARKS = (
@@ -131,16 +133,18 @@ def open_vae_file(path: Path) -> OpenedFile:
 
 def open_tiny_pair(encoder: Path, decoder: Path) -> TinyNetwork:
     """A TAESD pair from its two files."""
-    parts = []
-    for path, load in ((encoder, load_tiny_encoder), (decoder, load_tiny_decoder)):
-        try:
-            parts.append(load(WeightsFile(path).read()))
-        except BadFileError as error:
-            raise BadFileError(f"{path}: {error}") from error
-    n_latent = {"encoder": parts[0][-1].out_channels, "decoder": parts[1][1].in_channels}
+    pair = TinyNetwork(_half_of(encoder, load_tiny_encoder), _half_of(decoder, load_tiny_decoder))
+    n_latent = {"encoder": pair.encoder.n_channels, "decoder": pair.decoder.n_channels}
     if n_latent["encoder"] != n_latent["decoder"]:
         raise VaeError(f"{encoder} and {decoder}: expected one number of latent channels, got {n_latent}")
-    return TinyNetwork(*parts)
+    return pair
+
+
+def _half_of(path: Path, load: Callable[[Weights], Half]) -> Half:
+    try:
+        return load(WeightsFile(path).read())
+    except BadFileError as error:
+        raise BadFileError(f"{path}: {error}") from error
 
 
 @cache

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from latentfit.errors import VaeError
-from latentfit.nets.tiny import RECEPTIVE_CELLS
+from latentfit.nets.tiny import TinyDecoder, TinyDecoder32, TinyEncoder, TinyEncoder32
 from latentfit.spaces import rgb_to_signed, signed_to_rgb
 
 
@@ -34,12 +34,11 @@ class Network(Protocol):
 class TinyNetwork(nn.Module):
     """A TAESD pair: pictures stay in [0, 1], latents in the model domain."""
 
-    def __init__(self, encoder: nn.Sequential, decoder: nn.Sequential) -> None:
+    def __init__(self, encoder: TinyEncoder | TinyEncoder32, decoder: TinyDecoder | TinyDecoder32) -> None:
         super().__init__()
         self.encoder = encoder
         self.decoder = decoder
-        pooled = any(isinstance(module, nn.GroupNorm) for module in self.modules())
-        self.receptive_cells: int | None = None if pooled else RECEPTIVE_CELLS
+        self.receptive_cells: int | None = decoder.receptive_cells
 
     def encode(self, rgb: Tensor) -> Tensor:
         own: Tensor = self.encoder(rgb)

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -12,18 +13,22 @@ from latentfit.vae_files import build_module, load_weights, open_tiny_pair, open
 from latentfit.vae_keys import to_diffusers_keys
 from latentfit.vae_networks import DiffusersNetwork, TinyNetwork
 from latentfit.vae_sources import Source, weights_in
-from latentfit.vae_spaces import PUBLIC_TINY, Spoken, space_of
+from latentfit.vae_spaces import NAMED, Spoken, space_of
 from latentfit.vae_weights import WeightsFile
 
 
 def open_source(source: Source, space: LatentSpace | str | None) -> tuple[TinyNetwork | DiffusersNetwork, Spoken]:
     """The network at a source, and the space that it speaks."""
-    asked = PUBLIC_TINY[source.name][1] if space is None and source.name in PUBLIC_TINY else space
+    asked = NAMED[source.name][1] if space is None and source.name in NAMED else space
     if source.pair is not None:
         network: TinyNetwork | DiffusersNetwork = open_tiny_pair(*source.pair)
         return network, space_of(network, source.name, asked=asked, states_numbers=True)
     if source.folder is not None:
-        network = DiffusersNetwork(_folder_module(source.folder))
+        config = _config_in(source.folder)
+        if asked not in (None, "measured") and _is_plain_tiny(config):  # ours is tiled exactly, diffusers' is not
+            network = open_vae_file(weights_in(source.folder)[0]).network
+        else:
+            network = DiffusersNetwork(_folder_module(source.folder, config))
         return network, space_of(network, source.name, asked=asked, states_numbers=True)
     assert source.file is not None
     opened = open_vae_file(source.file)
@@ -32,14 +37,28 @@ def open_source(source: Source, space: LatentSpace | str | None) -> tuple[TinyNe
     )
 
 
-def _folder_module(folder: Path) -> nn.Module:
-    """The module of a diffusers folder."""
+_PLAIN_TINY = {"act_fn": "relu", "upsample_fn": "nearest", "upsampling_scaling_factor": 2, "scaling_factor": 1.0}
+
+
+def _is_plain_tiny(config: dict[str, Any]) -> bool:
+    """An AutoencoderTiny as TAESD is, whatever its width and number of blocks."""
+    plain = all(config.get(name, value) == value for name, value in _PLAIN_TINY.items())
+    return config["_class_name"] == "AutoencoderTiny" and plain and not config.get("shift_factor")
+
+
+def _config_in(folder: Path) -> dict[str, Any]:
+    """A diffusers folder's config."""
     try:
         config = json.loads((folder / "config.json").read_text("utf-8"))
     except (OSError, ValueError) as error:
         raise VaeError(f"{folder / 'config.json'}: expected the JSON of an autoencoder's config: {error}") from error
     if not isinstance(config, dict) or "_class_name" not in config:
         raise VaeError(f"{folder / 'config.json'}: expected a diffusers config with _class_name, got none")
+    return config
+
+
+def _folder_module(folder: Path, config: dict[str, Any]) -> nn.Module:
+    """The module of a diffusers folder."""
     module = build_module(config["_class_name"], {key: value for key, value in config.items() if key[0] != "_"})
     paths = weights_in(folder)
     weights: dict[str, Tensor] = {}

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from latentfit.errors import SpaceMismatchError, VaeError
+from latentfit.resources import data_path
 from latentfit.spaces import LatentSpace, get_space, list_spaces
-from latentfit.vae_spaces import PUBLIC_TINY
+from latentfit.vae_spaces import BUNDLED, NAMED, PUBLIC_TINY
 
 ASSETS_VARIABLE = "LATENTFIT_ASSETS"
 """Environment variable that names a folder whose ``weights/taesd`` holds the TAESD family."""
@@ -57,6 +58,8 @@ def find_source(reference: str | os.PathLike[str]) -> Source:
     pair = _pair(path)
     if pair:
         return Source(path.name, pair=pair)
+    if text in BUNDLED:
+        return Source(text, folder=data_path(f"vaes/{text}"))
     if text in PUBLIC_TINY:
         return _public_tiny(text)
     space = _space_named(text)
@@ -65,7 +68,7 @@ def find_source(reference: str | os.PathLike[str]) -> Source:
     hub_id = _HUB_ID.match(text)
     if hub_id and not text.endswith(_SUFFIXES):
         return _from_hub(hub_id[1], hub_id[2] or hub_id[3] or "")
-    names = [*PUBLIC_TINY, *(space.name for space in list_spaces())]
+    names = [*NAMED, *(space.name for space in list_spaces())]
     near = difflib.get_close_matches(text, names, n=3, cutoff=0.5)
     offer = f"; nearest presets: {', '.join(near)}" if near else ""
     raise VaeError(

@@ -34,6 +34,15 @@ PUBLIC_TINY = {
 }
 """The TAESD family by its public names: name for people, space."""
 
+BUNDLED = {
+    "mini-sd1": ("mini-sd1 (distilled from TAESD)", "sd1"),
+    "mini-sdxl": ("mini-sdxl (distilled from TAESDXL)", "sdxl"),
+    "mini-flux1": ("mini-flux1 (distilled from TAEF1)", "flux1"),
+}
+"""What data/vaes holds: name for people, space."""
+
+NAMED = {**PUBLIC_TINY, **BUNDLED}
+
 # What of a config does not touch the latents: the decoder, and notes to the pipeline.
 _BESIDE_LATENTS = re.compile(
     r"^(_.*|decoder_.*|up_block_types|out_channels|sample_size|force_upcast|dropout|.*momentum)$"

@@ -1,62 +1,54 @@
-"""What the notebooks begin with: the pairs they work on, and pairs of noise to compare with."""
+"""What the notebooks begin with: a VAE, the pairs they work on, and pairs of noise to compare with."""
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 
+from latentfit.collector import collect
 from latentfit.latent_files import write_latents
 from latentfit.pairs import PairStore
 from latentfit.pixels import save_png
-from latentfit.resources import data_path
 from latentfit.spaces import get_space
-
-if TYPE_CHECKING:
-    from latentfit.vae import Vae
+from latentfit.vae import Vae
+from latentfit.vae_spaces import slug
 
 NOISES = ("random_latents", "random_pixels")
+SIZE_PX = 256
 
 
-def open_pairs(vae: str | None, space: str, images: str, out: str | os.PathLike[str]) -> PairStore:
-    """The bundled pairs of a space, or, when a VAE is named, pairs collected with it into ``out/store``.
+def open_vae(vae: str | None, space: str) -> Vae:
+    """The named VAE, or the bundled mini VAE of the space: with the network as without.
 
     Raises
     ------
-    StoreError
-        When no pairs are bundled for the space and no VAE is named.
+    VaeError
+        When none is named and none is bundled for the space.
     """
-    if vae is None:
-        store = PairStore(data_path(f"stores/{get_space(space).name}"))
-        print(f"no VAE named: the bundled pairs, collected with {store.reference}")
-    else:
-        from latentfit.collector import collect
-        from latentfit.vae import Vae
+    return Vae.load(f"mini-{get_space(space).name}") if vae is None else Vae.load(vae, space=space)
 
-        loaded = Vae.load(vae, space=space)
-        store = collect(loaded, images, Path(out) / "store", size=256, keep="photo", square=True)
+
+def open_pairs(vae: str | None, space: str, images: str, out: str | os.PathLike[str]) -> PairStore:
+    """Pairs of these pictures, collected with `open_vae`'s into ``out/runs``; what is there is not collected again."""
+    loaded = open_vae(vae, space)
+    store = collect(loaded, images, _pairs(loaded, out), size=SIZE_PX, keep="photo", square=True, progress=False)
     n_test = len(store.split("test"))
     print(f"{len(store)} samples of {store.space.title}: {len(store) - n_test} to fit, {n_test} held out by their hash")
+    print(f"encoded and decoded by {store.reference}")
     return store
 
 
 def noise_pairs(vae: str | None, space: str, out: str | os.PathLike[str]) -> dict[str, PairStore]:
-    """Pairs of random latents and of random pixels: bundled, or collected with the named VAE into ``out/noise``.
-
-    Returns
-    -------
-    dict of str to PairStore
-        By `NOISES`; empty when none are bundled for the space.
-    """
-    if vae is None:
-        folders = {noise: data_path("stores") / f"{get_space(space).name}_{noise}" for noise in NOISES}
-        return {noise: PairStore(folder) for noise, folder in folders.items() if folder.is_dir()}
-    from latentfit.vae import Vae
-
-    return collect_noise(Vae.load(vae, space=space), Path(out) / "noise")
+    """Pairs of random latents and of random pixels, by `NOISES`, collected likewise."""
+    loaded = open_vae(vae, space)
+    return collect_noise(loaded, _pairs(loaded, out).with_suffix(".noise"))
 
 
-def collect_noise(vae: "Vae", out: Path, n_files: int = 8, cells: int = 24) -> dict[str, PairStore]:
+def _pairs(vae: Vae, out: str | os.PathLike[str]) -> Path:
+    return Path(out) / "runs" / "pairs" / f"{slug(vae.name)}-{vae.fingerprint[:8]}"
+
+
+def collect_noise(vae: Vae, out: Path, n_files: int = 8, cells: int = 24) -> dict[str, PairStore]:
     """Draw standard normal latents and uniform pixels, seeded, and collect their cells.
 
     Parameters
@@ -67,8 +59,6 @@ def collect_noise(vae: "Vae", out: Path, n_files: int = 8, cells: int = 24) -> d
     n_files, cells : int
         Files of each kind, and the side of each in latent cells.
     """
-    from latentfit.collector import collect
-
     generator = torch.Generator().manual_seed(0)
     for index in range(n_files):
         latents = torch.randn(1, vae.space.channels, cells, cells, generator=generator)
@@ -77,4 +67,6 @@ def collect_noise(vae: "Vae", out: Path, n_files: int = 8, cells: int = 24) -> d
         write_latents(path, latents, vae.space)
         side = cells * vae.space.cell_px
         save_png(torch.rand(3, side, side, generator=generator), out / "drawn" / "random_pixels" / f"{index}.png")
-    return {noise: collect(vae, str(out / "drawn" / noise), out / noise, keep="cells") for noise in NOISES}
+    return {
+        noise: collect(vae, str(out / "drawn" / noise), out / noise, keep="cells", progress=False) for noise in NOISES
+    }

@@ -1,6 +1,7 @@
 """Metrics against numpy, scikit-image, scikit-learn and ꟻLIP's authors, and their plain properties."""
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -10,16 +11,27 @@ import torch
 from scipy.ndimage import correlate
 from skimage.metrics import structural_similarity
 from sklearn.metrics import r2_score
+from torchmetrics.functional.image import multiscale_structural_similarity_index_measure
 
 from latentfit.colour import chroma, delta_e2000
 from latentfit.metrics import ColourSums, FlickerSums
-from latentfit.similarity import Look, correlated, flip, gmsd, high_frequency_ratio, ssim, structure
+from latentfit.similarity import Look, correlated, flip, gmsd, high_frequency_ratio, ms_ssim, ssim, structure
 
 GOLDEN = json.loads((Path(__file__).parent / "golden" / "flip.json").read_text("utf-8"))
 
 
 def channels_last(rgb: torch.Tensor) -> np.ndarray:
     return rgb[0].permute(1, 2, 0).numpy()
+
+
+def test_ms_ssim_equals_torchmetrics() -> None:
+    small = torch.rand(1, 3, 24, 30)
+    reference = torch.nn.functional.interpolate(small, size=(192, 240), mode="bilinear")
+    for noise in (0.02, 0.2):
+        predicted = (reference + noise * torch.randn_like(reference)).clamp(0, 1)
+        theirs = multiscale_structural_similarity_index_measure(predicted, reference, data_range=1.0)
+        assert ms_ssim(predicted, reference) == pytest.approx(float(theirs), abs=2e-4)  # borders differ
+    assert math.isnan(ms_ssim(small, small))
 
 
 def test_pooled_scores_equal_numpy() -> None:
@@ -144,7 +156,9 @@ def test_a_look_is_taken_once_and_gives_the_same_scores() -> None:
 @pytest.mark.parametrize("size", [(8, 8), (5, 40)])
 def test_structure_of_small_pictures_is_finite(size: tuple[int, int]) -> None:
     first, second = torch.rand(2, 1, 3, *size)
-    assert all(np.isfinite(score) for score in structure(first, second).values())
+    found = structure(first, second)
+    assert math.isnan(found.pop("ms_ssim"))
+    assert all(np.isfinite(score) for score in found.values())
 
 
 def test_correlated_is_numpys() -> None:

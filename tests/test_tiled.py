@@ -20,6 +20,7 @@ MODULES = {
     "mlp": (lambda: PixelMlp(4), 1),
     "cnn": (lambda: ApproxCnn(4), 2),
     "tiny": (lambda: TinyDecoder(4, 8), 8),
+    "tiny, other blocks": (lambda: TinyDecoder(4, 8, n_blocks=(2, 1, 0, 1)), 8),
 }
 
 
@@ -56,9 +57,14 @@ def test_what_sees_the_whole_picture_says_so() -> None:
         decode_in_tiles(lf.Approximation(PixelMlp(4), "sd1", "1/2"), torch.randn(1, 4, 60, 60), 32)
 
 
-@pytest.mark.parametrize(("n_channels", "width"), [(4, 64), (16, 20)])
-def test_a_diffusers_folder_holds_the_same_network(n_channels: int, width: int, tmp_path: Path) -> None:
-    encoder, decoder = TinyEncoder(n_channels, width).eval(), TinyDecoder(n_channels, width).eval()
+@pytest.mark.parametrize(
+    ("n_channels", "width", "down", "up"), [(4, 64, (1, 3, 3, 3), (3, 3, 3, 1)), (16, 20, (0, 1, 2, 4), (5, 3, 1, 0))]
+)
+def test_a_diffusers_folder_holds_the_same_network(
+    n_channels: int, width: int, down: tuple[int, ...], up: tuple[int, ...], tmp_path: Path
+) -> None:
+    encoder = TinyEncoder(n_channels, width, n_blocks=down).eval()
+    decoder = TinyDecoder(n_channels, width, n_blocks=up).eval()
     folder = save_tiny_folder(encoder, decoder, tmp_path / "tiny", dtype=torch.float32, card="# A card\n")
     rgb, latents = torch.rand(1, 3, 48, 32), 2 * torch.randn(1, n_channels, 6, 4)
     theirs = AutoencoderTiny.from_pretrained(folder).eval()

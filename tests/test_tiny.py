@@ -6,7 +6,6 @@ from torch import nn
 
 from latentfit.errors import BadFileError
 from latentfit.nets.tiny import (
-    RECEPTIVE_CELLS,
     TinyDecoder,
     TinyDecoder32,
     TinyEncoder,
@@ -61,10 +60,21 @@ def test_swapped_files_are_named():
         load_tiny_decoder(TinyEncoder(4).state_dict())
 
 
-def test_receptive_field_is_what_tiling_counts_on():
-    decoder = TinyDecoder(4)
+def test_any_number_of_blocks_is_read_off_the_keys() -> None:
+    for n_blocks in ((3, 3, 3, 1), (5, 3, 1, 0), (1, 0, 2, 1), (0, 0, 0, 0)):
+        decoder = load_tiny_decoder(TinyDecoder(4, 8, n_blocks=n_blocks).state_dict())
+        assert isinstance(decoder, TinyDecoder)
+        assert tuple(decoder.n_blocks) == n_blocks
+        encoder = load_tiny_encoder(TinyEncoder(16, 8, n_blocks=n_blocks[::-1]).state_dict())
+        assert isinstance(encoder, TinyEncoder)
+        assert tuple(encoder.n_blocks) == n_blocks[::-1]
+
+
+@pytest.mark.parametrize("n_blocks", [(3, 3, 3, 1), (5, 3, 1, 0), (1, 0, 2, 1), (0, 0, 0, 0)])
+def test_receptive_field_is_what_tiling_counts_on(n_blocks: tuple[int, ...]) -> None:
+    decoder = TinyDecoder(4, 16, n_blocks=n_blocks)
     latents = torch.zeros(1, 4, 1, 64, requires_grad=True)
     decoder(latents)[..., 32 * 8].abs().sum().backward()
     reached = latents.grad.abs().sum((0, 1, 2)).nonzero().flatten()
-    assert 32 - reached.min() <= RECEPTIVE_CELLS
-    assert reached.max() - 32 <= RECEPTIVE_CELLS
+    assert 32 - reached.min() <= decoder.receptive_cells
+    assert reached.max() - 32 <= decoder.receptive_cells

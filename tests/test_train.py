@@ -18,7 +18,7 @@ from torch import nn
 import latentfit as lf
 from latentfit.cli import main
 from latentfit.collector import columns_of
-from latentfit.errors import LatentfitError, TrainError
+from latentfit.errors import BadFileError, LatentfitError, TrainError
 from latentfit.nets.cell import CellDecoder
 from latentfit.nets.patch_discriminator import PatchDiscriminator
 from latentfit.nets.tiny import TinyDecoder, TinyEncoder
@@ -293,11 +293,8 @@ def test_crops_are_a_function_of_the_image_alone(store: PairStore) -> None:
     assert not torch.equal(other["input"], whole["input"])
 
 
-def test_crops_lie_on_cells_and_every_picture_comes_once_an_epoch(store: PairStore) -> None:
-    source = CropSource(store, store.samples, 10)
-    epoch = source.batch(range(12))["input"]
+def test_crops_lie_on_cells(store: PairStore) -> None:
     stored = torch.cat([batch.latents for batch in store.batches()])
-    assert sorted(epoch.sum((1, 2, 3)).tolist()) == pytest.approx(sorted(stored.sum((1, 2, 3)).tolist()))
     small = CropSource(store, store.samples, 4, target="rgb")
     batch = small.batch(range(8))
     rgb = torch.cat([part.rgb for part in store.batches(columns=("rgb",))])
@@ -305,6 +302,46 @@ def test_crops_lie_on_cells_and_every_picture_comes_once_an_epoch(store: PairSto
         windows = stored.unfold(2, 4, 1).unfold(3, 4, 1).permute(0, 2, 3, 1, 4, 5)
         sample, top, left = (windows == latents).all(-1).all(-1).all(-1).nonzero()[0].tolist()
         assert torch.equal(rgb[sample, :, 8 * top : 8 * top + 32, 8 * left : 8 * left + 32], picture)
+
+
+def test_kinds_are_drawn_as_often_as_their_weights_say(store: PairStore) -> None:
+    samples = [
+        replace(sample, kind="chart" if index < 3 else "photograph") for index, sample in enumerate(store.samples)
+    ]
+    drawn = CropSource(store, samples, 10, weights={"chart": 0.25}).batch(range(2000))["input"].sum((1, 2, 3))
+    sums = torch.cat([batch.latents for batch in store.batches()]).sum((1, 2, 3))
+    counts = torch.stack([(drawn - value).abs() < 1e-3 for value in sums]).sum(1).double()
+    expected = torch.tensor([0.25 if sample.kind == "chart" else 1.0 for sample in samples], dtype=torch.float64)
+    expected *= 2000 / expected.sum()
+    assert float(((counts - expected).square() / expected).sum()) < 40  # chi², 11 degrees of freedom
+    with pytest.raises(TrainError, match="leave no sample to draw"):
+        CropSource(store, samples[:3], 10, weights={"chart": 0.0})
+
+
+def test_a_run_begins_from_a_trained_network(store: PairStore, tmp_path: Path) -> None:
+    preset = replace(PRESETS["cell-small"], make=lambda space: CellDecoder(space.channels, 8, 1), crop_cells=8)
+    config = replace(QUICK, n_images=64, lr=1e-3)
+    first = train_decoder(store, preset, tmp_path / "first", config=config, progress=False)
+    still = train_decoder(
+        store, preset, tmp_path / "still", config=replace(config, lr=0.0), begin=first.module, progress=False
+    )
+    for before, after in zip(first.module.parameters(), still.module.parameters(), strict=True):
+        assert torch.equal(before, after)
+    moved = train_decoder(store, preset, tmp_path / "moved", config=config, begin=first.module, progress=False)
+    assert any(not torch.equal(a, b) for a, b in zip(moved.module.parameters(), first.module.parameters(), strict=True))
+    with pytest.raises(BadFileError, match="that differ at"):
+        train_decoder(store, preset, tmp_path / "other", config=config, begin=CellDecoder(4, 12, 1), progress=False)
+    with pytest.raises(TrainError, match="begun_from"):
+        train_decoder(store, preset, tmp_path / "moved", config=config, begin=moved.module, progress=False)
+
+
+def test_all_pictures_or_the_training_ones(store: PairStore, tmp_path: Path) -> None:
+    preset = replace(PRESETS["cell-small"], make=lambda space: CellDecoder(space.channels, 8, 1), crop_cells=8)
+    config = replace(QUICK, n_images=16)
+    some = train_decoder(store, preset, tmp_path / "some", config=config, progress=False)
+    every = train_decoder(store, preset, tmp_path / "every", config=config, split="all", progress=False)
+    assert set(every.card["train_hashes"]) == {sample.sha256 for sample in store.samples}
+    assert set(some.card["train_hashes"]) == {sample.sha256 for sample in store.split("train")}
 
 
 def test_what_cannot_be_trained_is_named(store: PairStore, tmp_path: Path) -> None:

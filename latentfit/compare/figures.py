@@ -96,7 +96,7 @@ def contact_sheet(
             axis.set_title(name, fontsize=10 if width > 1.8 else 8)
             if captions and captions.get(name):
                 axis.text(0, -0.03, captions[name], transform=axis.transAxes, va="top", color=SOFT)
-    return _saved(figure, path)
+    return saved(figure, path)
 
 
 def coefficient_heatmap(
@@ -122,7 +122,7 @@ def coefficient_heatmap(
             axis.text(column, row, f"{value:+.2f}", ha="center", va="center", fontsize=7, color=ink)
         axis.set_xlabel("in [-1, 1], per unit of latent", fontsize=8)
         figure.colorbar(image, ax=axis, shrink=0.8)
-    return _saved(figure, path)
+    return saved(figure, path)
 
 
 def curves(
@@ -148,7 +148,7 @@ def curves(
         if logarithmic or x == "n_pictures":
             axis.set_xscale("log", base=2)
             axis.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
-    return _saved(figure, path)
+    return saved(figure, path)
 
 
 def ranking(
@@ -172,7 +172,7 @@ def ranking(
         there = {name: colour for name, colour in ORIGINS.items() if name in set(ordered["origin"])}
         handles = [mpl.patches.Patch(color=colour, label=name) for name, colour in there.items()]
         axis.legend(handles=handles, loc="lower right")
-    return _saved(figure, path)
+    return saved(figure, path)
 
 
 def latent_channels(latents: Tensor, *, columns: int = 4, path: str | os.PathLike[str] | None = None) -> Figure:
@@ -186,7 +186,7 @@ def latent_channels(latents: Tensor, *, columns: int = 4, path: str | os.PathLik
         for index, (axis, channel) in enumerate(zip(axes, latents, strict=False)):
             axis.imshow(channel.numpy(), cmap="gray", vmin=-3, vmax=3)
             axis.set_title(f"x{index}   σ {float(channel.std()):.2f}", fontweight="normal")
-    return _saved(figure, path)
+    return saved(figure, path)
 
 
 def error_map(
@@ -211,7 +211,7 @@ def error_map(
             figure.colorbar(image, ax=axis, shrink=0.7)
         for axis in axes:
             axis.axis("off")
-    return _saved(figure, path)
+    return saved(figure, path)
 
 
 def clipping(
@@ -234,7 +234,7 @@ def clipping(
             axis.plot([0, 1], [0, 1], color=INK, linewidth=0.8)
             axis.set(title=f"{title} {name}".strip(), xlabel="the VAE's decode", xlim=(-0.05, 1.05), ylim=(-0.4, 1.4))
         axes[0].set_ylabel("prediction before clamping")
-    return _saved(figure, path)
+    return saved(figure, path)
 
 
 def bars(
@@ -258,7 +258,7 @@ def bars(
         axis.set(title=title, xlabel=label)
         for place, (_, value) in zip(places, items, strict=True):
             axis.text(value, place, f" {value:.2f}", va="center", fontsize=8, color=SOFT)
-    return _saved(figure, path)
+    return saved(figure, path)
 
 
 def _shown(picture: Tensor, size: tuple[int, ...]) -> np.ndarray[Any, Any]:
@@ -269,8 +269,8 @@ def _shown(picture: Tensor, size: tuple[int, ...]) -> np.ndarray[Any, Any]:
     return shown
 
 
-def _saved(figure: Figure, path: str | os.PathLike[str] | None) -> Figure:
-    """Write the PNG whole or not at all."""
+def saved(figure: Figure, path: str | os.PathLike[str] | None) -> Figure:
+    """The figure, written as PNG too when there is a path: whole or not at all."""
     if path is not None:
         write_atomic(path, _png(figure, FILE_DPI))
     return figure

@@ -5,7 +5,7 @@ no scaling factor and no [-1, 1] may touch them. Built here from the published l
 recovered from its keys and shapes.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -13,8 +13,9 @@ from torch import Tensor, nn
 
 from latentfit.nets.loading import loaded
 
-RECEPTIVE_CELLS = 19
-"""Cells, each way, that the plain variant's output depends on: tiles that overlap by as much are exact."""
+ENCODER_BLOCKS = (1, 3, 3, 3)
+DECODER_BLOCKS = (3, 3, 3, 1)
+"""Blocks of TAESD's own networks, level by level in the order of the data."""
 
 
 def conv3(n_in: int, n_out: int, *, stride: int = 1, bias: bool = True) -> nn.Conv2d:
@@ -57,9 +58,9 @@ def _pool(width: int) -> nn.Sequential:
     )
 
 
-def blocks(width: int, *, pool: bool = False) -> list[nn.Module]:
-    """Three separate blocks."""
-    return [Block(width, pool=pool) for _ in range(3)]
+def blocks(width: int, n_blocks: int = 3, *, pool: bool = False) -> list[nn.Module]:
+    """Separate blocks."""
+    return [Block(width, pool=pool) for _ in range(n_blocks)]
 
 
 def down(width: int) -> nn.Conv2d:
@@ -73,48 +74,99 @@ def up(n_in: int, n_out: int) -> list[nn.Module]:
 
 
 class TinyEncoder(nn.Sequential):
-    """rgb ``(N, 3, 8h, 8w)`` in [0, 1] -> latents ``(N, C, h, w)``, model domain; `pool` is the flux2 variant."""
+    """rgb ``(N, 3, 8h, 8w)`` in [0, 1] -> latents ``(N, C, h, w)``, model domain.
+
+    Parameters
+    ----------
+    n_channels : int
+        C.
+    width : int
+        Channels of all levels.
+    pool : bool
+        flux2's variant.
+    n_blocks : sequence of 4 int
+        Blocks of each level, from full size to latent size.
+    """
 
     cell_px = 8
 
-    def __init__(self, n_channels: int = 4, width: int = 64, *, pool: bool = False) -> None:
+    def __init__(
+        self, n_channels: int = 4, width: int = 64, *, pool: bool = False, n_blocks: Sequence[int] = ENCODER_BLOCKS
+    ) -> None:
+        full, half, quarter, eighth = n_blocks
         super().__init__(
-            conv3(3, width), Block(width),
-            down(width), *blocks(width),
-            down(width), *blocks(width),
-            down(width), *blocks(width, pool=pool),
+            conv3(3, width), *blocks(width, full),
+            down(width), *blocks(width, half),
+            down(width), *blocks(width, quarter),
+            down(width), *blocks(width, eighth, pool=pool),
             conv3(width, n_channels),
         )  # fmt: skip
-        self.n_channels, self.width, self.pool = n_channels, width, pool
+        self.n_channels, self.width, self.pool, self.n_blocks = n_channels, width, pool, tuple(n_blocks)
 
     def config(self) -> dict[str, Any]:
         """Constructor arguments, JSON-able."""
-        return {"n_channels": self.n_channels, "width": self.width, "pool": self.pool}
+        return {
+            "n_channels": self.n_channels, "width": self.width, "pool": self.pool, "n_blocks": list(self.n_blocks)
+        }  # fmt: skip
 
 
 class TinyDecoder(nn.Sequential):
-    """Latents ``(N, C, h, w)``, model domain -> rgb ``(N, 3, 8h, 8w)``, about [0, 1], not clamped."""
+    """Latents ``(N, C, h, w)``, model domain -> rgb ``(N, 3, 8h, 8w)``, about [0, 1], not clamped.
+
+    Parameters
+    ----------
+    n_channels : int
+        C.
+    width : int
+        Channels of all levels.
+    pool : bool
+        flux2's variant.
+    n_blocks : sequence of 4 int
+        Blocks of each level, from latent size to full size.
+    """
 
     cell_px = 8
 
-    def __init__(self, n_channels: int = 4, width: int = 64, *, pool: bool = False) -> None:
+    def __init__(
+        self, n_channels: int = 4, width: int = 64, *, pool: bool = False, n_blocks: Sequence[int] = DECODER_BLOCKS
+    ) -> None:
+        eighth, quarter, half, full = n_blocks
         super().__init__(
             SoftClamp(), conv3(n_channels, width), nn.ReLU(),
-            *blocks(width, pool=pool), *up(width, width),
-            *blocks(width), *up(width, width),
-            *blocks(width), *up(width, width),
-            Block(width), conv3(width, 3),
+            *blocks(width, eighth, pool=pool), *up(width, width),
+            *blocks(width, quarter), *up(width, width),
+            *blocks(width, half), *up(width, width),
+            *blocks(width, full), conv3(width, 3),
         )  # fmt: skip
-        self.n_channels, self.width, self.pool = n_channels, width, pool
+        self.n_channels, self.width, self.pool, self.n_blocks = n_channels, width, pool, tuple(n_blocks)
 
     @property
     def receptive_cells(self) -> int | None:
         """Cells, each way, that an output depends on; None with `pool`, whose group norm sees the whole picture."""
-        return None if self.pool else RECEPTIVE_CELLS
+        return None if self.pool else receptive_cells(self.n_blocks)
 
     def config(self) -> dict[str, Any]:
         """Constructor arguments, JSON-able."""
-        return {"n_channels": self.n_channels, "width": self.width, "pool": self.pool}
+        return {
+            "n_channels": self.n_channels, "width": self.width, "pool": self.pool, "n_blocks": list(self.n_blocks)
+        }  # fmt: skip
+
+
+def receptive_cells(n_blocks: Sequence[int] = DECODER_BLOCKS) -> int:
+    """Cells, each way, that an output of a decoder with so many blocks depends on; tiles with such overlaps are exact.
+
+    Examples
+    --------
+    >>> receptive_cells()
+    19
+    """
+    *before, full = n_blocks
+    reach_px = 1 + 3 * full  # of the last convolution and the blocks at full size
+    for level, blocks_there in enumerate(reversed(before)):
+        cell = 2 ** (level + 1)
+        reach_px += cell // 2  # the convolution after the enlargement
+        reach_px = -(-reach_px // cell) * cell + 3 * blocks_there * cell
+    return reach_px // 8 + 1  # the first convolution
 
 
 class TinyEncoder32(nn.Sequential):
@@ -173,7 +225,9 @@ def load_tiny_encoder(weights: Mapping[str, Tensor]) -> TinyEncoder | TinyEncode
     if first is not None and "17.weight" in weights and "2.weight" in weights and weights["2.weight"].shape[0] == 64:
         return loaded(TinyEncoder32(_n_rows(weights, "17.weight")), weights, "a TAESD encoder")
     width = int(first.shape[0]) if first is not None and first.ndim == 4 else 64
-    encoder = TinyEncoder(_n_rows(weights, "14.weight"), width, pool="11.pool.0.weight" in weights)
+    n_blocks, last = _layout(weights, ENCODER_BLOCKS)
+    pool = any(".pool." in key for key in weights)
+    encoder = TinyEncoder(_n_rows(weights, f"{last}.weight"), width, pool=pool, n_blocks=n_blocks)
     return loaded(encoder, weights, "a TAESD encoder")
 
 
@@ -187,9 +241,25 @@ def load_tiny_decoder(weights: Mapping[str, Tensor]) -> TinyDecoder | TinyDecode
     """
     first = weights.get("1.weight")
     width, n_channels = (int(n) for n in first.shape[:2]) if first is not None and first.ndim == 4 else (64, 4)
-    if "29.weight" in weights:
+    n_blocks, last = _layout(weights, DECODER_BLOCKS)
+    if last == 29 and len(n_blocks) == 6:
         return loaded(TinyDecoder32(n_channels), weights, "a TAESD decoder")
-    return loaded(TinyDecoder(n_channels, width, pool="3.pool.0.weight" in weights), weights, "a TAESD decoder")
+    pool = any(".pool." in key for key in weights)
+    return loaded(TinyDecoder(n_channels, width, pool=pool, n_blocks=n_blocks), weights, "a TAESD decoder")
+
+
+def _layout(weights: Mapping[str, Tensor], usual: Sequence[int]) -> tuple[Sequence[int], int]:
+    """Blocks between each plain convolution and the next, and the last one's place; `usual` where it is no layout."""
+    places = {key.split(".", 1)[0]: "conv." in key for key in weights if key.split(".", 1)[0].isdigit()}
+    counts: list[int] = []
+    for place in sorted(places, key=int):
+        if places[place]:
+            counts[-1:] = [counts[-1] + 1] if counts else [0]
+        else:
+            counts.append(0)
+    last = max((int(place) for place, is_block in places.items() if not is_block), default=0)
+    between = counts[:-1]
+    return (between if len(between) in (4, 6) else usual), last
 
 
 def _n_rows(weights: Mapping[str, Tensor], key: str) -> int:

@@ -1,6 +1,6 @@
 """CropSource: crops of a pair store on cell boundaries, the same for the same seed and number of images seen."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,8 +20,8 @@ Target = Literal["rgb", "photo", "cells"]
 class CropSource:
     """Which crop the k-th image of a run is, and its pixels; only what is asked for is read.
 
-    Image k belongs to epoch k // n of a random order of the samples; its order and place derive from (seed, k)
-    alone, so any process can fetch any image, in any order.
+    Which sample image k is cut from, and where, derives from (seed, k) alone, so any process can fetch any image, in
+    any order. Samples are drawn with replacement.
 
     Parameters
     ----------
@@ -36,6 +36,8 @@ class CropSource:
         Pixels of the target per cell: the space's `cell_px`, less (area means), or 1 for cells.
     encodes : bool
         The network goes the other way: pictures in, latents out.
+    weights : mapping of str to float, optional
+        How often samples of a kind are drawn, relative to 1.
     seed : int
 
     Raises
@@ -53,6 +55,7 @@ class CropSource:
         scale: int | None = None,
         *,
         encodes: bool = False,
+        weights: Mapping[str, float] | None = None,
         seed: int = 0,
     ) -> None:
         if target not in store.columns:
@@ -69,7 +72,11 @@ class CropSource:
         self.store, self.crop_cells, self.target, self.encodes, self.seed = store, crop_cells, target, encodes, seed
         self.scale = (1 if target == "cells" else store.space.cell_px) if scale is None else scale
         self._files: dict[str, Any] = {}
-        self._order: tuple[int, np.ndarray] = (-1, np.empty(0))
+        self._cumulated = np.cumsum([(weights or {}).get(sample.kind, 1.0) for sample in self.samples])
+        if not self._cumulated[-1] > 0:
+            raise TrainError(
+                f"{store.path}: the weights {dict(weights or {})} leave no sample to draw; weigh one kind more"
+            )
 
     def batch(self, images: Sequence[int]) -> dict[str, Tensor]:
         """``input`` and ``target`` of these images, float32, rgb in [0, 1]."""
@@ -79,11 +86,8 @@ class CropSource:
 
     def _pair(self, image: int) -> tuple[Floats, Floats]:
         """In numpy: torch's operations would wake a second pool of threads beside the one that trains."""
-        epoch, place = divmod(image, len(self.samples))
-        if self._order[0] != epoch:
-            self._order = epoch, np.random.default_rng((self.seed, 1, epoch)).permutation(len(self.samples))
-        sample = self.samples[int(self._order[1][place])]
-        draw = np.random.default_rng((self.seed, 2, image))
+        draw = np.random.default_rng((self.seed, image))
+        sample = self.samples[int(np.searchsorted(self._cumulated, draw.random() * self._cumulated[-1], side="right"))]
         top, left = (int(draw.integers(0, n - self.crop_cells + 1)) for n in sample.size_cells)
         latents = self._read(sample, "latents", top, left, 1)
         px = 1 if self.target == "cells" else self.store.space.cell_px

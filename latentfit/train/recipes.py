@@ -17,10 +17,11 @@ from latentfit.files import save
 from latentfit.fit import ChannelMap
 from latentfit.nets.approx_cnn import ApproxCnn
 from latentfit.nets.cell import CellDecoder
+from latentfit.nets.loading import loaded
 from latentfit.nets.patch_discriminator import PatchDiscriminator
 from latentfit.nets.pixel_mlp import PixelMlp
-from latentfit.nets.tiny import TinyDecoder, TinyEncoder
-from latentfit.pairs import PairStore, Sample
+from latentfit.nets.tiny import DECODER_BLOCKS, ENCODER_BLOCKS, TinyDecoder, TinyEncoder
+from latentfit.pairs import PairStore, Sample, Split
 from latentfit.resources import write_atomic
 from latentfit.spaces import LatentSpace
 from latentfit.train.callbacks import MetricsCsv, SampleSheet, TensorBoard
@@ -28,6 +29,9 @@ from latentfit.train.config import TrainConfig
 from latentfit.train.crops import CropSource, Target
 from latentfit.train.loop import Callback, train
 from latentfit.train.objective import Objective
+from latentfit.vae_opening import fingerprint_of
+
+CHARTS_COUNT_LESS: Mapping[str, float] = {"chart": 0.25, "drawing": 0.25}
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,8 @@ class Preset:
         The network goes from pictures to latents.
     closed_form : bool
         Begin from the 3×3 decoder that least squares finds on the same pictures.
+    draw : mapping of str to float
+        How often pictures of a kind are drawn, relative to 1.
     config : TrainConfig
     """
 
@@ -64,6 +70,7 @@ class Preset:
     scale: int | None = None
     encodes: bool = False
     closed_form: bool = False
+    draw: Mapping[str, float] = field(default_factory=lambda: CHARTS_COUNT_LESS)
     config: TrainConfig = field(default_factory=TrainConfig)
 
 
@@ -71,13 +78,16 @@ def _cell(width: int, n_blocks: int) -> Callable[[LatentSpace], nn.Module]:
     return lambda space: CellDecoder(space.channels, width, n_blocks, space.cell_px)
 
 
-def _tiny(kind: type[TinyDecoder] | type[TinyEncoder], width: int) -> Callable[[LatentSpace], nn.Module]:
+def _tiny(
+    kind: type[TinyDecoder] | type[TinyEncoder], width: int, n_blocks: Sequence[int] | None = None
+) -> Callable[[LatentSpace], nn.Module]:
     def make(space: LatentSpace) -> nn.Module:
         if space.cell_px != 8:
             raise TrainError(
                 f"TAESD's networks have 8 px a cell, {space.name!r} has {space.cell_px}; take a cell decoder"
             )
-        return kind(space.channels, width)
+        usual = DECODER_BLOCKS if kind is TinyDecoder else ENCODER_BLOCKS
+        return kind(space.channels, width, n_blocks=n_blocks or usual)
 
     return make
 
@@ -88,13 +98,17 @@ PRESETS: dict[str, Preset] = {
         closed_form=True, config=TrainConfig(n_images=60_000, lr=3e-3),
     ),
     "cell": Preset(
-        "cell decoder: a megabyte", _cell(64, 5), 20, 4, {"charbonnier": 1.0, "gradient": 0.3},
-        closed_form=True, config=TrainConfig(n_images=200_000, lr=2e-3),
+        "cell decoder: a megabyte", _cell(62, 5), 24, 2, {"charbonnier": 1.0},
+        closed_form=True, config=TrainConfig(n_images=120_000, lr=2e-3),
     ),
     "cell-large": Preset(
-        "cell decoder, large: learns from photographs, with an adversary for texture", _cell(128, 6), 32, 5,
-        {"l1": 1.0, "ms_ssim": 0.2, "gan": 0.01, "features": 0.2}, target="photo",
-        closed_form=True, config=TrainConfig(n_images=300_000, lr=1e-3),
+        "cell decoder, large: learns from photographs", _cell(126, 6), 24, 2, {"charbonnier": 1.0, "gradient": 0.3},
+        target="photo", closed_form=True, config=TrainConfig(n_images=60_000, lr=1.5e-3),
+    ),
+    "cell-large-texture": Preset(
+        "cell decoder, large: an adversary for texture, to begin from a trained one", _cell(126, 6), 24, 2,
+        {"l1": 1.0, "gan": 0.01, "features": 0.2}, target="photo",
+        closed_form=True, config=TrainConfig(n_images=20_000, lr=5e-4),
     ),
     "tiny": Preset(
         "TAESD's decoder, anew", _tiny(TinyDecoder, 64), 32, 5,
@@ -106,12 +120,12 @@ PRESETS: dict[str, Preset] = {
         config=TrainConfig(n_images=200_000, lr=1e-3),
     ),
     "mini-decoder": Preset(
-        "a third of TAESD's decoder", _tiny(TinyDecoder, 36), 16, 3, {"l1": 1.0, "gradient": 0.3},
-        config=TrainConfig(n_images=60_000, lr=2e-3, batch_images=8),
+        "a third of TAESD's decoder", _tiny(TinyDecoder, 40, (5, 3, 1, 0)), 20, 2, {"l1": 1.0, "gradient": 0.3},
+        target="photo", config=TrainConfig(n_images=20_000, lr=1.5e-3, batch_images=4),
     ),
     "mini-encoder": Preset(
-        "a third of TAESD's encoder", _tiny(TinyEncoder, 36), 16, 3, {"l1": 1.0}, target="photo", encodes=True,
-        config=TrainConfig(n_images=60_000, lr=2e-3, batch_images=8),
+        "a third of TAESD's encoder", _tiny(TinyEncoder, 40, (0, 1, 2, 4)), 20, 2, {"l1": 1.0}, target="photo",
+        encodes=True, config=TrainConfig(n_images=20_000, lr=1.5e-3, batch_images=4),
     ),
     "pixel-mlp": Preset(
         "Birch-san's pixel MLP", lambda space: PixelMlp(space.channels), 32, 0, {"mse": 1.0}, target="cells", scale=1,
@@ -143,6 +157,8 @@ def train_decoder(
     out: str | os.PathLike[str],
     *,
     config: TrainConfig | None = None,
+    split: Split = "train",
+    begin: nn.Module | None = None,
     device: str = "auto",
     progress: bool = True,
 ) -> Approximation:
@@ -158,6 +174,10 @@ def train_decoder(
         The decoder, .safetensors. Beside it, in ``NAME.run/``: checkpoint, metrics, config, samples.
     config : TrainConfig, optional
         Instead of the preset's.
+    split : {"train", "all"}
+        "all": also the pictures that the store holds out; score the result on others then.
+    begin : nn.Module, optional
+        Weights to begin from, of a network of the same make.
     device : str
     progress : bool
 
@@ -167,7 +187,7 @@ def train_decoder(
         As it was saved.
     """
     name, chosen = _named(preset, encodes=False)
-    made = _trained(store, name, chosen, Path(out), config or chosen.config, device, progress)
+    made = _trained(store, name, chosen, Path(out), config or chosen.config, split, begin, device, progress)
     scale = chosen.scale or store.space.cell_px
     approximation = Approximation(made.model.cpu(), store.space, scale, name=name, card=made.card)
     save(approximation, made.path)
@@ -180,6 +200,8 @@ def train_encoder(
     out: str | os.PathLike[str],
     *,
     config: TrainConfig | None = None,
+    split: Split = "train",
+    begin: nn.Module | None = None,
     device: str = "auto",
     progress: bool = True,
 ) -> TinyEncoder:
@@ -189,7 +211,7 @@ def train_encoder(
     takes for a pair.
     """
     name, chosen = _named(preset, encodes=True)
-    made = _trained(store, name, chosen, Path(out), config or chosen.config, device, progress)
+    made = _trained(store, name, chosen, Path(out), config or chosen.config, split, begin, device, progress)
     encoder = made.model.cpu()
     weights = {key: tensor.contiguous() for key, tensor in encoder.state_dict().items()}
     about = {"latentfit_encoder": json.dumps({"space": store.space.name, "card": made.card})}
@@ -214,16 +236,26 @@ def _named(preset: str | Preset, *, encodes: bool) -> tuple[str, Preset]:
 
 
 def _trained(
-    store: PairStore, name: str, preset: Preset, out: Path, config: TrainConfig, device: str, progress: bool
+    store: PairStore,
+    name: str,
+    preset: Preset,
+    out: Path,
+    config: TrainConfig,
+    split: Split,
+    begin: nn.Module | None,
+    device: str,
+    progress: bool,
 ) -> _Made:
     """The network after all its images, its file's path and its card."""
     path = out.with_suffix(".safetensors")
     run, space, scale = path.with_suffix(".run"), store.space, preset.scale or store.space.cell_px
-    source = _source(store, store.split("train"), preset, scale, config.seed)
-    network, adversary = _networks(preset, store, config)
+    source = _source(store, store.split(split), preset, scale, config.seed)
+    network, adversary = _networks(preset, store, config, begin)
     border = preset.border_cells * (1 if preset.encodes else scale)
     objective = Objective(preset.losses, border, adversary)
     identity = {"preset": name, "vae": store.fingerprint, "space": space.name, "n_samples": len(source.samples)}
+    if begin is not None:
+        identity["begun_from"] = fingerprint_of(begin)
     if not (run / "checkpoint.pt").is_file():  # a run that is refused leaves what it finds
         write_atomic(run / "config.json", json.dumps({**identity, **config.to_dict()}, indent=1) + "\n")
     trained = train(
@@ -240,16 +272,23 @@ def _trained(
 
 
 def _source(store: PairStore, samples: Sequence[Sample], preset: Preset, scale: int, seed: int) -> CropSource:
-    return CropSource(store, samples, preset.crop_cells, preset.target, scale, encodes=preset.encodes, seed=seed)
+    return CropSource(
+        store, samples, preset.crop_cells, preset.target, scale, encodes=preset.encodes, weights=preset.draw, seed=seed
+    )
 
 
-def _networks(preset: Preset, store: PairStore, config: TrainConfig) -> tuple[nn.Module, PatchDiscriminator | None]:
-    """The network, its closed form put in, and its adversary if it has one: both drawn from the seed."""
+def _networks(
+    preset: Preset, store: PairStore, config: TrainConfig, begin: nn.Module | None
+) -> tuple[nn.Module, PatchDiscriminator | None]:
+    """The network, its closed form or what it begins from put in, and its adversary: both drawn from the seed."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         network = preset.make(store.space)
         adversary = PatchDiscriminator() if {"gan", "features"} & set(preset.losses) else None
-    if preset.closed_form and isinstance(network, CellDecoder):
+    if begin is not None:
+        loaded(network, begin.state_dict(), f"a network of preset {preset.title!r}")
+        network.train().requires_grad_(True)
+    elif preset.closed_form and isinstance(network, CellDecoder):
         fitted = ChannelMap("3", scale=store.space.cell_px, censored=False).fit(store).module_
         values = fitted.coefficients
         n_channels = store.space.channels

@@ -1,0 +1,68 @@
+"""Train what the project ships: mini VAEs (data/vaes) and cell decoders (data/models) of sd1, sdxl and flux1.
+
+Reads LATENTFIT_ASSETS: weights/taesd (the teachers) and images/cc0, which with the bundled photographs and charts is
+all that is trained on. Pairs are collected into runs/train, networks are trained there; a killed run goes on with the
+same command. `--only sd1:mini-encoder sd1:cell` trains some only. Scores, cards and the files in data/ are made by
+`make_cards.py`.
+"""
+
+import argparse
+import os
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import latentfit as lf
+from latentfit.pairs import PairStore
+from latentfit.train import preset_named, train_decoder, train_encoder
+
+ROOT = Path(__file__).resolve().parents[1]
+RUNS = ROOT / "runs" / "train"
+VAES = {"sd1": "taesd", "sdxl": "taesdxl", "flux1": "taef1"}
+PRESETS = ("mini-encoder", "mini-decoder", "cell", "cell-large", "cell-large-texture")
+
+
+def main() -> None:
+    """Collect and train, space by space."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    jobs = [f"{space}:{preset}" for space in VAES for preset in PRESETS]
+    parser.add_argument("--only", nargs="+", default=jobs, choices=jobs, metavar="SPACE:PRESET")
+    parser.add_argument("--precision", default="bf16", choices=["no", "bf16", "fp16"])
+    options = parser.parse_args()
+    assets = os.environ.get("LATENTFIT_ASSETS") or sys.exit("make_models: set LATENTFIT_ASSETS (weights/ and images/)")
+    for job in options.only:
+        space, preset = job.split(":")
+        trained(space, preset, store_of(space, Path(assets)), options.precision)
+
+
+def store_of(space: str, assets: Path) -> PairStore:
+    """The pairs to train on, collected when they are not there."""
+    vae = lf.Vae.load(str(assets / "weights" / "taesd" / VAES[space]), space=space)
+    pictures = [str(assets / "images" / "cc0"), "bundled"]
+    return lf.collect(vae, pictures, RUNS / space, size=256, crops=12, keep="photo", progress=False)
+
+
+def path_of(space: str, preset: str) -> Path:
+    """Where a trained network lies; halves of a VAE as a pair by TAESD's naming."""
+    return RUNS / f"{space}-{preset}.safetensors"
+
+
+def trained(space: str, preset: str, store: PairStore, precision: str) -> None:
+    """Train one network on all pictures of the store: it is scored on others."""
+    config = replace(preset_named(preset).config, precision=precision)
+    out = path_of(space, preset)
+    if out.is_file():
+        print(f"{out.name}: there already")
+        return
+    print(f"{out.name}: {config.n_images} crops", flush=True)
+    if preset.endswith("encoder"):
+        train_encoder(store, preset, out, config=config, split="all")
+        return
+    begin = None
+    if preset.endswith("-texture"):
+        begin = lf.load(path_of(space, preset.removesuffix("-texture"))).module
+    train_decoder(store, preset, out, config=config, split="all", begin=begin)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,97 @@
+"""`latentfit export`, `decode`, `info`: what is done with a saved map."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from latentfit.cli_support import File, MaybeFile, Name, OutFile, check_out, load_any, store_in_words
+from latentfit.errors import BadFileError
+
+
+def export(
+    file: File, to: Annotated[str, tyro.conf.arg(metavar="NAME")], out: OutFile, bias_free: MaybeFile = None
+) -> None:
+    """Write a map in the format of the program that will run it.
+
+    Parameters
+    ----------
+    file : Path
+        A map written by `fit`.
+    to : str
+        Program: comfyui, sdcpp, invokeai, a1111, sdnext, diffusers, apple; or format: json, csv, markdown, numpy,
+        conv2d, onnx, keras, safetensors.
+    out : Path
+        File to write.
+    bias_free : Path or None
+        A map without intercept, for programs that drop the bias (InvokeAI, A1111); not needed when FILE is one.
+    """
+    from latentfit.dialects import export as run
+
+    check_out(out)
+    print(run(load_any(file), to, out, bias_free=load_any(bias_free) if bias_free else None))
+
+
+def decode(
+    file: File,
+    latents: Annotated[Path, tyro.conf.arg(metavar="FILE")],
+    out: OutFile,
+    enlarge: int = 1,
+    space: Name = None,
+) -> None:
+    """Turn a latent file into a picture with a saved map.
+
+    Parameters
+    ----------
+    file : Path
+        A map written by `fit`.
+    latents : Path
+        ComfyUI's .latent, or .npy, .pt, .bin, or TAESD's 8-bit .png.
+    out : Path
+        PNG to write; of a batch, the second and later ones get _1, _2, …
+    enlarge : int
+        Enlarge this many times, bilinearly.
+    space : str or None
+        Latent space of another project's decoder, whose file does not say it.
+    """
+    from latentfit.latent_files import read_latents
+    from latentfit.pixels import save_png
+    from latentfit.tiled import decode_in_tiles
+
+    check_out(out, ".png")
+    if enlarge < 1:
+        raise BadFileError(f"--enlarge: expected 1 or more, got {enlarge}")
+    approximation = load_any(file, space)
+    rgb = decode_in_tiles(approximation, read_latents(latents, approximation.space).latents)
+    if not bool(rgb.isfinite().all()):
+        raise BadFileError(f"{latents}: too large for {approximation.name!r}: its colours overflow; expected about ±5")
+    frames = rgb.movedim(2, 1).flatten(0, 1) if rgb.ndim == 5 else rgb
+    for index, picture in enumerate(frames):
+        path = out if index == 0 else out.with_stem(f"{out.stem}_{index}")
+        print(save_png(picture, path, enlarge=enlarge))
+
+
+def info(file: File, space: Name = None) -> None:
+    """Say what a saved map, an exported table or a pair store is, and how it was made.
+
+    Parameters
+    ----------
+    file : Path
+        A map, a JSON table, a store, or another project's decoder.
+    space : str or None
+        Latent space of another project's decoder, whose file does not say it.
+    """
+    from latentfit.files import read_card
+
+    if file.is_dir():
+        print(store_in_words(file))
+        return
+    loaded = load_any(file, space)
+    ours = file.suffix == ".safetensors" and "file" not in loaded.card
+    header = read_card(file) if ours else {"space": loaded.space.name}
+    card = dict(loaded.card)
+    if isinstance(card.get("train_hashes"), list):
+        card["train_hashes"] = f"{len(card['train_hashes'])} pictures"
+    print(f"{loaded.name}: {loaded.space.title} latents -> rgb, scale {loaded.scale}, {loaded.n_parameters} numbers")
+    print(json.dumps({**header, "card": card}, indent=2))
