@@ -8,7 +8,7 @@ IMAGES ?=
 RUN ?=
 JOBS ?= 2
 
-.PHONY: help test lint types unit notebooks notebooks-fast lab tables bench bench-quick stores estimates clean
+.PHONY: help test lint types unit notebooks notebooks-fast lab tables bench bench-quick models cards estimates clean
 help:
 	@grep -E '^## ' Makefile | sed 's/^## //'
 
@@ -19,7 +19,7 @@ help:
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]'
 	@touch $@
 
-## make notebooks        run all notebooks on the bundled pairs; VAE=… SPACE=… IMAGES=… RUN=name: on your own, into runs/name/
+## make notebooks        run all notebooks on the bundled pictures; VAE=… SPACE=… IMAGES=… RUN=name: on your own, into runs/name/
 notebooks: .venv/.ready
 	$(BIN)/python notebooks/run.py $(if $(RUN),--run "$(RUN)") $(if $(VAE),--vae "$(VAE)") $(if $(SPACE),--space "$(SPACE)") $(if $(IMAGES),--images "$(IMAGES)")
 
@@ -48,9 +48,13 @@ lab: .venv/.ready
 tables: .venv/.ready
 	$(BIN)/python benchmarks/make_tables.py
 
-## make stores           collect the bundled pair stores of data/stores; needs LATENTFIT_ASSETS
-stores: .venv/.ready
-	$(BIN)/python benchmarks/make_stores.py
+## make models           train the mini VAEs and cell decoders that ship, into runs/train; needs LATENTFIT_ASSETS; hours
+models: .venv/.ready
+	$(BIN)/python benchmarks/make_models.py
+
+## make cards            score what was trained and put it into data/vaes and data/models; needs LATENTFIT_ASSETS
+cards: .venv/.ready
+	$(BIN)/python benchmarks/make_cards.py
 
 ## make estimates       score tables on simulated x0 estimates (data/estimates); needs LATENTFIT_ASSETS and `make tables`
 estimates: .venv/.ready

@@ -33,8 +33,8 @@ from latentfit.tiny_folder import save_tiny_folder
 from latentfit.vae_weights import WeightsFile
 
 ROOT = Path(__file__).resolve().parents[1]
-CELLS = {"cell": "cell", "cell-large": "cell-large", "cell-large-texture": "cell-texture"}
-"""What was trained -> its file's name in data/models, after the space's."""
+CELLS = ("cell", "cell-large", "cell-texture")
+"""What is shipped, by preset."""
 
 
 def main() -> None:
@@ -115,7 +115,7 @@ A stand-in for a stand-in: use TAESD or the model's VAE where you have them.
   learned the teacher's latents (L1), the decoder to give the photograph back from them (L1 and L1 of gradients).
 - **Data**: 18 CC0 photographs, the photographs that scikit-image and scikit-learn carry, and this project's charts: 58
   pictures, 12 crops of 256 px each.
-{chr(10).join(f"- **{line}**" for line in trained)}
+{chr(10).join(f"- {line}." for line in trained)}
 
 {chr(10).join(rows)}
 
@@ -124,28 +124,35 @@ Made by `make models` and `make cards`; the numbers above are theirs.
 
 
 def training_of(space: str, preset: str) -> str:
-    """One line: crops, minutes, machine."""
-    with (path_of(space, preset).with_suffix(".run") / "metrics.csv").open() as file:
+    """One line: crops, minutes, machine; of a network that went on from a first run, both."""
+    last = path_of(space, preset).with_suffix(".run")
+    first = last.with_name(last.name.replace(".run", ".first.run"))
+    said = ", then ".join(_run_in_words(run) for run in (first, last) if run.is_dir())
+    facts = machine_facts()
+    return f"{preset}: {said}, on {facts['cores']} cores of a {facts['cpu']}"
+
+
+def _run_in_words(run: Path) -> str:
+    with (run / "metrics.csv").open() as file:
         rows = list(csv.DictReader(file))
     seen, seconds = 0.0, 0.0
     for row in rows:
         seconds += (float(row["seen_images"]) - seen) / float(row["images_per_s"])
         seen = float(row["seen_images"])
-    config = json.loads((path_of(space, preset).with_suffix(".run") / "config.json").read_text("utf-8"))
-    facts = machine_facts()
+    config = json.loads((run / "config.json").read_text("utf-8"))
     return (
-        f"{preset}**: {int(seen)} crops, batches of {config['batch_images']}, {seconds / 60:.0f} minutes on "
-        f"{facts['cores']} cores of a {facts['cpu']}, {config['precision']} precision, seed {config['seed']}"
-    ).replace("**: ", ":** ")
+        f"{int(seen)} crops in batches of {config['batch_images']}, {config['optimizer']} at {config['lr']:.2g}, seed "
+        f"{config['seed']}, precision {config['precision']}, {seconds / 60:.0f} minutes"
+    )
 
 
 def cell_decoders(space: str, assets: Path, eval_store: PairStore) -> None:
     """data/models/SPACE-*.safetensors, the table of all that was compared, the Pareto chart."""
     shipped = {}
-    for preset, name in CELLS.items():
+    for preset in CELLS:
         if path_of(space, preset).is_file():
-            shipped[f"{space}-{name}"] = lf.load(path_of(space, preset))
-            shipped[f"{space}-{name}"].card["trained"] = training_of(space, preset).replace("**", "")
+            shipped[f"{space}-{preset}"] = lf.load(path_of(space, preset))
+            shipped[f"{space}-{preset}"].card["trained"] = training_of(space, preset)
     families: dict[str, str] = {}
     compared: dict[str, lf.Approximation] = {}
     for family, name, approximation in contenders(space, assets):

@@ -13,13 +13,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import latentfit as lf
+from latentfit.nets.tiny import load_tiny_encoder
 from latentfit.pairs import PairStore
-from latentfit.train import preset_named, train_decoder, train_encoder
+from latentfit.train import TrainConfig, preset_named, train_decoder, train_encoder
+from latentfit.vae_weights import WeightsFile
 
 ROOT = Path(__file__).resolve().parents[1]
 RUNS = ROOT / "runs" / "train"
 VAES = {"sd1": "taesd", "sdxl": "taesdxl", "flux1": "taef1"}
-PRESETS = ("mini-encoder", "mini-decoder", "cell", "cell-large", "cell-large-texture")
+PRESETS = ("mini-encoder", "mini-decoder", "cell", "cell-large", "cell-texture")
 
 
 def main() -> None:
@@ -27,12 +29,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     jobs = [f"{space}:{preset}" for space in VAES for preset in PRESETS]
     parser.add_argument("--only", nargs="+", default=jobs, choices=jobs, metavar="SPACE:PRESET")
+    parser.add_argument("--again", action="store_true", help="go on from what is there, with a third of the rate")
+    parser.add_argument("--images", type=int, help="crops to see, instead of the preset's number")
     parser.add_argument("--precision", default="bf16", choices=["no", "bf16", "fp16"])
     options = parser.parse_args()
     assets = os.environ.get("LATENTFIT_ASSETS") or sys.exit("make_models: set LATENTFIT_ASSETS (weights/ and images/)")
     for job in options.only:
         space, preset = job.split(":")
-        trained(space, preset, store_of(space, Path(assets)), options.precision)
+        config = replace(preset_named(preset).config, precision=options.precision)
+        if options.images:
+            config = replace(config, n_images=options.images)
+        trained(space, preset, store_of(space, Path(assets)), config, again=options.again)
 
 
 def store_of(space: str, assets: Path) -> PairStore:
@@ -47,21 +54,26 @@ def path_of(space: str, preset: str) -> Path:
     return RUNS / f"{space}-{preset}.safetensors"
 
 
-def trained(space: str, preset: str, store: PairStore, precision: str) -> None:
+def trained(space: str, preset: str, store: PairStore, config: TrainConfig, *, again: bool = False) -> None:
     """Train one network on all pictures of the store: it is scored on others."""
-    config = replace(preset_named(preset).config, precision=precision)
     out = path_of(space, preset)
+    encodes = preset.endswith("encoder")
+    begin = None
+    if again:
+        first = out.with_name(f"{out.stem}.first.safetensors")
+        if not first.is_file():
+            out.rename(first)
+            out.with_suffix(".run").rename(first.with_suffix(".run"))
+        begin = load_tiny_encoder(WeightsFile(first).read()) if encodes else lf.load(first).module
+        config = replace(config, lr=config.lr / 3, seed=config.seed + 1)
+    elif preset == "cell-texture":
+        begin = lf.load(path_of(space, "cell-large")).module
     if out.is_file():
         print(f"{out.name}: there already")
         return
     print(f"{out.name}: {config.n_images} crops", flush=True)
-    if preset.endswith("encoder"):
-        train_encoder(store, preset, out, config=config, split="all")
-        return
-    begin = None
-    if preset.endswith("-texture"):
-        begin = lf.load(path_of(space, preset.removesuffix("-texture"))).module
-    train_decoder(store, preset, out, config=config, split="all", begin=begin)
+    train = train_encoder if encodes else train_decoder
+    train(store, preset, out, config=config, split="all", begin=begin)
 
 
 if __name__ == "__main__":

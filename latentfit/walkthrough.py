@@ -1,17 +1,24 @@
-"""What the notebooks begin with: a VAE, the pairs they work on, and pairs of noise to compare with."""
+"""What the notebooks begin with: a VAE, the pairs they work on, pairs of noise and decoders to compare with."""
 
 import os
 from pathlib import Path
 
+import numpy as np
 import torch
+from PIL import Image
+from torch import Tensor
 
+from latentfit.approx import Approximation
 from latentfit.collector import collect
+from latentfit.files import load_approximation
 from latentfit.latent_files import write_latents
 from latentfit.pairs import PairStore
-from latentfit.pixels import save_png
-from latentfit.spaces import get_space
+from latentfit.pixels import rgb_tensor, save_png
+from latentfit.resources import data_path
+from latentfit.spaces import LatentSpace, get_space
 from latentfit.vae import Vae
-from latentfit.vae_spaces import slug
+from latentfit.vae_sources import ASSETS_VARIABLE
+from latentfit.vae_spaces import PUBLIC_TINY, slug
 
 NOISES = ("random_latents", "random_pixels")
 SIZE_PX = 256
@@ -70,3 +77,36 @@ def collect_noise(vae: Vae, out: Path, n_files: int = 8, cells: int = 24) -> dic
     return {
         noise: collect(vae, str(out / "drawn" / noise), out / noise, keep="cells", progress=False) for noise in NOISES
     }
+
+
+def decoders_at_hand(space: LatentSpace, vae: Vae) -> dict[str, tuple[str, Approximation]]:
+    """Shipped decoders of a space, TAESD where its weights lie in LATENTFIT_ASSETS, and the VAE that is worked with.
+
+    Nothing is fetched. Shipped networks were trained on the bundled pictures; their names end in †.
+
+    Returns
+    -------
+    dict
+        Name -> (family of `latentfit.compare.pareto.FAMILIES`, decoder).
+    """
+    found: dict[str, tuple[str, Approximation]] = {}
+    if (folder := data_path() / "models").is_dir():
+        for path in sorted(folder.glob(f"{space.name}-*.safetensors")):
+            found[f"{path.stem} †"] = ("our network", load_approximation(path))
+    assets = os.environ.get(ASSETS_VARIABLE)
+    names = [name for name, (_, its_space) in PUBLIC_TINY.items() if its_space == space.name]
+    for name in names if assets else ():
+        paths = sorted((Path(str(assets)) / "weights" / "taesd").glob(f"{name}_decoder.*"))
+        for path in paths[:1]:
+            found[PUBLIC_TINY[name][0]] = ("autoencoder", load_approximation(path, space))
+    found.setdefault(vae.name, ("autoencoder", vae.approximation()))
+    return found
+
+
+def sample_sheets(run: Path) -> dict[str, Tensor]:
+    """The sample sheets of a training run, ``(3, H, W)`` in [0, 1], by the number of crops seen."""
+    sheets = {}
+    for path in sorted((run / "samples").glob("*.png")):
+        with Image.open(path) as image:
+            sheets[f"{int(path.stem):,} crops"] = rgb_tensor(np.asarray(image.convert("RGB")))[0]
+    return sheets

@@ -74,9 +74,13 @@ assert len(vae_files.bundled_configs()) > 5
 for space in lf.list_spaces():
     assert lf.get_space(space.name) == space
 assert published.tables("sd1") and published.tables("sdxl")
-store = lf.PairStore(data_path("stores/sd1"))
+for space in ("sd1", "sdxl", "flux1"):
+    assert lf.Vae.load(f"mini-{space}").space.name == space
+store = lf.collect(lf.Vae.load("mini-sd1"), "charts", "pairs", size=64, limit=6, progress=False)
 store.verify()
 fitted = lf.ChannelMap("affine").fit(store)
+for model in data_path("models").glob("*.safetensors"):
+    lf.load(model)
 for table in data_path("tables/sd1").glob("*.safetensors"):
     lf.load(table)
 saved = lf.load(lf.save(fitted.approximation(), "map"))

@@ -11,7 +11,6 @@ from latentfit.cli import main
 from latentfit.dialects import read
 from latentfit.errors import ExportError, FitError
 from latentfit.published import smoothing_of, table
-from latentfit.resources import data_path
 
 KERNEL = ((0.05, 0.1, 0.05), (0.1, 0.4, 0.1), (0.05, 0.1, 0.05))
 INVOKEAI = smoothing_of("invokeai", lf.get_space("sdxl"))
@@ -97,8 +96,12 @@ def test_where_it_means_nothing_it_is_refused(latents: torch.Tensor, tmp_path: P
 
 def test_from_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "smoothed.safetensors"
+    for space in ("sdxl", "sd1"):
+        lf.collect(
+            lf.Vae.load(f"mini-{space}"), "charts", tmp_path / space, size=64, limit=8, keep="cells", progress=False
+        )
     flags = ["--kernels", "linear", "--smoothing", "invokeai", "--out", str(out)]
-    assert main(["fit", str(data_path("stores") / "sdxl"), *flags]) == 0
+    assert main(["fit", str(tmp_path / "sdxl"), *flags]) == 0
     assert lf.load(out).name == "linear, smoothed"
-    assert main(["fit", str(data_path("stores") / "sd1"), *flags]) == 2
+    assert main(["fit", str(tmp_path / "sd1"), *flags]) == 2
     assert "not known to smooth previews of space 'sd1'" in capsys.readouterr().err

@@ -36,6 +36,9 @@ class CropSource:
         Pixels of the target per cell: the space's `cell_px`, less (area means), or 1 for cells.
     encodes : bool
         The network goes the other way: pictures in, latents out.
+    border_cells : int
+        Rim of a crop that no loss should see, because what lies past it would have changed the output; the rim that is
+        the picture's own stays, so that a network learns how pictures end.
     weights : mapping of str to float, optional
         How often samples of a kind are drawn, relative to 1.
     seed : int
@@ -55,6 +58,7 @@ class CropSource:
         scale: int | None = None,
         *,
         encodes: bool = False,
+        border_cells: int = 0,
         weights: Mapping[str, float] | None = None,
         seed: int = 0,
     ) -> None:
@@ -70,6 +74,7 @@ class CropSource:
                 f"{largest}); collect larger pictures, or take a smaller crop"
             )
         self.store, self.crop_cells, self.target, self.encodes, self.seed = store, crop_cells, target, encodes, seed
+        self.border_cells = border_cells
         self.scale = (1 if target == "cells" else store.space.cell_px) if scale is None else scale
         self._files: dict[str, Any] = {}
         self._cumulated = np.cumsum([(weights or {}).get(sample.kind, 1.0) for sample in self.samples])
@@ -79,12 +84,13 @@ class CropSource:
             )
 
     def batch(self, images: Sequence[int]) -> dict[str, Tensor]:
-        """``input`` and ``target`` of these images, float32, rgb in [0, 1]."""
-        pairs = [self._pair(image) for image in images]
-        latents, picture = (torch.from_numpy(np.stack(column)) for column in zip(*pairs, strict=True))
-        return {"input": picture, "target": latents} if self.encodes else {"input": latents, "target": picture}
+        """``input`` and ``target`` of these images, float32, rgb in [0, 1]; ``inside``, 1 where a loss should look."""
+        crops = [self._crop(image) for image in images]
+        latents, picture, inside = (torch.from_numpy(np.stack(column)) for column in zip(*crops, strict=True))
+        given, wanted = (picture, latents) if self.encodes else (latents, picture)
+        return {"input": given, "target": wanted, "inside": inside}
 
-    def _pair(self, image: int) -> tuple[Floats, Floats]:
+    def _crop(self, image: int) -> tuple[Floats, Floats, Floats]:
         """In numpy: torch's operations would wake a second pool of threads beside the one that trains."""
         draw = np.random.default_rng((self.seed, image))
         sample = self.samples[int(np.searchsorted(self._cumulated, draw.random() * self._cumulated[-1], side="right"))]
@@ -95,7 +101,19 @@ class CropSource:
         if self.scale != px:
             side, window = self.crop_cells * self.scale, px // self.scale
             picture = picture.reshape(3, side, window, side, window).mean((2, 4))
-        return latents, picture
+        return latents, picture, self._inside(sample, top, left)
+
+    def _inside(self, sample: Sample, top: int, left: int) -> Floats:
+        """``(1, side, side)``, in the target's pixels."""
+        scale, border = 1 if self.encodes else self.scale, self.border_cells * (1 if self.encodes else self.scale)
+        inside = np.ones((1, *[self.crop_cells * scale] * 2), np.float32)
+        for axis, start in ((1, top), (2, left)):
+            lines = np.moveaxis(inside, axis, 0)
+            if start > 0:
+                lines[:border] = 0
+            if start + self.crop_cells < sample.size_cells[axis - 1]:
+                lines[len(lines) - border :] = 0
+        return inside
 
     def _read(self, sample: Sample, column: str, top: int, left: int, px: int) -> Floats:
         if sample.shard not in self._files:

@@ -13,31 +13,31 @@ Batch = Mapping[str, Tensor]
 
 
 class Objective:
-    """Weighted losses between ``model(batch["input"])`` and ``batch["target"]``, borders left out.
+    """Weighted losses between ``model(batch["input"])`` and ``batch["target"]``.
+
+    Where ``batch["inside"]`` is 0, what the model made is replaced by the target: no loss comes from there.
 
     Parameters
     ----------
     weights : mapping of str to float
         Names of `latentfit.train.losses.PIXEL_LOSSES`; with an adversary also "gan" and "features".
-    border_px : int
-        Rim of the prediction that no loss sees: what lies past the crop would have changed it.
     adversary : PatchDiscriminator or None
     """
 
-    def __init__(
-        self, weights: Mapping[str, float], border_px: int = 0, adversary: PatchDiscriminator | None = None
-    ) -> None:
+    def __init__(self, weights: Mapping[str, float], adversary: PatchDiscriminator | None = None) -> None:
         known = {*PIXEL_LOSSES, *(("gan", "features") if adversary is not None else ())}
         unknown = set(weights) - known
         if unknown or not weights:
             raise TrainError(f"losses: expected some of {', '.join(sorted(known))}, got {', '.join(weights) or 'none'}")
-        self.weights, self.border_px, self.adversary = dict(weights), border_px, adversary
+        self.weights, self.adversary = dict(weights), adversary
 
     def losses(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
         """Each loss by name, "loss" their weighted sum; "made" and "real" are kept for the adversary's turn."""
-        made, real = self._inner(model(batch["input"])), self._inner(batch["target"])
+        made, real = model(batch["input"]), batch["target"]
         if made.shape != real.shape:
             raise TrainError(f"the network gave {tuple(made.shape)}, its target is {tuple(real.shape)}; check scales")
+        if "inside" in batch:
+            made = torch.where(batch["inside"] > 0, made, real.to(made.dtype))
         found = {name: PIXEL_LOSSES[name](made, real) for name in self.weights if name in PIXEL_LOSSES}
         if self.adversary is not None:
             features = self._judged(made)
@@ -58,7 +58,3 @@ class Objective:
     def _judged(self, picture: Tensor) -> list[Tensor]:
         assert self.adversary is not None
         return self.adversary.features(picture)
-
-    def _inner(self, picture: Tensor) -> Tensor:
-        border = self.border_px
-        return picture[..., border : picture.shape[-2] - border, border : picture.shape[-1] - border]

@@ -47,7 +47,8 @@ class Preset:
     scale : int or None
         Output pixels a cell; None: the space's `cell_px`.
     crop_cells, border_cells : int
-        Side of a crop, and the rim that no loss sees. The receptive field is wider; what lies beyond counts less.
+        Side of a crop, and the rim that no loss sees unless it is the picture's own. The receptive field is wider; what
+        lies beyond counts less.
     losses : mapping of str to float
         Weights by name, see `latentfit.train.losses`; "gan" and "features" bring an adversary in.
     target : {"rgb", "photo", "cells"}
@@ -94,21 +95,21 @@ def _tiny(
 
 PRESETS: dict[str, Preset] = {
     "cell-small": Preset(
-        "cell decoder, small: half a megabyte, minutes on a CPU", _cell(48, 4), 16, 3, {"charbonnier": 1.0},
-        closed_form=True, config=TrainConfig(n_images=60_000, lr=3e-3),
+        "cell decoder, small: half a megabyte, minutes on a CPU", _cell(48, 4), 24, 2, {"charbonnier": 1.0},
+        closed_form=True, config=TrainConfig(n_images=40_000, batch_images=8, lr=3e-3),
     ),
     "cell": Preset(
-        "cell decoder: a megabyte", _cell(62, 5), 24, 2, {"charbonnier": 1.0},
-        closed_form=True, config=TrainConfig(n_images=120_000, lr=2e-3),
+        "cell decoder: a megabyte", _cell(62, 5), 32, 2, {"charbonnier": 1.0},
+        closed_form=True, config=TrainConfig(n_images=40_000, batch_images=8, lr=2e-3),
     ),
     "cell-large": Preset(
-        "cell decoder, large: learns from photographs", _cell(126, 6), 24, 2, {"charbonnier": 1.0, "gradient": 0.3},
-        target="photo", closed_form=True, config=TrainConfig(n_images=60_000, lr=1.5e-3),
+        "cell decoder, large: learns from photographs", _cell(126, 6), 32, 2, {"charbonnier": 1.0, "gradient": 0.3},
+        target="photo", closed_form=True, config=TrainConfig(n_images=16_000, batch_images=8, lr=1.5e-3),
     ),
-    "cell-large-texture": Preset(
-        "cell decoder, large: an adversary for texture, to begin from a trained one", _cell(126, 6), 24, 2,
+    "cell-texture": Preset(
+        "cell decoder, large, with an adversary for texture: to begin from a trained one", _cell(126, 6), 32, 2,
         {"l1": 1.0, "gan": 0.01, "features": 0.2}, target="photo",
-        closed_form=True, config=TrainConfig(n_images=20_000, lr=5e-4),
+        closed_form=True, config=TrainConfig(n_images=20_000, batch_images=4, lr=5e-4),
     ),
     "tiny": Preset(
         "TAESD's decoder, anew", _tiny(TinyDecoder, 64), 32, 5,
@@ -120,12 +121,12 @@ PRESETS: dict[str, Preset] = {
         config=TrainConfig(n_images=200_000, lr=1e-3),
     ),
     "mini-decoder": Preset(
-        "a third of TAESD's decoder", _tiny(TinyDecoder, 40, (5, 3, 1, 0)), 20, 2, {"l1": 1.0, "gradient": 0.3},
-        target="photo", config=TrainConfig(n_images=20_000, lr=1.5e-3, batch_images=4),
+        "a third of TAESD's decoder", _tiny(TinyDecoder, 40, (5, 3, 1, 0)), 32, 2, {"l1": 1.0, "gradient": 0.3},
+        target="photo", config=TrainConfig(n_images=7_000, lr=1.5e-3, batch_images=2),
     ),
     "mini-encoder": Preset(
-        "a third of TAESD's encoder", _tiny(TinyEncoder, 40, (0, 1, 2, 4)), 20, 2, {"l1": 1.0}, target="photo",
-        encodes=True, config=TrainConfig(n_images=20_000, lr=1.5e-3, batch_images=4),
+        "a third of TAESD's encoder", _tiny(TinyEncoder, 40, (0, 1, 2, 4)), 32, 2, {"l1": 1.0}, target="photo",
+        encodes=True, config=TrainConfig(n_images=7_000, lr=1.5e-3, batch_images=2),
     ),
     "pixel-mlp": Preset(
         "Birch-san's pixel MLP", lambda space: PixelMlp(space.channels), 32, 0, {"mse": 1.0}, target="cells", scale=1,
@@ -251,8 +252,7 @@ def _trained(
     run, space, scale = path.with_suffix(".run"), store.space, preset.scale or store.space.cell_px
     source = _source(store, store.split(split), preset, scale, config.seed)
     network, adversary = _networks(preset, store, config, begin)
-    border = preset.border_cells * (1 if preset.encodes else scale)
-    objective = Objective(preset.losses, border, adversary)
+    objective = Objective(preset.losses, adversary)
     identity = {"preset": name, "vae": store.fingerprint, "space": space.name, "n_samples": len(source.samples)}
     if begin is not None:
         identity["begun_from"] = fingerprint_of(begin)
@@ -273,8 +273,9 @@ def _trained(
 
 def _source(store: PairStore, samples: Sequence[Sample], preset: Preset, scale: int, seed: int) -> CropSource:
     return CropSource(
-        store, samples, preset.crop_cells, preset.target, scale, encodes=preset.encodes, weights=preset.draw, seed=seed
-    )
+        store, samples, preset.crop_cells, preset.target, scale,
+        encodes=preset.encodes, border_cells=preset.border_cells, weights=preset.draw, seed=seed,
+    )  # fmt: skip
 
 
 def _networks(
