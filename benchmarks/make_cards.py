@@ -23,12 +23,14 @@ from measuring import machine_facts
 
 import latentfit as lf
 from latentfit.compare.pareto import pareto
+from latentfit.dialects.onnx_graph import onnx, operators
 from latentfit.errors import BadFileError
 from latentfit.nets.tiny import TinyDecoder, TinyEncoder, load_tiny_encoder
 from latentfit.pairs import PairStore
 from latentfit.published import tables
 from latentfit.resources import write_atomic
 from latentfit.similarity import ms_ssim
+from latentfit.tiled import receptive_cells_of
 from latentfit.tiny_folder import save_tiny_folder
 from latentfit.vae_weights import WeightsFile
 
@@ -50,6 +52,7 @@ def main() -> None:
         mini_vae(space, assets, eval_store)
         cell_decoders(space, assets, eval_store)
     readme_of_models()
+    operators_of(assets)
 
 
 def mini_vae(space: str, assets: Path, eval_store: PairStore) -> None:
@@ -67,6 +70,7 @@ def mini_vae(space: str, assets: Path, eval_store: PairStore) -> None:
     teacher = lf.Vae.load(str(assets / "weights" / "taesd" / VAES[space]), space=space, device="cpu")
     scores = round_trips(mini, teacher, eval_store)
     save_tiny_folder(encoder, decoder, folder, card=vae_card(space, teacher, scores, folder))
+    write_atomic(folder / "scores.json", json.dumps(scores, indent=1) + "\n")
     print(json.dumps({"vae": f"mini-{space}", **{name: round(value, 4) for name, value in scores.items()}}))
 
 
@@ -247,6 +251,35 @@ def readme_of_models() -> None:
     )
     lines += ["", data, "", *trained, ""]
     write_atomic(ROOT / "data" / "models" / "README.md", "\n".join(lines))
+
+
+def operators_of(assets: Path) -> None:
+    """data/models/operators.json: TAESD's comparison table, with what ships here beside it."""
+    compared = {
+        "3×3 table": lf.load(ROOT / "data" / "tables" / "sd1" / "3.safetensors"),
+        "3×3 decoder, closed form": lf.load(ROOT / "data" / "tables" / "sd1" / "3_decoder.safetensors"),
+        **{path.stem: lf.load(path) for path in sorted((ROOT / "data" / "models").glob("sd1-*.safetensors"))},
+        "mini-sd1's decoder": lf.load(path_of("sd1", "mini-decoder")),
+        "TAESD's decoder": lf.load(assets / "weights" / "taesd" / "taesd_decoder.safetensors", space="sd1"),
+    }
+    found = {
+        name: {
+            "parameters": one.n_parameters,
+            "operators": operators(onnx(one)),
+            "tiles": "no" if receptive_cells_of(one.module) is None else "yes",
+        }
+        for name, one in compared.items()
+    }
+    # As the README of madebyollin/taesd states it; such networks are not exported here.
+    listed = (
+        "Add, Cast, Concat, Constant, ConstantOfShape, Conv, Div, Gather, InstanceNormalization, MatMul, Mul, Pad, "
+        "Reshape, Resize, Shape, Sigmoid, Slice, Softmax, Transpose, Unsqueeze"
+    )
+    found["SD's KL-VAE's decoder, as TAESD's README states it"] = {
+        "parameters": 49_490_179, "operators": listed.split(", "), "tiles": "no"
+    }  # fmt: skip
+    text = json.dumps(found, indent=1, ensure_ascii=False) + "\n"
+    write_atomic(ROOT / "data" / "models" / "operators.json", text)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 """Put measured numbers into README.md, between its markers, from files that other commands wrote.
 
 Reads data/tables/*/audit.csv (`make tables`), data/estimates/*.csv (`make estimates`), data/tables/sd1/3.safetensors,
-figures/hero.json and benchmarks/results/*.json (`make bench`), as far as they are there. `--check` changes nothing and
+figures/hero.json, data/models and data/vaes (`make cards`) and benchmarks/results/*.json (`make bench`), as far as they
+are there. `--check` changes nothing and
 fails when the README is not what they say.
 """
 
@@ -12,6 +13,7 @@ import sys
 from pathlib import Path
 
 import pandas as pd
+from model_tables import decoders_block, operators_block, speed_block, vaes_block
 
 from latentfit.dialects.python_programs import comfyui
 from latentfit.files import load_approximation
@@ -35,6 +37,9 @@ def main() -> int:
         "snippet": snippet_block(),
         "bench": bench_block(),
         "hero": hero_block(),
+        "decoders": decoders_block(),
+        "vaes": vaes_block(),
+        "operators": operators_block(),
     }
     after = before
     for name, text in blocks.items():
@@ -160,7 +165,7 @@ def bench_block() -> str:
     for entry in (*collect["bars"], *train["bars"]):
         met = "met" if entry["met"] else "missed"
         lines.append(f"| {entry['bar']} | {entry['value']:.3g} | ≥ {entry['limit']:g}, {met} |")
-    return "\n\n".join([preview["markdown"], fit["markdown"], "\n".join(lines)])
+    return "\n\n".join([preview["markdown"], fit["markdown"], "\n".join(lines), speed_block()]).rstrip()
 
 
 def hero_block() -> str:

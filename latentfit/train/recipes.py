@@ -103,8 +103,8 @@ PRESETS: dict[str, Preset] = {
         closed_form=True, config=TrainConfig(n_images=40_000, batch_images=8, lr=2e-3),
     ),
     "cell-large": Preset(
-        "cell decoder, large: learns from photographs", _cell(126, 6), 32, 2, {"charbonnier": 1.0, "gradient": 0.3},
-        target="photo", closed_form=True, config=TrainConfig(n_images=16_000, batch_images=8, lr=1.5e-3),
+        "cell decoder, large: learns from photographs, edges as strong as theirs", _cell(126, 6), 32, 2,
+        {"charbonnier": 1.0, "gradient_similarity": 0.1}, target="photo", closed_form=True, config=TrainConfig(n_images=16_000, batch_images=8, lr=1.5e-3),
     ),
     "cell-texture": Preset(
         "cell decoder, large, with an adversary for texture: to begin from a trained one", _cell(126, 6), 32, 2,

@@ -1,0 +1,84 @@
+"""Markdown tables of what was trained, from the files that `make cards` and `make bench` wrote."""
+
+import json
+from pathlib import Path
+
+import pandas as pd
+
+from latentfit.spaces import get_space
+
+ROOT = Path(__file__).resolve().parents[1]
+MODELS, VAES = ROOT / "data" / "models", ROOT / "data" / "vaes"
+SPACES = ("sd1", "sdxl", "flux1")
+
+
+def decoders_block() -> str:
+    """The Pareto chart, and every approximation of each space as seen, cheapest first; all but the first folded."""
+    parts = ["![What each costs, and how near it comes](figures/06_pareto_sd1.png)"]
+    for index, space in enumerate(SPACES):
+        found = MODELS / f"pareto_{space}.csv"
+        if found.is_file():
+            title, table = get_space(space).title, decoders_of(pd.read_csv(found))
+            parts.append(table if not index else f"<details><summary><b>{title}</b></summary>\n\n{table}\n\n</details>")
+    return "\n\n".join(parts)
+
+
+def decoders_of(frame: pd.DataFrame) -> str:
+    """One space's rows: against the teacher's decode in one column, against the photograph in the others."""
+    seen = frame[frame["place"] == "seen"]
+    teacher = seen[seen["reference"] == "vae"].set_index("approximation")["psnr"]
+    photo = seen[seen["reference"] == "photo"].sort_values("ms")
+    lines = [
+        "| | ms | numbers | dB to TAESD's decode | dB to the photograph | MS-SSIM | ΔE | GMSD | high frequencies |",
+        "|---|--:|--:|--:|--:|--:|--:|--:|--:|",
+    ]
+    for row in photo.itertuples():
+        name = f"**{row.approximation}**" if row.family == "our network" else row.approximation
+        to_teacher = "itself" if row.family == "autoencoder" else f"{teacher[row.approximation]:.2f}"
+        lines.append(
+            f"| {name} | {row.ms:.3g} | {row.parameters:,} | {to_teacher} | {row.psnr:.2f} | {row.ms_ssim:.3f} | "
+            f"{row.delta_e:.1f} | {row.gmsd:.3f} | {row.high_frequency:.2f} |"
+        )
+    return "\n".join(lines)
+
+
+def vaes_block() -> str:
+    """The mini VAEs beside their teachers."""
+    lines = [
+        "| | MB | R² of the latents | decode(encode(x)), dB (teacher) | MS-SSIM (teacher) |", "|---|--:|--:|--:|--:|"
+    ]  # fmt: skip
+    for space in SPACES:
+        folder = VAES / f"mini-{space}"
+        if (folder / "scores.json").is_file():
+            scores = json.loads((folder / "scores.json").read_text("utf-8"))
+            n_bytes = (folder / "diffusion_pytorch_model.safetensors").stat().st_size
+            lines.append(
+                f"| [{folder.name}](data/vaes/{folder.name}/README.md) | {n_bytes / 1e6:.2f} | {scores['r2']:.3f} | "
+                f"{scores['psnr mini']:.2f} ({scores['psnr teacher']:.2f}) | "
+                f"{scores['ms_ssim mini']:.3f} ({scores['ms_ssim teacher']:.3f}) |"
+            )
+    return "\n".join(lines)
+
+
+def operators_block() -> str:
+    """TAESD's own comparison table, with ours beside it: parameters, ONNX operators, and what follows from them."""
+    found = MODELS / "operators.json"
+    if not found.is_file():
+        return ""
+    lines = ["| | parameters | ONNX operators | memory linear in size, tiles exact |", "|---|--:|---|---|"]
+    for name, entry in json.loads(found.read_text("utf-8")).items():
+        lines.append(f"| {name} | {entry['parameters']:,} | {', '.join(entry['operators'])} | {entry['tiles']} |")
+    return "\n".join(lines)
+
+
+def speed_block() -> str:
+    """What `make bench` measured of the shipped decoders."""
+    found = ROOT / "benchmarks" / "results" / "decoders.json"
+    if not found.is_file():
+        return ""
+    result = json.loads(found.read_text("utf-8"))
+    lines = ["| decoders | measured | bar |", "|---|--:|---|"]
+    for entry in result["bars"]:
+        sign, met = "≤" if entry["at_most"] else "≥", "met" if entry["met"] else "missed"
+        lines.append(f"| {entry['bar']} | {entry['value']:.3g} | {sign} {entry['limit']:g}, {met} |")
+    return "\n".join(lines)

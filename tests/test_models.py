@@ -1,0 +1,110 @@
+"""What ships: mini VAEs and cell decoders load, keep their size, say what they are, and do what their cards say."""
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+from diffusers import AutoencoderTiny
+from safetensors import safe_open
+
+import latentfit as lf
+from latentfit.images import pictures
+from latentfit.pixels import crop_to_cells, rgb_tensor
+from latentfit.resources import data_path
+from latentfit.tiled import decode_in_tiles
+
+DATA = data_path()
+MINIS = ("mini-sd1", "mini-sdxl", "mini-flux1")
+MODELS = sorted((DATA / "models").glob("*.safetensors"))
+LIMITS = {"cell": 1_000_000, "cell-large": 4_000_000, "cell-texture": 4_000_000}
+TEACHERS = {"sd1": "taesd", "sdxl": "taesdxl", "flux1": "taef1"}
+
+
+def photograph(name: str, size: int = 256) -> torch.Tensor:
+    picture = next(one for one in pictures("photographs") if name in one.name)
+    return rgb_tensor(crop_to_cells(picture.load()[0], size, 8)[0])
+
+
+def psnr(first: torch.Tensor, second: torch.Tensor) -> float:
+    return float(-10 * (first - second).square().mean().log10())
+
+
+@pytest.mark.parametrize("name", MINIS)
+def test_a_mini_vae_is_small_and_gives_photographs_back(name: str) -> None:
+    folder = DATA / "vaes" / name
+    assert (folder / "diffusion_pytorch_model.safetensors").stat().st_size <= 1_600_000
+    vae = lf.Vae.load(name, device="cpu")
+    assert vae.space.name == name.removeprefix("mini-")
+    assert "distilled from" in vae.reference
+    assert "standing in for" in vae.reference
+    rgb = photograph("coffee")
+    latents = vae.encode(rgb)
+    assert 0.5 < float(latents.std()) < 2
+    assert psnr(vae.decode(latents), rgb) > 20
+
+
+@pytest.mark.parametrize("name", MINIS)
+def test_diffusers_opens_a_mini_vae_and_agrees(name: str) -> None:
+    theirs = AutoencoderTiny.from_pretrained(DATA / "vaes" / name).float().eval()
+    ours, rgb = lf.Vae.load(name, device="cpu"), photograph("chelsea", 128)
+    latents = ours.encode(rgb)
+    with torch.no_grad():
+        torch.testing.assert_close(theirs.encode(rgb * 2 - 1).latents, latents, atol=1e-4, rtol=1e-4)
+        decoded = (theirs.decode(latents).sample / 2 + 0.5).clamp(0, 1)
+    torch.testing.assert_close(decoded, ours.decode(latents), atol=1e-4, rtol=1e-4)
+
+
+def test_a_mini_vae_is_tiled_exactly() -> None:
+    vae, latents = lf.Vae.load("mini-sd1", device="cpu"), torch.randn(1, 4, 80, 40)
+    whole = vae.decode(latents)
+    vae.tile_px = 512
+    torch.testing.assert_close(vae.decode(latents), whole, atol=2e-5, rtol=0)
+
+
+@pytest.mark.parametrize("name", MINIS)
+def test_a_cards_numbers_are_those_that_were_measured(name: str) -> None:
+    scores = json.loads((DATA / "vaes" / name / "scores.json").read_text("utf-8"))
+    card = (DATA / "vaes" / name / "README.md").read_text("utf-8")
+    for score in ("psnr mini", "psnr teacher"):
+        assert f"{scores[score]:.2f}" in card
+    assert f"{scores['r2']:.3f}" in card
+
+
+def test_every_space_has_its_decoders() -> None:
+    names = {path.stem for path in MODELS}
+    assert {f"{space}-{kind}" for space in TEACHERS for kind in ("cell", "cell-large")} <= names
+
+
+@pytest.mark.parametrize("path", MODELS, ids=lambda path: path.stem)
+def test_a_shipped_decoder_keeps_its_promises(path: Path) -> None:
+    space, kind = path.stem.split("-", 1)
+    assert path.stat().st_size <= LIMITS[kind]
+    with safe_open(path, framework="pt") as file:
+        assert {file.get_tensor(key).dtype for key in file.keys()} == {torch.float16}  # noqa: SIM118
+    decoder = lf.load(path)
+    assert decoder.space.name == space
+    assert decoder.card["scores"]
+    assert "crops" in decoder.card["trained"]
+    latents = torch.randn(2, decoder.space.channels, 70, 33)
+    rgb = decoder(latents)
+    assert rgb.shape == (2, 3, 560, 264)
+    torch.testing.assert_close(decode_in_tiles(decoder, latents, 48), rgb, atol=2e-5, rtol=0)
+    table = pd.read_csv(DATA / "models" / f"pareto_{space}.csv")
+    row = table[(table["approximation"] == path.stem) & (table["place"] == "seen") & (table["reference"] == "vae")]
+    assert f"{row['psnr'].item():.2f}" in (DATA / "models" / "README.md").read_text("utf-8")
+
+
+@pytest.mark.parametrize("path", MODELS, ids=lambda path: path.stem)
+def test_a_shipped_decoder_scores_what_its_card_says(path: Path, assets: Path, tmp_path: Path) -> None:
+    decoder = lf.load(path)
+    teacher = lf.Vae.load(str(assets / "weights" / "taesd" / TEACHERS[decoder.space.name]), space=decoder.space)
+    evaluated = pictures([str(assets / "images" / "eval")])
+    assert not {picture.load()[1] for picture in evaluated} & set(decoder.card["train_hashes"])
+    errors = []
+    for picture in evaluated[::10]:
+        latents = teacher.encode(rgb_tensor(crop_to_cells(picture.load()[0], 320, 16)[0]))
+        errors.append(float((decoder(latents) - teacher.decode(latents)).square().mean()))
+    stated = next(s for s in decoder.card["scores"] if s["place"] == "seen" and s["reference"] == "vae")["psnr"]
+    assert -10 * torch.tensor(errors).mean().log10().item() == pytest.approx(stated, abs=2.0)  # four pictures of forty
