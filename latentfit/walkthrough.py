@@ -108,5 +108,5 @@ def sample_sheets(run: Path) -> dict[str, Tensor]:
     sheets = {}
     for path in sorted((run / "samples").glob("*.png")):
         with Image.open(path) as image:
-            sheets[f"{int(path.stem):,} crops"] = rgb_tensor(np.asarray(image.convert("RGB")))[0]
+            sheets[f"{int(path.stem):,} crops"] = rgb_tensor(np.array(image.convert("RGB")))[0]
     return sheets

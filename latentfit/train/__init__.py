@@ -4,7 +4,8 @@ from latentfit.train.config import TrainConfig
 from latentfit.train.crops import CropSource
 from latentfit.train.loop import Trained, train
 from latentfit.train.objective import Objective
-from latentfit.train.recipes import PRESETS, Preset, preset_named, train_decoder, train_encoder
+from latentfit.train.presets import PRESETS, Preset, preset_named
+from latentfit.train.recipes import train_decoder, train_encoder
 
 __all__ = [
     "PRESETS",

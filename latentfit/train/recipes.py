@@ -1,155 +1,33 @@
-"""Recipes: presets for what is worth training, and what runs one on a store."""
+"""Recipes: a preset, run on a store."""
 
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors.torch import save as to_bytes
-from torch import nn
+from torch import Tensor, nn
 
 from latentfit.approx import Approximation
 from latentfit.errors import TrainError
 from latentfit.files import save
 from latentfit.fit import ChannelMap
-from latentfit.nets.approx_cnn import ApproxCnn
 from latentfit.nets.cell import CellDecoder
 from latentfit.nets.loading import loaded
 from latentfit.nets.patch_discriminator import PatchDiscriminator
-from latentfit.nets.pixel_mlp import PixelMlp
-from latentfit.nets.tiny import DECODER_BLOCKS, ENCODER_BLOCKS, TinyDecoder, TinyEncoder
+from latentfit.nets.tiny import TinyEncoder
 from latentfit.pairs import PairStore, Sample, Split
 from latentfit.resources import write_atomic
-from latentfit.spaces import LatentSpace
 from latentfit.train.callbacks import MetricsCsv, SampleSheet, TensorBoard
 from latentfit.train.config import TrainConfig
-from latentfit.train.crops import CropSource, Target
+from latentfit.train.crops import CropSource
 from latentfit.train.loop import Callback, train
 from latentfit.train.objective import Objective
+from latentfit.train.presets import Preset, preset_named
 from latentfit.vae_opening import fingerprint_of
-
-CHARTS_COUNT_LESS: Mapping[str, float] = {"chart": 0.25, "drawing": 0.25}
-
-
-@dataclass(frozen=True)
-class Preset:
-    """A network, what it learns from, and how long.
-
-    Attributes
-    ----------
-    title : str
-        For people.
-    make : callable
-        Space -> network, its weights drawn from torch's generator.
-    scale : int or None
-        Output pixels a cell; None: the space's `cell_px`.
-    crop_cells, border_cells : int
-        Side of a crop, and the rim that no loss sees unless it is the picture's own. The receptive field is wider; what
-        lies beyond counts less.
-    losses : mapping of str to float
-        Weights by name, see `latentfit.train.losses`; "gan" and "features" bring an adversary in.
-    target : {"rgb", "photo", "cells"}
-        The other side of the latents: what a decoder gives, what an encoder takes.
-    encodes : bool
-        The network goes from pictures to latents.
-    closed_form : bool
-        Begin from the 3×3 decoder that least squares finds on the same pictures.
-    draw : mapping of str to float
-        How often pictures of a kind are drawn, relative to 1.
-    config : TrainConfig
-    """
-
-    title: str
-    make: Callable[[LatentSpace], nn.Module]
-    crop_cells: int
-    border_cells: int
-    losses: Mapping[str, float]
-    target: Target = "rgb"
-    scale: int | None = None
-    encodes: bool = False
-    closed_form: bool = False
-    draw: Mapping[str, float] = field(default_factory=lambda: CHARTS_COUNT_LESS)
-    config: TrainConfig = field(default_factory=TrainConfig)
-
-
-def _cell(width: int, n_blocks: int) -> Callable[[LatentSpace], nn.Module]:
-    return lambda space: CellDecoder(space.channels, width, n_blocks, space.cell_px)
-
-
-def _tiny(
-    kind: type[TinyDecoder] | type[TinyEncoder], width: int, n_blocks: Sequence[int] | None = None
-) -> Callable[[LatentSpace], nn.Module]:
-    def make(space: LatentSpace) -> nn.Module:
-        if space.cell_px != 8:
-            raise TrainError(
-                f"TAESD's networks have 8 px a cell, {space.name!r} has {space.cell_px}; take a cell decoder"
-            )
-        usual = DECODER_BLOCKS if kind is TinyDecoder else ENCODER_BLOCKS
-        return kind(space.channels, width, n_blocks=n_blocks or usual)
-
-    return make
-
-
-PRESETS: dict[str, Preset] = {
-    "cell-small": Preset(
-        "cell decoder, small: half a megabyte, minutes on a CPU", _cell(48, 4), 24, 2, {"charbonnier": 1.0},
-        closed_form=True, config=TrainConfig(n_images=40_000, batch_images=8, lr=3e-3),
-    ),
-    "cell": Preset(
-        "cell decoder: a megabyte", _cell(62, 5), 32, 2, {"charbonnier": 1.0},
-        closed_form=True, config=TrainConfig(n_images=40_000, batch_images=8, lr=2e-3),
-    ),
-    "cell-large": Preset(
-        "cell decoder, large: learns from photographs, edges as strong as theirs", _cell(126, 6), 32, 2,
-        {"charbonnier": 1.0, "gradient_similarity": 0.1}, target="photo", closed_form=True, config=TrainConfig(n_images=16_000, batch_images=8, lr=1.5e-3),
-    ),
-    "cell-texture": Preset(
-        "cell decoder, large, with an adversary for texture: to begin from a trained one", _cell(126, 6), 32, 2,
-        {"l1": 1.0, "gan": 0.01, "features": 0.2}, target="photo",
-        closed_form=True, config=TrainConfig(n_images=20_000, batch_images=4, lr=5e-4),
-    ),
-    "tiny": Preset(
-        "TAESD's decoder, anew", _tiny(TinyDecoder, 64), 32, 5,
-        {"l1": 1.0, "ms_ssim": 0.2, "gan": 0.01, "features": 0.2}, target="photo",
-        config=TrainConfig(n_images=400_000, lr=5e-4),
-    ),
-    "tiny-encoder": Preset(
-        "TAESD's encoder, anew", _tiny(TinyEncoder, 64), 24, 4, {"l1": 1.0}, target="photo", encodes=True,
-        config=TrainConfig(n_images=200_000, lr=1e-3),
-    ),
-    "mini-decoder": Preset(
-        "a third of TAESD's decoder", _tiny(TinyDecoder, 40, (5, 3, 1, 0)), 32, 2, {"l1": 1.0, "gradient": 0.3},
-        target="photo", config=TrainConfig(n_images=7_000, lr=1.5e-3, batch_images=2),
-    ),
-    "mini-encoder": Preset(
-        "a third of TAESD's encoder", _tiny(TinyEncoder, 40, (0, 1, 2, 4)), 32, 2, {"l1": 1.0}, target="photo",
-        encodes=True, config=TrainConfig(n_images=7_000, lr=1.5e-3, batch_images=2),
-    ),
-    "pixel-mlp": Preset(
-        "Birch-san's pixel MLP", lambda space: PixelMlp(space.channels), 32, 0, {"mse": 1.0}, target="cells", scale=1,
-        config=TrainConfig(n_images=10_000, lr=1e-2),
-    ),
-    "approx-cnn": Preset(
-        "A1111's approximate decoder", lambda space: ApproxCnn(space.channels), 24, 3, {"l1": 1.0}, scale=2,
-        config=TrainConfig(n_images=40_000, lr=2e-3),
-    ),
-}  # fmt: skip
-
-
-def preset_named(name: str) -> Preset:
-    """The preset of that name.
-
-    Raises
-    ------
-    TrainError
-        When there is none.
-    """
-    if name not in PRESETS:
-        raise TrainError(f"preset {name!r}: expected one of {', '.join(PRESETS)}")
-    return PRESETS[name]
 
 
 def train_decoder(
@@ -301,6 +179,14 @@ def _networks(
 def _callbacks(run: Path, store: PairStore, preset: Preset, scale: int, config: TrainConfig) -> list[Callback]:
     found: list[Callback] = [MetricsCsv(run / "metrics.csv"), TensorBoard(run / "tensorboard")]
     if config.sample_images and not preset.encodes:
-        few = _source(store, store.split("test") or store.split("train"), preset, scale, 1).batch(range(4))
+        few = _few_crops(store, preset, scale)
         found.append(SampleSheet(run / "samples", few["input"], few["target"], config.sample_images))
     return found
+
+
+def _few_crops(store: PairStore, preset: Preset, scale: int, most: int = 4) -> dict[str, Tensor]:
+    """One crop of each of a few pictures, held out where there are any, photographs first."""
+    large = [s for s in (store.split("test") or store.samples) if min(s.size_cells) >= preset.crop_cells]
+    by_picture = {s.sha256: s for s in sorted(large or store.samples, key=lambda s: s.kind != "photograph")}
+    crops = [_source(store, [s], preset, scale, 1).batch([0]) for s in list(by_picture.values())[:most]]
+    return {name: torch.cat([crop[name] for crop in crops]) for name in ("input", "target")}
