@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import latentfit as lf
+from latentfit.files import load_approximation
 from latentfit.nets.tiny import load_tiny_encoder
 from latentfit.pairs import PairStore
 from latentfit.train import TrainConfig, preset_named, train_decoder, train_encoder
@@ -57,23 +58,23 @@ def path_of(space: str, preset: str) -> Path:
 def trained(space: str, preset: str, store: PairStore, config: TrainConfig, *, again: bool = False) -> None:
     """Train one network on all pictures of the store: it is scored on others."""
     out = path_of(space, preset)
-    encodes = preset.endswith("encoder")
-    begin = None
+    first = path_of(space, "cell-large") if preset == "cell-texture" else None
     if again:
         first = out.with_name(f"{out.stem}.first.safetensors")
         if not first.is_file():
             out.rename(first)
             out.with_suffix(".run").rename(first.with_suffix(".run"))
-        begin = load_tiny_encoder(WeightsFile(first).read()) if encodes else lf.load(first).module
         config = replace(config, lr=config.lr / 3, seed=config.seed + 1)
-    elif preset == "cell-texture":
-        begin = lf.load(path_of(space, "cell-large")).module
     if out.is_file():
         print(f"{out.name}: there already")
         return
     print(f"{out.name}: {config.n_images} crops", flush=True)
-    train = train_encoder if encodes else train_decoder
-    train(store, preset, out, config=config, split="all", begin=begin)
+    if preset.endswith("encoder"):
+        encoder = load_tiny_encoder(WeightsFile(first).read()) if first else None
+        train_encoder(store, preset, out, config=config, split="all", begin=encoder)
+    else:
+        decoder = load_approximation(first) if first else None
+        train_decoder(store, preset, out, config=config, split="all", begin=decoder)
 
 
 if __name__ == "__main__":

@@ -82,7 +82,7 @@ def train(
         said = [f"{path}: {preset}; its curve: {path.with_suffix('.run')}"]
     else:
         opened = PairStore(store)
-        first = load_any(begin, opened.space).module if begin else None
+        first = load_any(begin, opened.space) if begin else None
         made = train_decoder(opened, preset, out, config=config, split=split, begin=first, device=device)
         said = [f"{path}: {made.name}, {made.n_parameters} numbers, {made.card['seen_images']} crops seen"]
         said += [f"its curve and samples: {path.with_suffix('.run')}"]

@@ -346,16 +346,26 @@ def test_a_run_begins_from_a_trained_network(store: PairStore, tmp_path: Path) -
     config = replace(QUICK, n_images=64, lr=1e-3)
     first = train_decoder(store, preset, tmp_path / "first", config=config, progress=False)
     still = train_decoder(
-        store, preset, tmp_path / "still", config=replace(config, lr=0.0), begin=first.module, progress=False
+        store, preset, tmp_path / "still", config=replace(config, lr=0.0), begin=first, progress=False
     )
+    elsewhere = lf.Approximation(first.module, first.space, 8, card={"train_hashes": ["f" * 64]})
+    both = train_decoder(store, preset, tmp_path / "both", config=config, begin=elsewhere, progress=False)
+    assert set(both.card["train_hashes"]) == {"f" * 64, *first.card["train_hashes"]}
     for before, after in zip(first.module.parameters(), still.module.parameters(), strict=True):
         assert torch.equal(before, after)
-    moved = train_decoder(store, preset, tmp_path / "moved", config=config, begin=first.module, progress=False)
+    moved = train_decoder(store, preset, tmp_path / "moved", config=config, begin=first, progress=False)
     assert any(not torch.equal(a, b) for a, b in zip(moved.module.parameters(), first.module.parameters(), strict=True))
     with pytest.raises(BadFileError, match="that differ at"):
-        train_decoder(store, preset, tmp_path / "other", config=config, begin=CellDecoder(4, 12, 1), progress=False)
+        train_decoder(
+            store,
+            preset,
+            tmp_path / "other",
+            config=config,
+            begin=lf.Approximation(CellDecoder(4, 12, 1), "sd1", 8),
+            progress=False,
+        )
     with pytest.raises(TrainError, match="begun_from"):
-        train_decoder(store, preset, tmp_path / "moved", config=config, begin=moved.module, progress=False)
+        train_decoder(store, preset, tmp_path / "moved", config=config, begin=moved, progress=False)
 
 
 def test_all_pictures_or_the_training_ones(store: PairStore, tmp_path: Path) -> None:

@@ -37,7 +37,7 @@ def train_decoder(
     *,
     config: TrainConfig | None = None,
     split: Split = "train",
-    begin: nn.Module | None = None,
+    begin: Approximation | None = None,
     device: str = "auto",
     progress: bool = True,
 ) -> Approximation:
@@ -55,8 +55,8 @@ def train_decoder(
         Instead of the preset's.
     split : {"train", "all"}
         "all": also the pictures that the store holds out; score the result on others then.
-    begin : nn.Module, optional
-        Weights to begin from, of a network of the same make.
+    begin : Approximation, optional
+        What to begin from, of the same make; the pictures that it learned from count as this one's too.
     device : str
     progress : bool
 
@@ -66,7 +66,11 @@ def train_decoder(
         As it was saved.
     """
     name, chosen = _named(preset, encodes=False)
-    made = _trained(store, name, chosen, Path(out), config or chosen.config, split, begin, device, progress)
+    first = None if begin is None else begin.module
+    made = _trained(store, name, chosen, Path(out), config or chosen.config, split, first, device, progress)
+    if begin is not None:
+        learned = {*made.card["train_hashes"], *begin.card.get("train_hashes", ())}
+        made.card.update(train_hashes=sorted(learned), n_images=len(learned), begun_from=begin.card)
     scale = chosen.scale or store.space.cell_px
     approximation = Approximation(made.model.cpu(), store.space, scale, name=name, card=made.card)
     save(approximation, made.path)
@@ -84,9 +88,9 @@ def train_encoder(
     device: str = "auto",
     progress: bool = True,
 ) -> TinyEncoder:
-    """Distil an encoder: L1 to the latents of the store's own VAE. Parameters as `train_decoder` takes them.
+    """Distil an encoder: L1 to the latents of the store's own VAE.
 
-    The file holds TAESD's keys: ``NAME_encoder.safetensors`` beside ``NAME_decoder.safetensors`` is what `Vae.load`
+    Parameters are `train_decoder`'s, but `begin` is an encoder. The file holds TAESD's keys: ``NAME_encoder.safetensors`` beside ``NAME_decoder.safetensors`` is what `Vae.load`
     takes for a pair.
     """
     name, chosen = _named(preset, encodes=True)
@@ -132,6 +136,7 @@ def _trained(
     network, adversary = _networks(preset, store, config, begin)
     objective = Objective(preset.losses, adversary)
     identity = {"preset": name, "vae": store.fingerprint, "space": space.name, "n_samples": len(source.samples)}
+    identity["split"] = split
     if begin is not None:
         identity["begun_from"] = fingerprint_of(begin)
     if not (run / "checkpoint.pt").is_file():  # a run that is refused leaves what it finds
