@@ -90,8 +90,8 @@ def train_encoder(
 ) -> TinyEncoder:
     """Distil an encoder: L1 to the latents of the store's own VAE.
 
-    Parameters are `train_decoder`'s, but `begin` is an encoder. The file holds TAESD's keys: ``NAME_encoder.safetensors`` beside ``NAME_decoder.safetensors`` is what `Vae.load`
-    takes for a pair.
+    Parameters are `train_decoder`'s, but `begin` is an encoder. The file holds TAESD's keys:
+    ``NAME_encoder.safetensors`` beside ``NAME_decoder.safetensors`` is what `Vae.load` takes for a pair.
     """
     name, chosen = _named(preset, encodes=True)
     made = _trained(store, name, chosen, Path(out), config or chosen.config, split, begin, device, progress)
