@@ -11,7 +11,7 @@ from latentfit.errors import BadFileError
 from latentfit.nets.approx_cnn import ApproxCnn
 from latentfit.nets.loading import loaded
 from latentfit.nets.pixel_mlp import load_pixel_mlp
-from latentfit.nets.tiny import load_tiny_decoder
+from latentfit.nets.tiny import TinyEncoder, TinyEncoder32, load_tiny_decoder, load_tiny_encoder
 from latentfit.vae_weights import WeightsFile
 
 
@@ -52,6 +52,27 @@ def recognised(path: Path) -> Recognised:
         raise BadFileError(f"{path}: {error}") from error
 
 
+def encoder_in(path: Path) -> TinyEncoder | TinyEncoder32 | None:
+    """The TAESD encoder in a file, ours or theirs; None when the file holds something else, or cannot be read.
+
+    Raises
+    ------
+    BadFileError
+        When it is an encoder of an unknown layout.
+    """
+    try:
+        file = WeightsFile(path)
+    except BadFileError:
+        return None
+    blocks = any(".conv." in name for name in file.names)
+    if not ("0.weight" in file.names and blocks):
+        return None
+    try:
+        return load_tiny_encoder(file.read())
+    except BadFileError as error:
+        raise BadFileError(f"{path}: {error}") from error
+
+
 def recognisable(keys: Collection[str]) -> bool:
     """Whether these look like one of them, whole or not."""
     return any(key in keys for key in ("in_proj.weight", "conv1.weight", "3.conv.0.weight", "1.conv.0.weight"))
@@ -74,7 +95,7 @@ def _of(weights: Mapping[str, Tensor]) -> Recognised:
     if "1.weight" in weights and "3.conv.0.weight" in weights:
         decoder = load_tiny_decoder(weights)
         return Recognised(decoder, "TAESD's decoder", int(weights["1.weight"].shape[1]), decoder.cell_px)
-    if "0.weight" in weights and "1.conv.0.weight" in weights:
+    if "0.weight" in weights and any(".conv." in key for key in weights):
         raise BadFileError("TAESD's encoder: expected a decoder; name the decoder's file, or load both with Vae.load")
     listed = ", ".join(sorted(weights)[:4])
     raise BadFileError(

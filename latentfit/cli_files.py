@@ -11,14 +11,18 @@ from latentfit.errors import BadFileError
 
 
 def export(
-    file: File, to: Annotated[str, tyro.conf.arg(metavar="NAME")], out: OutFile, bias_free: MaybeFile = None
+    file: File,
+    to: Annotated[str, tyro.conf.arg(metavar="NAME")],
+    out: OutFile,
+    bias_free: MaybeFile = None,
+    space: Name = None,
 ) -> None:
     """Write a map in the format of the program that will run it.
 
     Parameters
     ----------
     file : Path
-        A map written by `fit`.
+        A map or network written by `fit` or `train`, another project's decoder, or a TAESD encoder (onnx, keras).
     to : str
         Program: comfyui, sdcpp, invokeai, a1111, sdnext, diffusers, apple; or format: json, csv, markdown, numpy,
         conv2d, onnx, keras, safetensors.
@@ -26,11 +30,19 @@ def export(
         File to write.
     bias_free : Path or None
         A map without intercept, for programs that drop the bias (InvokeAI, A1111); not needed when FILE is one.
+    space : str or None
+        Latent space of another project's file, which does not say it.
     """
+    from latentfit.checkpoints import encoder_in
     from latentfit.dialects import export as run
+    from latentfit.dialects import export_encoder
 
     check_out(out)
-    print(run(load_any(file), to, out, bias_free=load_any(bias_free) if bias_free else None))
+    encoder = encoder_in(file) if file.suffix in (".safetensors", ".pt", ".pth") and file.is_file() else None
+    if encoder is not None:
+        print(export_encoder(encoder, space, to, out))
+        return
+    print(run(load_any(file, space), to, out, bias_free=load_any(bias_free, space) if bias_free else None))
 
 
 def decode(

@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 import latentfit as lf
+from latentfit.cli import main
 from latentfit.dialects.keras_model import keras_of
 from latentfit.dialects.onnx_graph import onnx_of, operators
 from latentfit.errors import ExportError
@@ -95,6 +96,31 @@ def test_encoders_too(tmp_path: Path) -> None:
     torch.testing.assert_close(
         keras_of(mlp, 3)(rgb.movedim(1, -1)).detach().movedim(-1, 1), mlp(rgb), atol=1e-4, rtol=0
     )
+
+
+def test_files_of_taesds_kind_from_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    import keras
+
+    encoder, decoder = shaken(TinyEncoder(4, 8, n_blocks=(0, 1, 0, 2))), shaken(TinyDecoder(4, 8))
+    torch.save(encoder.state_dict(), tmp_path / "x_encoder.pth")
+    torch.save(decoder.state_dict(), tmp_path / "x_decoder.pth")
+    for half in ("encoder", "decoder"):
+        for to in ("onnx", "keras"):
+            flags = ["--to", to, "--space", "sd1", "--out", str(tmp_path / f"{half}.{to}")]
+            assert main(["export", str(tmp_path / f"x_{half}.pth"), *flags]) == 0
+    rgb, latents = torch.rand(1, 3, 40, 72), torch.randn(2, 4, 7, 3)
+    for given, half, wanted in ((rgb, "encoder", encoder(rgb)), (latents, "decoder", decoder(latents).clamp(0, 1))):
+        session = onnxruntime.InferenceSession(tmp_path / f"{half}.onnx")
+        (made,) = session.run(None, {session.get_inputs()[0].name: given.numpy()})
+        np.testing.assert_allclose(made, wanted.numpy(), atol=2e-5)
+        model = keras.saving.load_model(tmp_path / f"{half}.keras", safe_mode=True)
+        made = model(given.movedim(1, -1)).detach().movedim(-1, 1)
+        torch.testing.assert_close(made, wanted, atol=1e-4, rtol=0)
+    assert main(["export", str(tmp_path / "x_encoder.pth"), "--to", "comfyui", "--out", str(tmp_path / "a.py")]) == 2
+    assert "expected onnx or keras for an encoder" in capsys.readouterr().err
+    flags = ["--to", "onnx", "--space", "flux1", "--out", str(tmp_path / "b.onnx")]
+    assert main(["export", str(tmp_path / "x_encoder.pth"), *flags]) == 2
+    assert "an encoder of 4 channels" in capsys.readouterr().err
 
 
 def test_what_they_cannot_hold(tmp_path: Path) -> None:

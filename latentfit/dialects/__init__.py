@@ -5,10 +5,13 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+import torch
+
 from latentfit.approx import Approximation
 from latentfit.dialects import compiled_programs, keras_model, onnx_graph, python_programs, tables
-from latentfit.errors import ExportError
+from latentfit.errors import ExportError, SpaceMismatchError
 from latentfit.files import load_approximation, save
+from latentfit.nets.tiny import TinyEncoder, TinyEncoder32
 from latentfit.resources import write_atomic
 from latentfit.spaces import LatentSpace, get_space
 
@@ -62,6 +65,41 @@ def export(
         near = ", ".join(difflib.get_close_matches(to, NAMES, n=2, cutoff=0.4)) or ", ".join(NAMES)
         raise ExportError(f"export: expected one of {', '.join(NAMES)}, got {to!r}; nearest: {near}")
     return write_atomic(path, _WRITERS[to](approximation, bias_free))
+
+
+def export_encoder(
+    encoder: TinyEncoder | TinyEncoder32, space: LatentSpace | str | None, to: str, path: str | os.PathLike[str]
+) -> Path:
+    """Write an encoder: rgb in [0, 1] in, latents of the model domain out, any batch, height and width.
+
+    Parameters
+    ----------
+    encoder : TinyEncoder or TinyEncoder32
+    space : LatentSpace, str or None
+        What its latents are, for the file's metadata.
+    to : {"onnx", "keras"}
+        ONNX is NCHW, Keras NHWC.
+    path : path
+
+    Raises
+    ------
+    ExportError
+        When the format holds no encoders, or its extra is not installed.
+    SpaceMismatchError
+        When the space has another number of channels.
+    """
+    if to not in ("onnx", "keras"):
+        raise ExportError(
+            f"export: expected onnx or keras for an encoder, got {to!r}; the others hold maps from latents"
+        )
+    name = "" if space is None else get_space(space).name
+    if space is not None and get_space(space).channels != encoder.n_channels:
+        raise SpaceMismatchError(f"an encoder of {encoder.n_channels} channels: space {name!r} has another number")
+    if to == "keras":
+        return write_atomic(path, keras_model.saved(keras_model.keras_of(encoder, 3, name=name or "encoder")))
+    about = {"space": name, "domain": "model", "input": "sRGB in [0, 1]"}
+    example = torch.zeros(2, 3, 6 * encoder.cell_px, 5 * encoder.cell_px)
+    return write_atomic(path, onnx_graph.onnx_of(encoder, example, "rgb", "latents", about))
 
 
 def read(path: str | os.PathLike[str], to: str, space: LatentSpace | str | None = None) -> Approximation:

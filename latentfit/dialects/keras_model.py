@@ -35,7 +35,11 @@ def keras(approximation: Approximation, bias_free: Approximation | None = None) 
         When the extra is not installed, or the module has no counterpart.
     """
     module = approximation.module
-    model = keras_of(module, approximation.space.channels, clamp=True, name=approximation.space.name)
+    return saved(keras_of(module, approximation.space.channels, clamp=True, name=approximation.space.name))
+
+
+def saved(model: Any) -> bytes:
+    """A Keras model as a ``.keras`` file."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.keras"
         model.save(path)
