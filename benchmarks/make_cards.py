@@ -133,7 +133,7 @@ def training_of(space: str, preset: str) -> str:
     first = last.with_name(last.name.replace(".run", ".first.run"))
     said = ", then ".join(_run_in_words(run) for run in (first, last) if run.is_dir())
     facts = machine_facts()
-    return f"{preset}: {said}, on {facts['cores']} cores of a {facts['cpu']}"
+    return f"{preset}: {said}, on {facts['cores']} CPU cores ({facts['cpu']})"
 
 
 def _run_in_words(run: Path) -> str:
@@ -145,8 +145,8 @@ def _run_in_words(run: Path) -> str:
         seen = float(row["seen_images"])
     config = json.loads((run / "config.json").read_text("utf-8"))
     return (
-        f"{int(seen)} crops in batches of {config['batch_images']}, {config['optimizer']} at {config['lr']:.2g}, seed "
-        f"{config['seed']}, precision {config['precision']}, {seconds / 60:.0f} minutes"
+        f"{int(seen):,} crops in batches of {config['batch_images']}, {config['optimizer']} at {config['lr']:.2g}, "
+        f"seed {config['seed']}, precision {config['precision']}, {seconds / 60:.0f} minutes"
     )
 
 
@@ -191,7 +191,7 @@ def contenders(space: str, assets: Path) -> Iterator[tuple[str, str, lf.Approxim
         path = ROOT / "data" / "tables" / space / f"{form}.safetensors"
         if path.is_file():
             approximation = lf.load(path)
-            yield "closed form", approximation.name + (" decoder" if "decoder" in form else ""), approximation
+            yield "closed form", approximation.name, approximation
     if space == "sd1":
         for name, file in (
             ("A1111 approx CNN", "vae-approx/model.pt"),

@@ -136,7 +136,12 @@ def _trained(
     network, adversary = _networks(preset, store, config, begin)
     objective = Objective(preset.losses, adversary)
     identity = {"preset": name, "vae": store.fingerprint, "space": space.name, "n_samples": len(source.samples)}
-    identity["split"] = split
+    identity |= {
+        "split": split,
+        "losses": dict(preset.losses),
+        "crop_cells": preset.crop_cells,
+        "draw": dict(preset.draw),
+    }
     if begin is not None:
         identity["begun_from"] = fingerprint_of(begin)
     if not (run / "checkpoint.pt").is_file():  # a run that is refused leaves what it finds
