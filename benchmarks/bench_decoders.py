@@ -28,7 +28,7 @@ import latentfit as lf
 from latentfit.nets.tiny import TinyDecoder
 from latentfit.resources import data_path
 
-LIMITS = {"cell": 30.0, "cell-large": 8.0, "cell-texture": 8.0}
+LIMITS = {"cell": 30.0, "cell-large": 8.0}
 """How many times as fast as TAESD each must be."""
 
 OWN_PROCESS = "import sys; sys.path.insert(0, {here!r}); import bench_decoders as b; print(b.peak_mib({name!r}))"

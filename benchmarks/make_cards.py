@@ -35,7 +35,7 @@ from latentfit.tiny_folder import save_tiny_folder
 from latentfit.vae_weights import WeightsFile
 
 ROOT = Path(__file__).resolve().parents[1]
-CELLS = ("cell", "cell-large", "cell-texture")
+CELLS = ("cell", "cell-large")
 """What is shipped, by preset."""
 
 

@@ -22,7 +22,7 @@ from latentfit.vae_weights import WeightsFile
 ROOT = Path(__file__).resolve().parents[1]
 RUNS = ROOT / "runs" / "train"
 VAES = {"sd1": "taesd", "sdxl": "taesdxl", "flux1": "taef1"}
-PRESETS = ("mini-encoder", "mini-decoder", "cell", "cell-large", "cell-texture")
+PRESETS = ("mini-encoder", "mini-decoder", "cell", "cell-large")
 
 
 def main() -> None:
@@ -58,7 +58,7 @@ def path_of(space: str, preset: str) -> Path:
 def trained(space: str, preset: str, store: PairStore, config: TrainConfig, *, again: bool = False) -> None:
     """Train one network on all pictures of the store: it is scored on others."""
     out = path_of(space, preset)
-    first = path_of(space, "cell-large") if preset == "cell-texture" else None
+    first = None
     if again:
         first = out.with_name(f"{out.stem}.first.safetensors")
         if not first.is_file():

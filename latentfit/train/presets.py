@@ -87,13 +87,13 @@ PRESETS: dict[str, Preset] = {
     ),
     "cell-large": Preset(
         "cell decoder, large: learns from photographs, edges as strong as theirs", _cell(126, 6), 32, 2,
-        {"charbonnier": 1.0, "gradient_similarity": 0.1}, target="photo", closed_form=True,
+        {"charbonnier": 1.0, "gradient": 0.3, "gradient_similarity": 0.05}, target="photo", closed_form=True,
         config=TrainConfig(n_images=16_000, batch_images=8, lr=1.5e-3),
     ),
     "cell-texture": Preset(
-        "cell decoder, large, texture as strong as in photographs: to begin from a trained one", _cell(126, 6), 32, 2,
-        {"charbonnier": 1.0, "gradient_similarity": 0.1, "local_spectrum": 0.05}, target="photo", closed_form=True,
-        config=TrainConfig(n_images=5_000, batch_images=8, lr=7e-4),
+        "cell decoder, large, with an adversary for texture: to begin from a trained one", _cell(126, 6), 32, 2,
+        {"l1": 1.0, "gradient": 0.3, "gan": 0.01, "features": 0.2}, target="photo", closed_form=True,
+        config=TrainConfig(n_images=100_000, batch_images=8, lr=5e-4),
     ),
     "tiny": Preset(
         "TAESD's decoder, anew", _tiny(TinyDecoder, 64), 32, 5,
