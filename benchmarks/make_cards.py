@@ -156,6 +156,7 @@ def cell_decoders(space: str, assets: Path, eval_store: PairStore) -> None:
     for preset in CELLS:
         if path_of(space, preset).is_file():
             shipped[f"{space}-{preset}"] = lf.load(path_of(space, preset))
+            shipped[f"{space}-{preset}"].module.half().float()  # as it ships
             shipped[f"{space}-{preset}"].card["trained"] = training_of(space, preset)
     families: dict[str, str] = {}
     compared: dict[str, lf.Approximation] = {}
@@ -249,8 +250,35 @@ def readme_of_models() -> None:
         "charts: 58 pictures, 12 crops of 256 px each, through TAESD. High frequencies: energy above half of Nyquist "
         "over the photograph's; below 1 is blur."
     )
-    lines += ["", data, "", *trained, ""]
+    lines += ["", data, "", *trained, "", "## What was asked of them", "", *bars_of_decoders(), ""]
     write_atomic(ROOT / "data" / "models" / "README.md", "\n".join(lines))
+
+
+def bars_of_decoders() -> list[str]:
+    """A table of every mark beside what was reached: met or missed."""
+    lines = ["| decoder | mark | measured | |", "|---|---|--:|---|"]
+    for path in sorted((ROOT / "data" / "models").glob("*.safetensors")):
+        space, kind = path.stem.split("-", 1)
+        frame = pd.read_csv(ROOT / "data" / "models" / f"pareto_{space}.csv")
+        seen = frame[frame["place"] == "seen"].set_index(["reference", "approximation"])
+        teacher = seen[seen["family"] == "autoencoder"].loc["photo"].iloc[0]
+        photo, gap = seen.loc[("photo", path.stem)], seen.loc[("photo", path.stem), "psnr"] - teacher["psnr"]
+        if kind == "cell":
+            marks = [("at most 1.5 dB below the teacher, against the photograph", gap, gap >= -1.5)]
+            if space == "sd1":
+                to_teacher = seen.loc[("vae", path.stem), "psnr"]
+                marks.insert(0, ("24.0 dB to the teacher's decode", to_teacher, to_teacher >= 24.0))
+        else:
+            fine, gmsd_share = photo["high_frequency"], photo["gmsd"] / teacher["gmsd"]
+            marks = [
+                ("not below the teacher in dB to the photograph", gap, gap >= 0),
+                ("high frequencies 0.6 to 1.1 of the photograph's", fine, 0.6 <= fine <= 1.1),
+                ("GMSD at most 1.25 times the teacher's", gmsd_share, gmsd_share <= 1.25),
+            ]
+        lines += [
+            f"| {path.stem} | {mark} | {value:.2f} | {'met' if met else 'missed'} |" for mark, value, met in marks
+        ]
+    return lines
 
 
 def operators_of(assets: Path) -> None:

@@ -1,5 +1,6 @@
 """Other projects' decoders, recognised by their weights' keys and shapes; a file's name tells nothing."""
 
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,7 +76,7 @@ def encoder_in(path: Path) -> TinyEncoder | TinyEncoder32 | None:
 
 def recognisable(keys: Collection[str]) -> bool:
     """Whether these look like one of them, whole or not."""
-    return any(key in keys for key in ("in_proj.weight", "conv1.weight", "3.conv.0.weight", "1.conv.0.weight"))
+    return any(key in ("in_proj.weight", "conv1.weight") or re.fullmatch(r"\d+\.conv\.0\.weight", key) for key in keys)
 
 
 def _of(weights: Mapping[str, Tensor]) -> Recognised:
@@ -85,7 +86,8 @@ def _of(weights: Mapping[str, Tensor]) -> Recognised:
             raise BadFileError("an encoder, from rgb to latents: expected a decoder; name the decoder's file")
         return Recognised(loaded(mlp, weights, "a pixel MLP"), "Birch-san's pixel MLP", mlp.n_channels, 1)
     if "conv1.weight" in weights and "conv8.weight" in weights:
-        n_channels = int(weights["conv1.weight"].shape[1])
+        first = weights["conv1.weight"]
+        n_channels = int(first.shape[1]) if first.ndim == 4 else 4  # another shape is refused by its loader
         return Recognised(
             loaded(ApproxCnn(n_channels), weights, "A1111's approximate decoder"),
             "A1111's approximate decoder",

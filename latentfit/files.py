@@ -80,6 +80,8 @@ def save(wrapper: Approximation | LatentMap, path: str | os.PathLike[str], *, dt
     target = Path(path)
     if not target.suffix:
         target = target.with_suffix(".safetensors")
+    if target.suffix != ".safetensors":
+        raise BadFileError(f"save: expected a name that ends in .safetensors, got {target.name!r}")
     return write_atomic(target, to_bytes(tensors, {"latentfit": json.dumps(header, allow_nan=False)}))
 
 
@@ -116,18 +118,23 @@ def load(path: str | os.PathLike[str], space: LatentSpace | str | None = None) -
         if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
             raise BadFileError(f"{path}: tensor {name!r} holds NaN or Inf; fit it anew")
     module.eval()
-    if "target" in header:
-        source, target = LatentSpace.from_dict(header["space"]), LatentSpace.from_dict(header["target"])
-        return LatentMap(module, source, target, header["scale"], name=header["name"], card=header["card"])
-    space = LatentSpace.from_dict(header["space"])
-    return Approximation(module, space, header["scale"], name=header["name"], card=header["card"])
+    try:
+        source, name, card = LatentSpace.from_dict(header["space"]), str(header["name"]), dict(header["card"])
+        if "target" in header:
+            target = LatentSpace.from_dict(header["target"])
+            return LatentMap(module, source, target, header["scale"], name=name, card=card)
+        return Approximation(module, source, header["scale"], name=name, card=card)
+    except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
+        raise BadFileError(f"{path}: its header cannot be read ({error}); fit or export it anew") from error
 
 
 def _stored(name: str, tensor: torch.Tensor, dtype: torch.dtype | None) -> torch.Tensor:
     stored = tensor.detach().cpu().contiguous()
-    if dtype is None or not stored.is_floating_point():
+    if not stored.is_floating_point():
         return stored
-    cast = stored.to(dtype)
+    cast = stored if dtype is None else stored.to(dtype)
+    if not bool(stored.isfinite().all()):
+        raise BadFileError(f"save: tensor {name!r} holds NaN or Inf; fit or train it anew")
     if not bool(cast.isfinite().all()):
         raise BadFileError(f"save: tensor {name!r} has numbers past the range of {dtype}; store it in float32")
     return cast

@@ -32,6 +32,8 @@ def write_latent_png(path: str | os.PathLike[str], latents: Tensor) -> Path:
             f"{path}: an 8-bit latent PNG holds one latent of 4 channels, got {tuple(latents.shape)}; write_latents "
             "keeps any"
         )
+    if not bool(one.isfinite().all()):
+        raise SpaceMismatchError(f"{path}: the latent holds NaN or Inf, which 8 bits cannot")
     unit = (one.float().cpu() / (2 * MAGNITUDE) + 0.5).clamp(0, 1)
     levels = unit.mul(255).round().to(torch.uint8).movedim(0, -1).contiguous().numpy()
     buffer = io.BytesIO()

@@ -64,4 +64,4 @@ def decode_in_tiles(approximation: Approximation, latents: Tensor, tile_cells: i
     tiles = Tiles(tile_cells, overlap, margin or 0)
     with torch.no_grad():
         rgb = map_in_tiles(approximation.unclamped, latents, tiles, px_in=1, px_out=int(approximation.scale))
-    return rgb.clamp_(0, 1)
+    return rgb.clamp_(0, 1).to(latents.dtype)

@@ -25,7 +25,8 @@ def save_tiny_folder(
 ) -> Path:
     """Write config.json, the weights and, when given, a model card; `AutoencoderTiny.from_pretrained` reads them.
 
-    Read back by `Vae.load(folder)`, and by `latentfit.nets.tiny`'s networks after `tiny_weights_of`.
+    Read back by ``Vae.load(folder, space=…)``, whose ``network.encoder`` and ``network.decoder`` are the same networks
+    again, with TAESD's keys.
 
     Parameters
     ----------

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from torch import Tensor
 
 from latentfit.errors import BadFileError
@@ -18,7 +19,7 @@ _LARGEST_HEADER = 100 << 20
 # What torch's reader raises on bytes that are not what they say, found by fuzzing it.
 _DAMAGE = (
     ArithmeticError, AssertionError, AttributeError, EOFError, LookupError, MemoryError, OSError, RuntimeError,
-    TypeError, ValueError, struct.error, zipfile.BadZipFile,
+    TypeError, ValueError, struct.error, zipfile.BadZipFile, SafetensorError,
 )  # fmt: skip
 
 
@@ -65,7 +66,7 @@ class WeightsFile:
 @contextmanager
 def _opened(path: Path) -> Iterator[Any]:
     """An open safetensors file whose damage is reported as ours."""
-    from safetensors import SafetensorError, safe_open
+    from safetensors import safe_open
 
     try:
         with safe_open(str(path), framework="pt") as file:

@@ -18,7 +18,7 @@ from torch import nn
 import latentfit as lf
 from latentfit.cli import main
 from latentfit.collector import columns_of
-from latentfit.errors import BadFileError, LatentfitError, TrainError
+from latentfit.errors import BadFileError, LatentfitError, SpaceMismatchError, TrainError
 from latentfit.nets.cell import CellDecoder
 from latentfit.nets.patch_discriminator import PatchDiscriminator
 from latentfit.nets.tiny import TinyDecoder, TinyEncoder
@@ -42,7 +42,7 @@ QUICK = TrainConfig(n_images=64, batch_images=8, warmup_images=16, log_images=16
 SMALL = Preset("small", lambda space: CellDecoder(space.channels, 8, 1), 6, 1, {"charbonnier": 1.0, "gradient": 0.1})
 
 
-def write_store(folder: Path, n_samples: int = 12, cells: int = 10) -> PairStore:
+def write_store(folder: Path, n_samples: int = 12, cells: int = 10, first: int = 0) -> PairStore:
     """Pictures that are a fixed linear function of their latents, enlarged."""
     generator = torch.Generator().manual_seed(3)
     latents = torch.randn(n_samples, 4, cells, cells, generator=generator)
@@ -51,7 +51,7 @@ def write_store(folder: Path, n_samples: int = 12, cells: int = 10) -> PairStore
     columns = columns_of(latents, rgb)
     samples = []
     for index in range(n_samples):
-        sha256, box = f"{index * 7919 + 13:08x}" * 8, (0, 0, 8 * cells, 8 * cells)
+        sha256, box = f"{(index + first) * 7919 + 13:08x}" * 8, (0, 0, 8 * cells, 8 * cells)
         samples.append(Sample(sample_key(sha256, box), f"{index:02d}.png", sha256, "photograph", box, (cells, cells)))
     origin = Origin("fake", "a fake VAE", "f" * 64, lf.get_space("sd1"), 8 * cells)
     write_shard(folder, origin, samples, {**columns, "photo": columns["rgb"]})
@@ -246,10 +246,42 @@ def test_nan_stops_the_run_and_keeps_the_checkpoint(store: PairStore, tmp_path: 
     broken = True
     with pytest.raises(TrainError, match=r"other settings: n_images 32 there and 64 here"):
         train(CellDecoder(4, 8, 1), Broken({"l1": 1.0}), source, replace(config, n_images=64), path, progress=False)
+    assert path.read_bytes() == kept
     with pytest.raises(TrainError, match=r"no longer finite after .* images.*smaller rate than 0.01"):
         train(CellDecoder(4, 8, 1), Broken({"l1": 1.0}), source, config, tmp_path / "d.pt", progress=False)
-    assert path.read_bytes() == kept
     assert not (tmp_path / "d.pt").exists()
+
+
+def test_a_spoilt_adversary_never_replaces_a_good_checkpoint(store: PairStore, tmp_path: Path) -> None:
+    class Spoilt(Objective):
+        steps = 0
+
+        def adversary_loss(self, adversary, losses):
+            self.steps += 1
+            return super().adversary_loss(adversary, losses) * (float("inf") if self.steps == 3 else 1.0)
+
+    source, config = CropSource(store, store.samples, 6), replace(QUICK, checkpoint_seconds=0.0, clip=0.0)
+    spoilt = Spoilt({"l1": 1.0, "gan": 0.1}, PatchDiscriminator(3, 4))
+    with pytest.raises(TrainError, match="no longer finite after"):
+        train(CellDecoder(4, 8, 1), spoilt, source, config, tmp_path / "c.pt", progress=False)
+    kept = torch.load(tmp_path / "c.pt", weights_only=True)
+    assert kept["seen_images"] == 16
+    assert all(bool(tensor.isfinite().all()) for tensor in kept["tensors"]["adversary"].values())
+
+
+def test_another_stores_run_is_not_taken_over(store: PairStore, tmp_path: Path) -> None:
+    preset = replace(PRESETS["cell-small"], make=lambda space: CellDecoder(space.channels, 8, 1), crop_cells=8)
+    config = replace(QUICK, n_images=16)
+    train_decoder(store, preset, tmp_path / "a", config=config, split="all", progress=False)
+    wider = replace(preset, make=lambda space: CellDecoder(space.channels, 12, 1))
+    with pytest.raises(TrainError, match="other settings: network"):
+        train_decoder(store, wider, tmp_path / "a", config=config, split="all", progress=False)
+    other = write_store(tmp_path / "other", len(store.samples), 10, first=100)
+    with pytest.raises(TrainError, match="other settings: samples"):
+        train_decoder(other, preset, tmp_path / "a", config=config, split="all", progress=False)
+    elsewhere = lf.Approximation(CellDecoder(4, 8, 1), "sdxl", 8)
+    with pytest.raises(SpaceMismatchError, match="begin from one of the same space"):
+        train_decoder(store, preset, tmp_path / "b", config=config, begin=elsewhere, progress=False)
 
 
 @pytest.mark.parametrize(
@@ -388,6 +420,13 @@ def test_what_cannot_be_trained_is_named(store: PairStore, tmp_path: Path) -> No
         losses_of.ms_ssim(torch.rand(1, 3, 160, 200), torch.rand(1, 3, 160, 200))
     with pytest.raises(TrainError, match=r"n_images: expected 1 or more, got 0"):
         TrainConfig(n_images=0)
+    for wrong, said in (
+        ({"optimizer": "sgd"}, "expected one of adamw, prodigy, lamb"),
+        ({"schedule": "linear"}, "expected one of constant"),
+        ({"precision": "fp32"}, "expected one of no, bf16, fp16"), ({"betas": (0.9, 1.5)}, "less than 1"),
+    ):  # fmt: skip
+        with pytest.raises(TrainError, match=said):
+            TrainConfig(**wrong)
     with pytest.raises(TrainError, match=r"lr: expected a finite number"):
         TrainConfig(lr=float("nan"))
 
@@ -486,7 +525,7 @@ def test_weights_that_a_step_spoilt_do_not_replace_good_ones(store: PairStore, t
     steps: list[int] = []
     config = replace(QUICK, checkpoint_seconds=0.0, log_images=1000, n_images=24, clip=0.0)
     path, source = tmp_path / "c.pt", CropSource(store, store.samples, 6)
-    with pytest.raises(TrainError, match=r"weight is no longer finite after 24 images; the last good checkpoint"):
+    with pytest.raises(TrainError, match=r"a weight .* is no longer finite after 24 images; the last good checkpoint"):
         train(CellDecoder(4, 8, 1), Spoiling({"l1": 1.0}), source, config, path, progress=False)
     state = torch.load(path, weights_only=True)
     assert state["seen_images"] == 16

@@ -26,5 +26,8 @@ def loaded(network: Network, weights: Mapping[str, Tensor], title: str) -> Netwo
             f"weights of {title}: expected {len(wanted)} tensors by its keys, got {len(given)}, that differ at "
             f"{', '.join(wrong[:4])}{', ...' if len(wrong) > 4 else ''}; is this the file of {title}?"
         )
+    for key, tensor in weights.items():
+        if not bool(tensor.float().isfinite().all()):
+            raise BadFileError(f"weights of {title}: tensor {key!r} holds NaN or Inf; fetch or train them again")
     network.load_state_dict({key: tensor.float() for key, tensor in weights.items()})
     return network.eval().requires_grad_(False)

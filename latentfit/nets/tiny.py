@@ -222,7 +222,8 @@ def load_tiny_encoder(weights: Mapping[str, Tensor]) -> TinyEncoder | TinyEncode
         When keys and shapes are those of no known variant.
     """
     first = weights.get("0.weight")
-    if first is not None and "17.weight" in weights and "2.weight" in weights and weights["2.weight"].shape[0] == 64:
+    second = weights.get("2.weight")
+    if "17.weight" in weights and second is not None and tuple(second.shape[:2]) == (64, 32):
         return loaded(TinyEncoder32(_n_rows(weights, "17.weight")), weights, "a TAESD encoder")
     width = int(first.shape[0]) if first is not None and first.ndim == 4 else 64
     n_blocks, last = _layout(weights, ENCODER_BLOCKS)
@@ -241,8 +242,8 @@ def load_tiny_decoder(weights: Mapping[str, Tensor]) -> TinyDecoder | TinyDecode
     """
     first = weights.get("1.weight")
     width, n_channels = (int(n) for n in first.shape[:2]) if first is not None and first.ndim == 4 else (64, 4)
-    n_blocks, last = _layout(weights, DECODER_BLOCKS)
-    if last == 29 and len(n_blocks) == 6:
+    n_blocks, _ = _layout(weights, DECODER_BLOCKS)
+    if len(n_blocks) == 6:
         return loaded(TinyDecoder32(n_channels), weights, "a TAESD decoder")
     pool = any(".pool." in key for key in weights)
     return loaded(TinyDecoder(n_channels, width, pool=pool, n_blocks=n_blocks), weights, "a TAESD decoder")
@@ -250,7 +251,11 @@ def load_tiny_decoder(weights: Mapping[str, Tensor]) -> TinyDecoder | TinyDecode
 
 def _layout(weights: Mapping[str, Tensor], usual: Sequence[int]) -> tuple[Sequence[int], int]:
     """Blocks between each plain convolution and the next, and the last one's place; `usual` where it is no layout."""
-    places = {key.split(".", 1)[0]: "conv." in key for key in weights if key.split(".", 1)[0].isdigit()}
+    places: dict[str, bool] = {}
+    for key in weights:
+        place, _, rest = key.partition(".")
+        if place.isdigit():
+            places[place] = places.get(place, False) or rest.startswith(("conv.", "pool."))
     counts: list[int] = []
     for place in sorted(places, key=int):
         if places[place]:
@@ -259,8 +264,8 @@ def _layout(weights: Mapping[str, Tensor], usual: Sequence[int]) -> tuple[Sequen
             counts.append(0)
     last = max((int(place) for place, is_block in places.items() if not is_block), default=0)
     between = counts[:-1]
-    return (between if len(between) in (4, 6) else usual), last
+    return (between if len(between) == 4 or (last == 29 and len(between) == 6) else usual), last
 
 
 def _n_rows(weights: Mapping[str, Tensor], key: str) -> int:
-    return int(weights[key].shape[0]) if key in weights else 4
+    return int(weights[key].shape[0]) if key in weights and weights[key].ndim else 4

@@ -1,7 +1,7 @@
 """TrainConfig: all that decides how a network is trained, and how often a run is saved and shown."""
 
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from latentfit.errors import TrainError
 
@@ -70,7 +70,20 @@ class TrainConfig:
         for name, least in at_least.items():
             if getattr(self, name) < least:
                 raise TrainError(f"{name}: expected {least} or more, got {getattr(self, name)}")
-        for name in ("lr", "weight_decay", "warmup_images", "clip", "ema_images", "sample_images"):
+        for name, known in (("optimizer", OptimizerName), ("schedule", ScheduleName), ("precision", Precision)):
+            if getattr(self, name) not in get_args(known):
+                raise TrainError(f"{name}: expected one of {', '.join(get_args(known))}, got {getattr(self, name)!r}")
+        if len(self.betas) != 2 or not all(0 <= beta < 1 for beta in self.betas):
+            raise TrainError(f"betas: expected two numbers of at least 0 and less than 1, got {self.betas}")
+        for name in (
+            "lr",
+            "checkpoint_seconds",
+            "weight_decay",
+            "warmup_images",
+            "clip",
+            "ema_images",
+            "sample_images",
+        ):
             if not 0 <= getattr(self, name) < float("inf"):
                 raise TrainError(f"{name}: expected a finite number of 0 or more, got {getattr(self, name)}")
 

@@ -178,6 +178,8 @@ class _Loop:
                 own = self.objective.adversary_loss(state.adversary, losses)
             state.accelerator.backward(own / len(found))
             losses["adversary"] = own
+        if self.config.clip:
+            state.accelerator.clip_grad_norm_(state.adversary.parameters(), self.config.clip)
         state.adversary_optimizer.step()
         state.adversary_optimizer.zero_grad()
 

@@ -21,10 +21,6 @@ class Means:
             self._sums[name] = self._sums[name] + value.double() if name in self._sums else value.double()
         self._n += 1
 
-    def are_finite(self) -> bool:
-        """On this rank."""
-        return all(bool(value.isfinite()) for value in self._sums.values())
-
     def taken(self) -> dict[str, float]:
         """The means over what was added and over all ranks; then begin anew."""
         names = sorted(self._sums)

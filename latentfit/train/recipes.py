@@ -1,5 +1,6 @@
 """Recipes: a preset, run on a store."""
 
+import hashlib
 import json
 import os
 from collections.abc import Sequence
@@ -12,7 +13,7 @@ from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
 
 from latentfit.approx import Approximation
-from latentfit.errors import TrainError
+from latentfit.errors import SpaceMismatchError, TrainError
 from latentfit.files import save
 from latentfit.fit import ChannelMap
 from latentfit.nets.cell import CellDecoder
@@ -66,6 +67,11 @@ def train_decoder(
         As it was saved.
     """
     name, chosen = _named(preset, encodes=False)
+    if begin is not None and begin.space != store.space:
+        raise SpaceMismatchError(
+            f"begin: {begin.name!r} is of space {begin.space.name!r}, the store of {store.space.name!r}: begin from "
+            "one of the same space"
+        )
     first = None if begin is None else begin.module
     made = _trained(store, name, chosen, Path(out), config or chosen.config, split, first, device, progress)
     if begin is not None:
@@ -130,18 +136,19 @@ def _trained(
     progress: bool,
 ) -> _Made:
     """The network after all its images, its file's path and its card."""
-    path = out.with_suffix(".safetensors")
+    path = out if out.suffix == ".safetensors" else out.with_name(f"{out.name}.safetensors")
     run, space, scale = path.with_suffix(".run"), store.space, preset.scale or store.space.cell_px
     source = _source(store, store.split(split), preset, scale, config.seed)
     network, adversary = _networks(preset, store, config, begin)
     objective = Objective(preset.losses, adversary)
-    identity = {"preset": name, "vae": store.fingerprint, "space": space.name, "n_samples": len(source.samples)}
-    identity |= {
-        "split": split,
-        "losses": dict(preset.losses),
-        "crop_cells": preset.crop_cells,
-        "draw": dict(preset.draw),
-    }
+    keys = "".join(sorted(sample.key for sample in source.samples))
+    identity: dict[str, Any] = {
+        "preset": name, "vae": store.fingerprint, "space": space.name, "split": split, "losses": dict(preset.losses),
+        "n_samples": len(source.samples), "samples": hashlib.sha256(keys.encode()).hexdigest(),
+        "network": [type(network).__name__, network.config()],  # type: ignore[operator]
+        "crop": [preset.crop_cells, preset.border_cells, preset.target, scale], "draw": dict(preset.draw),
+        "closed_form": preset.closed_form,
+    }  # fmt: skip
     if begin is not None:
         identity["begun_from"] = fingerprint_of(begin)
     if not (run / "checkpoint.pt").is_file():  # a run that is refused leaves what it finds
@@ -196,7 +203,9 @@ def _callbacks(run: Path, store: PairStore, preset: Preset, scale: int, config: 
 
 def _few_crops(store: PairStore, preset: Preset, scale: int, most: int = 4) -> dict[str, Tensor]:
     """One crop of each of a few pictures, held out where there are any, photographs first."""
-    large = [s for s in (store.split("test") or store.samples) if min(s.size_cells) >= preset.crop_cells]
-    by_picture = {s.sha256: s for s in sorted(large or store.samples, key=lambda s: s.kind != "photograph")}
-    crops = [_source(store, [s], preset, scale, 1).batch([0]) for s in list(by_picture.values())[:most]]
+    large = [s for s in store.samples if min(s.size_cells) >= preset.crop_cells]
+    shown = [s for s in large if s.is_test] or large
+    by_picture = {s.sha256: s for s in sorted(shown, key=lambda s: s.kind != "photograph")}
+    few = [CropSource(store, [s], preset.crop_cells, preset.target, scale) for s in list(by_picture.values())[:most]]
+    crops = [source.batch([0]) for source in few]
     return {name: torch.cat([crop[name] for crop in crops]) for name in ("input", "target")}

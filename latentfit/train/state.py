@@ -79,8 +79,6 @@ class RunState:
         """Write the checkpoint, on the first rank; an error instead when a loss or a weight went wrong."""
         if parallel.rank() != 0:
             return
-        if not self.means.are_finite() or not self._weights_are_finite():
-            raise self.no_longer_finite("the loss or a weight")
         tensors = {
             "model": self.plain(self.model).state_dict(),
             "averaged": self.averaged.state_dict(),
@@ -92,6 +90,8 @@ class RunState:
             tensors["adversary_optimizer"] = self.adversary_optimizer.state_dict()
         if self.accelerator.scaler is not None:
             tensors["scaler"] = self.accelerator.scaler.state_dict()
+        if not _finite(tensors):  # a loss is of the weights before its step: the last step may have spoilt them unseen
+            raise self.no_longer_finite("the loss, a weight or what the optimiser remembers")
         save_state(self.checkpoint, State(self.seen_images, tensors, self.rows), self.identity)
 
     @torch.no_grad()
@@ -125,14 +125,19 @@ class RunState:
             f"smaller rate than {self.config.lr:g}, gradients clipped at 1, precision 'no', or AdamW"
         )
 
-    def _weights_are_finite(self) -> bool:
-        """A loss is of the weights before its step: the last step may have spoilt them unseen."""
-        return all(bool(parameter.isfinite().all()) for parameter in self.model.parameters())
-
     def plain(self, module: nn.Module) -> nn.Module:
         """The network itself, without what distributes it."""
         plain: nn.Module = self.accelerator.unwrap_model(module)
         return plain
+
+
+def _finite(kept: Any) -> bool:
+    """Whether every floating tensor in nested dicts and lists is."""
+    if isinstance(kept, torch.Tensor):
+        return not kept.is_floating_point() or bool(kept.isfinite().all())
+    if isinstance(kept, dict):
+        return all(_finite(part) for part in kept.values())
+    return all(_finite(part) for part in kept) if isinstance(kept, list | tuple) else True
 
 
 def _accelerator(config: TrainConfig, device: str) -> "Accelerator":
