@@ -173,6 +173,9 @@ def cell_decoders(space: str, assets: Path, eval_store: PairStore) -> None:
     for name, approximation in shipped.items():
         rows = kept[kept["approximation"] == name].drop(columns=["approximation", "family"])
         approximation.card["scores"] = json.loads(rows.to_json(orient="records", double_precision=5))
+        own = frame[(frame["approximation"] == name) & (frame["place"] == "seen") & (frame["reference"] == "vae")]
+        single = own[own["image"] != "all"]
+        approximation.card["pictures"] = dict(zip(single["image"], single["psnr"].round(2), strict=True))
         approximation.card["scored_on"] = f"images/eval: {eval_store.reference}, {len(eval_store.samples)} pictures"
         approximation.name = name
         path = lf.save(approximation, ROOT / "data" / "models" / f"{name}.safetensors", dtype=torch.float16)
