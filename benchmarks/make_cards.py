@@ -37,6 +37,10 @@ from latentfit.vae_weights import WeightsFile
 ROOT = Path(__file__).resolve().parents[1]
 CELLS = ("cell", "cell-large")
 """What is shipped, by preset."""
+PROVENANCE = """\
+Trained by `benchmarks/make_models.py`, scored by `make cards`. The lines above say what was really run: some runs were
+shorter than their preset's, or older than its last change (docs/log.md), so `make models` as it stands gives other
+weights and other numbers."""
 
 
 def main() -> None:
@@ -123,7 +127,7 @@ A stand-in for a stand-in: use TAESD or the model's VAE where you have them.
 
 {chr(10).join(rows)}
 
-Made by `make models` and `make cards`; the numbers above are theirs.
+{PROVENANCE}
 """
 
 
@@ -224,7 +228,7 @@ def readme_of_models() -> None:
     lines = [
         "# Cell decoders", "",
         "Latents to full-size pictures; all work is done at latent resolution, a pixel shuffle ends it. float16 files,",
-        "run in float32. Made by `make models`, scored by `make cards` on images/eval (40 photographs, short side",
+        "run in float32. Scored by `make cards` on images/eval (40 photographs, short side",
         "320 px, none of them trained on) from TAESD's latents. *Teacher*: against TAESD's decode; *photograph*:",
         "against what was encoded.", "",
         "| file | MB | numbers | dB, teacher | dB, photograph (TAESD) | MS-SSIM (TAESD) | GMSD (TAESD) | "
@@ -253,7 +257,7 @@ def readme_of_models() -> None:
         "charts: 58 pictures, 12 crops of 256 px each, through TAESD. High frequencies: energy above half of Nyquist "
         "over the photograph's; below 1 is blur."
     )
-    lines += ["", data, "", *trained, "", "## What was asked of them", "", *bars_of_decoders(), ""]
+    lines += ["", data, "", *trained, "", PROVENANCE, "", "## What was asked of them", "", *bars_of_decoders(), ""]
     write_atomic(ROOT / "data" / "models" / "README.md", "\n".join(lines))
 
 

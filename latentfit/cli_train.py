@@ -35,7 +35,7 @@ def train(
     store : Path
         A pair store with rgb, or with photo where the preset learns from photographs.
     preset : str
-        Decoders: cell-small, cell, cell-large, cell-texture, tiny, mini-decoder, pixel-mlp, approx-cnn. Encoders:
+        Decoders: cell-small, cell, cell-large, tiny, mini-decoder, pixel-mlp, approx-cnn. Encoders:
         tiny-encoder, mini-encoder.
     out : Path
         The network, .safetensors. Beside it NAME.run/ holds the checkpoint, metrics and samples.

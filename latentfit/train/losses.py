@@ -6,8 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from latentfit.errors import TrainError
-
-LEAST_MS_SSIM_PX = 176  # five scales of an 11 px window
+from latentfit.similarity import LEAST_MS_SSIM_PX
 
 
 def l1(made: Tensor, target: Tensor) -> Tensor:
@@ -50,22 +49,6 @@ def gradient_similarity(made: Tensor, target: Tensor) -> Tensor:
         found.append((1 - (2 * product + 170) / (first + second + 172)).mean())
         levels = [nn.functional.avg_pool2d(level, 2) for level in levels]
     return torch.stack(found).mean()
-
-
-def local_spectrum(made: Tensor, target: Tensor, side: int = 16, floor: float = 0.05) -> Tensor:
-    """L1 of log amplitudes of luma's spectrum in overlapping patches of 16 px: as much detail as the target.
-
-    Phases are free, so texture that cannot be known is drawn with the right strength instead of being averaged away: no
-    adversary, but a loss of PSNR. Amplitudes below `floor` count as none.
-    """
-    window = torch.hann_window(side, periodic=False, device=made.device)
-    logs = []
-    for picture in (made, target):
-        luma = (0.299 * picture[:, 0] + 0.587 * picture[:, 1] + 0.114 * picture[:, 2]).float()
-        patches = luma.unfold(1, side, side // 2).unfold(2, side, side // 2) * (window[:, None] * window)
-        energy = torch.view_as_real(torch.fft.rfft2(patches)).square().sum(-1)
-        logs.append((energy + floor**2).log() / 2)
-    return (logs[0] - logs[1]).abs().mean()
 
 
 def _edge_energy(grey: Tensor) -> Tensor:
@@ -119,5 +102,4 @@ PIXEL_LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "fft": fft,
     "ms_ssim": ms_ssim,
     "gradient_similarity": gradient_similarity,
-    "local_spectrum": local_spectrum,
 }

@@ -90,11 +90,6 @@ PRESETS: dict[str, Preset] = {
         {"charbonnier": 1.0, "gradient": 0.3, "gradient_similarity": 0.05}, target="photo", closed_form=True,
         config=TrainConfig(n_images=16_000, batch_images=8, lr=1.5e-3),
     ),
-    "cell-texture": Preset(
-        "cell decoder, large, with an adversary for texture: to begin from a trained one", _cell(126, 6), 32, 2,
-        {"l1": 1.0, "gradient": 0.3, "gan": 0.01, "features": 0.2}, target="photo", closed_form=True,
-        config=TrainConfig(n_images=100_000, batch_images=8, lr=5e-4),
-    ),
     "tiny": Preset(
         "TAESD's decoder, anew", _tiny(TinyDecoder, 64), 32, 5,
         {"l1": 1.0, "ms_ssim": 0.2, "gan": 0.01, "features": 0.2}, target="photo",

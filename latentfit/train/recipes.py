@@ -139,7 +139,10 @@ def _trained(
     path = out if out.suffix == ".safetensors" else out.with_name(f"{out.name}.safetensors")
     run, space, scale = path.with_suffix(".run"), store.space, preset.scale or store.space.cell_px
     source = _source(store, store.split(split), preset, scale, config.seed)
+    resumes = (run / "checkpoint.pt").is_file()
     network, adversary = _networks(preset, store, config, begin)
+    if preset.closed_form and begin is None and not resumes:
+        _put_closed_form_in(network, store, split)
     objective = Objective(preset.losses, adversary)
     keys = "".join(sorted(sample.key for sample in source.samples))
     identity: dict[str, Any] = {
@@ -151,7 +154,7 @@ def _trained(
     }  # fmt: skip
     if begin is not None:
         identity["begun_from"] = fingerprint_of(begin)
-    if not (run / "checkpoint.pt").is_file():  # a run that is refused leaves what it finds
+    if not resumes:  # a run that is refused leaves what it finds
         write_atomic(run / "config.json", json.dumps({**identity, **config.to_dict()}, indent=1) + "\n")
     trained = train(
         network, objective, source, config, run / "checkpoint.pt",
@@ -176,7 +179,7 @@ def _source(store: PairStore, samples: Sequence[Sample], preset: Preset, scale: 
 def _networks(
     preset: Preset, store: PairStore, config: TrainConfig, begin: nn.Module | None
 ) -> tuple[nn.Module, PatchDiscriminator | None]:
-    """The network, its closed form or what it begins from put in, and its adversary: both drawn from the seed."""
+    """The network, what it begins from put in, and its adversary: both drawn from the seed."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         network = preset.make(store.space)
@@ -184,13 +187,15 @@ def _networks(
     if begin is not None:
         loaded(network, begin.state_dict(), f"a network of preset {preset.title!r}")
         network.train().requires_grad_(True)
-    elif preset.closed_form and isinstance(network, CellDecoder):
-        fitted = ChannelMap("3", scale=store.space.cell_px, censored=False).fit(store).module_
-        values = fitted.coefficients
-        n_channels = store.space.channels
-        weight = values[1:].T.reshape(-1, n_channels, 3, 3) / 2
-        network.set_skip(weight, values[0] / 2 + 0.5)
     return network, adversary
+
+
+def _put_closed_form_in(network: nn.Module, store: PairStore, split: Split) -> None:
+    """Least squares' 3×3 decoder, of the pictures that will be trained on, as the network's skip."""
+    assert isinstance(network, CellDecoder)
+    fitted = ChannelMap("3", scale=store.space.cell_px, censored=False).fit(store, split=split).module_
+    values = fitted.coefficients
+    network.set_skip(values[1:].T.reshape(-1, store.space.channels, 3, 3) / 2, values[0] / 2 + 0.5)
 
 
 def _callbacks(run: Path, store: PairStore, preset: Preset, scale: int, config: TrainConfig) -> list[Callback]:
