@@ -35,11 +35,11 @@ from latentfit.tiny_folder import save_tiny_folder
 from latentfit.vae_weights import WeightsFile
 
 ROOT = Path(__file__).resolve().parents[1]
-CELLS = ("cell", "cell-large")
-"""What is shipped, by preset."""
+SHIPPED = ("cell", "cell-large")
+"""Presets."""
 PROVENANCE = """\
-Trained by `benchmarks/make_models.py`, scored by `make cards`. The lines above say what was really run: some runs were
-shorter than their preset's, or older than its last change (docs/log.md), so `make models` as it stands gives other
+Trained by `benchmarks/make_models.py`, scored by `make cards`. The lines above say what was really run: some runs had
+another length than their preset's, or fewer crops to draw from (docs/log.md), so `make models` as it stands gives other
 weights and other numbers."""
 
 
@@ -120,9 +120,9 @@ A stand-in for a stand-in: use TAESD or the model's VAE where you have them.
 - **Loads as** `latentfit.Vae.load("{name}")`, or diffusers' `AutoencoderTiny.from_pretrained(folder)`:
   {size / 1e6:.2f} MB, float16, one width of 40 channels, blocks (0, 1, 2, 4) down and (5, 3, 1, 0) up.
 - **Teacher**: {teacher.name} (Ollin Boer Bohan, MIT), itself a stand-in for {lf.get_space(space).kl_name}. The encoder
-  learned the teacher's latents (L1), the decoder to give the photograph back from them (L1 and L1 of gradients).
-- **Data**: 18 CC0 photographs, the photographs that scikit-image and scikit-learn carry, and this project's charts: 58
-  pictures, 12 crops of 256 px each.
+  learned the teacher's latents, the decoder to give the photograph back from them.
+- **Data**: 18 CC0 photographs, the photographs that scikit-image and scikit-learn carry, and this project's charts,
+  in crops of 256 px.
 {chr(10).join(f"- {line}." for line in trained)}
 
 {chr(10).join(rows)}
@@ -148,16 +148,18 @@ def _run_in_words(run: Path) -> str:
         seconds += (float(row["seen_images"]) - seen) / float(row["images_per_s"])
         seen = float(row["seen_images"])
     config = json.loads((run / "config.json").read_text("utf-8"))
+    losses = ", ".join(f"{weight:g} × {name}" for name, weight in config["losses"].items())
     return (
-        f"{int(seen):,} crops in batches of {config['batch_images']}, {config['optimizer']} at {config['lr']:.2g}, "
-        f"seed {config['seed']}, precision {config['precision']}, {seconds / 60:.0f} minutes"
+        f"{int(seen):,} crops of {config['n_samples']:,} squares in batches of {config['batch_images']}, {losses}, "
+        f"{config['optimizer']} at {config['lr']:.2g}, seed {config['seed']}, precision {config['precision']}, "
+        f"{seconds / 60:.0f} minutes"
     )
 
 
 def cell_decoders(space: str, assets: Path, eval_store: PairStore) -> None:
     """data/models/SPACE-*.safetensors, the table of all that was compared, the Pareto chart."""
     shipped = {}
-    for preset in CELLS:
+    for preset in SHIPPED:
         if path_of(space, preset).is_file():
             shipped[f"{space}-{preset}"] = lf.load(path_of(space, preset))
             shipped[f"{space}-{preset}"].module.half().float()  # as it ships
@@ -227,8 +229,8 @@ def readme_of_models() -> None:
     """data/models/README.md: every shipped decoder with its numbers."""
     lines = [
         "# Cell decoders", "",
-        "Latents to full-size pictures; all work is done at latent resolution, a pixel shuffle ends it. float16 files,",
-        "run in float32. Scored by `make cards` on images/eval (40 photographs, short side",
+        "Latents to full-size pictures; nearly all work is done at latent resolution, pixel shuffles end it.",
+        "float16 files, run in float32. Scored by `make cards` on images/eval (40 photographs, short side",
         "320 px, none of them trained on) from TAESD's latents. *Teacher*: against TAESD's decode; *photograph*:",
         "against what was encoded.", "",
         "| file | MB | numbers | dB, teacher | dB, photograph (TAESD) | MS-SSIM (TAESD) | GMSD (TAESD) | "
@@ -254,7 +256,7 @@ def readme_of_models() -> None:
         trained.append(f"- `{path.name}`: {approximation.card['title']}; {approximation.card['trained']}")
     data = (
         "Trained on 18 CC0 photographs, the photographs that scikit-image and scikit-learn carry, and this project's "
-        "charts: 58 pictures, 12 crops of 256 px each, through TAESD. High frequencies: energy above half of Nyquist "
+        "charts, in squares of 256 px, through TAESD. High frequencies: energy above half of Nyquist "
         "over the photograph's; below 1 is blur."
     )
     lines += ["", data, "", *trained, "", PROVENANCE, "", "## What was asked of them", "", *bars_of_decoders(), ""]

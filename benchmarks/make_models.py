@@ -23,6 +23,7 @@ ROOT = Path(__file__).resolve().parents[1]
 RUNS = ROOT / "runs" / "train"
 VAES = {"sd1": "taesd", "sdxl": "taesdxl", "flux1": "taef1"}
 PRESETS = ("mini-encoder", "mini-decoder", "cell", "cell-large")
+CROPS = {"sd1": 24, "sdxl": 24, "flux1": 48}  # of each CC0 photograph
 
 
 def main() -> None:
@@ -46,8 +47,11 @@ def main() -> None:
 def store_of(space: str, assets: Path) -> PairStore:
     """The pairs to train on, collected when they are not there."""
     vae = lf.Vae.load(str(assets / "weights" / "taesd" / VAES[space]), space=space)
-    pictures = [str(assets / "images" / "cc0"), "bundled"]
-    return lf.collect(vae, pictures, RUNS / space, size=256, crops=12, keep="photo", progress=False)
+    store = RUNS / space
+    lf.collect(vae, ["bundled"], store, size=256, crops=12, keep="photo", progress=False)
+    return lf.collect(
+        vae, str(assets / "images" / "cc0"), store, size=256, crops=CROPS[space], keep="photo", progress=False
+    )
 
 
 def path_of(space: str, preset: str) -> Path:

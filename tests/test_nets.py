@@ -88,6 +88,20 @@ def test_a_cell_decoder_begins_as_its_closed_form() -> None:
     torch.testing.assert_close(network(latents), fitted.approximation().unclamped(latents), atol=1e-5, rtol=0)
 
 
+def test_a_cell_decoder_wants_an_even_number_of_pixels() -> None:
+    with pytest.raises(ValueError, match="expected an even number, got 5"):
+        CellDecoder(4, 8, 1, cell_px=5)
+
+
+def test_the_adversary_judges_texture_alone() -> None:
+    judge = PatchDiscriminator(3, 8).eval()
+    picture = torch.rand(1, 3, 64, 64)
+    with torch.no_grad():
+        torch.testing.assert_close(judge(picture + 0.2), judge(picture), atol=1e-4, rtol=0)
+        blurred = torch.nn.functional.avg_pool2d(picture, 5, 1, 2)
+        assert (judge(blurred) - judge(picture)).abs().max() > 0.01
+
+
 def test_a_pixel_mlp_has_layers_of_its_own() -> None:
     layers = PixelMlp(4, n_hidden=3).hidden_layers
     assert len({id(layer.weight) for layer in layers}) == 3

@@ -91,7 +91,7 @@ def test_a_run_that_is_done_is_not_run_again(store: PairStore, tmp_path: Path) -
         assert torch.equal(tensor, first[name])
 
 
-@pytest.mark.parametrize("optimizer", ["adamw", "prodigy", "lamb"])
+@pytest.mark.parametrize("optimizer", ["adamw", "muon", "prodigy", "lamb"])
 @pytest.mark.parametrize("schedule", ["constant", "cosine", "one_cycle"])
 def test_a_run_in_two_parts_is_a_run_in_one(store: PairStore, tmp_path: Path, optimizer: str, schedule: str) -> None:
     class Stop(Exception):
@@ -269,6 +269,18 @@ def test_a_spoilt_adversary_never_replaces_a_good_checkpoint(store: PairStore, t
     assert all(bool(tensor.isfinite().all()) for tensor in kept["tensors"]["adversary"].values())
 
 
+def test_the_closed_form_stays_as_least_squares_found_it(store: PairStore, tmp_path: Path) -> None:
+    preset = replace(PRESETS["cell-small"], make=lambda space: CellDecoder(space.channels, 8, 1), crop_cells=8)
+    trained = train_decoder(
+        store, preset, tmp_path / "a", config=replace(preset.config, n_images=64), split="all", progress=False
+    )
+    values = lf.ChannelMap("3", scale=8).fit(store, split="all").module_.coefficients
+    skip = trained.module.skip
+    torch.testing.assert_close(skip.bias, values[0] / 2 + 0.5, atol=1e-6, rtol=0)
+    torch.testing.assert_close(skip.weight.flatten(1), values[1:].T / 2, atol=1e-6, rtol=0)
+    assert max(float(p.detach().abs().max()) for p in trained.module.body[-2].parameters()) > 1e-4  # was zero
+
+
 def test_another_stores_run_is_not_taken_over(store: PairStore, tmp_path: Path) -> None:
     preset = replace(PRESETS["cell-small"], make=lambda space: CellDecoder(space.channels, 8, 1), crop_cells=8)
     config = replace(QUICK, n_images=16)
@@ -421,7 +433,7 @@ def test_what_cannot_be_trained_is_named(store: PairStore, tmp_path: Path) -> No
     with pytest.raises(TrainError, match=r"n_images: expected 1 or more, got 0"):
         TrainConfig(n_images=0)
     for wrong, said in (
-        ({"optimizer": "sgd"}, "expected one of adamw, prodigy, lamb"),
+        ({"optimizer": "sgd"}, "expected one of adamw, muon, prodigy, lamb"),
         ({"schedule": "linear"}, "expected one of constant"),
         ({"precision": "fp32"}, "expected one of no, bf16, fp16"), ({"betas": (0.9, 1.5)}, "less than 1"),
     ):  # fmt: skip

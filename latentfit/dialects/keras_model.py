@@ -84,8 +84,8 @@ def _applied(module: nn.Module, x: Any) -> Any:
     if isinstance(module, PolynomialMap):
         return _polynomial(module, x)
     if isinstance(module, CellDecoder):
-        skip = _convolved(module.skip, _edges(x, 1))
-        return _shuffled(layers.Add()([skip, _applied(module.body, x)]), module.cell_px)
+        skip = _shuffled(_convolved(module.skip, _edges(x, 1)), module.cell_px)
+        return layers.Add()([skip, _applied(module.body, x)])
     if isinstance(module, PixelMlp):
         return _pixel_mlp(module, x)
     if isinstance(module, ApproxCnn):
@@ -105,6 +105,8 @@ def _applied(module: nn.Module, x: Any) -> Any:
         return layers.Rescaling(3.0)(layers.Activation("tanh")(layers.Rescaling(1 / 3)(x)))
     if isinstance(module, nn.ReLU):
         return layers.ReLU()(x)
+    if isinstance(module, nn.PixelShuffle):
+        return _shuffled(x, module.upscale_factor)
     if isinstance(module, nn.Upsample):
         return layers.UpSampling2D(2, interpolation="nearest")(x)
     if isinstance(module, nn.Conv2d):
@@ -132,7 +134,7 @@ def _fixed(x: Any, weight: Floats, bias: Floats | None = None, stride: int = 1) 
 
 
 def _shuffled(x: Any, scale: int) -> Any:
-    """torch's pixel_shuffle to three channels: a transposed convolution with ones in their places."""
+    """torch's pixel_shuffle: a transposed convolution with ones in their places."""
     if scale == 1:
         return x
     n_out = int(x.shape[-1]) // scale**2

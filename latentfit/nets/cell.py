@@ -1,7 +1,7 @@
-"""Cell decoders: all work at latent resolution, and a pixel shuffle at the end.
+"""Cell decoders: almost all work at latent resolution, pixel shuffles at the end.
 
-Ours. What costs TAESD most is its last level, at full size; here a 3×3 neighbourhood of features becomes a whole cell
-of pixels at once, on top of the closed form that least squares found.
+Ours. What costs TAESD most is its last level, at full size; here a few narrow convolutions at two pixels a cell become
+a whole cell of pixels at once, on top of the closed form that least squares found.
 """
 
 from typing import Any
@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from latentfit.nets.tiny import conv3
+
+FINE = 2  # pixels a cell where the fine convolutions work
 
 
 class ResidualBlock(nn.Module):
@@ -32,11 +34,13 @@ class CellDecoder(nn.Module):
     n_channels : int
         C.
     width : int
-        Channels of the blocks.
+        Channels of the blocks, at latent resolution.
     n_blocks : int
         Residual blocks of two 3×3 convolutions.
     cell_px : int
-        Pixels of a cell's side.
+        Pixels of a cell's side, even.
+    fine_width, n_fine : int
+        Channels and number of the convolutions at twice the latents' resolution: there edges find their place.
 
     Attributes
     ----------
@@ -44,36 +48,48 @@ class CellDecoder(nn.Module):
         A linear 3×3 decoder: `ChannelMap("3", scale=cell_px)` fits in exactly, see `latentfit.train.recipes`.
     """
 
-    def __init__(self, n_channels: int, width: int = 64, n_blocks: int = 5, cell_px: int = 8) -> None:
+    def __init__(
+        self,
+        n_channels: int,
+        width: int = 64,
+        n_blocks: int = 5,
+        cell_px: int = 8,
+        fine_width: int = 32,
+        n_fine: int = 1,
+    ) -> None:
         super().__init__()
+        if cell_px % FINE:
+            raise ValueError(f"cell_px: expected an even number, got {cell_px}; fit a closed-form decoder instead")
         self.n_channels, self.width, self.n_blocks, self.cell_px = n_channels, width, n_blocks, cell_px
-        n_out = 3 * cell_px**2
-        self.skip = nn.Conv2d(n_channels, n_out, 3, padding=1, padding_mode="replicate")
-        last = conv3(width, n_out)
+        self.fine_width, self.n_fine = fine_width, n_fine
+        self.skip = nn.Conv2d(n_channels, 3 * cell_px**2, 3, padding=1, padding_mode="replicate")
+        last = conv3(fine_width, 3 * (cell_px // FINE) ** 2)
         nn.init.zeros_(last.weight)  # it begins as its skip
         nn.init.zeros_(last.bias)  # type: ignore[arg-type]
+        fine: list[nn.Module] = []
+        for _ in range(n_fine):
+            fine += [conv3(fine_width, fine_width), nn.ReLU()]
         self.body = nn.Sequential(
             conv3(n_channels, width), nn.ReLU(),
             *[ResidualBlock(width) for _ in range(n_blocks)],
-            nn.ReLU(), last,
+            conv3(width, fine_width * FINE**2), nn.PixelShuffle(FINE), nn.ReLU(),
+            *fine,
+            last, nn.PixelShuffle(cell_px // FINE),
         )  # fmt: skip
 
     @property
     def receptive_cells(self) -> int:
         """Cells, each way, that an output depends on: tiles that overlap by as much are exact."""
-        return 2 + 2 * self.n_blocks
+        return 2 + 2 * self.n_blocks + (self.n_fine + FINE) // FINE
 
     def config(self) -> dict[str, Any]:
         """Constructor arguments, JSON-able."""
-        return {
-            "n_channels": self.n_channels,
-            "width": self.width,
-            "n_blocks": self.n_blocks,
-            "cell_px": self.cell_px,
-        }
+        names = ("n_channels", "width", "n_blocks", "cell_px", "fine_width", "n_fine")
+        return {name: getattr(self, name) for name in names}
 
     def forward(self, latents: Tensor) -> Tensor:
-        return nn.functional.pixel_shuffle(self.skip(latents) + self.body(latents), self.cell_px)
+        added: Tensor = nn.functional.pixel_shuffle(self.skip(latents), self.cell_px) + self.body(latents)
+        return added
 
     @torch.no_grad()
     def set_skip(self, weight: Tensor, bias: Tensor) -> "CellDecoder":

@@ -5,7 +5,7 @@ from typing import Any, Literal, get_args
 
 from latentfit.errors import TrainError
 
-OptimizerName = Literal["adamw", "prodigy", "lamb"]
+OptimizerName = Literal["adamw", "muon", "prodigy", "lamb"]
 ScheduleName = Literal["constant", "cosine", "one_cycle"]
 Precision = Literal["no", "bf16", "fp16"]
 NOT_IN_RESULT = frozenset({"checkpoint_seconds", "sample_images", "log_images"})  # a run may go on with others
@@ -23,12 +23,14 @@ class TrainConfig:
         Crops a step, on each process.
     accumulate : int
         Batches a step, one after another: as many images as fit in memory each, gradients averaged.
-    optimizer : {"adamw", "prodigy", "lamb"}
+    optimizer : {"adamw", "muon", "prodigy", "lamb"}
     lr : float
-        At the schedule's top; 1 for Prodigy, which finds its own.
+        At the schedule's top; 1 for Prodigy, which finds its own; about 0.01 for Muon.
+    adversary_lr : float
+        Of the adversary, where the losses bring one in; it learns by AdamW.
     weight_decay : float
     betas : tuple of float
-        Of AdamW and LAMB.
+        Of AdamW (Muon's too) and LAMB.
     schedule : {"constant", "cosine", "one_cycle"}
         Of the rate over the images seen; one_cycle rises for 30 % of them from a 25th.
     warmup_images : int
@@ -53,6 +55,7 @@ class TrainConfig:
     accumulate: int = 1
     optimizer: OptimizerName = "adamw"
     lr: float = 2e-3
+    adversary_lr: float = 5e-4
     weight_decay: float = 0.0
     betas: tuple[float, float] = (0.9, 0.99)
     schedule: ScheduleName = "cosine"
@@ -77,6 +80,7 @@ class TrainConfig:
             raise TrainError(f"betas: expected two numbers of at least 0 and less than 1, got {self.betas}")
         for name in (
             "lr",
+            "adversary_lr",
             "checkpoint_seconds",
             "weight_decay",
             "warmup_images",

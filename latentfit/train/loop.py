@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from latentfit import parallel
 from latentfit.train.config import TrainConfig
 from latentfit.train.objective import Objective
-from latentfit.train.optimizers import rate_factor
+from latentfit.train.optimizers import rate_factor, set_rate
 from latentfit.train.state import RunState
 
 
@@ -149,7 +149,7 @@ class _Loop:
         config, state, accelerator = self.config, self.state, self.state.accelerator
         torch.manual_seed((config.seed * 1_000_003 + state.seen_images) * 1_009 + parallel.rank())
         factor = rate_factor(config, state.seen_images + state.step_images // 2)
-        _set_rate(state.optimizer, config.lr * factor)
+        set_rate(state.optimizer, config.lr * factor)
         found: list[dict[str, Tensor]] = []
         for index, batch in enumerate(batches):
             waits = accelerator.no_sync(state.model) if index + 1 < len(batches) else nullcontext()
@@ -162,7 +162,7 @@ class _Loop:
         state.optimizer.step()
         state.optimizer.zero_grad()
         if state.adversary is not None:
-            self._adversary_step(found, config.lr * factor)
+            self._adversary_step(found, config.adversary_lr * factor)
         state.average()
         names = [name for name, value in found[0].items() if value.ndim == 0]
         return {name: torch.stack([losses[name].detach() for losses in found]).mean() for name in names}
@@ -171,7 +171,7 @@ class _Loop:
         """The adversary's turn; what the generator's turn left in its gradients goes first."""
         state = self.state
         assert state.adversary is not None
-        _set_rate(state.adversary_optimizer, rate)
+        set_rate(state.adversary_optimizer, rate)
         state.adversary_optimizer.zero_grad()
         for losses in found:
             with state.accelerator.autocast():
@@ -182,8 +182,3 @@ class _Loop:
             state.accelerator.clip_grad_norm_(state.adversary.parameters(), self.config.clip)
         state.adversary_optimizer.step()
         state.adversary_optimizer.zero_grad()
-
-
-def _set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
-    for group in optimizer.param_groups:
-        group["lr"] = rate

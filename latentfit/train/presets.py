@@ -58,8 +58,8 @@ class Preset:
     config: TrainConfig = field(default_factory=TrainConfig)
 
 
-def _cell(width: int, n_blocks: int) -> Callable[[LatentSpace], nn.Module]:
-    return lambda space: CellDecoder(space.channels, width, n_blocks, space.cell_px)
+def _cell(width: int, n_blocks: int, fine_width: int, n_fine: int) -> Callable[[LatentSpace], nn.Module]:
+    return lambda space: CellDecoder(space.channels, width, n_blocks, space.cell_px, fine_width, n_fine)
 
 
 def _tiny(
@@ -78,17 +78,17 @@ def _tiny(
 
 PRESETS: dict[str, Preset] = {
     "cell-small": Preset(
-        "cell decoder, small: half a megabyte, minutes on a CPU", _cell(48, 4), 24, 2, {"charbonnier": 1.0},
-        closed_form=True, config=TrainConfig(n_images=40_000, batch_images=8, lr=3e-3),
+        "cell decoder, small: half a megabyte, minutes on a CPU", _cell(48, 3, 32, 1), 24, 2, {"mse": 10.0},
+        closed_form=True, config=TrainConfig(n_images=20_000, batch_images=8, optimizer="muon", lr=1e-2),
     ),
     "cell": Preset(
-        "cell decoder: a megabyte", _cell(62, 5), 32, 2, {"charbonnier": 1.0},
-        closed_form=True, config=TrainConfig(n_images=40_000, batch_images=8, lr=2e-3),
+        "cell decoder: a megabyte", _cell(62, 4, 48, 2), 32, 2, {"mse": 10.0},
+        closed_form=True, config=TrainConfig(n_images=30_000, batch_images=8, optimizer="muon", lr=1e-2),
     ),
     "cell-large": Preset(
-        "cell decoder, large: learns from photographs, edges as strong as theirs", _cell(126, 6), 32, 2,
-        {"charbonnier": 1.0, "gradient": 0.3, "gradient_similarity": 0.05}, target="photo", closed_form=True,
-        config=TrainConfig(n_images=16_000, batch_images=8, lr=1.5e-3),
+        "cell decoder, large: learns from photographs", _cell(112, 6, 80, 3), 32, 2, {"mse": 10.0},
+        target="photo", closed_form=True,
+        config=TrainConfig(n_images=12_000, batch_images=8, optimizer="muon", lr=1e-2),
     ),
     "tiny": Preset(
         "TAESD's decoder, anew", _tiny(TinyDecoder, 64), 32, 5,
@@ -100,12 +100,12 @@ PRESETS: dict[str, Preset] = {
         config=TrainConfig(n_images=200_000, lr=1e-3),
     ),
     "mini-decoder": Preset(
-        "a third of TAESD's decoder", _tiny(TinyDecoder, 40, (5, 3, 1, 0)), 32, 2, {"l1": 1.0, "gradient": 0.3},
-        target="photo", config=TrainConfig(n_images=7_000, lr=1.5e-3, batch_images=2),
+        "a third of TAESD's decoder", _tiny(TinyDecoder, 40, (5, 3, 1, 0)), 32, 2, {"mse": 10.0}, target="photo",
+        config=TrainConfig(n_images=6_000, batch_images=4, optimizer="muon", lr=1e-2),
     ),
     "mini-encoder": Preset(
         "a third of TAESD's encoder", _tiny(TinyEncoder, 40, (0, 1, 2, 4)), 32, 2, {"l1": 1.0}, target="photo",
-        encodes=True, config=TrainConfig(n_images=7_000, lr=1.5e-3, batch_images=2),
+        encodes=True, config=TrainConfig(n_images=6_000, batch_images=4, optimizer="muon", lr=1e-2),
     ),
     "pixel-mlp": Preset(
         "Birch-san's pixel MLP", lambda space: PixelMlp(space.channels), 32, 0, {"mse": 1.0}, target="cells", scale=1,

@@ -141,8 +141,11 @@ def _trained(
     source = _source(store, store.split(split), preset, scale, config.seed)
     resumes = (run / "checkpoint.pt").is_file()
     network, adversary = _networks(preset, store, config, begin)
-    if preset.closed_form and begin is None and not resumes:
-        _put_closed_form_in(network, store, split)
+    if preset.closed_form:
+        assert isinstance(network, CellDecoder)
+        if begin is None and not resumes:
+            _put_closed_form_in(network, store, split)
+        network.skip.requires_grad_(False)
     objective = Objective(preset.losses, adversary)
     keys = "".join(sorted(sample.key for sample in source.samples))
     identity: dict[str, Any] = {
@@ -164,7 +167,8 @@ def _trained(
     card = {
         "form": name, "title": preset.title, "vae": store.vae_name, "fingerprint": store.fingerprint,
         "reference": store.reference, "learned_from": preset.target, "losses": dict(preset.losses),
-        "seen_images": trained.seen_images, "config": config.to_dict(), "n_images": len(hashes), "train_hashes": hashes,
+        "seen_images": trained.seen_images, "config": config.to_dict(),
+        "n_images": len(hashes), "n_samples": len(source.samples), "train_hashes": hashes,
     }  # fmt: skip
     return _Made(trained.model, path, card)
 
@@ -190,10 +194,9 @@ def _networks(
     return network, adversary
 
 
-def _put_closed_form_in(network: nn.Module, store: PairStore, split: Split) -> None:
+def _put_closed_form_in(network: CellDecoder, store: PairStore, split: Split) -> None:
     """Least squares' 3×3 decoder, of the pictures that will be trained on, as the network's skip."""
-    assert isinstance(network, CellDecoder)
-    fitted = ChannelMap("3", scale=store.space.cell_px, censored=False).fit(store, split=split).module_
+    fitted = ChannelMap("3", scale=store.space.cell_px).fit(store, split=split).module_
     values = fitted.coefficients
     network.set_skip(values[1:].T.reshape(-1, store.space.channels, 3, 3) / 2, values[0] / 2 + 0.5)
 

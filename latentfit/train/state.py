@@ -2,6 +2,7 @@
 
 import copy
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -54,7 +55,7 @@ class RunState:
         self.model, self.optimizer = self.accelerator.prepare(model, optimizer_of(model.parameters(), config))
         self.adversary: nn.Module | None = None
         if objective.adversary is not None:
-            own = optimizer_of(objective.adversary.parameters(), config)
+            own = optimizer_of(objective.adversary.parameters(), replace(config, optimizer="adamw", betas=(0.5, 0.99)))
             self.adversary, self.adversary_optimizer = self.accelerator.prepare(objective.adversary, own)
         self.seen_images, self.rows, self.means = 0, list[dict[str, float]](), Means()
         self.step_images = config.batch_images * config.accumulate * parallel.world_size()
