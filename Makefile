@@ -8,7 +8,7 @@ IMAGES ?=
 RUN ?=
 JOBS ?= 2
 
-.PHONY: help test lint types unit notebooks notebooks-fast lab tables bench bench-quick models cards estimates clean
+.PHONY: help test test-browser lint types unit notebooks notebooks-fast lab voila tables bench bench-quick models cards estimates clean
 help:
 	@grep -E '^## ' Makefile | sed 's/^## //'
 
@@ -40,9 +40,23 @@ types: .venv/.ready
 unit: .venv/.ready
 	$(BIN)/python -m pytest -n $(JOBS) tests latentfit
 
+.venv/.browser: .venv/.ready tests/browser/chromium.py
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[browser]'
+	$(BIN)/python tests/browser/chromium.py
+	@touch $@
+
+## make test-browser     the widgets in a real JupyterLab and the report from disk, used as a person would, in Chromium
+test-browser: .venv/.browser
+	$(BIN)/python -m pytest tests/browser
+
 ## make lab              JupyterLab on the notebooks
 lab: .venv/.ready
 	$(BIN)/jupyter lab notebooks
+
+## make voila            the workbench as an application, without its code
+voila: .venv/.ready
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[voila]'
+	$(BIN)/voila notebooks/10_workbench_and_live_previews.ipynb
 
 ## make tables           fit and score the tables of data/tables; needs LATENTFIT_ASSETS with weights/ and images/
 tables: .venv/.ready

@@ -148,11 +148,11 @@ def _run_in_words(run: Path) -> str:
         seconds += (float(row["seen_images"]) - seen) / float(row["images_per_s"])
         seen = float(row["seen_images"])
     config = json.loads((run / "config.json").read_text("utf-8"))
-    losses = ", ".join(f"{weight:g} × {name}" for name, weight in config["losses"].items())
+    losses = "".join(f"{weight:g} × {name}, " for name, weight in config.get("losses", {}).items())
+    squares = f" of {config['n_samples']:,} squares" if "n_samples" in config else ""
     return (
-        f"{int(seen):,} crops of {config['n_samples']:,} squares in batches of {config['batch_images']}, {losses}, "
-        f"{config['optimizer']} at {config['lr']:.2g}, seed {config['seed']}, precision {config['precision']}, "
-        f"{seconds / 60:.0f} minutes"
+        f"{int(seen):,} crops{squares} in batches of {config['batch_images']}, {losses}{config['optimizer']} "
+        f"at {config['lr']:.2g}, seed {config['seed']}, precision {config['precision']}, {seconds / 60:.0f} minutes"
     )
 
 

@@ -13,12 +13,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from latentfit.approx import Approximation, LatentMap, chain
     from latentfit.collector import collect
+    from latentfit.compare.widgets import CompareSlider, StepScrubber, TableEditor, Workbench
     from latentfit.dialects import export
     from latentfit.estimates import simulate_x0
     from latentfit.files import load, save
     from latentfit.fit import ChannelMap
+    from latentfit.live import preview
     from latentfit.pairs import PairStore
     from latentfit.ranking import audit
+    from latentfit.report import report
     from latentfit.scores import evaluate
     from latentfit.spaces import LatentSpace, get_space, list_spaces
     from latentfit.vae import Vae
@@ -28,10 +31,14 @@ __version__ = "0.1.0"
 _HOMES = {
     "Approximation": "approx",
     "ChannelMap": "fit",
+    "CompareSlider": "compare.widgets",
     "LatentMap": "approx",
     "LatentSpace": "spaces",
     "PairStore": "pairs",
+    "StepScrubber": "compare.widgets",
+    "TableEditor": "compare.widgets",
     "Vae": "vae",
+    "Workbench": "compare.widgets",
     "audit": "ranking",
     "chain": "approx",
     "collect": "collector",
@@ -40,6 +47,8 @@ _HOMES = {
     "get_space": "spaces",
     "list_spaces": "spaces",
     "load": "files",
+    "preview": "live",
+    "report": "report",
     "save": "files",
     "simulate_x0": "estimates",
 }
@@ -47,10 +56,14 @@ _HOMES = {
 __all__ = [
     "Approximation",
     "ChannelMap",
+    "CompareSlider",
     "LatentMap",
     "LatentSpace",
     "PairStore",
+    "StepScrubber",
+    "TableEditor",
     "Vae",
+    "Workbench",
     "__version__",
     "audit",
     "chain",
@@ -60,6 +73,8 @@ __all__ = [
     "get_space",
     "list_spaces",
     "load",
+    "preview",
+    "report",
     "save",
     "simulate_x0",
 ]

@@ -13,7 +13,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from latentfit.cli_files import decode, export, info
+from latentfit.cli_files import decode, export, info, report
 from latentfit.cli_support import (
     Device,
     Dtype,
@@ -25,7 +25,6 @@ from latentfit.cli_support import (
     OutFile,
     Store,
     check_out,
-    load_named,
     solution_line,
     tables_unless_fitted_on,
     write_csv,
@@ -155,6 +154,7 @@ def evaluate(files: Files, store: Store, csv: MaybeFile = None, split: Literal["
     split : str
         Which pictures to consider before those that were fitted are left out.
     """
+    from latentfit.named_maps import load_named
     from latentfit.pairs import PairStore
     from latentfit.scores import evaluate as run
     from latentfit.scores import summary
@@ -179,6 +179,7 @@ def audit(store: Store, files: MaybeFiles = (), csv: MaybeFile = None) -> None:
     csv : Path or None
         Also write every row as CSV.
     """
+    from latentfit.named_maps import load_named
     from latentfit.pairs import PairStore
     from latentfit.ranking import audit as run
     from latentfit.ranking import summary
@@ -209,6 +210,7 @@ COMMANDS: dict[str, Callable[..., object]] = {
     "train": train,
     "evaluate": evaluate,
     "audit": audit,
+    "report": report,
     "export": export,
     "decode": decode,
     "info": info,

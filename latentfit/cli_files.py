@@ -1,12 +1,12 @@
-"""`latentfit export`, `decode`, `info`: what is done with a saved map."""
+"""`latentfit export`, `decode`, `report`, `info`: what is done with a saved map."""
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 
-from latentfit.cli_support import File, MaybeFile, Name, OutFile, check_out, load_any, store_in_words
+from latentfit.cli_support import File, Files, MaybeFile, Name, OutFile, Store, check_out, store_in_words
 from latentfit.errors import BadFileError
 
 
@@ -36,6 +36,7 @@ def export(
     from latentfit.checkpoints import encoder_in
     from latentfit.dialects import export as run
     from latentfit.dialects import export_encoder
+    from latentfit.named_maps import load_any
 
     check_out(out)
     encoder = encoder_in(file) if file.suffix in (".safetensors", ".pt", ".pth") and file.is_file() else None
@@ -68,6 +69,7 @@ def decode(
         Latent space of another project's decoder, whose file does not say it.
     """
     from latentfit.latent_files import read_latents
+    from latentfit.named_maps import load_any
     from latentfit.pixels import save_png
     from latentfit.tiled import decode_in_tiles
 
@@ -84,6 +86,36 @@ def decode(
         print(save_png(picture, path, enlarge=enlarge))
 
 
+def report(
+    files: Files,
+    store: Store,
+    out: OutFile,
+    pictures: int = 6,
+    split: Literal["test", "train", "all"] = "all",
+) -> None:
+    """Write one HTML file that compares saved maps on a store: curtains, sliders, scores; it opens without a network.
+
+    Parameters
+    ----------
+    files : tuple of Path
+        Maps written by `fit` or `train`, exported JSON tables, other projects' decoders. One of another space is listed
+        with the reason.
+    store : Path
+        A pair store that `collect` wrote.
+    out : Path
+        File to write, .html.
+    pictures : int
+        Most pictures to show; all held-out ones are scored.
+    split : str
+        Which pictures to consider before those that were fitted are left out.
+    """
+    from latentfit.report import report as run
+
+    check_out(out, ".html")
+    path = run(store, files, out, n_pictures=pictures, split=split, progress=True)
+    print(f"{path}: {path.stat().st_size / 2**20:.1f} MiB; open it in any browser")
+
+
 def info(file: File, space: Name = None) -> None:
     """Say what a saved map, an exported table or a pair store is, and how it was made.
 
@@ -95,6 +127,7 @@ def info(file: File, space: Name = None) -> None:
         Latent space of another project's decoder, whose file does not say it.
     """
     from latentfit.files import read_card
+    from latentfit.named_maps import load_any
 
     if file.is_dir():
         print(store_in_words(file))

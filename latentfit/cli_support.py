@@ -1,20 +1,16 @@
 """What several commands share: kinds of arguments, reading maps, refusing outputs, and a store in words."""
 
 import os
-from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
-from latentfit.errors import BadFileError, LatentfitError
+from latentfit.errors import BadFileError
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from latentfit.approx import Approximation
-    from latentfit.spaces import LatentSpace
 
 File = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="FILE")]
 Folder = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="STORE")]
@@ -28,44 +24,6 @@ Name = Annotated[str | None, tyro.conf.arg(metavar="NAME", help_behavior_hint=""
 MaybeFile = Annotated[Path | None, tyro.conf.arg(metavar="FILE", help_behavior_hint="")]
 Device = Literal["auto", "cpu", "cuda", "mps"]
 Dtype = Literal["float32", "float16", "bfloat16"]
-
-
-def load_named(paths: Sequence[Path], space: "LatentSpace") -> "dict[str, Approximation]":
-    """The maps by name; of equal names the file tells them apart."""
-    loaded = {path: load_any(path, space) for path in dict.fromkeys(paths)}
-    times = Counter(one.name for one in loaded.values())
-    for path, one in loaded.items():
-        if times[one.name] > 1:
-            one.name = f"{one.name} ({path.name})"
-    named: dict[str, Approximation] = {}
-    for path, one in loaded.items():
-        named[one.name if one.name not in named else f"{one.name} ({path})"] = one
-    return named
-
-
-def load_any(path: Path, space: "LatentSpace | str | None" = None) -> "Approximation":
-    """A saved map, a table that was exported to JSON, or another project's decoder, whose space must be named."""
-    from latentfit.files import load_approximation
-
-    if path.is_dir():
-        raise BadFileError(f"{path}: expected a map, .safetensors or .json, got a folder; name a file in it")
-    if path.suffix not in (".safetensors", ".json", ".pt", ".pth"):
-        raise BadFileError(
-            f"{path}: expected a .safetensors map, a .json table or a decoder in .pt or .pth, got "
-            f"{path.suffix or 'no ending'!r}"
-        )
-    if not path.is_file():
-        raise BadFileError(f"{path}: no such file; expected a map written by `latentfit fit` or `latentfit export`")
-    if path.suffix != ".json":
-        return load_approximation(path, space)
-    from latentfit.dialects import read
-
-    try:
-        return read(path, "json")
-    except ValueError as error:  # also numpy's and torch's own, on numbers that do not fit the form
-        if isinstance(error, LatentfitError) and str(path) in str(error):
-            raise
-        raise BadFileError(f"{path}: its numbers do not fit its form ({error}); export it again") from error
 
 
 def bundled_tables(space: str) -> list[Path]:

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from latentfit.cli_support import Device, MaybeFile, check_out, load_any
+from latentfit.cli_support import Device, MaybeFile, check_out
 
 Kind = Annotated[Literal["decoder", "encoder"], tyro.conf.Positional, tyro.conf.arg(metavar="decoder|encoder")]
 
@@ -59,6 +59,7 @@ def train(
         Where to train.
     """
     from latentfit import parallel
+    from latentfit.named_maps import load_any
     from latentfit.nets.tiny import load_tiny_encoder
     from latentfit.pairs import PairStore
     from latentfit.train import preset_named, train_decoder, train_encoder

@@ -47,3 +47,11 @@ class FitError(LatentfitError):
 
 class TrainError(LatentfitError):
     """A network cannot be trained as asked, or its run went wrong."""
+
+
+class WidgetError(LatentfitError):
+    """A widget cannot show what it was given."""
+
+
+class PreviewError(LatentfitError):
+    """A live preview cannot be shown for this pipeline, or not as asked."""

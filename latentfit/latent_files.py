@@ -1,14 +1,18 @@
 """Latents that other programs saved: ComfyUI's .latent, and .npy, .pt, .bin; always read into the model domain."""
 
 import io
+import json
 import os
 import pickle
+import re
 import struct
 import tokenize
 import warnings
 import zipfile
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -22,6 +26,7 @@ from latentfit.resources import write_atomic
 from latentfit.spaces import LatentSpace
 
 ENDINGS = frozenset({".latent", ".npy", ".pt", ".bin"})
+_ESTIMATE = "latentfit_estimate"
 _LEGACY_FACTOR = 1.0 / 0.18215  # ComfyUI's, for files without the version marker
 # What the readers let out on damaged files, most frequent first
 _NOT_NUMPY: tuple[type[Exception], ...] = (
@@ -52,6 +57,36 @@ _NOT_TORCH: tuple[type[Exception], ...] = (
 
 
 @dataclass(frozen=True)
+class Estimate:
+    """What a file of a denoiser's estimates of x0 says of them, in its header.
+
+    Attributes
+    ----------
+    picture : str
+        SHA-256, hex: the same for all steps of one picture, so that all of them are held out, or none.
+    run : int
+        Tells runs of the same picture over other timesteps from each other.
+    step, n_steps : int
+        Which call of the model, from 0, and how many the run makes.
+    timestep, sigma : float
+    schedule : {"ve", "flow"}
+        What sigma counts: noise relative to x0, or the noise's share.
+    """
+
+    picture: str
+    run: int
+    step: int
+    n_steps: int
+    timestep: float
+    sigma: float
+    schedule: Literal["ve", "flow"]
+
+    def to_metadata(self) -> dict[str, str]:
+        """For the header of a latent file."""
+        return {_ESTIMATE: json.dumps(asdict(self))}
+
+
+@dataclass(frozen=True)
 class LatentFile:
     """Latents of one file.
 
@@ -63,11 +98,14 @@ class LatentFile:
         ComfyUI's prompt and workflow, where the file has them.
     is_legacy : bool
         A `.latent` without the version marker: it was stored times 0.18215.
+    estimate : Estimate or None
+        Of a live preview's recording: which step's x0 it is.
     """
 
     latents: Tensor
     metadata: dict[str, str] = field(default_factory=dict)
     is_legacy: bool = False
+    estimate: Estimate | None = None
 
 
 def read_latents(path: str | os.PathLike[str], space: LatentSpace) -> LatentFile:
@@ -113,19 +151,37 @@ def read_latents(path: str | os.PathLike[str], space: LatentSpace) -> LatentFile
         latents = space.comfy_to_model(raw)
     except SpaceMismatchError as error:
         raise SpaceMismatchError(f"{source}: {error}") from error
-    return LatentFile(latents, metadata, is_legacy)
+    return LatentFile(latents, metadata, is_legacy, _estimate_in(source, metadata))
 
 
-def write_latents(path: str | os.PathLike[str], latents: Tensor, space: LatentSpace) -> Path:
+def write_latents(
+    path: str | os.PathLike[str], latents: Tensor, space: LatentSpace, metadata: Mapping[str, str] | None = None
+) -> Path:
     """Write model-domain latents as ComfyUI's `SaveLatent` does: raw, safetensors, with the version marker."""
     samples = space.model_to_comfy(latents).contiguous().cpu()
-    return write_atomic(path, to_bytes({"latent_tensor": samples, "latent_format_version_0": torch.tensor([])}))
+    tensors = {"latent_tensor": samples, "latent_format_version_0": torch.tensor([])}
+    return write_atomic(path, to_bytes(tensors, dict(metadata) if metadata else None))
 
 
 def latent_folder(path: str | os.PathLike[str]) -> list[Path]:
     """All latent files below a folder but hidden ones, sorted: also pixelvae's ``set1_train/0001.latent`` layout."""
     found = (p for p in Path(path).rglob("*") if p.suffix.lower() in ENDINGS and p.name[0] != "." and p.is_file())
     return sorted(found)
+
+
+def _estimate_in(path: Path, metadata: Mapping[str, str]) -> Estimate | None:
+    if _ESTIMATE not in metadata:
+        return None
+    try:
+        entry = json.loads(metadata[_ESTIMATE])
+        run, step, n_steps = (int(entry[name]) for name in ("run", "step", "n_steps"))
+        timestep, sigma = float(entry["timestep"]), float(entry["sigma"])
+        picture, schedule = str(entry["picture"]), entry["schedule"]
+    except (LookupError, TypeError, ValueError) as error:
+        raise BadFileError(f"{path}: its header was edited ({error}); record it anew") from error
+    if not re.fullmatch("[0-9a-f]{64}", picture) or schedule not in ("ve", "flow") or min(run, step, n_steps) < 0:
+        raise BadFileError(f"{path}: its header was edited (of picture {picture[:16]!r}); record it anew")
+    return Estimate(picture, run, step, n_steps, timestep, sigma, schedule)
 
 
 def _read_comfy(path: Path) -> tuple[Tensor, dict[str, str], bool]:

@@ -1,4 +1,4 @@
-"""One self-contained HTML page: text, tables, pictures and code to copy; no network, no scripts from elsewhere."""
+"""One self-contained HTML page: text, tables, pictures, widgets, code to copy; no network, nothing from elsewhere."""
 
 import base64
 import html
@@ -8,6 +8,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING
 
 from latentfit.page_chart import Points, line_chart
+from latentfit.page_widgets import data_block, slot, widget_script, widget_style
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -27,6 +28,7 @@ class Page:
     def __init__(self, title: str, lead: str = "") -> None:
         self.title = title
         self._parts = [f"<h1>{html.escape(title)}</h1>"]
+        self._blocks: list[str] = []
         if lead:
             self._parts.append(f'<p class="lead">{html.escape(lead)}</p>')
 
@@ -108,14 +110,41 @@ class Page:
             f"<details{state}><summary>{html.escape(summary)}</summary><pre>{html.escape(code)}</pre></details>"
         )
 
+    def share(self, name: str, value: object) -> None:
+        """Data, JSON-able, that several widgets show, by a name."""
+        self._blocks.append(data_block(name, value))
+
+    def widget(
+        self, kind: str, data: Mapping[str, object], shared: Mapping[str, str] | None = None, fold: str = ""
+    ) -> None:
+        """Something that answers the hand, of ``compare/widgets.js``; drawn when it is unfolded, if it is folded.
+
+        Parameters
+        ----------
+        kind : str
+            "curtain", "workbench", "table_editor" or "step_scrubber".
+        data : mapping
+            JSON-able, as the module's head explains it.
+        shared : mapping of str to str or None
+            Key of the data -> name given to `share`.
+        fold : str
+            Fold it under this summary.
+        """
+        name = f"data-{len(self._blocks)}"
+        self._blocks.append(data_block(name, data))
+        place = slot(kind, name, shared or {})
+        self._parts.append(f"<details><summary>{html.escape(fold)}</summary>{place}</details>" if fold else place)
+
     def html(self) -> str:
         """The whole page."""
         style = (files("latentfit") / "page.css").read_text("utf-8")
+        if self._blocks:
+            style = f"{style}\n{widget_style()}"
         head = (
             '<meta charset="utf-8"><meta name="viewport" content="width=device-width">'
             f"<title>{html.escape(self.title)}</title><style>\n{style}</style>"
         )
-        body = "\n".join(self._parts)
+        body = "\n".join([*self._parts, *self._blocks, *([widget_script()] if self._blocks else [])])
         return f'<!doctype html>\n<html lang="en"><head>{head}</head>\n<body>\n{body}\n</body></html>\n'
 
 

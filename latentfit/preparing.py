@@ -8,7 +8,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -133,13 +133,19 @@ class Preparer:
             self._report.n_duplicates += 1
             return []
         self._seen.add(sha256)
-        latents = read_latents(file.path, self._space).latents
-        frames = latents.movedim(2, 1).flatten(0, 1) if latents.ndim == 5 else latents
+        read = read_latents(file.path, self._space)
+        frames = read.latents.movedim(2, 1).flatten(0, 1) if read.latents.ndim == 5 else read.latents
         high, wide = (side * self._space.cell_px for side in frames.shape[-2:])
-        stack = {(0, index * high, wide, (index + 1) * high): frame[None] for index, frame in enumerate(frames)}
+        left, top, sigma, step = 0, 0, None, None
+        if (estimate := read.estimate) is not None:  # on a sheet: a column a run of the picture, a line a step
+            sha256, sigma, step = estimate.picture, estimate.sigma, estimate.step
+            left, top = estimate.run * wide, estimate.step * len(frames) * high
+        boxes = [(left, top + index * high, left + wide, top + (index + 1) * high) for index in range(len(frames))]
+        new = self._new(sha256, {box: frame[None] for box, frame in zip(boxes, frames, strict=True)})
+        samples = [self._sample(file.name, sha256, "latents", box, (high, wide)) for box in new]
         return [
-            Prepared(self._sample(file.name, sha256, "latents", box, (high, wide)), latents=frame)
-            for box, frame in self._new(sha256, stack).items()
+            Prepared(replace(sample, sigma=sigma, step=step), latents=frame)
+            for sample, frame in zip(samples, new.values(), strict=True)
         ]
 
     def _is_met(self, sha256: str, n_wanted: int) -> bool:
@@ -212,15 +218,15 @@ def batched(prepared: Iterator[list[Prepared]], cell_px: int, bar: Bar) -> Itera
     slow VAE the bar moves, and a kill loses little.
     """
     waiting: dict[tuple[bool, int, int], list[Prepared]] = {}
-    left: Counter[str] = Counter()
+    left: Counter[tuple[str, str]] = Counter()
     most_px = 1
 
     def counted(batch: list[Prepared]) -> int:
-        left.subtract(one.sample.sha256 for one in batch)
-        return sum(left[sha256] == 0 for sha256 in {one.sample.sha256 for one in batch})
+        left.subtract(map(_file_of, batch))
+        return sum(left[file] == 0 for file in set(map(_file_of, batch)))
 
     for samples in prepared:
-        left.update(one.sample.sha256 for one in samples)
+        left.update(map(_file_of, samples))
         if not samples:
             bar.update(1)
         for one in samples:
@@ -236,6 +242,11 @@ def batched(prepared: Iterator[list[Prepared]], cell_px: int, bar: Bar) -> Itera
     for batch in waiting.values():
         yield batch
         bar.update(counted(batch))
+
+
+def _file_of(one: Prepared) -> tuple[str, str]:
+    """Steps of one picture are files of one hash."""
+    return one.sample.sha256, one.sample.name
 
 
 def joined(tensors: Sequence[Tensor | None]) -> Tensor | None:

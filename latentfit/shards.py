@@ -41,6 +41,10 @@ class Sample:
         File name; empty before it is written.
     row : int
         In the shard.
+    sigma : float or None
+        Of a denoiser's estimate of x0, as `latentfit.live_states.Step` counts it; None: clean latents.
+    step : int or None
+        Which call of the model gave the estimate, from 0.
     """
 
     key: str
@@ -51,6 +55,8 @@ class Sample:
     size_cells: tuple[int, int]
     shard: str = ""
     row: int = -1
+    sigma: float | None = None
+    step: int | None = None
 
     @property
     def is_test(self) -> bool:
@@ -122,10 +128,7 @@ def write_shard(
         "origin": origin.to_dict(),
         "columns": columns,
         "checksum": _checksum({name: tensors[name] for name in columns}),
-        "samples": [
-            {"key": s.key, "name": s.name, "sha256": s.sha256, "kind": s.kind, "box": s.box, "size_cells": s.size_cells}
-            for s in samples
-        ],
+        "samples": [_entry(sample) for sample in samples],
     }
     high, wide = samples[0].size_cells
     name = f"{high}x{wide}-{samples[0].key[:16]}{tag}.safetensors"
@@ -234,11 +237,20 @@ def _edited(path: Path) -> str:
     return f"{path}: was edited or damaged; delete it and run collect again"
 
 
+def _entry(sample: Sample) -> dict[str, Any]:
+    """JSON-able; read back by `_sample`."""
+    plain = {name: getattr(sample, name) for name in ("key", "name", "sha256", "kind", "box", "size_cells")}
+    level = {"sigma": sample.sigma, "step": sample.step}
+    return plain | {name: value for name, value in level.items() if value is not None}
+
+
 def _sample(entry: Mapping[str, Any], shard: str, row: int) -> Sample:
     left, top, right, bottom = entry["box"]
     high, wide = entry["size_cells"]
     box, size = (left, top, right, bottom), (high, wide)
-    return Sample(entry["key"], entry["name"], str(entry["sha256"]), entry["kind"], box, size, shard, row)
+    sha256, kind = str(entry["sha256"]), entry["kind"]
+    level = (entry.get("sigma"), entry.get("step"))
+    return Sample(entry["key"], entry["name"], sha256, kind, box, size, shard, row, *level)
 
 
 def _short(value: object) -> str:

@@ -1,7 +1,7 @@
 """Spectrum of a store's latents, and the Wiener filter that follows from it."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -82,19 +82,28 @@ def spectrum_of(store: PairStore, samples: Sequence[Sample] | None = None) -> Sp
     StoreError
         When there are no samples.
     """
-    n_channels = store.space.channels
-    total, n_cells = torch.zeros(n_channels, dtype=torch.float64), 0
-    for batch in store.batches(samples, ("latents",)):
-        total += batch.latents.double().sum((0, 2, 3))
-        n_cells += batch.latents[:, 0].numel()
-    if not n_cells:
+    found = spectrum_of_latents(
+        lambda: (batch.latents for batch in store.batches(samples, ("latents",))), store.space.channels
+    )
+    if found is None:
         raise StoreError(f"{store.path}: no samples to measure a spectrum on; expected at least one")
+    return found
+
+
+def spectrum_of_latents(latents: Callable[[], Iterable[Tensor]], n_channels: int) -> Spectrum | None:
+    """As `spectrum_of`, of latents ``(n, C, h, w)`` from anywhere, read twice; None where there are none."""
+    total, n_cells = torch.zeros(n_channels, dtype=torch.float64), 0
+    for batch in latents():
+        total += batch.double().sum((0, 2, 3))
+        n_cells += batch[:, 0].numel()
+    if not n_cells:
+        return None
     mean = total / n_cells
     sums = torch.zeros(N_BANDS, n_channels, n_channels, dtype=torch.float64)
     counts = torch.zeros(N_BANDS, dtype=torch.float64)
-    for batch in store.batches(samples, ("latents",)):
-        coefficients = cosine_transform(batch.latents.double() - mean[:, None, None]).flatten(2)
-        bands = bands_of(batch.latents.shape[-2], batch.latents.shape[-1]).flatten()
+    for batch in latents():
+        coefficients = cosine_transform(batch.double() - mean[:, None, None]).flatten(2)
+        bands = bands_of(batch.shape[-2], batch.shape[-1]).flatten()
         for band in sorted(set(bands.tolist())):
             members = coefficients[..., bands == band].movedim(1, 0).flatten(1)
             sums[band] += members @ members.T

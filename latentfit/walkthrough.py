@@ -1,7 +1,10 @@
-"""What the notebooks begin with: a VAE, the pairs they work on, pairs of noise and decoders to compare with."""
+"""What the notebooks begin with: a VAE, pairs to work on, pairs of noise, decoders to compare with, a tiny pipeline."""
 
+import logging
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -110,3 +113,50 @@ def sample_sheets(run: Path) -> dict[str, Tensor]:
         with Image.open(path) as image:
             sheets[f"{int(path.stem):,} crops"] = rgb_tensor(np.array(image.convert("RGB")))[0]
     return sheets
+
+
+def tiny_pipeline(space: LatentSpace) -> tuple[Any, Callable[..., Tensor]]:
+    """A Stable Diffusion pipeline with tiny random weights, for any space of 8 px a cell.
+
+    Its pictures are noise, its mechanics real: scheduler, guidance, loop.
+
+    Returns
+    -------
+    pipe, paint
+        What `latentfit.preview` watches, and ``paint(n_steps=12, seed=0, size_px=(128, 192))`` -> latents.
+    """
+    logger = logging.getLogger("transformers")
+    level = logger.level
+    logger.setLevel(logging.ERROR)  # it says at length which image processors it does without
+    try:
+        import diffusers
+
+        pipeline = diffusers.StableDiffusionPipeline
+    finally:
+        logger.setLevel(level)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        widths = {"encoder_block_out_channels": (8,) * 4, "decoder_block_out_channels": (8,) * 4}
+        vae = diffusers.AutoencoderTiny(latent_channels=space.channels, **widths)
+        unet = diffusers.UNet2DConditionModel(
+            sample_size=32, in_channels=space.channels, out_channels=space.channels, cross_attention_dim=16,
+            block_out_channels=(16, 16), layers_per_block=1, norm_num_groups=4, attention_head_dim=2,
+            down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"),
+            up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
+        )  # fmt: skip
+        words = torch.randn(2, 4, 16)
+    absent = dict.fromkeys(("text_encoder", "tokenizer", "safety_checker", "feature_extractor"))
+    pipe: Any = pipeline(
+        vae=vae.eval(), unet=unet.eval(), scheduler=diffusers.DDIMScheduler(clip_sample=False, steps_offset=1),
+        requires_safety_checker=False, **absent,
+    )  # fmt: skip
+    pipe.set_progress_bar_config(disable=True)
+
+    def paint(n_steps: int = 12, seed: int = 0, size_px: tuple[int, int] = (128, 192)) -> Tensor:
+        made: Tensor = pipe(
+            prompt_embeds=words[:1], negative_prompt_embeds=words[1:], num_inference_steps=n_steps,
+            height=size_px[0], width=size_px[1], output_type="latent", generator=torch.Generator().manual_seed(seed),
+        ).images  # fmt: skip
+        return made
+
+    return pipe, paint

@@ -1,7 +1,10 @@
 """Figures: they draw what they are given, save equal bytes, and keep no state."""
 
+from collections.abc import Callable
 from pathlib import Path
 
+import matplotlib.text
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -9,7 +12,8 @@ from matplotlib.figure import Figure
 
 import latentfit as lf
 from latentfit.compare import figures
-from latentfit.compare.pareto import front, pareto
+from latentfit.compare.pareto import front
+from latentfit.compare.sheets import score_words
 
 
 def table() -> lf.Approximation:
@@ -39,10 +43,23 @@ DRAWN = {
     "coefficient_heatmap": lambda **k: figures.coefficient_heatmap(table(), **k),
     "curves": lambda **k: figures.curves(FRAME, "n_pictures", "psnr", "form", title="t", **k),
     "ranking": lambda **k: figures.ranking(FRAME, title="t", **k),
+    "heatmap against another": lambda **k: figures.coefficient_heatmap(table(), against=table(), **k),
+    "score_sheet": lambda **k: figures.score_sheet(
+        {"p": {"vae": torch.rand(3, 16, 16), "a": torch.rand(3, 2, 2)}}, "vae", **k
+    ),
+    "sweep_strip": lambda **k: figures.sweep_strip({"a": torch.rand(2, 3, 8, 8)}, [0.5, 1], **k),
+    "curtain": lambda **k: figures.curtain(torch.rand(3, 16, 24), torch.rand(3, 2, 3), 0.3, **k),
+    "error_sheet": lambda **k: figures.error_sheet({"a": torch.rand(3, 4, 4)}, torch.rand(3, 8, 8), **k),
+    "amplified_differences": lambda **k: figures.amplified_differences(
+        {"a": torch.rand(3, 4, 4)}, torch.rand(3, 8, 8), **k
+    ),
+    "channel_residuals": lambda **k: figures.channel_residuals({"a": torch.rand(3, 4, 4)}, torch.rand(3, 8, 8), **k),
+    "channel_histograms": lambda **k: figures.channel_histograms(torch.randn(2, 16, 8, 8), **k),
+    "joint_channels": lambda **k: figures.joint_channels(torch.randn(2, 16, 8, 8), torch.rand(2, 3, 8, 8), **k),
     "latent_channels": lambda **k: figures.latent_channels(torch.randn(16, 8, 8), **k),
     "error_map": lambda **k: figures.error_map(torch.rand(3, 8, 8), torch.rand(3, 8, 8), **k),
     "clipping": lambda **k: figures.clipping(torch.rand(2, 3, 8, 8), torch.rand(2, 3, 8, 8), **k),
-    "pareto": lambda **k: pareto(FRAME, title="t", **k),
+    "pareto": lambda **k: figures.pareto(FRAME, title="t", **k),
     "bars": lambda **k: figures.bars({"one": 1.0, "two": 2.0}, title="t", **k),
 }
 
@@ -72,3 +89,158 @@ def test_pictures_of_a_sheet_share_one_size() -> None:
 def test_heatmap_of_a_network_is_refused() -> None:
     with pytest.raises(TypeError, match="ChannelMap"):
         figures.coefficient_heatmap(lf.Approximation(torch.nn.Conv2d(4, 3, 1), "sd1"))
+
+
+def drawn_images(figure: Figure) -> list[np.ndarray]:
+    return [np.asarray(axis.images[0].get_array()) for axis in figure.axes if axis.images]
+
+
+def words(figure: Figure) -> list[str]:
+    return [text.get_text() for text in figure.findobj(matplotlib.text.Text) if text.get_text()]
+
+
+def test_a_score_sheet_scores_what_it_shows_against_its_rows_reference() -> None:
+    grey = torch.full((3, 16, 16), 0.5)
+    rows = {
+        "one": {"vae": grey, "off by a tenth": torch.full((3, 2, 2), 0.6), "equal": grey.clone()},
+        "two": {"vae": grey + 0.1, "off by a tenth": torch.full((3, 16, 16), 0.61), "equal": grey + 0.1},
+    }
+    sheet = figures.score_sheet(rows, "vae", milliseconds={"equal": 1.25})
+    shown = [float(image.mean()) for image in drawn_images(sheet)]
+    assert shown == pytest.approx([0.5, 0.6, 0.5, 0.6, 0.61, 0.6])
+    said = words(sheet)
+    assert sum("dB" in each for each in said) == 2
+    assert {score_words(torch.full((3, 4, 4), 0.6), grey)} <= set(said)
+    assert any(each.startswith("20.0 dB") for each in said)
+    assert any(each.startswith("40.0 dB") for each in said)
+    assert said.count("equal") == 2  # the two pictures; the column's name carries its milliseconds
+    assert "equal\n1.25 ms" in said
+
+
+def test_a_reason_stands_where_the_picture_would_be() -> None:
+    reason = "of space 'sdxl', the latents of 'sd1'"
+    sheet = figures.score_sheet({"p": {"vae": torch.rand(3, 8, 8), "alien": reason}}, "vae", width_in=6)
+    assert reason in words(sheet)
+    assert np.unique(drawn_images(sheet)[1]).size == 1
+    assert reason in words(figures.contact_sheet({"a": torch.rand(3, 8, 8), "alien": reason}, height_in=6))
+    with pytest.raises(ValueError, match="row 'p' lacks it"):
+        figures.score_sheet({"p": {"vae": reason}}, "vae")
+
+
+def test_a_strip_shows_its_values_in_their_order() -> None:
+    first = torch.stack([torch.full((3, 4, 4), level) for level in (0.1, 0.2, 0.3)])
+    strip = figures.sweep_strip({"vae": first, "a": first + 0.1}, [0, 0.5, 2], label="gain", reference="vae")
+    assert [float(image.mean()) for image in drawn_images(strip)] == pytest.approx([0.1, 0.2, 0.3, 0.2, 0.3, 0.4])
+    said = words(strip)
+    assert [each for each in said if each.startswith("gain")] == ["gain 0", "gain 0.5", "gain 2"]
+    assert sum(each.startswith("20.0 dB") for each in said) == 3
+    with pytest.raises(ValueError, match="expected 2 pictures in row 'a', got 3"):
+        figures.sweep_strip({"a": first}, [0, 1])
+    with pytest.raises(ValueError, match="reference"):
+        figures.sweep_strip({"a": first}, [0, 1, 2], reference="b")
+
+
+@pytest.mark.parametrize(("at", "column"), [(0.0, 0), (0.25, 2), (1.0, 8)])
+def test_the_curtain_shows_the_left_picture_left_of_it(at: float, column: int) -> None:
+    joined = figures.under_curtain(torch.zeros(3, 4, 8), torch.ones(3, 1, 2), at)
+    assert joined.shape == (3, 4, 8)
+    assert bool((joined[..., :column] == 0).all())
+    assert bool((joined[..., column:] == 1).all())
+    assert np.array_equal(drawn_images(figures.curtain(torch.zeros(3, 4, 8), torch.ones(3, 1, 2), at))[0],
+                          joined.permute(1, 2, 0).numpy())  # fmt: skip
+
+
+def test_a_curtain_past_the_rim_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"\[0, 1\], got 1.5"):
+        figures.curtain(torch.zeros(3, 4, 8), torch.zeros(3, 4, 8), 1.5)
+
+
+def test_differences_are_amplified_about_grey() -> None:
+    reference = torch.full((3, 2, 2), 0.5)
+    predicted = reference.clone()
+    predicted[0, 0, 0], predicted[1, 0, 1], predicted[2, 1, 1] = 0.55, 0.4, 1.0
+    seen = figures.amplified(predicted, reference, gain=4)
+    expected = torch.full((3, 2, 2), 0.5)
+    expected[0, 0, 0], expected[1, 0, 1], expected[2, 1, 1] = 0.7, 0.1, 1.0
+    assert torch.allclose(seen, expected)
+    with pytest.raises(ValueError, match="gain"):
+        figures.amplified(predicted, reference, gain=0)
+
+
+def test_error_maps_show_sign_and_colour_distance() -> None:
+    reference = torch.full((3, 4, 4), 0.5)
+    brighter, darker = torch.full((3, 2, 2), 0.7), torch.full((3, 4, 4), 0.4)
+    sheet = figures.error_sheet({"brighter": brighter, "darker": darker}, reference)
+    maps = drawn_images(sheet)
+    assert [float(image.mean()) for image in maps[4:6]] == pytest.approx([0.2, -0.1])
+    assert float(maps[6].mean()) == pytest.approx(float(figures.delta_e(brighter, reference).mean()))
+    single = drawn_images(figures.error_map(brighter, reference))
+    assert [image.shape for image in single] == [(4, 4, 3), (4, 4, 3), (4, 4), (4, 4)]
+    assert float(single[2].mean()) == pytest.approx(0.2)
+
+
+def test_residuals_are_by_channel() -> None:
+    reference = torch.full((3, 4, 4), 0.5)
+    predicted = reference + torch.tensor([0.1, -0.2, 0.0]).reshape(3, 1, 1)
+    axis = figures.channel_residuals({"a": predicted}, reference).axes[0]
+    assert [bar.get_height() for bar in axis.patches] == pytest.approx([25.5, 51, 0], abs=1e-4)
+    assert list(axis.lines[0].get_ydata()) == pytest.approx([25.5, -51, 0], abs=1e-4)
+
+
+def test_histograms_are_densities_of_each_channel() -> None:
+    latents = torch.randn(2, 4, 32, 32) * torch.tensor([1.0, 2, 0.5, 1]).reshape(1, 4, 1, 1)
+    figure = figures.channel_histograms(latents)
+    assert len(figure.axes) == 4
+    for index, axis in enumerate(figure.axes):
+        area = sum(bar.get_height() * bar.get_width() for bar in axis.patches)
+        assert area == pytest.approx(1, abs=1e-3)
+        assert f"σ {float(latents[:, index].std()):.2f}" in axis.get_title(loc="left")
+        assert len(axis.lines) == 1  # the standard normal
+    assert [len(axis.lines) for axis in figures.channel_histograms(torch.rand(3, 8, 8)).axes] == [0, 0, 0]
+    with pytest.raises(ValueError, match="NaN"):
+        figures.channel_histograms(torch.full((4, 2, 2), float("nan")))
+    with pytest.raises(ValueError, match="4 names, got 2"):
+        figures.channel_histograms(latents, ["a", "b"])
+
+
+def test_joint_plots_say_how_channels_go_together() -> None:
+    latents = torch.randn(1, 16, 24, 24)
+    cells = torch.stack([latents[0, 5], -latents[0, 9], torch.zeros(24, 24)])[None]
+    figure = figures.joint_channels(latents, cells, most=2)
+    said = [axis.get_title(loc="left") for axis in figure.axes]
+    assert len(said) == 4
+    assert said[0] == "+1.00"
+    assert said[3] == "-1.00"
+    assert [axis.get_xlabel() for axis in figure.axes[2:]] == ["x5", "x9"]
+    assert [axis.get_ylabel() for axis in figure.axes[::2]] == ["R", "G"]
+    with pytest.raises(ValueError, match="as many places"):
+        figures.joint_channels(latents, cells[..., :12])
+
+
+def test_a_heatmap_against_another_shows_what_was_changed() -> None:
+    before, after = table(), table()
+    values = before.module.coefficients.clone()
+    values[2, 1] += 0.75
+    after.module.set_coefficients(values)
+    panels = drawn_images(figures.coefficient_heatmap(after, against=before))
+    changed = np.zeros((5, 3))
+    changed[2, 1] = 0.75
+    assert np.allclose(panels[1], changed, atol=1e-6)
+    richer = lf.ChannelMap("quadratic").fit_arrays(torch.randn(4, 4, 8, 8), torch.rand(4, 3, 8, 8), space="sd1")
+    with pytest.raises(ValueError, match="one form"):
+        figures.coefficient_heatmap(after, against=richer.approximation())
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda: figures.contact_sheet({}),
+        lambda: figures.score_sheet({}, "vae"),
+        lambda: figures.sweep_strip({}, [1]),
+        lambda: figures.error_sheet({}, torch.rand(3, 4, 4)),
+        lambda: figures.channel_residuals({}, torch.rand(3, 4, 4)),
+    ],
+)
+def test_nothing_to_draw_is_refused(draw: Callable[[], Figure]) -> None:
+    with pytest.raises(ValueError, match="at least one"):
+        draw()

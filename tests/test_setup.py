@@ -42,7 +42,7 @@ def test_constraints_name_every_direct_dependency() -> None:
 
 
 def test_import_is_light() -> None:
-    heavy = ["diffusers", "matplotlib", "ipywidgets", "pandas", "sklearn", "skimage", "scipy", "tyro"]
+    heavy = ["diffusers", "matplotlib", "ipywidgets", "anywidget", "pandas", "sklearn", "skimage", "scipy", "tyro"]
     code = f"import sys, latentfit; print([m for m in {heavy} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

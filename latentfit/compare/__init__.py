@@ -1,1 +1,1 @@
-"""Pictures that compare approximations; widgets over them come later."""
+"""Pictures that compare approximations, and widgets over them."""

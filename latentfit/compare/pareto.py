@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import matplotlib as mpl
 import numpy as np
 
-from latentfit.compare.figures import GRID, INK, SOFT, Figure, saved, style
+from latentfit.compare.canvas import GRID, INK, SOFT, Figure, saved, style
 
 if TYPE_CHECKING:
     import pandas as pd

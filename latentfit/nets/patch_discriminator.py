@@ -15,7 +15,7 @@ class PatchDiscriminator(nn.Module):
     """Pictures ``(N, c, H, W)`` -> verdicts ``(N, 1, H / 8, W / 8)``, and the features on the way.
 
     It sees what a 5×5 mean leaves, enlarged: colours and shapes are the pixel losses' business, and blur, which is what
-    it is there to find, stands out at once; a spectral norm would otherwise hold verdicts on so faint a thing near zero.
+    it is there to find, stands out at once; spectral norms would otherwise hold verdicts on so faint a thing near zero.
 
     Parameters
     ----------

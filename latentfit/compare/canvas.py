@@ -1,0 +1,94 @@
+"""What every figure is drawn on: one look, a figure that shows itself, and a PNG that is whole or not there."""
+
+import io
+import os
+from collections.abc import Collection
+from contextlib import AbstractContextManager
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import torch
+from cycler import cycler
+from matplotlib.figure import Figure as MplFigure
+from torch import Tensor
+
+from latentfit.resources import write_atomic
+
+INK, SOFT, GRID = "#1d2330", "#5b6474", "#dfe4ec"
+# Okabe and Ito's colours, told apart under every common colour blindness
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000", "#8a6d3b")
+RGB_COLOURS = ("#c23b3b", "#2b8a3e", "#2f5fb3")
+SCREEN_DPI, FILE_DPI = 90, 120
+
+
+class Figure(MplFigure):
+    """A figure that a notebook shows whichever backend is set, or none."""
+
+    def _repr_png_(self) -> bytes:
+        return _png(self, SCREEN_DPI)
+
+
+def style() -> AbstractContextManager[None]:
+    """The look of every figure, as a context."""
+    settings: dict[str, Any] = {
+        "font.size": 9,
+        "axes.titlesize": 10,
+        "axes.titleweight": "bold",
+        "axes.titlelocation": "left",
+        "axes.edgecolor": SOFT,
+        "axes.labelcolor": SOFT,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.grid": True,
+        "grid.color": GRID,
+        "axes.axisbelow": True,
+        "text.color": INK,
+        "xtick.color": SOFT,
+        "ytick.color": SOFT,
+        "legend.frameon": False,
+        "figure.facecolor": "white",
+        "axes.prop_cycle": cycler(color=COLOURS),
+    }
+    return mpl.rc_context(settings)
+
+
+def rows_of_axes(figure: Figure, n_rows: int, n_columns: int, **options: Any) -> list[list[Any]]:
+    """Axes as rows of columns, whatever their number."""
+    axes = np.asarray(figure.subplots(n_rows, n_columns, squeeze=False, **options))
+    return [list(row) for row in axes]
+
+
+def as_image(picture: Tensor, size: tuple[int, ...] | None = None) -> np.ndarray[Any, Any]:
+    """Picture ``(3, H, W)`` -> ``(H, W, 3)`` in [0, 1], enlarged bilinearly to `size` as a preview is shown."""
+    rgb = picture.detach().float().cpu().clamp(0, 1)[None]
+    if size is not None and tuple(rgb.shape[-2:]) != tuple(size):
+        rgb = torch.nn.functional.interpolate(rgb, (size[0], size[1]), mode="bilinear", align_corners=False)
+    shown: np.ndarray[Any, Any] = rgb[0].permute(1, 2, 0).numpy()
+    return shown
+
+
+def something(given: Collection[object], what: str) -> None:
+    """Refuse to draw nothing.
+
+    Raises
+    ------
+    ValueError
+        Naming `what` was expected.
+    """
+    if not given:
+        raise ValueError(f"{what}: expected at least one, got none; nothing can be drawn")
+
+
+def saved(figure: Figure, path: str | os.PathLike[str] | None) -> Figure:
+    """The figure, written as PNG too when there is a path: whole or not at all."""
+    if path is not None:
+        write_atomic(path, _png(figure, FILE_DPI))
+    return figure
+
+
+def _png(figure: Figure, dpi: int) -> bytes:
+    """PNG without a date, so that equal data gives equal bytes."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=dpi, metadata={"Software": None})
+    return buffer.getvalue()

@@ -1,0 +1,88 @@
+"""Numbers as lines and bars: learning curves, rankings, named values."""
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import matplotlib as mpl
+
+from latentfit.compare.canvas import COLOURS, SOFT, Figure, saved, style
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+ORIGINS = {"published": "#b9c2cf", "ours": "#0072b2", "oracle": "#e69f00"}
+
+
+def curves(
+    frame: "pd.DataFrame",
+    x: str,
+    y: str,
+    hue: str,
+    *,
+    title: str = "",
+    labels: tuple[str, str] | None = None,
+    logarithmic: bool = False,
+    path: str | os.PathLike[str] | None = None,
+) -> Figure:
+    """A line for each value of `hue`, named at the right."""
+    with style():
+        figure = Figure(figsize=(8, 3.4), layout="constrained")
+        axis = figure.subplots()
+        for name, rows in frame.groupby(hue, sort=False):
+            axis.plot(rows[x], rows[y], marker="o", markersize=4, label=str(name))
+        axis.legend(loc="center left", bbox_to_anchor=(1, 0.5))
+        figure.suptitle(title, x=0.01, ha="left", fontsize=9, fontweight="bold")
+        axis.set(xlabel=labels[0] if labels else x, ylabel=labels[1] if labels else y)
+        if logarithmic or x == "n_pictures":
+            axis.set_xscale("log", base=2)
+            axis.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    return saved(figure, path)
+
+
+def ranking(
+    frame: "pd.DataFrame", *, title: str = "", score: str = "psnr", path: str | os.PathLike[str] | None = None
+) -> Figure:
+    """An audit's rows as bars, best on top, coloured by origin: published, ours, oracle."""
+    ordered = frame.sort_values(score)
+    with style():
+        figure = Figure(figsize=(7, 0.9 + 0.23 * len(ordered)), layout="constrained")
+        axis = figure.subplots()
+        axis.grid(False)
+        places = range(len(ordered))
+        axis.barh(places, ordered[score], color=[ORIGINS[origin] for origin in ordered["origin"]], height=0.75)
+        axis.set_yticks(places, ordered["approximation"], fontsize=8)
+        axis.set_ylim(-0.6, len(ordered) - 0.4)
+        axis.margins(x=0.1)
+        figure.suptitle(title, x=0.01, ha="left", fontsize=9, fontweight="bold")
+        axis.set(xlabel={"psnr": "dB", "delta_e": "ΔE (CIEDE2000)"}.get(score, score))
+        for place, value in zip(places, ordered[score], strict=True):
+            axis.text(value, place, f" {value:.1f}", va="center", fontsize=8, color=SOFT)
+        there = {name: colour for name, colour in ORIGINS.items() if name in set(ordered["origin"])}
+        handles = [mpl.patches.Patch(color=colour, label=name) for name, colour in there.items()]
+        axis.legend(handles=handles, loc="lower right")
+    return saved(figure, path)
+
+
+def bars(
+    values: Mapping[str, float] | Sequence[tuple[str, float]],
+    *,
+    title: str = "",
+    label: str = "",
+    path: str | os.PathLike[str] | None = None,
+) -> Figure:
+    """Named values as horizontal bars, in the given order from the top."""
+    items = list(values.items()) if isinstance(values, Mapping) else list(values)
+    with style():
+        figure = Figure(figsize=(6.4, 0.8 + 0.3 * len(items)), layout="constrained")
+        axis = figure.subplots()
+        axis.grid(False)
+        places = range(len(items))
+        axis.barh(places, [value for _, value in items], color=COLOURS[0], height=0.7)
+        axis.set_yticks(places, [name for name, _ in items])
+        axis.invert_yaxis()
+        axis.margins(x=0.12)
+        axis.set(title=title, xlabel=label)
+        for place, (_, value) in zip(places, items, strict=True):
+            axis.text(value, place, f" {value:.2f}", va="center", fontsize=8, color=SOFT)
+    return saved(figure, path)

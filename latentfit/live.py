@@ -1,0 +1,100 @@
+"""preview(): what a diffusers pipeline is about to paint, seen while it runs and without touching it."""
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+
+from latentfit.collector import AnyVae
+from latentfit.errors import PreviewError, SpaceMismatchError
+from latentfit.live_files import EstimateFolder, PictureFolder
+from latentfit.live_layouts import check_vae
+from latentfit.live_painting import Painter, Source
+from latentfit.live_screens import NoScreen, ScreenName, screen_of
+from latentfit.live_session import Live
+from latentfit.live_states import Step
+
+__all__ = ["Live", "Step", "preview"]
+
+
+def preview(
+    pipe: Any,
+    approximation: Source | Sequence[Source] | Mapping[str, Source],
+    *,
+    every: int = 1,
+    size: int = 384,
+    display: ScreenName | Callable[[Step], object] = "auto",
+    record: str | os.PathLike[str] | None = None,
+    save: str | os.PathLike[str] | None = None,
+    vae: AnyVae | None = None,
+) -> Live:
+    """Previews of the predicted x0 (not of the noisy latents) while a pipeline runs, in a ``with`` block.
+
+    The pipeline computes what it would compute without: its scheduler's `step` is watched, nothing that it is given is
+    changed, and no random number is taken from it. An error in a preview is kept and warned of, and the run goes on.
+
+    Parameters
+    ----------
+    pipe : diffusers pipeline
+        Any whose loop calls ``pipe.scheduler.step``.
+    approximation : Approximation, Vae or path, or a sequence or mapping of them
+        What turns latents into pictures; each runs where its numbers lie. Several are shown beside each other.
+    every : int
+        Preview every n-th step, from the first on, and always the last.
+    size : int
+        Pixels of a picture's long side, shown and saved.
+    display : {"auto", "notebook", "terminal", "none"} or callable
+        "auto": in place in a notebook's output; elsewhere lines in the terminal, with the picture in half blocks where
+        it has 24-bit colours. A function is given each `Step` instead.
+    record : path or None
+        A pair store: the previewed x0 estimates are written there with their sigma and step, and when the block ends
+        they are decoded, so that maps can be fitted to and scored on them.
+    save : path or None
+        A folder: each preview becomes a PNG there, each run an animated WebP.
+    vae : Vae or None
+        Decodes what was recorded. None: a copy of the pipeline's own.
+
+    Returns
+    -------
+    Live
+        To be entered; holds the states.
+
+    Raises
+    ------
+    SpaceMismatchError
+        When the approximations are of two spaces, or the pipeline's autoencoder states another than theirs.
+    PreviewError
+        When the scheduler's x0 cannot be told, or an option cannot be met.
+
+    Examples
+    --------
+    ``with lf.preview(pipe, "data/models/sd1-cell.safetensors", every=2) as live: pipe("a lighthouse")``
+    """
+    if every < 1 or size < 16:
+        raise PreviewError(f"preview: expected every >= 1 and size >= 16 px, got every {every} and size {size}")
+    if not callable(getattr(getattr(pipe, "scheduler", None), "step", None)):
+        raise PreviewError(
+            f"preview: expected a diffusers pipeline with a scheduler, got {type(pipe).__name__}; of a cascade, give "
+            "the part that paints, such as pipe.prior_pipe"
+        )
+    painter = Painter(approximation, size)
+    own = getattr(pipe, "vae", None)
+    check_vae(own, painter.space)
+    if record is not None and vae is None and not isinstance(own, torch.nn.Module):
+        raise PreviewError(f"record: {type(pipe).__name__} has no vae to decode what is recorded; pass one with vae=")
+    if vae is not None and vae.space != painter.space:
+        raise SpaceMismatchError(
+            f"vae: expected one of the approximation's space {painter.space.name!r}, got {vae.name!r} of "
+            f"{vae.space.name!r}"
+        )
+    return Live(
+        pipe,
+        painter,
+        every,
+        NoScreen() if callable(display) else screen_of(display),
+        watcher=display if callable(display) else None,
+        pictures=None if save is None else PictureFolder(save),
+        estimates=None if record is None else EstimateFolder(record, painter.space, vae),
+        vae=vae,
+    )

@@ -1,0 +1,111 @@
+"""How pipelines lay out their latents in the loop, and whose latents they are."""
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from latentfit.errors import SpaceMismatchError
+from latentfit.spaces import LatentSpace, unpack_flux2
+from latentfit.vae_networks import DiffusersNetwork
+from latentfit.vae_spaces import speaks_model_domain, stated_numbers
+
+
+def canonical(latents: Tensor, space: LatentSpace, size_px: tuple[int, int] | None = None) -> Tensor:
+    """A pipeline's latents as ``(N, C, h, w)`` or ``(N, C, T, h, w)``.
+
+    Parameters
+    ----------
+    latents : Tensor
+        ``(N, C, h, w)``; packed channels ``(N, 4 * C, h / 2, w / 2)``; video with channels first, frames first, or
+        channels last; or packed tokens ``(N, n, C * p * p)`` of p x p patches, rows first (FLUX, FLUX.2, Qwen-Image:
+        p = 2; LTX: 1), frame after frame.
+    space : LatentSpace
+    size_px : tuple of int or None
+        Height and width of the picture, which tokens do not tell.
+
+    Raises
+    ------
+    SpaceMismatchError
+        When the shape is none of these.
+    """
+    n_channels = space.channels
+    if latents.ndim == 3:
+        return _from_tokens(latents, space, size_px)
+    if latents.ndim == 4 and space.packing == "flux2" and latents.shape[1] == 4 * n_channels:
+        return unpack_flux2(latents)
+    if latents.ndim == 5 and latents.shape[1] != n_channels:
+        if latents.shape[2] == n_channels:
+            return latents.movedim(2, 1)  # CogVideoX, Stable Video Diffusion
+        if latents.shape[-1] == n_channels:
+            return latents.movedim(-1, 1)  # Kandinsky 5
+    space.check(latents)
+    return latents
+
+
+def _from_tokens(tokens: Tensor, space: LatentSpace, size_px: tuple[int, int] | None) -> Tensor:
+    n_pictures, n_tokens, width = tokens.shape
+    patch = math.isqrt(width // space.channels)
+    if width != space.channels * patch**2 or patch == 0:
+        raise SpaceMismatchError(
+            f"packed latents of space {space.name!r}: expected tokens of {space.channels} * p * p numbers, got "
+            f"{width}; take an approximation of the pipeline's own space"
+        )
+    if size_px is None:
+        raise SpaceMismatchError(
+            f"packed latents {tuple(tokens.shape)}: their height and width cannot be told, since the pipeline's "
+            "prepare_latents was not called with a height and a width"
+        )
+    rows, columns = (side // (space.cell_px * patch) for side in size_px)
+    n_frames = n_tokens // max(rows * columns, 1)
+    if n_frames * rows * columns != n_tokens or not n_frames:
+        raise SpaceMismatchError(
+            f"packed latents: expected {rows}x{columns} tokens a frame for {size_px[0]}x{size_px[1]} px at "
+            f"{space.cell_px} px a cell, got {n_tokens}; is space {space.name!r} the pipeline's own?"
+        )
+    grid = tokens.reshape(n_pictures * n_frames, rows, columns, width).permute(0, 3, 1, 2)
+    pictures = torch.nn.functional.pixel_shuffle(grid, patch)
+    if n_frames == 1:
+        return pictures
+    return pictures.reshape(n_pictures, n_frames, *pictures.shape[1:]).movedim(1, 2)
+
+
+def check_vae(vae: Any, space: LatentSpace) -> None:
+    """Compare what a pipeline's autoencoder states in its config with a space; what it does not state passes.
+
+    Raises
+    ------
+    SpaceMismatchError
+        When channels, or shift and scale, are another space's.
+    """
+    config: Any = getattr(vae, "config", None)
+    if not hasattr(config, "get"):
+        return
+    stated = [config.get(name) for name in ("latent_channels", "z_dim")]
+    n_channels = next((value for value in stated if isinstance(value, int)), None)
+    if n_channels is not None and n_channels != space.channels:
+        raise SpaceMismatchError(
+            f"preview: the approximation is of space {space.name!r} with {space.channels} channels, the pipeline's "
+            f"{type(vae).__name__} has {n_channels}; take an approximation of the pipeline's own space"
+        )
+    if n_channels is None or space.normalised_by_vae or not isinstance(vae, torch.nn.Module):
+        return
+    network = DiffusersNetwork(vae)
+    numbers = None if speaks_model_domain(network) else stated_numbers(network, n_channels)
+    if numbers is not None and not all(map(_agree, numbers, (space.shift, space.scale))):
+        raise SpaceMismatchError(
+            f"preview: the approximation is of space {space.name!r}, shift {_brief(space.shift)} and scale "
+            f"{_brief(space.scale)}; the pipeline's {type(vae).__name__} states {_brief(numbers[0])} and "
+            f"{_brief(numbers[1])}: another space of as many channels; take an approximation of that one"
+        )
+
+
+def _agree(stated: tuple[float, ...], known: tuple[float, ...]) -> bool:
+    n_values = max(len(stated), len(known))
+    ours, theirs = (torch.tensor(values).expand(n_values) for values in (stated, known))
+    return torch.allclose(ours, theirs, rtol=1e-3, atol=1e-4)
+
+
+def _brief(values: tuple[float, ...]) -> str:
+    return ", ".join(f"{value:.5g}" for value in values[:3]) + (", ..." if len(values) > 3 else "")
