@@ -1,6 +1,7 @@
 """What a person sees: screenshots as arrays, and what ought to be on them."""
 
 import io
+import math
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -122,7 +123,8 @@ def _under(at: Any, axis: int) -> np.ndarray:
     n_pixels, n_screen = at["grid"][axis], at["size"][axis]
     extent = n_pixels * at["zoom"]
     beyond = n_screen - extent
-    origin = beyond // 2 if beyond >= 0 else round(min(max(n_screen / 2 - at["middle"][axis] * extent, beyond), 0))
+    shifted = min(max(n_screen / 2 - at["middle"][axis] * extent, beyond), 0)
+    origin = beyond // 2 if beyond >= 0 else math.floor(shifted + 0.5)
     found = np.floor((np.arange(n_screen) + 0.5 - origin) / at["zoom"]).astype(int)
     return np.where((found >= 0) & (found < n_pixels), found, -1)
 
