@@ -1,6 +1,5 @@
 """What the notebooks begin with: a VAE, pairs to work on, pairs of noise, decoders to compare with, a tiny pipeline."""
 
-import logging
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -125,15 +124,15 @@ def tiny_pipeline(space: LatentSpace) -> tuple[Any, Callable[..., Tensor]]:
     pipe, paint
         What `latentfit.preview` watches, and ``paint(n_steps=12, seed=0, size_px=(128, 192))`` -> latents.
     """
-    logger = logging.getLogger("transformers")
-    level = logger.level
-    logger.setLevel(logging.ERROR)  # it says at length which image processors it does without
-    try:
-        import diffusers
+    import diffusers
+    from transformers.utils import logging
 
+    level = logging.get_verbosity()
+    logging.set_verbosity_error()  # it says at length which image processors it does without
+    try:
         pipeline = diffusers.StableDiffusionPipeline
     finally:
-        logger.setLevel(level)
+        logging.set_verbosity(level)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         widths = {"encoder_block_out_channels": (8,) * 4, "decoder_block_out_channels": (8,) * 4}

@@ -97,7 +97,7 @@ def editor_pictures(
                 f"table editor: {approximation.name!r} is of space {space.name!r}, the store of {store.space.name!r}; "
                 "take a store of its own space"
             )
-        samples = sorted(store.samples, key=lambda sample: not sample.is_test)[:MOST_PICTURES]
+        samples = sorted(store.samples, key=lambda s: (not s.is_test, s.kind != "photograph"))[:MOST_PICTURES]
         batches = (next(store.batches([sample], n_cells=1)) for sample in samples)
         return [_cut(batch.samples[0].name, batch.latents, batch.cells[0]) for batch in batches]
     assert latents is not None

@@ -36,7 +36,7 @@ class TableEditor(Widget):
     channel_map : ChannelMap or Approximation
         Fitted, to rgb, at one pixel a cell: a table or a kernel, of any degree.
     store : PairStore or None
-        Pictures to look at (those held out first), and what "least squares" is over.
+        Pictures to look at (held-out photographs first), and what "least squares" is over.
     latents : Tensor (N, C, h, w) or None
         Instead of a store; model domain.
     cells : Tensor (N, 3, h, w) in [0, 1] or None
