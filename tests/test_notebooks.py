@@ -10,8 +10,8 @@ NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("[0-9][0-9]_*.
 
 
 def test_the_notebooks_are_there() -> None:
-    assert [path.name[:2] for path in NOTEBOOKS] == [f"{index:02d}" for index in range(len(NOTEBOOKS))]
-    assert len(NOTEBOOKS) >= 6
+    numbers = [path.name[:2] for path in NOTEBOOKS]
+    assert numbers == ["00", "01", "02", "03", "04", "05", "06", "10"]  # 07 to 09 are still to come
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)

@@ -67,7 +67,7 @@ def drag(page: Any, pane: Any, to_share: float, from_share: float = 0.5, moves: 
 GEOMETRY = """(element, nth) => {
   const { pane: only, panes } = element.latentfit, pane = only ?? panes[nth];
   return { zoom: pane.zoom, middle: [pane.view.x, pane.view.y], grid: pane.grid, smooth: pane.smooth,
-    ratio: devicePixelRatio, split: pane.divided ? pane.position / 100 : 1,
+    ratio: devicePixelRatio, split: pane.divided && !pane.whole ? pane.position / 100 : 1,
     size: [pane.canvas.width, pane.canvas.height],
     covered: [...pane.element.querySelectorAll(".lf-tag, .lf-handle, .lf-knob")].map((each) => {
       const box = each.getBoundingClientRect(), from = pane.element.getBoundingClientRect();

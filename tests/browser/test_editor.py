@@ -123,19 +123,20 @@ def test_fifty_quick_changes_end_on_the_last(watched: Watched, lab: Lab) -> None
     assert watched.errors == []
 
 
-@pytest.mark.parametrize("form", ["affine", "cubic"])
 def test_frames_a_second_of_4_128_128(
-    form: str, watched: Watched, open_notebook: Callable[..., Watched], capsys: pytest.CaptureFixture[str]
+    watched: Watched, open_notebook: Callable[..., Watched], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    code = f'lf.TableEditor(lf.load("edited_{form}.safetensors"), latents=torch.load("latents.pt", weights_only=True))'
-    page = open_notebook(f"frames_{form}", SETUP, code).page
-    ready(page, EDITOR)
-    page.locator(f"{EDITOR} .lf-handle").press("End")  # all of the pane is the edited picture
-    seconds, frames, painting = max(
-        (page.locator(EDITOR).evaluate(FRAMES) for _ in range(3)), key=lambda measured: measured[1] / measured[0]
-    )
-    with capsys.disabled():
-        print(
-            f"\nTableEditor, {form}, 4×128×128: {frames / seconds:.0f} frames a second, {painting:.1f} ms of work each"
+    code = 'lf.TableEditor(lf.load("edited_cubic.safetensors"), latents=torch.load("latents.pt", weights_only=True))'
+    richer = open_notebook("frames", SETUP, code)
+    ready(richer.page, EDITOR)
+    for form, page in (("affine, 15 numbers", watched.page), ("cubic, 105 numbers", richer.page)):
+        page.bring_to_front()
+        page.locator(f"{EDITOR} .lf-handle").press("End")  # all of the pane is the edited picture
+        seconds, frames, work_ms = max(
+            (page.locator(EDITOR).evaluate(FRAMES) for _ in range(3)), key=lambda measured: measured[1] / measured[0]
         )
-    assert frames / seconds >= 20
+        with capsys.disabled():
+            print(
+                f"\nTableEditor, {form}, 4×128×128: {frames / seconds:.0f} frames a second, {work_ms:.1f} ms of work each"
+            )
+        assert frames / seconds >= 20
