@@ -137,6 +137,7 @@ def test_frames_a_second_of_4_128_128(
         )
         with capsys.disabled():
             print(
-                f"\nTableEditor, {form}, 4×128×128: {frames / seconds:.0f} frames a second, {work_ms:.1f} ms of work each"
+                f"\nTableEditor, {form}, 4×128×128: {frames / seconds:.0f} frames a second, "
+                f"{work_ms:.1f} ms of work each"
             )
         assert frames / seconds >= 20
