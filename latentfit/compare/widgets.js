@@ -382,6 +382,7 @@ class Pane {
   #drag = null;
   #grab = 0;
   #size = [0, 0];
+  fitted = 1; // as of the last resize: while a theme loads there is no room for a moment, and what is painted then stays
 
   constructor(host, { view = new View(), height = 560, smooth = true, divided = true, position = 50, onposition, signal, stage = null, within = host, room = () => within.clientWidth }) {
     Object.assign(this, { host, view, most: height, smooth, divided, position, onposition, stage, within, room, left: null, right: null, onmove: null });
@@ -435,10 +436,6 @@ class Pane {
     return whole >= 0.8 * zoom ? whole : zoom;
   }
 
-  get fitted() {
-    return this.fit(...this.#room());
-  }
-
   get zoom() {
     return this.view.zoom || this.fitted;
   }
@@ -451,6 +448,7 @@ class Pane {
   resize() {
     if (!this.within.clientWidth) return; // not laid out, as in a closed fold
     const [wide, tall] = this.#room(), zoom = this.fit(wide, tall), ratio = this.ratio;
+    this.fitted = zoom;
     const width = clamp(Math.round(this.grid[0] * zoom), Math.min(wide, 240 * ratio), wide);
     const height = clamp(Math.round(this.grid[1] * zoom), Math.min(tall, 120 * ratio), tall);
     this.#size = [Math.floor(width), Math.floor(height)];
@@ -1226,6 +1224,11 @@ class Workbench {
   }
 
   async #answer({ sides, key, estimate }) {
+    if (Object.values(sides).some((spec) => spec.kept && !this.kept.has(spec.key))) {
+      this.asked = null; // what was here when the kernel was asked has made room since: ask without it
+      this.#ask();
+      return;
+    }
     const now = {};
     for (const [name, spec] of Object.entries(sides)) {
       const picture = spec.kept ? this.kept.get(spec.key) : new Picture(spec);

@@ -152,6 +152,7 @@ def test_the_reason_stands_where_the_picture_would_be(opened: Watched, shots: Pa
     said = opened.page.locator(f"{SLOT} .lf-left .lf-reason")
     assert said.is_visible()
     assert "of space 'sdxl'" in said.inner_text()
+    said.scroll_into_view_if_needed()
     opened.page.screenshot(path=shots / "report_reason.png")
     assert opened.errors == []
 
@@ -184,7 +185,7 @@ def test_error_maps_are_the_figures(
         difference = pane_difference(opened.page, SLOT, drawn(left), drawn(right))
         return int(np.quantile(difference[difference >= 0], 0.99))
 
-    assert eventually(off, 6) <= 6, button
+    assert eventually(off, 10) <= 10, button
     opened.page.screenshot(path=shots / f"report_{mode}.png")
 
 

@@ -1,7 +1,9 @@
 """CompareSlider in a real JupyterLab: dragged, zoomed, typed at, with pictures of 8 and of 2600 pixels."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from conftest import SETUP, Watched
@@ -112,3 +114,34 @@ def test_a_picture_of_eight_pixels_on_a_display_of_two_pixels_a_point(
     tiny = opened(pictures["tiny"])
     assert pane_off_by(watched.page, CURTAIN, tiny, tiny) == 0
     assert watched.errors == []
+
+
+def test_it_takes_the_colours_of_a_dark_theme(watched: Watched, pictures: dict[str, Path], shots: Path) -> None:
+    page = watched.page
+    page.bring_to_front()
+    take_theme(page, "JupyterLab Dark")
+    page.locator('body[data-jp-theme-light="false"]').wait_for(state="attached")
+    page.wait_for_timeout(500)
+    page.screenshot(path=shots / "lab_slider_dark.png")
+    assert pane_off_by(page, CURTAIN, opened(pictures["left"]), opened(pictures["right"])) <= 1
+    assert brightness(page.locator(f"{CURTAIN} .lf-readout").evaluate("(e) => getComputedStyle(e).color")) > 0.5
+    button = page.locator(f"{CURTAIN} .lf-button").first
+    assert brightness(button.evaluate("(e) => getComputedStyle(e).color")) > 0.5
+    assert brightness(button.evaluate("(e) => getComputedStyle(e).backgroundColor")) < 0.4
+    take_theme(page, "JupyterLab Light")
+    page.locator('body[data-jp-theme-light="true"]').wait_for(state="attached")
+    assert watched.errors == []
+
+
+def take_theme(page: Any, name: str) -> None:
+    """By the menu; the next notebooks open in it, too."""
+    page.get_by_role("menuitem", name="Settings", exact=True).click()
+    items = page.locator(".lm-Menu-itemLabel")
+    items.get_by_text("Theme", exact=True).hover()
+    items.get_by_text(name, exact=True).click()
+
+
+def brightness(colour: str) -> float:
+    """Of "rgb(…)" or "color(srgb …)", in [0, 1]."""
+    numbers = [float(number) for number in re.findall(r"[\d.]+", colour)[:3]]
+    return sum(numbers) / 3 / (1 if colour.startswith("color") else 255)
