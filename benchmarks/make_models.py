@@ -12,6 +12,8 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+from PIL import Image
+
 import latentfit as lf
 from latentfit.files import load_approximation
 from latentfit.nets.tiny import load_tiny_encoder
@@ -23,7 +25,8 @@ ROOT = Path(__file__).resolve().parents[1]
 RUNS = ROOT / "runs" / "train"
 VAES = {"sd1": "taesd", "sdxl": "taesdxl", "flux1": "taef1"}
 PRESETS = ("mini-encoder", "mini-decoder", "cell", "cell-large")
-CROPS = {"sd1": 24, "sdxl": 24, "flux1": 48}  # of each CC0 photograph
+CROPS = {"sd1": 24, "sdxl": 24, "flux1": 48}  # of each CC0 photograph, and of each of its seven other orientations
+ORIENTATIONS = list(Image.Transpose)
 
 
 def main() -> None:
@@ -49,9 +52,25 @@ def store_of(space: str, assets: Path) -> PairStore:
     vae = lf.Vae.load(str(assets / "weights" / "taesd" / VAES[space]), space=space)
     store = RUNS / space
     lf.collect(vae, ["bundled"], store, size=256, crops=12, keep="photo", progress=False)
-    return lf.collect(
-        vae, str(assets / "images" / "cc0"), store, size=256, crops=CROPS[space], keep="photo", progress=False
-    )
+    cc0 = assets / "images" / "cc0"
+    for photographs in (cc0, turned(cc0)):
+        pairs = lf.collect(vae, str(photographs), store, size=256, crops=CROPS[space], keep="photo", progress=False)
+    return pairs
+
+
+def turned(folder: Path) -> Path:
+    """Every picture of `folder` in the seven orientations that it does not have, as PNGs in runs/train/turned."""
+    out = RUNS / "turned"
+    out.mkdir(parents=True, exist_ok=True)
+    for path in sorted(folder.glob("*.jpg")):
+        for how in ORIENTATIONS:
+            target = out / f"{path.stem}-{how.name.lower()}.png"
+            if not target.is_file():
+                part = target.with_suffix(".part")
+                with Image.open(path) as picture:
+                    picture.convert("RGB").transpose(how).save(part, format="PNG", compress_level=1)
+                part.rename(target)
+    return out
 
 
 def path_of(space: str, preset: str) -> Path:
