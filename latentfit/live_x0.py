@@ -19,7 +19,10 @@ _FLOW = (
     "FlowMatchLCMScheduler",
     "LTXEulerAncestralRFScheduler",
 )
-"""Schedulers whose model gives noise - x0 at ``(1 - sigma) * x0 + sigma * noise``; nothing in their config says so."""
+"""Schedulers whose model gives noise - x0 at ``(1 - sigma) * x0 + sigma * noise``; nothing in their config says so.
+
+Where the config inverts the sigmas (Mochi) they are the share of x0, and the model gives x0 - noise.
+"""
 
 
 @dataclass(frozen=True)
@@ -126,6 +129,8 @@ class X0Reader:
         per_token = arguments.get("per_token_timesteps")
         if per_token is None:
             sigma = float(self._scheduler.sigmas[self._index()])
+            if self._scheduler.config.get("invert_sigmas"):
+                return X0(sample + (1 - sigma) * predicted, 1 - sigma, "flow")
             return X0(sample - sigma * predicted, sigma, "flow")
         sigmas = per_token[..., None].float() / self._scheduler.config.num_train_timesteps
         return X0(sample - sigmas * predicted, float(sigmas.max()), "flow")

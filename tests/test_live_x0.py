@@ -115,6 +115,18 @@ def test_flow_prediction_by_solvers_of_diffusion(name: str) -> None:
         assert (found.sigma, found.schedule) == (pytest.approx(share), "flow")
 
 
+def test_inverted_sigmas_are_the_share_of_x0() -> None:
+    scheduler = diffusers.FlowMatchEulerDiscreteScheduler(invert_sigmas=True)  # as Mochi's
+    scheduler.set_timesteps(5)
+    reader, noise = X0Reader(scheduler), torch.randn_like(X0)
+    for index, timestep in enumerate(scheduler.timesteps):
+        kept = float(scheduler.sigmas[index])
+        given = {"model_output": X0 - noise, "timestep": timestep, "sample": kept * X0 + (1 - kept) * noise}
+        found = reader.read(given, scheduler.step(**given))
+        torch.testing.assert_close(found.latents, X0, atol=1e-5, rtol=0)
+        assert (found.sigma, found.schedule) == (pytest.approx(1 - kept), "flow")
+
+
 @pytest.mark.parametrize("name", ["EDMEulerScheduler", "EDMDPMSolverMultistepScheduler"])
 def test_preconditioned_networks(name: str) -> None:
     scheduler = getattr(diffusers, name)()
