@@ -88,6 +88,9 @@ def preview(
             f"vae: expected one of the approximation's space {painter.space.name!r}, got {vae.name!r} of "
             f"{vae.space.name!r}"
         )
+    estimates = None if record is None else EstimateFolder(record, painter.space, vae)
+    if estimates is not None and vae is None:
+        estimates.check_pipeline(pipe)
     return Live(
         pipe,
         painter,
@@ -95,6 +98,6 @@ def preview(
         NoScreen() if callable(display) else screen_of(display),
         watcher=display if callable(display) else None,
         pictures=None if save is None else PictureFolder(save),
-        estimates=None if record is None else EstimateFolder(record, painter.space, vae),
+        estimates=estimates,
         vae=vae,
     )

@@ -79,19 +79,37 @@ class EstimateFolder:
 
     def __init__(self, folder: str | os.PathLike[str], space: LatentSpace, vae: AnyVae | None = None) -> None:
         self.folder = _made(folder, "record")
-        if any(self.folder.glob("*.safetensors")):
-            there = PairStore(self.folder)
-            if there.space != space or (vae is not None and there.fingerprint != vae.fingerprint):
-                raise PreviewError(
-                    f"record: {self.folder} holds pairs of {there.reference} in space {there.space.name!r}, and what "
-                    f"will be recorded is of {'the pipeline' if vae is None else vae.reference} in space "
-                    f"{space.name!r}; choose another folder"
-                )
+        self._there = PairStore(self.folder) if any(self.folder.glob("*.safetensors")) else None
+        self._check(space, vae, "the pipeline" if vae is None else vae.reference)
         self.latents = self.folder / "latents"
         self._space = space
         self._pictures: list[str] = []
         self._run = 0
         self.n_written = 0
+
+    def check_pipeline(self, pipe: Any) -> None:
+        """Compare the pipeline's own VAE with that of the pairs that are there.
+
+        Raises
+        ------
+        PreviewError
+            When it is another.
+        """
+        if self._there is None:
+            return
+        try:
+            own = vae_of(pipe, self._space)
+        except (LatentfitError, RuntimeError):  # its weights are offloaded, say: told when it has to decode
+            return
+        self._check(self._space, own, f"{own.reference} with other weights")
+
+    def _check(self, space: LatentSpace, vae: AnyVae | None, called: str) -> None:
+        there = self._there
+        if there is not None and (there.space != space or (vae is not None and there.fingerprint != vae.fingerprint)):
+            raise PreviewError(
+                f"record: {self.folder} holds pairs of {there.reference} in space {there.space.name!r}, and what "
+                f"will be recorded is of {called} in space {space.name!r}; choose another folder"
+            )
 
     def begin(self, timesteps: Any) -> None:
         """A run begins; its timesteps tell it from another run of the same picture."""

@@ -3,6 +3,7 @@
 import os
 import shutil
 import sys
+import textwrap
 from collections.abc import Callable
 from typing import Any, Literal, Protocol, TextIO
 
@@ -78,7 +79,8 @@ class TerminalScreen:
     def show(self, picture: Image.Image, tiles: Image.Image, caption: str) -> None:
         if not self._is_coloured:
             return self._write(f"{caption}\n")
-        lines = [*half_blocks(tiles, *_text_size()), caption]
+        words = textwrap.wrap(caption, shutil.get_terminal_size().columns)  # a line that the terminal breaks is two
+        lines = [*half_blocks(tiles, *_text_size(len(words))), *words]
         back = f"\x1b[{self._n_lines}A" if self._n_lines else ""
         self._write(back + "".join(f"{line}\x1b[K\n" for line in lines) + "\x1b[J")
         self._n_lines = len(lines)
@@ -88,6 +90,8 @@ class TerminalScreen:
 
     def _write(self, text: str) -> None:
         """The pipeline's progress bar stands in the line where this begins: it is wiped, and draws itself anew."""
+        coded = getattr(self._stream, "encoding", None) or "utf-8"  # an ASCII or Windows one has no sigma and no block
+        text = text.encode(coded, "replace").decode(coded)
         self._stream.write(f"\r\x1b[K{text}" if self._is_terminal else text)
         self._stream.flush()
 
@@ -148,6 +152,7 @@ def _in_notebook() -> bool:
     return getattr(get_ipython(), "kernel", None) is not None
 
 
-def _text_size() -> tuple[int, int]:
+def _text_size(n_words: int) -> tuple[int, int]:
+    """Columns and rows of a picture above so many lines of words and three others."""
     window = shutil.get_terminal_size()
-    return min(_TEXT_COLUMNS, window.columns), min(_TEXT_ROWS, max(window.lines - 4, 4))
+    return min(_TEXT_COLUMNS, window.columns), min(_TEXT_ROWS, max(window.lines - 3 - n_words, 4))

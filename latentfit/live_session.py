@@ -214,10 +214,13 @@ class Live:
         if self._pictures is not None:
             with self._mishaps.kept():
                 self._pictures.add(step.index, painted.picture)
-        self._screen.show(painted.picture, painted.tiles, caption)
+        with self._mishaps.kept():
+            self._screen.show(painted.picture, painted.tiles, caption)
         return step
 
     def _end_run(self) -> None:
         if self._pictures is not None:
+            began = time.perf_counter()
             with self._mishaps.kept():
-                self._pictures.end()
+                if self._pictures.end() is not None:
+                    self.costs.animations_ms += 1e3 * (time.perf_counter() - began)

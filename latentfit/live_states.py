@@ -79,11 +79,22 @@ class Step:
 
 @dataclass
 class Costs:
-    """What previews took of a run: only steps whose beginning was seen are counted."""
+    """What previews took of a run: only steps whose beginning was seen are counted.
+
+    Attributes
+    ----------
+    previews_ms, steps_ms : float
+        Milliseconds of the previews, and of the pipeline's own steps beside them.
+    every_ms : list of float
+        Of each preview.
+    animations_ms : float
+        Of the animations that `save` writes after each run; no part of `share`.
+    """
 
     previews_ms: float = 0.0
     steps_ms: float = 0.0
     every_ms: list[float] = field(default_factory=list)
+    animations_ms: float = 0.0
 
     def add(self, ms: float, step_ms: float, n_steps: int) -> None:
         """One preview, and the time of one step of the `n_steps` since the one before."""
@@ -109,3 +120,5 @@ class Costs:
             yield f"previews: {middle:.1f} ms each"
         if math.isfinite(self.share):
             yield f"{self.share:.1%} of the time".replace("%", " %")
+        if self.animations_ms:
+            yield f"animations: {self.animations_ms:.0f} ms"

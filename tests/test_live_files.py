@@ -243,6 +243,20 @@ def test_a_store_of_another_vae_is_refused_before_the_run(table: lf.Approximatio
         lf.preview(other, lf.Approximation(nn.Conv2d(4, 3, 1), "sdxl"), record=tmp_path)
 
 
+def test_a_store_of_other_weights_than_the_pipelines_own_is_refused_before_the_run(tmp_path: Path) -> None:
+    table = lf.Approximation(nn.Conv2d(16, 3, 1), "sd3")
+    pipe, call = pipelines.sd3()
+    for _ in range(2):  # the same weights again are welcome
+        with lf.preview(pipe, table, every=9, size=16, display="none", record=tmp_path) as live:
+            run(pipe, call)
+        assert live.store is not None
+    pipe.vae.decoder.conv_out.bias.data += 0.1
+    with pytest.raises(PreviewError, match=r"of .* with other weights in space 'sd3'; choose another folder"):
+        lf.preview(pipe, table, record=tmp_path)
+    pipe.vae.decoder.conv_out.to("meta")  # offloaded: nothing can be told yet
+    lf.preview(pipe, table, record=tmp_path)
+
+
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 def test_what_cannot_be_decoded_is_told_of_and_stays(table: lf.Approximation, tmp_path: Path) -> None:
     class Broken(FakeVae):
@@ -289,6 +303,8 @@ def test_every_preview_is_saved_and_the_last_x0_ends_the_animation(table: lf.App
     shown = torch.tensor(list(animation.convert("RGB").tobytes())).float()
     assert (shown - torch.tensor(list(last.tobytes()))).abs().mean() < 8
     assert animation.info["duration"] == 2000
+    assert live.costs.animations_ms > 0
+    assert f"animations: {live.costs.animations_ms:.0f} ms" in repr(live)
 
 
 KILLED = """
@@ -410,6 +426,48 @@ def test_a_colour_terminal_shows_the_picture_in_place_above_the_progress_bar(mon
     lines = screen_after(stream.getvalue())
     assert lines[n_rows] == "step 2"
     assert lines[-2] == "another run"
+
+
+def test_a_caption_wider_than_the_window_stays_in_place_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "30")
+    stream = Terminal()
+    screen = TerminalScreen(stream, is_coloured=True)
+    screen.begin()
+    for index in range(3):
+        screen.show(
+            Image.new("RGB", (1, 1)), Image.new("RGB", (40, 20)), f"step {index}   " + "previews: 4.1 ms each " * 3
+        )
+    lines = screen_after(stream.getvalue())
+    assert max(map(len, lines)) <= 30
+    assert [line for line in lines if line.startswith("step")] == ["step 2   previews: 4.1 ms each"]
+    assert sum("previews" in line for line in lines) == 3
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
+def test_a_stream_without_sigma_gets_the_rest_of_the_words(encoding: str) -> None:
+    raw = io.BytesIO()
+    stream = io.TextIOWrapper(raw, encoding=encoding)
+    screen = TerminalScreen(stream)
+    screen.show(Image.new("RGB", (1, 1)), Image.new("RGB", (8, 8)), "step 1   σ 3.2")
+    TerminalScreen(stream, is_coloured=True).show(Image.new("RGB", (1, 1)), Image.new("RGB", (8, 8)), "step 1")
+    assert raw.getvalue().decode(encoding).startswith("step 1   ? 3.2")
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+def test_a_screen_that_fails_does_not_cost_the_picture(
+    monkeypatch: pytest.MonkeyPatch, table: lf.Approximation
+) -> None:
+    def fail(*given: Any) -> None:
+        raise BrokenPipeError("nobody reads")
+
+    pipe = painting(1)
+    live = lf.preview(pipe, table, size=16, display="terminal")
+    monkeypatch.setattr(live._screen, "show", fail)
+    with pytest.warns(UserWarning, match="BrokenPipeError: nobody reads"), live:
+        pipe.call()
+    assert len(live.states) == 8
+    assert all(step.picture is not None and step.map_ms for step in live.states)
 
 
 def test_colours_are_shown_where_the_terminal_says_that_it_has_them(monkeypatch: pytest.MonkeyPatch) -> None:
