@@ -310,3 +310,33 @@ def test_dark_and_on_a_display_of_two_pixels_a_point(
     assert shot(pane, shots / "report_dark_2x.png").shape[1] == round(2 * pane.bounding_box()["width"])
     assert pane_off_by(watched.page, SLOT, *sides(store, watched, maps["affine"])) <= 1
     page.screenshot(path=shots / "report_dark.png", full_page=True)
+
+
+def test_on_paper_it_is_dark_on_white_and_nothing_is_cut_off(
+    path: Path, open_file: Callable[..., Watched], shots: Path
+) -> None:
+    watched = open_file(path, color_scheme="dark", viewport={"width": 700, "height": 1000})  # A4 within its margins
+    page = watched.page
+    ready(page, SLOT)
+    page.emulate_media(media="print", color_scheme="dark")
+    settle(page)
+    for selector in ("body", ".lf"):
+        ink = page.locator(selector).first.evaluate("(e) => getComputedStyle(e).color")
+        assert sum(map(int, ink[4:-1].split(",")[:3])) < 200, selector
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth + 1")
+    wide = page.evaluate(
+        "[...document.querySelectorAll('.scroll')].filter((e) => e.scrollWidth > e.clientWidth + 1).length"
+    )
+    assert wide == 0
+    assert page.evaluate("getComputedStyle(document.body).printColorAdjust") == "exact"
+    page.screenshot(path=shots / "report_print.png", full_page=True)
+
+
+def test_on_a_phone_no_row_of_a_table_is_mostly_empty(path: Path, open_file: Callable[..., Watched]) -> None:
+    watched = open_file(path, viewport={"width": 390, "height": 844})
+    ready(watched.page, SLOT)
+    assert watched.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    rows = (
+        watched.page.locator("table").last.locator("tbody tr").evaluate_all("(all) => all.map((e) => e.offsetHeight)")
+    )
+    assert max(rows) < 110, rows
