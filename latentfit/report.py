@@ -72,15 +72,16 @@ def report(
     order = ranked(opened, scores, place)
     shown = _as_many_as_fit(opened, order, given, scores, place, n_pictures, most_mib)
     n_scored = int(scores.attrs["n_images"])
+    maps = "1 map" if len(given.maps) == 1 else f"{len(given.maps)} maps"
     page = Page(
         f"Stand-ins for the decoder of {opened.space.title}",
-        f"{len(given.maps)} maps of {opened.space.title} latents, scored on {n_scored} pictures of {opened.path.name} "
+        f"{maps} of {opened.space.title} latents, scored on {n_scored} pictures of {opened.path.name} "
         f"that none of them was fitted on, against {opened.reference}.",
     )
-    show_pictures(page, opened, given, shown, n_scored, len(order) > len(shown), most_mib)
+    show_pictures(page, opened, given, shown, len(order), most_mib)
     show_scores(page, scores, given, place)
     show_tables(page, opened, given, shown, [sample for sample, _ in order])
-    show_provenance(page, opened, given, scores)
+    show_provenance(page, opened, given, scores, ["--pictures", str(n_pictures), "--split", split])
     return write_atomic(out, page.html())
 
 
@@ -107,7 +108,8 @@ def _given(files: Sequence[Approximation | str | os.PathLike[str]], store: PairS
         listed = "; ".join(f"{name}: {reason}" for name, reason in reasons.items())
         raise SpaceMismatchError(f"{store.path}: none of {len(reasons)} maps can be scored there ({listed})")
     paths = {id(one): path for path, one in loaded.items() if path.is_file()}
-    return Given(maps, reasons, {name: paths[id(one)] for name, one in maps.items() if id(one) in paths})
+    named_files = {name: paths[id(one)] for name, one in maps.items() if id(one) in paths}
+    return Given(maps, reasons, named_files, [Path(file) for file in files if not isinstance(file, Approximation)])
 
 
 def _why_not(approximation: Approximation, store: PairStore) -> str:

@@ -35,11 +35,14 @@ class Given:
         Why the others cannot.
     files : dict of str to Path
         Of the maps that were read from one.
+    paths : list of Path
+        All files that were given, those that cannot be scored too.
     """
 
     maps: dict[str, Approximation]
     reasons: dict[str, str]
     files: dict[str, Path]
+    paths: list[Path]
 
 
 def show_pictures(
@@ -48,7 +51,6 @@ def show_pictures(
     given: Given,
     shown: Sequence[ShownPicture],
     n_scored: int,
-    is_part: bool,
     most_mib: float,
 ) -> None:
     """The workbench over the shown pictures, what is left out, and a still of the first."""
@@ -68,7 +70,7 @@ def show_pictures(
         f"{store.reference}. Small outputs are enlarged as a program's preview is.",
         is_soft=True,
     )
-    if is_part:
+    if n_scored > len(shown):
         page.text(
             f"{len(shown)} of {n_scored} scored pictures are on this page, spread from the hardest to the easiest: at "
             f"most {most_mib:g} MiB of them, and of a large one its middle, {MOST_SIDE_PX} px a side. The scores are "
@@ -159,8 +161,8 @@ def show_tables(
         page.text(f"Without sliders here: {', '.join(list(editable)[MOST_EDITORS:])}.", is_soft=True)
 
 
-def show_provenance(page: Page, store: PairStore, given: Given, scores: "pd.DataFrame") -> None:
-    """Store, VAE, maps and versions; and the command that makes the page again."""
+def show_provenance(page: Page, store: PairStore, given: Given, scores: "pd.DataFrame", options: Sequence[str]) -> None:
+    """Store, VAE, maps and versions; and the command, with its other options, that makes the page again."""
     from latentfit import __version__
 
     space = store.space
@@ -178,9 +180,9 @@ def show_provenance(page: Page, store: PairStore, given: Given, scores: "pd.Data
     page.heading("Where it comes from")
     page.table([{"": key, " ": value} for key, value in facts.items()], left=(" ",))
     page.table([_origin(name, one, given.files.get(name)) for name, one in given.maps.items()], left=_ORIGIN[1:])
-    names = [str(path) for path in given.files.values()]
-    if names:
-        command = f"latentfit report {shlex.join(names)} --store {shlex.quote(str(store.path))} --out report.html"
+    if given.paths:
+        named = [*map(str, dict.fromkeys(given.paths)), "--store", str(store.path), *options, "--out", "report.html"]
+        command = f"latentfit report {shlex.join(named)}"
         page.code("Make this page again", command)
 
 

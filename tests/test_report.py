@@ -207,6 +207,19 @@ def test_the_page_stays_within_its_bytes_and_says_what_it_left_out(store: Path, 
     assert "scored pictures are on this page" not in text_of(whole)
 
 
+def test_every_step_that_was_recorded_of_a_picture_counts(tmp_path: Path) -> None:
+    from latentfit.latent_files import Estimate, write_latents
+
+    space, one = lf.get_space("sd1"), table()
+    for step in range(3):
+        says = Estimate("ab" * 32, 1, step, 3, 900.0 - step, 9.0 - step, "ve").to_metadata()
+        write_latents(tmp_path / "latents" / f"{step}.latent", torch.randn(1, 4, 4, 4), space, says)
+    store = lf.collect(FakeVae(), tmp_path / "latents", tmp_path / "store", progress=False)
+    path = lf.report(store, [one], tmp_path / "r.html", n_pictures=2)
+    assert len(workbench(path)["pictures"]) == 2
+    assert "2 of 3 scored pictures are on this page" in text_of(path)
+
+
 def test_of_a_large_picture_the_middle_is_shown(store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(report_pictures, "MOST_SIDE_PX", 32)
     one = table()
@@ -261,7 +274,9 @@ def test_the_command_writes_a_page_that_says_how_to_make_it_again(
     assert "open it in any browser" in capsys.readouterr().out
     assert len(workbench(out)["pictures"]) == 2
     said = text_of(out)
-    assert f"latentfit report &#x27;{mine}&#x27; --store {store}" in said
+    given = f"&#x27;{mine}&#x27; {other} --store {store} --pictures 2 --split all --out report.html"
+    assert f"latentfit report {given}" in said
+    assert "1 map of SD1 latents" in said
     assert "mine, sdxl" in said
     assert main(["report", str(mine), "--store", str(store), "--out", str(tmp_path / "report.pdf")]) == 2
     assert main(["report", str(tmp_path / "no.json"), "--store", str(store), "--out", str(out)]) == 2
