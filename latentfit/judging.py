@@ -82,6 +82,10 @@ def held_out(
     fitted = {sha256 for approximation in named.values() for sha256 in approximation.card.get("train_hashes", ())}
     chosen = [sample for sample in considered if sample.sha256 not in fitted]
     n_pictures = len({sample.sha256 for sample in considered})
+    if not considered:
+        raise StoreError(
+            f"{store.path}: no picture is in the split that was asked for; take split 'all', or collect more"
+        )
     if not chosen:
         raise StoreError(
             f"{store.path}: none of {n_pictures} pictures is left to score: a compared map was fitted on each; score "

@@ -260,6 +260,9 @@ def test_bad_input_is_refused_before_anything_is_written(store: Path, tmp_path: 
     everywhere.card["train_hashes"] = [sample.sha256 for sample in lf.PairStore(store).samples]
     with pytest.raises(StoreError, match="none of 6 pictures is left to score"):
         lf.report(store, [everywhere], out)
+    one = lf.collect(FakeVae(), store.parent / "photos", tmp_path / "one", size=64, limit=1, progress=False)
+    with pytest.raises(StoreError, match="no picture is in the split that was asked for"):
+        lf.report(one, [table()], out, split="train" if one.split("test") else "test")
     assert not out.exists()
 
 
