@@ -1,6 +1,8 @@
 """The report: one file with the right pictures and numbers in it, whatever it is given."""
 
 import base64
+import hashlib
+import html
 import io
 import json
 import re
@@ -197,6 +199,58 @@ def test_nothing_that_is_told_becomes_markup(store: Path, tmp_path: Path) -> Non
     kinds = [attributes.get("type") for tag, attributes in seen.found if tag == "script"]
     assert sorted(kinds) == [*["application/json"] * (len(kinds) - 1), "module"]
     assert not re.search(r"@import|url\(|\bimport\b[^;]*https?:|fetch\(", path.read_text("utf-8"))
+
+
+def test_every_section_stands_there_with_its_numbers(store: Path, tmp_path: Path) -> None:
+    opened = lf.PairStore(store)
+    better = lf.ChannelMap("affine").fit(opened, samples=opened.samples[:2]).approximation()
+    better.name = "better"
+    files = [lf.save(table("worse"), tmp_path / "worse.safetensors"), lf.save(better, tmp_path / "better.safetensors")]
+    path = lf.report(store, files, tmp_path / "r.html")
+    said = text_of(path)
+    headings = [
+        "Compare",
+        "Scores",
+        "What each costs, and how near it comes",
+        "Move the numbers",
+        "Where it comes from",
+    ]
+    assert re.findall(r"<h2[^>]*>(.*?)</h2>", said) == headings
+    stills = re.findall(r'<figure class="plain"><img[^>]*src="data:image/png;base64,([^"]+)"', said)
+    assert len(stills) == 2  # the pictures, and cost against score
+    assert all(min(Image.open(io.BytesIO(base64.b64decode(one))).size) > 100 for one in stills)
+    rows = lf.evaluate([lf.load(one) for one in files], opened)
+    pooled = rows.query("image == 'all' and kind == 'all' and place == 'seen'")
+    seen = pooled[pooled["reference"] == "vae"].sort_values("psnr", ascending=False)
+    photo = pooled[pooled["reference"] == "photo"].set_index("approximation")["psnr"]
+    section = said[said.index(">Scores<") : said.index(">What each costs")]
+    first = [re.findall(r"<td[^>]*>(.*?)</td>", row) for row in re.findall(r"<tr>(<td.*?)</tr>", section, re.S)][
+        : len(seen)
+    ]
+    assert [row[0] for row in first] == list(seen["approximation"]) == ["better", "worse"]
+    for row in first:
+        assert row[1].endswith(f"{float(seen.set_index('approximation')['psnr'][row[0]]):.2f}")
+        assert row[2] == f"{photo[row[0]]:.2f}"
+    provenance = said[said.index(">Where it comes from<") :]
+    for fact in (opened.fingerprint, opened.reference, f"{len(opened)} samples of 6 pictures"):
+        assert html.escape(fact) in provenance
+    for file in files:
+        assert file.name in provenance
+        assert hashlib.sha256(file.read_bytes()).hexdigest()[:16] in provenance
+    n_fitted = len(better.card["train_hashes"])
+    assert f'<td class="left">{n_fitted} pictures</td>' in provenance
+    assert f"{6 - n_fitted} pictures; {n_fitted} left out because a map was fitted on them" in provenance
+
+
+def test_pictures_are_shown_from_a_typical_one_to_the_extremes_and_between(store: Path, whole: Path) -> None:
+    rows = lf.evaluate([table()], lf.PairStore(store)).query(
+        "reference == 'vae' and place == 'seen' and image != 'all'"
+    )
+    order = list(rows.sort_values("psnr", kind="stable")["image"])
+    names = [picture["name"] for picture in workbench(whole)["pictures"]]
+    assert names[:3] == [order[2], order[0], order[-1]]
+    assert sorted(names) == sorted(order)
+    assert workbench(whole)["pictures"][0]["note"] == "a typical one"
 
 
 def test_the_page_stays_within_its_bytes_and_says_what_it_left_out(store: Path, whole: Path, tmp_path: Path) -> None:
