@@ -11,7 +11,7 @@ from torch import Tensor
 from latentfit.errors import PreviewError
 
 Schedule = Literal["ve", "flow"]
-_Kind = Literal["flow", "trigonometric", "preconditioned", "indexed", "sigmas", "cumulative"]
+_Kind = Literal["flow", "trigonometric", "preconditioned", "indexed", "sigmas", "cumulative", "ipndm", "consistency"]
 
 _FLOW = (
     "FlowMatchEulerDiscreteScheduler",
@@ -114,6 +114,16 @@ class X0Reader:
             deviation = float(self._scheduler.config.sigma_data)
             x0 = math.cos(angle) * sample - math.sin(angle) * predicted
             return X0(x0 / deviation, math.tan(angle), "ve")  # its samples are latents times sigma_data
+        if self._kind == "ipndm":  # its model predicts v, at alpha² + beta² = 1
+            index = self._index()
+            level = _Level(float(self._scheduler.alphas[index]), float(self._scheduler.betas[index]))
+            x0 = _solved(sample, predicted, level, "v_prediction")
+            return X0(x0, level.sigma / level.alpha if level.alpha else math.inf, "ve")
+        if self._kind == "consistency":
+            sigma = float(self._scheduler.sigmas[self._index()])
+            skip, out = self._scheduler.get_scalings_for_boundary_condition(self._scheduler.sigmas[self._index()])
+            x0 = skip * sample + out * predicted
+            return X0(x0.clamp(-1, 1) if self._scheduler.config.clip_denoised else x0, sigma, "ve")
         if self._kind in ("preconditioned", "sigmas"):
             sigma = float(self._scheduler.sigmas[self._index()]) if trial_sigma is None else trial_sigma
             x0 = own if own is not None else self._scheduler.precondition_outputs(sample, predicted, sigma)
@@ -190,6 +200,10 @@ def _kind_of(scheduler: Any, names: tuple[str, ...]) -> _Kind:
         return "flow"
     if isinstance(scheduler, diffusers.SCMScheduler):
         return "trigonometric"
+    if isinstance(scheduler, diffusers.IPNDMScheduler):
+        return "ipndm"
+    if isinstance(scheduler, diffusers.CMStochasticIterativeScheduler):
+        return "consistency"
     if callable(getattr(scheduler, "precondition_outputs", None)):
         return "preconditioned"
     if callable(getattr(scheduler, "_sigma_to_alpha_sigma_t", None)):

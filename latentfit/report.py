@@ -13,7 +13,7 @@ from latentfit.page import Page
 from latentfit.pairs import PairStore, Sample, Split
 from latentfit.report_page import Given, show_pictures, show_provenance, show_scores, show_tables
 from latentfit.report_pictures import PHOTO, VAE, ShownPicture, ranked, shown_pictures
-from latentfit.resources import write_atomic
+from latentfit.resources import check_writable, write_atomic
 from latentfit.scores import evaluate
 
 if TYPE_CHECKING:
@@ -62,9 +62,12 @@ def report(
         When not one of the maps is of the store's space.
     BadFileError
         When a file is missing or damaged.
+    OSError
+        When `out` cannot be written; found before anything is scored.
     """
     if n_pictures < 1:
         raise StoreError(f"n_pictures: expected 1 or more, got {n_pictures}")
+    check_writable(out)  # before minutes of scoring
     opened = store if isinstance(store, PairStore) else PairStore(store)
     given = _given(files, opened)
     scores = evaluate(given.maps, opened, split=split, progress=progress)

@@ -1,5 +1,6 @@
 """Where bundled data lies, and how a file is replaced as a whole."""
 
+import errno
 import os
 import tempfile
 from pathlib import Path
@@ -26,6 +27,16 @@ def data_path(name: str = "") -> Path:
         if (root / name).exists():
             return root / name
     raise FileNotFoundError(f"bundled data {name!r} is missing from this installation; reinstall latentfit")
+
+
+def check_writable(path: str | os.PathLike[str]) -> None:
+    """Raise OSError when `path` could not be written; its folder is made. For before long work, not instead of care."""
+    target = Path(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if target.is_dir():
+        raise IsADirectoryError(errno.EISDIR, "a folder is in the way", str(target))
+    with tempfile.NamedTemporaryFile(dir=target.parent, prefix=f".{target.name}.", suffix=".part"):
+        pass
 
 
 def write_atomic(path: str | os.PathLike[str], content: bytes | str) -> Path:

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 import latentfit as lf
 from latentfit.compare import figures
 from latentfit.compare.pareto import front
-from latentfit.compare.sheets import score_words
+from latentfit.compare.sheets import MOST_ACROSS, score_words
 
 
 def table() -> lf.Approximation:
@@ -97,6 +97,14 @@ def drawn_images(figure: Figure) -> list[np.ndarray]:
 
 def words(figure: Figure) -> list[str]:
     return [text.get_text() for text in figure.findobj(matplotlib.text.Text) if text.get_text()]
+
+
+def test_a_score_sheet_of_many_breaks_into_lines_that_are_named() -> None:
+    names = [f"map {index}" for index in range(2 * MOST_ACROSS + 1)]
+    truth = torch.rand(3, 16, 16)
+    sheet = figures.score_sheet({"p": dict.fromkeys(names, truth)}, names[0], width_in=1.0)
+    assert [title for axis in sheet.axes if (title := axis.get_title(loc="left"))] == names
+    assert len({round(axis.get_position().y0, 2) for axis in sheet.axes}) == 3
 
 
 def test_a_score_sheet_scores_what_it_shows_against_its_rows_reference() -> None:

@@ -127,6 +127,36 @@ def test_inverted_sigmas_are_the_share_of_x0() -> None:
         assert (found.sigma, found.schedule) == (pytest.approx(1 - kept), "flow")
 
 
+def test_v_of_a_sine_schedule() -> None:
+    scheduler = diffusers.IPNDMScheduler()
+    scheduler.set_timesteps(6)
+    reader, noise = X0Reader(scheduler), torch.randn_like(X0)
+    for index, timestep in enumerate(scheduler.timesteps):
+        alpha, beta = float(scheduler.alphas[index]), float(scheduler.betas[index])
+        given = {"model_output": alpha * noise - beta * X0, "timestep": timestep, "sample": alpha * X0 + beta * noise}
+        found = reader.read(given, scheduler.step(**given))
+        torch.testing.assert_close(found.latents, X0, atol=1e-5, rtol=0)
+        assert found.sigma == (pytest.approx(beta / alpha) if alpha else math.inf)
+
+
+def test_consistency_models() -> None:
+    """Song et al. 2023, appendix C: f(x) = c_skip x + c_out F, solved for the network's output F."""
+    scheduler = diffusers.CMStochasticIterativeScheduler(clip_denoised=False)
+    scheduler.set_timesteps(4)
+    reader, config = X0Reader(scheduler), scheduler.config
+    for index, timestep in enumerate(scheduler.timesteps):
+        sigma = float(scheduler.sigmas[index])
+        sample = X0 + sigma * torch.randn_like(X0)
+        scheduler.scale_model_input(sample, timestep)
+        past = sigma - config.sigma_min
+        skip = config.sigma_data**2 / (past**2 + config.sigma_data**2)
+        out = past * config.sigma_data / (sigma**2 + config.sigma_data**2) ** 0.5
+        given = {"model_output": (X0 - skip * sample) / out, "timestep": timestep, "sample": sample}
+        found = reader.read(given, scheduler.step(**given))
+        torch.testing.assert_close(found.latents, X0, atol=1e-4, rtol=0)
+        assert (found.sigma, found.schedule) == (pytest.approx(sigma), "ve")
+
+
 @pytest.mark.parametrize("name", ["EDMEulerScheduler", "EDMDPMSolverMultistepScheduler"])
 def test_preconditioned_networks(name: str) -> None:
     scheduler = getattr(diffusers, name)()
@@ -224,7 +254,7 @@ def test_tokens_with_noise_levels_of_their_own() -> None:
     assert found.sigma == 1
 
 
-@pytest.mark.parametrize("name", ["CMStochasticIterativeScheduler", "IPNDMScheduler", "ScoreSdeVeScheduler"])
+@pytest.mark.parametrize("name", ["ScoreSdeVeScheduler"])
 def test_a_scheduler_whose_x0_cannot_be_told_is_refused_before_the_run(name: str, table: lf.Approximation) -> None:
     pipe = SimpleNamespace(scheduler=getattr(diffusers, name)())
     pipe.scheduler.step = lambda *given: None

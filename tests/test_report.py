@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import html
+import importlib
 import io
 import json
 import re
@@ -20,7 +21,9 @@ import latentfit as lf
 from latentfit import report_pictures
 from latentfit.cli import main
 from latentfit.errors import BadFileError, SpaceMismatchError, StoreError
-from latentfit.report_pictures import PHOTO, VAE, is_editable
+from latentfit.fit.module import PolynomialMap, smoothed
+from latentfit.published import smoothing_of
+from latentfit.report_pictures import PHOTO, VAE, ShownPicture, editor_pictures, is_editable
 
 sys.path.insert(0, str(Path(__file__).parent))
 from fake_vae import FakeVae
@@ -298,6 +301,34 @@ def test_a_store_of_cells_is_reported_at_the_cells(tmp_path: Path) -> None:
     batch = lf.PairStore(tmp_path / "store").sample(data["pictures"][0]["name"])
     assert pixels(data["pictures"][0]["views"][0]["sides"][VAE]).shape[:2] == tuple(batch.latents.shape[-2:])
     assert "At one pixel a latent cell" in text_of(path)
+
+
+def test_a_page_that_cannot_be_written_is_found_before_scoring(
+    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        importlib.import_module("latentfit.report"), "evaluate", lambda *given, **named: pytest.fail("it scored")
+    )
+    (tmp_path / "report.html").mkdir()
+    (tmp_path / "file").write_text("x", "utf-8")
+    with pytest.raises(IsADirectoryError):
+        lf.report(store, [table()], tmp_path / "report.html")
+    with pytest.raises(OSError, match="file"):
+        lf.report(store, [table()], tmp_path / "file" / "report.html")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "report.html"]
+
+
+def test_a_smoothed_map_has_the_latents_that_it_sees_in_its_editor(store: Path) -> None:
+    """What the sliders multiply is smoothed already: a page cannot know InvokeAI's kernel."""
+    kernel = smoothing_of("invokeai", lf.get_space("sdxl"))
+    opened = lf.PairStore(store)
+    made = lf.ChannelMap("linear", smoothing=kernel).fit(opened, "all").approximation("smoothed")
+    shown = [ShownPicture("p", "", {}, {}, torch.randn(4, 6, 7), torch.rand(3, 6, 7), 0)]
+    plain, smooth = (editor_pictures(shown, module)[0]["latents"] for module in (None, made.module))
+    assert isinstance(made.module, PolynomialMap)
+    expected = smoothed(shown[0].latents[None], kernel)[0].half().numpy()
+    assert base64.b64decode(smooth["data"]) == expected.tobytes()
+    assert plain["data"] != smooth["data"]
 
 
 def test_bad_input_is_refused_before_anything_is_written(store: Path, tmp_path: Path) -> None:

@@ -12,6 +12,8 @@ from latentfit.compare.canvas import INK, SOFT, Figure, as_image, rows_of_axes, 
 from latentfit.judging import as_seen
 from latentfit.metrics import ColourSums
 
+MOST_ACROSS = 10  # approximations in a line of a score sheet
+
 Shown = Tensor | str
 """A picture ``(3, H, W)`` in [0, 1], or the reason why there is none, which then stands in its place."""
 
@@ -73,6 +75,8 @@ def score_sheet(
 ) -> Figure:
     """Pictures down, approximations across, each with its PSNR and mean ΔE against the reference's column.
 
+    More approximations than `MOST_ACROSS` go on in further lines below each picture.
+
     Parameters
     ----------
     pictures : mapping of str to mapping of str to Tensor, (3, H, W) in [0, 1], or str
@@ -100,24 +104,32 @@ def score_sheet(
         if not isinstance(truth, Tensor):
             raise ValueError(f"score_sheet: expected {reference!r} as a picture in every row, row {row!r} lacks it")
         truths[row] = truth
-    heights = [width_in * truth.shape[-2] / truth.shape[-1] + 0.25 for truth in truths.values()]
+    n_lines = -(-len(columns) // MOST_ACROSS)
+    n_across = -(-len(columns) // n_lines)
+    lines = [(row, columns[start : start + n_across]) for row in pictures for start in range(0, len(columns), n_across)]
+    above = 0.5 if n_lines > 1 else 0.25  # names stand above every line then
+    heights = [width_in * truths[row].shape[-2] / truths[row].shape[-1] + above for row, _ in lines]
     with style():
-        size_in = (len(columns) * (width_in + 0.08) + 0.3, sum(heights) + 0.5)
+        size_in = (n_across * (width_in + 0.08) + 0.3, sum(heights) + 0.5)
         figure = Figure(figsize=size_in, layout="constrained")
-        grid = rows_of_axes(figure, len(pictures), len(columns), gridspec_kw={"height_ratios": heights})
-        for axes, (row, outputs) in zip(grid, pictures.items(), strict=True):
+        grid = rows_of_axes(figure, len(lines), n_across, gridspec_kw={"height_ratios": heights})
+        for index, (axes, (row, names)) in enumerate(zip(grid, lines, strict=True)):
             size = tuple(truths[row].shape[-2:])
-            for axis, name in zip(axes, columns, strict=True):
+            for axis in axes:
                 axis.axis("off")
-                output = outputs.get(name, "not given")
+            for axis, name in zip(axes, names, strict=False):
+                output = pictures[row].get(name, "not given")
                 _draw(axis, output, size, width_in)
                 if isinstance(output, Tensor):
                     words = "reference" if name == reference else score_words(output, truths[row])
                     axis.text(0, -0.02, words, transform=axis.transAxes, va="top", fontsize=8, color=SOFT)
-            axes[0].text(-0.03, 0.5, row, transform=axes[0].transAxes, rotation=90, va="center", ha="right", fontsize=8)
-        for axis, name in zip(grid[0], columns, strict=True):
-            spent = f"\n{milliseconds[name]:.3g} ms" if milliseconds and name in milliseconds else ""
-            axis.set_title(_wrapped(name, width_in) + spent, fontsize=9 if width_in > 1.8 else 7.5)
+                if n_lines > 1 or index == 0:
+                    spent = f"\n{milliseconds[name]:.3g} ms" if milliseconds and name in milliseconds else ""
+                    axis.set_title(_wrapped(name, width_in) + spent, fontsize=9 if width_in > 1.8 else 7.5)
+            if names[0] == columns[0]:
+                axes[0].text(
+                    -0.03, 0.5, row, transform=axes[0].transAxes, rotation=90, va="center", ha="right", fontsize=8
+                )
     return saved(figure, path)
 
 
