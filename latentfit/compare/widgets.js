@@ -332,11 +332,18 @@ function errorPicture(picture, reference, mode) {
   return new Picture({ pixels: out, width, height });
 }
 
-/** A picture some stops brighter, in linear light. */
+/** A picture some stops brighter, in linear light; where it is enlarged, that is done first, as in the figure. */
 function exposedPicture(picture, stops) {
   const gain = 2 ** stops, levels = Uint8ClampedArray.from(LINEAR, (linear) => 255 * encoded(Math.min(1, gain * linear)));
-  const out = Uint8ClampedArray.from(picture.rgba.data, (level, at) => (at % 4 === 3 ? level : levels[level]));
-  return new Picture({ pixels: out, width: picture.width, height: picture.height });
+  const brighter = ({ rgba, width, height }) =>
+    new Picture({ pixels: Uint8ClampedArray.from(rgba.data, (level, at) => (at % 4 === 3 ? level : levels[level])), width, height });
+  const made = brighter(picture), grids = new Map([[picture, made]]);
+  made.onGrid = (width, height) => {
+    const larger = picture.onGrid(width, height);
+    if (!grids.has(larger)) grids.set(larger, brighter(larger));
+    return grids.get(larger);
+  };
+  return made;
 }
 
 // ------------------------------------------------------------------------------------------------ panes
@@ -414,7 +421,7 @@ class Pane {
     this.right = right;
     const sizes = [left, right].filter((picture) => picture?.canvas).map((picture) => [picture.width, picture.height]);
     const largest = sizes.reduce((most, size) => (size[0] * size[1] > most[0] * most[1] ? size : most), [0, 0]);
-    if (largest[0]) this.grid = this.wantedGrid ?? largest;
+    if (this.wantedGrid || largest[0]) this.grid = this.wantedGrid ?? largest; // a reason's pane is as large as the others
     for (const [side, picture] of [[this.leftSide, left], [this.rightSide, right]]) {
       side.name.textContent = picture?.label ?? "";
       side.note.textContent = picture?.note ?? "";
@@ -889,10 +896,9 @@ export function stepScrubber(el, data) {
     words.textContent = parts.join("   ");
     slider.setAttribute("aria-valuetext", words.textContent);
     chart.mark(wanted);
+    data.live?.newest("step", { position: wanted, known: known.has(wanted) });
     code?.refresh();
-    if (known.has(wanted)) return show(wanted);
-    data.live?.newest("step", { position: wanted });
-    return Promise.resolve();
+    return known.has(wanted) ? show(wanted) : Promise.resolve();
   }
 
   function begin() {
@@ -1074,6 +1080,15 @@ class Workbench {
     this.strip.hidden = this.strip.children.length < 2;
   }
 
+  /** Scroll the strip, and nothing else, until a tile is seen. */
+  #bringIn(tile) {
+    const { strip } = this, covered = this.dropTile?.offsetWidth ?? 0;
+    if (!tile || !strip.clientWidth) return;
+    const from = tile.offsetLeft - strip.offsetLeft, to = from + tile.offsetWidth;
+    if (from < strip.scrollLeft) strip.scrollLeft = from - 9;
+    else if (to > strip.scrollLeft + strip.clientWidth - covered) strip.scrollLeft = to + 9 + covered - strip.clientWidth;
+  }
+
   // ---- what is shown
 
   /** Name -> Picture of the present view, as far as it is there. */
@@ -1124,6 +1139,7 @@ class Workbench {
     }
     for (const each of this.modeButtons) each.setAttribute("aria-pressed", each.dataset.mode === view.mode);
     this.tiles.forEach((tile, at) => tile.setAttribute("aria-selected", at === view.picture));
+    this.#bringIn(this.tiles[view.picture]);
   }
 
   async #draw() {
@@ -1187,7 +1203,7 @@ class Workbench {
 
   #values() {
     const { picture, ...rest } = this.view;
-    return { ...rest, picture: this.pictures[picture]?.name, at: picture, position: Math.round(this.pane.position), smooth: this.pane.smooth };
+    return { ...rest, picture: this.pictures[picture]?.name, at: picture, position: +this.pane.position.toFixed(2), smooth: this.pane.smooth };
   }
 
   /** The kernel is told what the page shows, and asked for what the page lacks. */
@@ -1409,7 +1425,7 @@ class TableEditor {
     this.bar = new Bar(this.pane);
     this.residuals = make("div", { class: "lf-residuals" });
     this.code = codeOf(data, () => ({}));
-    const choose = make("select", { class: "lf-select", "aria-label": "Picture", onchange: () => this.#open(choose.selectedIndex) });
+    const choose = make("select", { class: "lf-select", "aria-label": "Picture", onchange: () => this.#choose(choose.selectedIndex) });
     choose.append(...data.pictures.map((picture) => make("option", {}, picture.name)));
     choose.hidden = data.pictures.length < 2;
     this.choose = choose;
@@ -1459,11 +1475,12 @@ class TableEditor {
   }
 
   #row(term, limit) {
-    const name = this.data.terms[term], row = { limit, ranges: [], numbers: [], element: null };
+    const name = this.data.terms[term], decimals = clamp(Math.ceil(2 - Math.log10(limit)), 3, 6);
+    const row = { limit, decimals, ranges: [], numbers: [], element: null };
     const cells = [0, 1, 2].map((c) => {
       const label = `${name}, ${LETTERS[c]}`;
       const range = make("input", { type: "range", min: -limit, max: limit, step: limit / 500, class: `lf-range lf-c${LETTERS[c]}`, "aria-label": label });
-      const number = make("input", { type: "number", step: 0.01, class: "lf-number", "aria-label": `${label}, number` });
+      const number = make("input", { type: "number", step: 10 ** (1 - decimals), class: "lf-number", "aria-label": `${label}, number` });
       range.addEventListener("input", () => this.set(term, c, +range.value, range));
       number.addEventListener("input", () => number.value !== "" && this.set(term, c, +number.value, number));
       for (const each of [range, number]) each.addEventListener("change", () => this.#settle(term, c));
@@ -1487,7 +1504,7 @@ class TableEditor {
       for (let c = 0; c < 3; c++) {
         const value = this.values[3 * term + c];
         if (row.ranges[c] !== except) row.ranges[c].value = value;
-        if (row.numbers[c] !== except) row.numbers[c].value = value.toFixed(3);
+        if (row.numbers[c] !== except) row.numbers[c].value = value.toFixed(row.decimals).replace(/^-(?=[0.]+$)/, "");
       }
     }
   }
@@ -1545,6 +1562,12 @@ class TableEditor {
     this.#writeResiduals();
     if (this.bar.last || this.frames === 1) this.bar.refresh();
     if (!this.told) this.#tell(true);
+  }
+
+  /** Another picture is chosen here: the kernel is told, too. */
+  #choose(at) {
+    this.#open(at);
+    this.#settle();
   }
 
   /** Picture `at`, its latents and its true cells. */
@@ -1713,8 +1736,11 @@ class Line {
     else this.#post(type, payload, buffers);
   }
 
-  /** Ask, and promise the answer. */
+  /** Ask, and promise the answer; what still waits is said before, so that the answer knows it. */
   question(type, payload) {
+    const waiting = [...this.#next];
+    this.#next.clear();
+    for (const [each, [told, buffers]] of waiting) this.#post(each, told, buffers);
     const seq = this.#post(type, payload);
     return new Promise((resolve) => this.#answers.set(seq, resolve));
   }

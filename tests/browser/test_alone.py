@@ -3,12 +3,36 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+import pytest
+import torch
 from conftest import Watched
-from seen import settle
+from seen import levels, settle
 
+from latentfit.colour import linear_to_srgb, srgb_to_linear
+from latentfit.compare.shown import pixels_of, without_bytes
+from latentfit.judging import as_seen
 from latentfit.page_widgets import widget_script, widget_style
 
+# a kernel of our own: `posted` is what it was told, `say` what it says
+LIVE = """
+window.posted = [];
+let hear = null;
+const model = {
+  get: (name) => ({ kind: window.kind, page: window.page })[name],
+  on: (name, each) => name === "msg:custom" && (hear = each),
+  off() {}, send: (message) => posted.push(message),
+};
+window.start = (kind, page) => {
+  Object.assign(window, { kind, page });
+  render({ model, el: document.querySelector("main") });
+  window.handle = document.querySelector("main").latentfit;
+};
+window.startAlone = (kind, page) => (window.handle = mount(document.querySelector("main"), kind, page));
+window.say = (message) => hear(message, []);
+"""
 MOUNT = """
 const sides = ["a", "b"], thumb = { pixels: "AAAA", width: 1, height: 1 };
 window.asked = [];
@@ -19,11 +43,115 @@ window.handle = mount(document.querySelector("main"), "workbench", data);
 PIXEL = {"pixels": "AAAA", "width": 1, "height": 1, "scores": {"psnr": 20.0, "delta_e": 1.0, "ms": 1.0}}
 
 
-def test_what_the_page_let_go_is_asked_for_again(tmp_path: Path, open_file: Callable[..., Watched]) -> None:
-    script = widget_script().removesuffix("</script>") + MOUNT + "</script>"
-    path = tmp_path / "alone.html"
-    path.write_text(f"<!doctype html><style>{widget_style()}</style><main></main>{script}", encoding="utf-8")
-    watched = open_file(path)
+@pytest.fixture
+def open_alone(tmp_path: Path, open_file: Callable[..., Watched]) -> Callable[[str], Watched]:
+    """The module in a page, with lines of ours after it."""
+
+    def opened(lines: str) -> Watched:
+        script = widget_script().removesuffix("</script>") + lines + "</script>"
+        path = tmp_path / "alone.html"
+        path.write_text(f"<!doctype html><style>{widget_style()}</style><main></main>{script}", encoding="utf-8")
+        return open_file(path)
+
+    return opened
+
+
+def raw(picture: torch.Tensor) -> dict[str, Any]:
+    """A picture as the page takes it, without a kernel."""
+    shown: dict[str, Any] = without_bytes(pixels_of(picture))
+    return shown
+
+
+def start(watched: Watched, kind: str, data: dict[str, Any], how: str = "start") -> None:
+    watched.page.evaluate(f"([kind, data]) => {{ {how}(kind, data); }}", [kind, data])
+    watched.page.evaluate("handle.ready.then(() => true)")
+    settle(watched.page)
+
+
+def test_exposure_is_the_figures(open_alone: Callable[[str], Watched]) -> None:
+    generator = torch.Generator().manual_seed(1)
+    small, large = torch.rand(3, 4, 6, generator=generator), torch.rand(3, 32, 48, generator=generator)
+    sides = {"small": raw(small), "large": raw(large)}
+    views = [{"sigma": 0, "gain": 1, "sides": sides}]
+    pictures = [{"name": "p", "thumb": raw(small), "views": views}]
+    data = {"pictures": pictures, "sides": list(sides), "reference": "large"}
+    watched = open_alone(LIVE)
+    start(watched, "workbench", {**data, "exposure": 1.5}, "startAlone")
+    painted = watched.page.evaluate("[...handle.pane.left.onGrid(48, 32).rgba.data]")
+    shown = np.reshape(painted, (32, 48, 4))[..., :3]
+    seen = as_seen(torch.from_numpy(levels(small) / 255).permute(2, 0, 1)[None], (32, 48))[0]
+    expected = levels(linear_to_srgb(srgb_to_linear(seen) * 2**1.5))
+    assert np.abs(shown - expected).max() <= 3  # of 8-bit levels that are made brighter
+    assert watched.errors == []
+
+
+def test_code_knows_what_was_dragged_while_the_kernel_was_busy(open_alone: Callable[[str], Watched]) -> None:
+    watched = open_alone(LIVE)
+    picture = raw(torch.rand(3, 8, 8))
+    start(watched, "curtain", {"left": picture, "right": picture})
+    page = watched.page
+    page.get_by_role("button", name="Python that makes").click()
+    for position in (10, 20, 30):
+        page.evaluate("(position) => handle.pane.moveTo(position)", position)
+    posted = page.evaluate("posted")
+    assert posted[-1]["type"] == "code"
+    assert next(each["position"] for each in reversed(posted) if each["type"] == "look") == 30
+
+
+def test_scrubber_tells_of_a_step_that_it_has_and_reasons_take_no_more_room(
+    open_alone: Callable[[str], Watched],
+) -> None:
+    watched = open_alone(LIVE)
+    picture, reason = raw(torch.rand(3, 8, 32)), {"reason": "of another space"}
+    steps = [{"index": at, "timestep": None, "sigma": None, "ms": None} for at in range(2)]
+    start(watched, "step_scrubber", {"names": ["a", "b"], "steps": steps, "position": 1})
+    page = watched.page
+    for at in range(2):
+        page.evaluate("(part) => say({ type: 'update', part })", {"at": at, "pictures": {"a": picture, "b": reason}})
+    settle(page)
+    first, second = (page.locator(".lf-pane").nth(at).bounding_box() for at in range(2))
+    assert (first["width"], first["height"]) == (second["width"], second["height"])
+    for message in page.evaluate("posted"):
+        page.evaluate("(seq) => say({ type: 'heard', seq })", message["seq"])
+    page.get_by_label("Step", exact=True).focus()
+    page.keyboard.press("Home")
+    assert page.evaluate("posted.at(-1)") | {"seq": 0} == {"type": "step", "seq": 0, "position": 0, "known": True}
+    assert watched.errors == []
+
+
+def test_a_refused_drop_is_seen_beside_many_pictures(open_alone: Callable[[str], Watched]) -> None:
+    watched = open_alone(LIVE)
+    thumb = raw(torch.rand(3, 8, 8))
+    pictures = [{"name": f"{at}.png", "thumb": thumb} for at in range(40)]
+    start(watched, "workbench", {"pictures": pictures, "sides": ["a"], "reference": None, "drops": True})
+    page = watched.page
+    page.evaluate("say({ type: 'update', part: { note: 'torn.png: a damaged picture', failed: true } })")
+    strip, refusal = (page.locator(name).bounding_box() for name in (".lf-strip", ".lf-failed"))
+    assert refusal["x"] + refusal["width"] <= strip["x"] + strip["width"] + 1
+    page.evaluate("handle.update({ view: { picture: 39 } })")
+    settle(page)
+    chosen = page.locator(".lf-tile[aria-selected='true']").bounding_box()
+    assert strip["x"] <= chosen["x"] <= chosen["x"] + chosen["width"] <= refusal["x"] + 1
+    assert watched.errors == []
+
+
+def test_small_coefficients_are_read_and_no_zero_is_negative(open_alone: Callable[[str], Watched]) -> None:
+    watched = open_alone(LIVE)
+    latents = {"shape": [1, 2, 2], "dtype": "float32", "data": "A" * 22 + "=="}
+    names = {"terms": ["1", "x0", "x0*x0"], "factors": [[0, -1], [0, 0]]}
+    start(watched, "table_editor", {
+        "name": "small", "space": "sd1", "n_channels": 1, "kernels": [1, 1], "intercept": True, **names,
+        "coefficients": [[0.5, -0.0, -1e-9], [0.2, 0.2, 0.2], [0.00042, -0.00031, 0.0]],
+        "pictures": [{"name": "p", "latents": latents, "cells": None}], "solution": None, "document": None,
+    })  # fmt: skip
+    shown = [watched.page.get_by_label(f"{name}, number", exact=True).input_value() for name in
+             ("1, R", "1, G", "1, B", "x0*x0, R", "x0*x0, G")]  # fmt: skip
+    assert shown == ["0.500", "0.000", "0.000", "0.0004", "-0.0003"]
+    assert watched.errors == []
+
+
+def test_what_the_page_let_go_is_asked_for_again(open_alone: Callable[[str], Watched]) -> None:
+    watched = open_alone(MOUNT)
     page = watched.page
     views = "asked.filter(([type]) => type === 'view').map(([, payload]) => payload)"
     (first,) = page.evaluate(views)
