@@ -250,6 +250,21 @@ def test_code_of_a_widget_without_a_name_finds_it_by_number(session: dict[str, A
         living("gone")
 
 
+def test_code_says_every_argument_that_is_seen(vae: lf.Vae, session: dict[str, Any]) -> None:
+    session |= {"red": flat(RED, 8, 8), "blue": flat(BLUE, 8, 8), "one": table("one"), "vae": vae, "run": states(3)}
+    pictures, tables = [session["red"], session["blue"]], [session["one"]]
+    made: list[Widget] = [
+        CompareSlider(*pictures, labels=("before", "after")),
+        Workbench(pictures, tables, vae, size_px=64),
+        StepScrubber(session["run"], tables, number=1),
+    ]
+    for widget, words in zip(
+        made, ("labels=('before', 'after')", "[one], vae=vae, size_px=64)", "number=1"), strict=True
+    ):
+        assert words in widget.code()
+        assert run_again(widget.code(), session)._repr_png_() == widget.still()._repr_png_()
+
+
 def test_page_can_ask_for_the_code(spoken: Spoken, session: dict[str, Any]) -> None:
     session["slider"] = slider = CompareSlider(flat(RED, 8, 8), flat(BLUE, 8, 8))
     ask(slider, "code")
@@ -381,6 +396,21 @@ def test_a_dropped_picture_is_encoded_and_shown(bench: Workbench, spoken: Spoken
     (part,) = spoken.parts("pictures")
     assert [picture["name"] for picture in part["pictures"]] == ["wide", "tiny", "mine.png"]
     assert bench.shown.picture == 2
+
+
+def test_a_dropped_picture_changes_no_estimate_and_its_code_finds_it(
+    vae: lf.Vae, session: dict[str, Any], spoken: Spoken
+) -> None:
+    session |= {"red": torch.rand(3, 32, 32, generator=GENERATOR), "tables": [table()], "vae": vae}
+    bench = Workbench([session["red"]], session["tables"], vae)
+    dropped = Image.fromarray(np.full((32, 32, 3), 90, np.uint8))
+    ask(bench, "file", [png(dropped)], name="mine.png", id="1", part=0, n_parts=1)
+    assert bench.wait(20)
+    assert bench.shown.picture == 1
+    assert run_again(bench.code(), session)._repr_png_() == bench.still()._repr_png_()
+    bench.show(0, sigma=1.0)
+    assert "the spectrum of these 1" in bench.bench.label(1.0, 1.0)
+    assert run_again(bench.code(), session)._repr_png_() == bench.still()._repr_png_()
 
 
 @pytest.mark.parametrize(
@@ -527,6 +557,30 @@ def predicted(editor: TableEditor, kernels: tuple[int, ...], latents: Tensor) ->
     return ((signed + 1) / 2).clamp(0, 1)
 
 
+@pytest.mark.parametrize(("space", "named"), [("sd1", "skimage/astronaut, mini-sd1"), ("flux2", "drawn noise")])
+def test_a_map_alone_is_shown_over_what_is_bundled(space: str, named: str, session: dict[str, Any]) -> None:
+    channel_map, *_ = fitted("affine", lf.get_space(space).channels, space)
+    session["editor"] = editor = TableEditor(channel_map)
+    assert editor.page["pictures"][0]["name"].startswith(named)
+    assert (editor.residual() == {}) == (space == "flux2")
+    del session["editor"]
+    session["fitted"] = channel_map
+    assert editor.code() == "import latentfit as lf\n\nlf.TableEditor(fitted).still()"
+    assert run_again(editor.code(), session)._repr_png_() == editor.still()._repr_png_()
+
+
+def test_code_of_an_editor_shows_the_picture_that_was_chosen(session: dict[str, Any], spoken: Spoken) -> None:
+    session["fitted"], session["latents"], _ = fitted("affine")
+    editor = TableEditor(session["fitted"], latents=session["latents"])
+    ask(editor, "picture", picture=2)
+    assert editor.code().endswith("lf.TableEditor(fitted, latents=latents).still(picture=2)")
+    assert run_again(editor.code(), session)._repr_png_() == editor.still()._repr_png_()
+    ask(editor, "coefficients", [memoryview((1.5 * editor.coefficients).tobytes())], picture=1)
+    assert run_again(editor.code(), session)._repr_png_() == editor.still()._repr_png_()
+    with pytest.raises(WidgetError, match="expected 0 to 2, got 3"):
+        editor.still(3)
+
+
 @pytest.mark.parametrize(("form", "kernels"), [("affine", (1,)), ("cubic", (1, 1, 1)), ("3", (3,)), ("3,1", (3, 1))])
 def test_edited_map_equals_its_terms_recomputed(form: str, kernels: tuple[int, ...], spoken: Spoken) -> None:
     channel_map, latents, cells = fitted(form)
@@ -653,11 +707,11 @@ def test_editor_refuses_what_it_cannot_edit(store: lf.PairStore) -> None:
         ((table(), store), "got Table"),
         ((decoder, store), "at 8 pixels a cell"),
         ((other, store), "is of space 'sdxl', the store of 'sd1'"),
-        ((channel_map,), "got neither"),
+        ((channel_map, store, latents), "got both"),
         ((17, store), "got int"),
     ):
         with pytest.raises(WidgetError) as caught:
-            TableEditor(*arguments)  # type: ignore[arg-type]
+            TableEditor(*arguments[:2], latents=arguments[2] if len(arguments) > 2 else None)  # type: ignore[arg-type]
         assert words in str(caught.value)
     with pytest.raises(WidgetError, match=re.escape("expected (3, 3, 12, 10), got (3, 3, 5, 5)")):
         TableEditor(channel_map, latents=latents, cells=torch.rand(3, 3, 5, 5))
@@ -696,6 +750,14 @@ def test_scrubber_decodes_the_step_that_is_asked(spoken: Spoken) -> None:
     expected = table("one")(run[3].latents[1:])[0]
     np.testing.assert_array_equal(levels, (255 * expected).round().byte().permute(1, 2, 0).numpy())
     assert "space 'sdxl'" in part["pictures"]["far"]["reason"]
+
+
+def test_scrubber_knows_a_step_that_the_page_has(spoken: Spoken) -> None:
+    scrubber = StepScrubber(states(), [table()])
+    ask(scrubber, "step", position=2, known=True)
+    assert scrubber.wait(5)
+    assert scrubber.position == 2
+    assert spoken.parts("pictures") == []
 
 
 def test_fifty_quick_steps_end_on_the_last(spoken: Spoken) -> None:

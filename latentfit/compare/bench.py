@@ -85,13 +85,14 @@ class Bench:
     reference : str or None
         The name that scores and errors are against.
     store : PairStore or None
-        Whose spectrum the estimates are made from; None: the spectrum of the subjects themselves.
+        Whose spectrum the estimates are made from; None: the spectrum of these subjects, without those added later.
     """
 
     def __init__(
         self, subjects: Sequence[Subject], decoders: Decoders, reference: str | None, store: PairStore | None = None
     ) -> None:
         self.subjects, self.decoders, self.reference, self.store = list(subjects), decoders, reference, store
+        self._measured_on = tuple(self.subjects)  # not those dropped in later: an estimate stays what it was
         self._spectrum: Spectrum | None = None
         self._scored: OrderedDict[tuple[str, str], Side] = OrderedDict()
         self._lock = threading.RLock()
@@ -126,7 +127,9 @@ class Bench:
         """What the latents are, where they are not the picture's own."""
         if sigma == 0:
             return "" if gain == 1 else f"latents × {gain:g}"
-        source = f"{self.store.path.name}'s spectrum" if self.store else f"the spectrum of these {len(self.subjects)}"
+        source = (
+            f"{self.store.path.name}'s spectrum" if self.store else f"the spectrum of these {len(self._measured_on)}"
+        )
         return f"simulated x0, σ {sigma:g}, gain {gain:g} (Wiener estimate from {source})"
 
     def estimate(self, subject: Subject, sigma: float, gain: float) -> Tensor:
@@ -171,7 +174,7 @@ class Bench:
     def _measured(self) -> Spectrum:
         if self.store is not None:
             return spectrum_of(self.store, self.store.split("train") or None)
-        found = spectrum_of_latents(lambda: (one.latents for one in self.subjects), self.decoders.space.channels)
+        found = spectrum_of_latents(lambda: (one.latents for one in self._measured_on), self.decoders.space.channels)
         if found is None:
             raise WidgetError("sigma: a spectrum needs at least one picture, there is none")
         return found

@@ -52,7 +52,7 @@ class CompareSlider(Widget):
         smooth: bool = True,
         height: int = 560,
     ) -> None:
-        self._given = (left, right)
+        self._given, self._given_labels = (left, right), labels
         self.labels = labels or (_name_of(left, "left"), _name_of(right, "right"))
         self.left, self.right = as_picture(left, "left"), as_picture(right, "right")
         self.smooth, self._position = smooth, _checked(position)
@@ -85,7 +85,7 @@ class CompareSlider(Widget):
 
     def code(self) -> str:
         """One call for the present view."""
-        imports, said = self._said(("", self._given[0]), ("", self._given[1]))
+        imports, said = self._said(("", self._given[0]), ("", self._given[1]), ("labels", self._given_labels))
         return f"{imports}{said}.still(position={self._position:.4g})"
 
     def data(self) -> dict[str, Any]:

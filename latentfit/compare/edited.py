@@ -1,10 +1,11 @@
 """What a table editor edits: a map that can be, pictures of its space, and least squares to go to."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -13,10 +14,15 @@ from latentfit.compare.shown import array_of, crop_size
 from latentfit.errors import FitError, WidgetError
 from latentfit.fit import ChannelMap, PolynomialMap
 from latentfit.fit.module import smoothed
+from latentfit.images import photographs
 from latentfit.pairs import PairStore
+from latentfit.pixels import crop_to_cells, rgb_tensor
 from latentfit.spaces import LatentSpace
+from latentfit.vae import Vae
+from latentfit.vae_spaces import BUNDLED
 
 MOST_PICTURES, MOST_CELLS = 24, 160
+N_BUNDLED, BUNDLED_PX, DRAWN_CELLS = 6, 256, 48
 # What a card says of numbers that were fitted; not true of edited ones
 EVIDENCE = ("ridge", "censored", "rank", "condition", "residual", "r2", "plain_residual", "scores", "scored_on")
 
@@ -76,10 +82,36 @@ def editable(approximation: Approximation) -> PolynomialMap:
     return module
 
 
+def bundled_pairs(space: LatentSpace) -> tuple[Tensor, Tensor | None, list[str]]:
+    """What is looked at where nothing is given: bundled photographs by the bundled mini VAE of the space.
+
+    Returns
+    -------
+    Tensor (N, C, h, w), Tensor (N, 3, h, w) or None, list of str
+        Latents, cells, names. For a space that no VAE is bundled for: drawn noise, which has no cells.
+    """
+    reference = f"mini-{space.name}"
+    if reference not in BUNDLED:
+        drawn = torch.randn(
+            1, space.channels, DRAWN_CELLS // 4, DRAWN_CELLS // 4, generator=torch.Generator().manual_seed(0)
+        )
+        large = torch.nn.functional.interpolate(drawn, (DRAWN_CELLS, DRAWN_CELLS), mode="bicubic")
+        return large / large.std(), None, [f"drawn noise: no VAE of {space.name} is bundled"]
+    vae, chosen = Vae.load(reference), photographs()[:N_BUNDLED]
+    cut = [crop_to_cells(one.load()[0], BUNDLED_PX, vae.cell_px, square=True)[0] for one in chosen]
+    latents = torch.cat([vae.encode(rgb_tensor(pixels)) for pixels in cut])
+    cells = [torch.nn.functional.avg_pool2d(vae.decode(one[None]).clamp(0, 1), vae.cell_px) for one in latents]
+    return latents, torch.cat(cells), [f"{one.name}, {reference}" for one in chosen]
+
+
 def editor_pictures(
-    approximation: Approximation, store: PairStore | None, latents: Tensor | None, cells: Tensor | None
+    approximation: Approximation,
+    store: PairStore | None,
+    latents: Tensor | None,
+    cells: Tensor | None,
+    names: Sequence[str] = (),
 ) -> list[EditorPicture]:
-    """Pictures from a store, those held out first, or from tensors; of large ones the middle.
+    """Pictures from a store, those held out first, or from tensors, by their names; of large ones the middle.
 
     Raises
     ------
@@ -110,7 +142,8 @@ def editor_pictures(
         raise WidgetError(f"cells: expected {(len(flat), 3, *flat.shape[2:])}, got {tuple(cells.shape)}")
     truths = [None] * len(flat) if cells is None else list(cells.detach().float().cpu())
     pairs = zip(flat[:MOST_PICTURES], truths, strict=False)
-    return [_cut(f"latents {index}", one[None], truth) for index, (one, truth) in enumerate(pairs)]
+    called = names or [f"latents {index}" for index in range(len(flat))]
+    return [_cut(name, one[None], truth) for name, (one, truth) in zip(called, pairs, strict=False)]
 
 
 def solved(

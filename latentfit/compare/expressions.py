@@ -8,6 +8,8 @@ from typing import Any
 
 from latentfit.pairs import PairStore
 
+_MOST_WRITTEN = 12
+
 
 def expression_of(thing: object) -> str | None:
     """A public variable that holds this very thing, or the place in a mapping or list that one holds; or None.
@@ -29,12 +31,30 @@ def expression_of(thing: object) -> str | None:
 
 
 def written(value: object) -> str | None:
-    """How to write an argument: paths and numbers as they are, a store by its folder, the rest by `expression_of`."""
+    """How to write an argument: paths and numbers as they are, a store by its folder, the rest by `expression_of`.
+
+    A short list or tuple that no variable holds is written out, when all of it can be.
+
+    Examples
+    --------
+    >>> written(("one", "two")), written([1.5, "a.png"]), written([object()])
+    ("('one', 'two')", "[1.5, 'a.png']", None)
+    """
     if isinstance(value, str | os.PathLike):
         return repr(os.fspath(value))
     if isinstance(value, bool | int | float):
         return repr(value)
-    return expression_of(value) or (f"lf.PairStore({str(value.path)!r})" if isinstance(value, PairStore) else None)
+    if (found := expression_of(value)) is not None:
+        return found
+    if isinstance(value, PairStore):
+        return f"lf.PairStore({str(value.path)!r})"
+    if type(value) not in (list, tuple) or not 0 < len(value) <= _MOST_WRITTEN:  # type: ignore[arg-type]
+        return None
+    parts = [written(each) for each in value]  # type: ignore[attr-defined]
+    if None in parts:
+        return None
+    said = ", ".join(str(part) for part in parts)
+    return f"[{said}]" if isinstance(value, list) else f"({said}{',' if len(parts) == 1 else ''})"
 
 
 def _place(name: str, holder: object, thing: object) -> str | None:

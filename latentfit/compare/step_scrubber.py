@@ -70,7 +70,13 @@ class StepScrubber(Widget):
         smooth: bool = True,
         height: int = 360,
     ) -> None:
-        self._given = (("", states), ("", approximations), ("vae", vae), ("space", space))
+        self._given = (
+            ("", states),
+            ("", approximations),
+            ("vae", vae),
+            ("space", space),
+            ("number", number or None),
+        )
         self.states = list(states)
         if not self.states:
             raise WidgetError("step scrubber: expected at least one state, got none; was the preview run to a step?")
@@ -148,7 +154,8 @@ class StepScrubber(Widget):
 
     def _ask(self, content: Mapping[str, Any], _: Sequence[Any]) -> None:
         self._position = self._checked(int(content["position"]))
-        self._newest.ask(self._position)
+        if not content.get("known"):  # else the page has it, and only says where it is
+            self._newest.ask(self._position)
 
     def _answer(self, at: int) -> None:
         self._tell(at=at, pictures={name: _spec(side) for name, side in self._sides(at).items()})

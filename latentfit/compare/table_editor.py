@@ -13,7 +13,15 @@ from torch import Tensor
 
 from latentfit.approx import Approximation
 from latentfit.compare.canvas import Figure
-from latentfit.compare.edited import Solved, editable, editor_pictures, solved, without_evidence
+from latentfit.compare.edited import (
+    EditorPicture,
+    Solved,
+    bundled_pairs,
+    editable,
+    editor_pictures,
+    solved,
+    without_evidence,
+)
 from latentfit.compare.sheets import contact_sheet
 from latentfit.compare.shown import array_of
 from latentfit.compare.widget import Widget
@@ -36,7 +44,8 @@ class TableEditor(Widget):
     channel_map : ChannelMap or Approximation
         Fitted, to rgb, at one pixel a cell: a table or a kernel, of any degree.
     store : PairStore or None
-        Pictures to look at (held-out photographs first), and what "least squares" is over.
+        Pictures to look at (held-out photographs first), and what "least squares" is over. None, and no `latents`: six
+        bundled photographs by the bundled mini VAE; in a space that none is bundled for, drawn noise.
     latents : Tensor (N, C, h, w) or None
         Instead of a store; model domain.
     cells : Tensor (N, 3, h, w) in [0, 1] or None
@@ -47,7 +56,7 @@ class TableEditor(Widget):
     Raises
     ------
     WidgetError
-        When the map has no table of three colours, or there is no picture of its space.
+        When the map has no table of three colours, or the pictures are of another space.
 
     Examples
     --------
@@ -67,11 +76,20 @@ class TableEditor(Widget):
         solution: Floats | None = None,
         height: int = 420,
     ) -> None:
-        self._given = (("", channel_map), ("", store), ("latents", latents), ("cells", cells))
+        self._given = (
+            ("", channel_map),
+            ("", store),
+            ("latents", latents),
+            ("cells", cells),
+            ("solution", solution),
+        )
         self._map = channel_map if isinstance(channel_map, ChannelMap) else None
         first = channel_map.approximation() if isinstance(channel_map, ChannelMap) else channel_map
         self._first, module = first, editable(first)
-        self._pictures = editor_pictures(first, store, latents, cells)
+        names: list[str] = []
+        if store is None and latents is None:
+            latents, cells, names = bundled_pairs(first.space)
+        self._pictures = editor_pictures(first, store, latents, cells, names)
         self._picture = 0
         self._values: Floats = module.coefficients.double().numpy().copy()
         self.solved: Solved | None = solved(channel_map, module, store, latents, cells, solution)
@@ -143,33 +161,37 @@ class TableEditor(Widget):
         picture = self._pictures[self._picture]
         if picture.cells is None:
             return {}
-        error = 255 * (self._drawn(self.module) - picture.cells)
+        error = 255 * (_drawn(self.module, picture) - picture.cells)
         return dict(zip("RGB", error.square().mean((1, 2)).sqrt().tolist(), strict=True))
 
-    def still(self) -> Figure:
-        """The picture as edited, as least squares has it, and the true cells."""
-        picture = self._pictures[self._picture]
-        shown = {f"{self._first.name}{', edited' if self.is_edited else ''}": self._drawn(self.module)}
+    def still(self, picture: int | None = None) -> Figure:
+        """The present picture, or another by its number: as edited, as least squares has it, and the true cells."""
+        at = self._picture if picture is None else picture
+        if not 0 <= at < len(self._pictures):
+            raise WidgetError(f"picture: expected 0 to {len(self._pictures) - 1}, got {at}")
+        one = self._pictures[at]
+        shown = {f"{self._first.name}{', edited' if self.is_edited else ''}": _drawn(self.module, one)}
         if self.solved is not None:
             best = PolynomialMap.from_config(editable(self._first).config()).set_coefficients(self.solved.coefficients)
-            shown["least squares"] = self._drawn(best)
+            shown["least squares"] = _drawn(best, one)
         captions = {}
-        if picture.cells is not None:
+        if one.cells is not None:
             for name, drawn in shown.items():
-                levels = (255 * (drawn - picture.cells)).square().mean((1, 2)).sqrt().tolist()
+                levels = (255 * (drawn - one.cells)).square().mean((1, 2)).sqrt().tolist()
                 captions[name] = "RMSE " + " ".join(
                     f"{letter} {level:.1f}" for letter, level in zip("RGB", levels, strict=True)
                 )
-            shown["the VAE's cells"] = picture.cells
+            shown["the VAE's cells"] = one.cells
         return contact_sheet(shown, captions)
 
     def code(self) -> str:
         """One call for the present view; the edited coefficients with it, where they are few."""
         imports, said = self._said(*self._given)
+        shown = f"still(picture={self._picture})" if self._picture else "still()"
         if not self.is_edited or said.isidentifier():
-            return f"{imports}{said}.still()"
+            return f"{imports}{said}.{shown}"
         rows = [[float(f"{value:.6g}") for value in row] for row in self._values.tolist()]
-        return f"{imports}editor = {said}\neditor.coefficients = {rows}\neditor.still()"
+        return f"{imports}editor = {said}\neditor.coefficients = {rows}\neditor.{shown}"
 
     def data(self) -> dict[str, Any]:
         """The present state, all pictures with it, for a page without kernel."""
@@ -184,12 +206,6 @@ class TableEditor(Widget):
             f"picture{many})"
         )
 
-    def _drawn(self, module: PolynomialMap) -> Tensor:
-        """``(3, h, w)`` in [0, 1] of the picture shown."""
-        with torch.no_grad():
-            drawn: Tensor = module(self._pictures[self._picture].latents)[0].clamp(0, 1)
-        return drawn
-
     def _opened(self, at: int) -> dict[str, Any]:
         return self._pictures[at].for_page(editable(self._first))
 
@@ -202,3 +218,10 @@ class TableEditor(Widget):
     def _open(self, content: Mapping[str, Any], _: Sequence[Any]) -> None:
         self._picture = min(max(int(content["picture"]), 0), len(self._pictures) - 1)
         self._tell(opened={"at": self._picture, "picture": self._opened(self._picture)})
+
+
+def _drawn(module: PolynomialMap, picture: EditorPicture) -> Tensor:
+    """``(3, h, w)`` in [0, 1]."""
+    with torch.no_grad():
+        drawn: Tensor = module(picture.latents)[0].clamp(0, 1)
+    return drawn

@@ -90,11 +90,12 @@ class Workbench(Widget):
             ("vae", vae),
             ("latents", latents),
             ("space", space),
+            ("size_px", None if size_px == 512 else size_px),
         )
         self._encoder = vae if isinstance(vae, Vae) else None
         self.size_px = size_px
         self.bench = _bench(images, approximations, vae, latents, space, size_px)
-        self._view = _first_view(self.bench)
+        self._view, self._n_given = _first_view(self.bench), len(self.bench.subjects)
         self._parts: dict[str, list[bytes]] = {}
         self._newest: Newest[tuple[Any, ...]] = Newest(lambda request: request[0](*request[1:]), self._failed)
         super().__init__("workbench", {
@@ -125,7 +126,8 @@ class Workbench(Widget):
     def code(self) -> str:
         """One call for the present view."""
         view, plain = self._view, View()
-        imports, said = self._said(*self._given)
+        is_given = view.picture < self._n_given  # a dropped picture is in this very widget alone
+        imports, said = self._said(*(self._given if is_given else ()))
         told = [repr(self.bench.subjects[view.picture].name if self._is_only(view.picture) else view.picture)]
         told += [f"left={view.left!r}", f"right={view.right!r}"]
         for name in ("mode", "sigma", "gain", "exposure", "position"):
