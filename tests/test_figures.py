@@ -225,6 +225,21 @@ def test_joint_plots_say_how_channels_go_together() -> None:
         figures.joint_channels(latents, cells[..., :12])
 
 
+def test_small_coefficients_are_read_in_a_heatmap_and_zero_has_no_sign() -> None:
+    latents, cells = torch.randn(4, 4, 8, 8), torch.rand(4, 3, 8, 8)
+    cubic = lf.ChannelMap("cubic").fit_arrays(latents, cells, space="sd1").approximation()
+    cubic.module.set_coefficients(np.full((35, 3), 0.004) * np.eye(35, 3))
+    drawn = [text.get_text() for text in figures.coefficient_heatmap(cubic).axes[0].texts]
+    assert sorted(set(drawn)) == ["+0.004", "0"]
+
+
+def test_legend_of_a_ranking_covers_no_bar() -> None:
+    figure = figures.ranking(FRAME)
+    figure._repr_png_()
+    (legend,) = figure.legends
+    assert legend.get_window_extent().y1 <= figure.axes[0].get_window_extent().y0
+
+
 def test_a_heatmap_against_another_shows_what_was_changed() -> None:
     before, after = table(), table()
     values = before.module.coefficients.clone()

@@ -160,6 +160,12 @@ def test_transparent_and_grey_pictures_become_rgb() -> None:
     assert as_picture(Image.new("L", (4, 4), 51)).unique().tolist() == pytest.approx([0.2])
 
 
+@pytest.mark.parametrize("mode", ["CMYK", "YCbCr", "HSV", "RGBX"])
+def test_modes_that_no_png_keeps_are_pictures(mode: str) -> None:
+    picture = as_picture(Image.new("RGB", (4, 4), (200, 100, 50)).convert(mode))
+    assert (255 * picture[:, 0, 0]).tolist() == pytest.approx([200, 100, 50], abs=2)
+
+
 @pytest.mark.parametrize(
     ("given", "words"),
     [

@@ -70,8 +70,10 @@ def _panel(figure: Figure, axis: Any, values: np.ndarray[Any, Any], names: list[
     image = axis.imshow(values, cmap="RdBu_r", vmin=-limit, vmax=limit, aspect="auto")
     axis.set(xticks=range(3), xticklabels=["R", "G", "B"], title=title)
     axis.set_yticks(range(len(names)), names, fontsize=8)
+    decimals = 2 if np.median(np.abs(values)) >= 0.05 else 3
     for (row, column), value in np.ndenumerate(values):
         ink = "white" if abs(value) > 0.6 * limit else INK
-        axis.text(column, row, f"{value:+.2f}", ha="center", va="center", fontsize=7, color=ink)
+        words = f"{value:+.{decimals}f}" if round(abs(float(value)), decimals) else "0"
+        axis.text(column, row, words, ha="center", va="center", fontsize=7, color=ink)
     axis.set_xlabel("in [-1, 1], per unit of latent", fontsize=8, color=SOFT)
     figure.colorbar(image, ax=axis, shrink=0.8)

@@ -46,7 +46,7 @@ def ranking(
     """An audit's rows as bars, best on top, coloured by origin: published, ours, oracle."""
     ordered = frame.sort_values(score)
     with style():
-        figure = Figure(figsize=(7, 0.9 + 0.23 * len(ordered)), layout="constrained")
+        figure = Figure(figsize=(7, 1.1 + 0.23 * len(ordered)), layout="constrained")
         axis = figure.subplots()
         axis.grid(False)
         places = range(len(ordered))
@@ -60,7 +60,7 @@ def ranking(
             axis.text(value, place, f" {value:.1f}", va="center", fontsize=8, color=SOFT)
         there = {name: colour for name, colour in ORIGINS.items() if name in set(ordered["origin"])}
         handles = [mpl.patches.Patch(color=colour, label=name) for name, colour in there.items()]
-        axis.legend(handles=handles, loc="lower right")
+        figure.legend(handles=handles, loc="outside lower left", ncols=len(handles), fontsize=8)
     return saved(figure, path)
 
 

@@ -17,6 +17,7 @@ from latentfit.pixels import open_rgb, rgb_tensor, to_pil
 
 PictureLike = Tensor | np.ndarray[Any, Any] | Image.Image | str | os.PathLike[str]
 MOST_PIXELS = 1 << 24
+_WRITTEN_AS = {"HSV": "RGB", "RGBX": "RGB", "RGBa": "RGBA", "PA": "RGBA", "La": "LA"}  # which no file format keeps
 _DTYPES = {torch.float16: "float16", torch.float32: "float32", torch.float64: "float32", torch.uint8: "uint8"}
 
 
@@ -45,7 +46,8 @@ def as_picture(given: PictureLike, name: str = "picture") -> Tensor:
     """
     if isinstance(given, Image.Image):
         buffer = io.BytesIO()
-        given.save(buffer, "TIFF" if given.mode in ("F", "I") else "PNG")
+        plain = given.convert(_WRITTEN_AS[given.mode]) if given.mode in _WRITTEN_AS else given
+        plain.save(buffer, "TIFF" if plain.mode in ("F", "I", "CMYK", "YCbCr", "LAB") else "PNG")
         given = rgb_tensor(np.array(open_rgb(buffer.getvalue(), name)))[0]
     elif isinstance(given, str | os.PathLike):
         path = Path(given)
