@@ -277,6 +277,24 @@ def test_page_can_ask_for_the_code(spoken: Spoken, session: dict[str, Any]) -> N
     assert spoken.of("answer") == [{"type": "answer", "to": 1, "text": "slider.still(position=50)"}]
 
 
+def test_what_is_set_before_it_is_shown_is_what_a_page_begins_with(vae: lf.Vae) -> None:
+    slider = CompareSlider(flat(RED, 8, 8), flat(BLUE, 8, 8))
+    slider.position = 20
+    assert slider.now == {"position": 20}
+    scrubber = StepScrubber(states(3), [table()])
+    scrubber.position = 1
+    assert scrubber.now == {"position": 1}
+    bench = Workbench([flat(RED, 16, 16), flat(BLUE, 16, 16)], [table()], vae)
+    bench.show(1, sigma=0.5)
+    assert (bench.now["picture"], bench.now["sigma"], bench.data()["picture"]) == (1, 0.5, 1)
+    channel_map, latents, _ = fitted("affine")
+    editor = TableEditor(channel_map, latents=latents)
+    editor.coefficients = values = 2 * editor.coefficients
+    np.testing.assert_array_equal(editor.now["edited"], values)
+    ask(editor, "coefficients", [memoryview((3 * values).tobytes())], picture=0)
+    np.testing.assert_array_equal(editor.now["edited"], 3 * values)
+
+
 # ---- only the newest is done
 
 

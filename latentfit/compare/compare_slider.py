@@ -68,6 +68,7 @@ class CompareSlider(Widget):
     @position.setter
     def position(self, value: float) -> None:
         self._position = _checked(value)
+        self._begin_with(position=self._position)
         self._tell(position=self._position)
 
     def show(self, left: PictureLike | None = None, right: PictureLike | None = None) -> None:
@@ -104,6 +105,7 @@ class CompareSlider(Widget):
 
     def _look(self, content: Mapping[str, Any], _: Sequence[Any]) -> None:
         self._position, self.smooth = _checked(float(content["position"])), bool(content["smooth"])
+        self._begin_with(position=self._position, smooth=self.smooth)
 
 
 def _name_of(given: object, otherwise: str) -> str:

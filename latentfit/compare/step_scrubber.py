@@ -105,6 +105,7 @@ class StepScrubber(Widget):
     @position.setter
     def position(self, value: int) -> None:
         self._position = self._checked(value)
+        self._begin_with(position=self._position)
         self._tell(position=self._position)
 
     def still(self, position: int | None = None) -> Figure:
@@ -154,6 +155,7 @@ class StepScrubber(Widget):
 
     def _ask(self, content: Mapping[str, Any], _: Sequence[Any]) -> None:
         self._position = self._checked(int(content["position"]))
+        self._begin_with(position=self._position)
         if not content.get("known"):  # else the page has it, and only says where it is
             self._newest.ask(self._position)
 

@@ -120,6 +120,7 @@ class TableEditor(Widget):
                 f"{'' if np.isfinite(changed).all() else ' with NaN or Inf'}"
             )
         self._values = changed.copy()
+        self._begin_with(edited=self._values.tolist())
         self._tell(coefficients=array_of(torch.from_numpy(self._values)))
 
     @property
@@ -213,6 +214,7 @@ class TableEditor(Widget):
         values = np.frombuffer(bytes(buffers[0]), dtype="<f8")
         if values.size == self._values.size and np.isfinite(values).all():
             self._values = values.reshape(self._values.shape).copy()
+            self._begin_with(edited=self._values.tolist())
         self._picture = min(max(int(content["picture"]), 0), len(self._pictures) - 1)
 
     def _open(self, content: Mapping[str, Any], _: Sequence[Any]) -> None:

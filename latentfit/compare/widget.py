@@ -26,12 +26,15 @@ class Widget(anywidget.AnyWidget):
         As ``mount`` of ``widgets.js`` takes it.
     page : dict
         What the page begins with; the contract stands at the head of ``widgets.js``.
+    now : dict
+        What was changed since, here or on a page: a page that is opened later begins with it.
     """
 
     _esm = Path(__file__).with_name("widgets.js")
     _css = Path(__file__).with_name("widgets.css")
     kind = traitlets.Unicode().tag(sync=True)
     page = traitlets.Dict().tag(sync=True)
+    now = traitlets.Dict().tag(sync=True)
 
     def __init__(self, kind: str, page: Mapping[str, Any]) -> None:
         self._ears: dict[str, Callable[[Mapping[str, Any], Sequence[Any]], None]] = {"code": self._say_code}
@@ -49,13 +52,17 @@ class Widget(anywidget.AnyWidget):
 
     def data(self) -> dict[str, Any]:
         """The present state for a page without kernel, JSON-able: ``mount(element, kind, data)`` of ``widgets.js``."""
-        shown: dict[str, Any] = without_bytes(dict(self.page))
+        shown: dict[str, Any] = without_bytes({**self.page, **self.now})
         return shown
 
     def _tell(self, **part: Any) -> None:
         """Send the page a part of its data."""
         buffers: list[bytes] = []
         self.send({"type": "update", "part": _placed(part, buffers)}, buffers)
+
+    def _begin_with(self, **part: Any) -> None:
+        """Let pages that are opened from now on begin with a part of the data; those that are open are told apart."""
+        self.now = {**self.now, **part}
 
     def _hear(self, _: Any, content: Mapping[str, Any], buffers: Sequence[Any]) -> None:
         """A message of the page: say that it was heard, then do it."""

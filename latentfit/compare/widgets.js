@@ -1799,7 +1799,7 @@ function render({ model, el }) {
   const ender = new AbortController();
   let handle = null;
   const line = new Line(model, (text) => handle?.say(text), ender.signal);
-  handle = mount(el, model.get("kind"), { ...model.get("page"), live: line });
+  handle = mount(el, model.get("kind"), { ...model.get("page"), ...model.get("now"), live: line });
   const hear = (message, buffers) => {
     line.hear(message);
     if (message.type === "update") handle.update(withBuffers(message.part, buffers ?? []));

@@ -113,6 +113,7 @@ class Workbench(Widget):
     def show(self, picture: int | str | None = None, **changes: Any) -> None:
         """Show something else: any of `View`'s attributes, the picture also by its name."""
         self._view = self._changed(picture, changes)
+        self._begin_with(**_page_view(self._view))
         self._tell(view=_page_view(self._view), position=self._view.position)
 
     def view(self, picture: int | str | None = None, **changes: Any) -> Figure:
@@ -195,6 +196,7 @@ class Workbench(Widget):
     def _look(self, content: Mapping[str, Any], _: Sequence[Any]) -> None:
         told = {key: content[key] for key in asdict(self._view) if key in content and key != "picture"}
         self._view = self._changed(int(content["at"]), told)
+        self._begin_with(**_page_view(self._view))
 
     def _ask(self, content: Mapping[str, Any], _: Sequence[Any]) -> None:
         self._newest.ask((self._answer, dict(content)), "view")

@@ -18,10 +18,10 @@ from latentfit.page_widgets import widget_script, widget_style
 
 # a kernel of our own: `posted` is what it was told, `say` what it says
 LIVE = """
-window.posted = [];
+Object.assign(window, { posted: [], now: {} });
 let hear = null;
 const model = {
-  get: (name) => ({ kind: window.kind, page: window.page })[name],
+  get: (name) => ({ kind: window.kind, page: window.page, now: window.now })[name],
   on: (name, each) => name === "msg:custom" && (hear = each),
   off() {}, send: (message) => posted.push(message),
 };
@@ -96,6 +96,13 @@ def test_code_knows_what_was_dragged_while_the_kernel_was_busy(open_alone: Calla
     posted = page.evaluate("posted")
     assert posted[-1]["type"] == "code"
     assert next(each["position"] for each in reversed(posted) if each["type"] == "look") == 30
+
+
+def test_a_page_begins_with_what_was_set_before_it_opened(open_alone: Callable[[str], Watched]) -> None:
+    watched = open_alone(LIVE + "window.now = { position: 20 };")
+    picture = raw(torch.rand(3, 8, 8))
+    start(watched, "curtain", {"left": picture, "right": picture, "position": 50})
+    assert watched.page.evaluate("handle.state().position") == 20
 
 
 def test_scrubber_tells_of_a_step_that_it_has_and_reasons_take_no_more_room(
