@@ -8,7 +8,7 @@ IMAGES ?=
 RUN ?=
 JOBS ?= 2
 
-.PHONY: help test test-browser lint types unit notebooks notebooks-fast lab voila tables bench bench-quick models cards estimates clean
+.PHONY: help test test-browser test-comfyui lint types unit notebooks notebooks-fast lab voila tables bench bench-quick models cards palettes estimates clean
 help:
 	@grep -E '^## ' Makefile | sed 's/^## //'
 
@@ -49,6 +49,10 @@ unit: .venv/.ready
 test-browser: .venv/.browser
 	$(BIN)/python -m pytest tests/browser
 
+## make test-comfyui     the node pack in a real ComfyUI, which LATENTFIT_COMFYUI names (docs/comfyui.md)
+test-comfyui: .venv/.ready
+	$(BIN)/python -m pytest tests/comfyui_server
+
 ## make lab              JupyterLab on the notebooks
 lab: .venv/.ready
 	$(BIN)/jupyter lab notebooks
@@ -69,6 +73,10 @@ models: .venv/.ready
 ## make cards            score what was trained and put it into data/vaes and data/models; needs LATENTFIT_ASSETS
 cards: .venv/.ready
 	$(BIN)/python benchmarks/make_cards.py
+
+## make palettes         train and score the palettized decoders of data/models; needs LATENTFIT_ASSETS; half an hour
+palettes: .venv/.ready
+	$(BIN)/python benchmarks/make_palettes.py
 
 ## make estimates       score tables on simulated x0 estimates (data/estimates); needs LATENTFIT_ASSETS and `make tables`
 estimates: .venv/.ready

@@ -135,12 +135,12 @@ def training_of(space: str, preset: str) -> str:
     """One line: crops, minutes, machine; of a network that went on from a first run, both."""
     last = path_of(space, preset).with_suffix(".run")
     first = last.with_name(last.name.replace(".run", ".first.run"))
-    said = ", then ".join(_run_in_words(run) for run in (first, last) if run.is_dir())
+    said = ", then ".join(run_in_words(run) for run in (first, last) if run.is_dir())
     facts = machine_facts()
     return f"{preset}: {said}, on {facts['cores']} CPU cores ({facts['cpu']})"
 
 
-def _run_in_words(run: Path) -> str:
+def run_in_words(run: Path) -> str:
     with (run / "metrics.csv").open() as file:
         rows = list(csv.DictReader(file))
     seen, seconds = 0.0, 0.0
@@ -238,7 +238,7 @@ def readme_of_models() -> None:
         "|---|--:|--:|--:|--:|--:|--:|--:|",
     ]  # fmt: skip
     trained = []
-    for path in sorted((ROOT / "data" / "models").glob("*.safetensors")):
+    for path in sorted((ROOT / "data" / "models").glob("*-cell*.safetensors")):
         approximation = lf.load(path)
         frame = pd.read_csv(ROOT / "data" / "models" / f"pareto_{approximation.space.name}.csv")
         seen = frame[frame["place"] == "seen"]
@@ -266,7 +266,7 @@ def readme_of_models() -> None:
 def bars_of_decoders() -> list[str]:
     """A table of every mark beside what was reached: met or missed."""
     lines = ["| decoder | mark | measured | |", "|---|---|--:|---|"]
-    for path in sorted((ROOT / "data" / "models").glob("*.safetensors")):
+    for path in sorted((ROOT / "data" / "models").glob("*-cell*.safetensors")):
         space, kind = path.stem.split("-", 1)
         frame = pd.read_csv(ROOT / "data" / "models" / f"pareto_{space}.csv")
         seen = frame[frame["place"] == "seen"].set_index(["reference", "approximation"])
@@ -295,7 +295,7 @@ def operators_of(assets: Path) -> None:
     compared = {
         "3×3 table": lf.load(ROOT / "data" / "tables" / "sd1" / "3.safetensors"),
         "3×3 decoder, closed form": lf.load(ROOT / "data" / "tables" / "sd1" / "3_decoder.safetensors"),
-        **{path.stem: lf.load(path) for path in sorted((ROOT / "data" / "models").glob("sd1-*.safetensors"))},
+        **{path.stem: lf.load(path) for path in sorted((ROOT / "data" / "models").glob("sd1-cell*.safetensors"))},
         "mini-sd1's decoder": lf.load(path_of("sd1", "mini-decoder")),
         "TAESD's decoder": lf.load(assets / "weights" / "taesd" / "taesd_decoder.safetensors", space="sd1"),
     }

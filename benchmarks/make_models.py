@@ -25,8 +25,9 @@ ROOT = Path(__file__).resolve().parents[1]
 RUNS = ROOT / "runs" / "train"
 VAES = {"sd1": "taesd", "sdxl": "taesdxl", "flux1": "taef1"}
 PRESETS = ("mini-encoder", "mini-decoder", "cell", "cell-large")
-CROPS = {"sd1": 24, "sdxl": 24, "flux1": 48}  # of each CC0 photograph, and of each of its seven other orientations
-ORIENTATIONS = list(Image.Transpose)
+CROPS = {"sd1": 24, "sdxl": 24, "flux1": 48}  # of each CC0 photograph
+ORIENTATIONS = list(Image.Transpose)  # the seven others
+CROPS_TURNED = 8  # of each CC0 photograph in each of them
 
 
 def main() -> None:
@@ -53,9 +54,8 @@ def store_of(space: str, assets: Path) -> PairStore:
     store = RUNS / space
     lf.collect(vae, ["bundled"], store, size=256, crops=12, keep="photo", progress=False)
     cc0 = assets / "images" / "cc0"
-    for photographs in (cc0, turned(cc0)):
-        pairs = lf.collect(vae, str(photographs), store, size=256, crops=CROPS[space], keep="photo", progress=False)
-    return pairs
+    lf.collect(vae, str(cc0), store, size=256, crops=CROPS[space], keep="photo", progress=False)
+    return lf.collect(vae, str(turned(cc0)), store, size=256, crops=CROPS_TURNED, keep="photo", progress=False)
 
 
 def turned(folder: Path) -> Path:

@@ -1,6 +1,6 @@
 """Every benchmark in turn: tables of ratios measured in one run, and their JSON in benchmarks/results.
 
-    python benchmarks/run.py [--quick] [--only preview fit collect train decoders]
+    python benchmarks/run.py [--quick] [--only preview fit collect train decoders palettes]
 
 `--quick` takes a few minutes and writes to runs/bench, so that it never replaces what is committed.
 """
@@ -12,7 +12,7 @@ from typing import Any
 
 from measuring import print_bars
 
-NAMES = ("preview", "fit", "collect", "train", "decoders")
+NAMES = ("preview", "fit", "collect", "train", "decoders", "palettes")
 
 
 def main() -> None:

@@ -1,13 +1,13 @@
 """The two contracts: latents -> rgb, and latents -> latents. Final wrappers; modules inside write only mathematics."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from fractions import Fraction
 from typing import Any, final
 
 import torch
 from torch import Tensor, nn
 
-from latentfit.errors import SpaceMismatchError
+from latentfit.errors import PaletteError, SpaceMismatchError
 from latentfit.spaces import LatentSpace, get_space
 
 Scale = int | float | str | Fraction
@@ -68,7 +68,24 @@ class Approximation(nn.Module):
     @torch.no_grad()
     def unclamped(self, latents: Tensor) -> Tensor:
         """As the call, before clamping: what clipping scores look at. Keeps dtype and device of `latents`."""
-        return _run(self, self.space, latents, (3,))
+        return _run(self, self.space, latents, (3,), self.module)
+
+    @torch.no_grad()
+    def indices(self, latents: Tensor) -> Tensor:
+        """Latents as in the call -> the class of each cell, ``(N, [T,] h, w)`` int64, where the module has a palette.
+
+        Raises
+        ------
+        PaletteError
+            When it has none.
+        """
+        chosen = getattr(self.module, "indices", None)
+        if chosen is None:
+            raise PaletteError(
+                f"{self.name!r}: gives colours, not classes of a palette; train a palettized decoder (`latentfit train "
+                "palette`), or take the nearest of its colours: Palette.nearest(approximation(latents))"
+            )
+        return _run(self, self.space, latents, (), chosen)
 
     @property
     def n_parameters(self) -> int:
@@ -113,7 +130,7 @@ class LatentMap(nn.Module):
     @torch.no_grad()
     def __call__(self, latents: Tensor, size: tuple[int, int] | None = None) -> Tensor:
         """Latents of `source` -> latents of `target`; `size` ``(h, w)`` asks for another output size."""
-        mapped = _run(self, self.source, latents, (self.target.channels,))
+        mapped = _run(self, self.source, latents, (self.target.channels,), self.module)
         if size is not None and tuple(mapped.shape[-2:]) != tuple(size):
             mapped = nn.functional.interpolate(mapped, size=size, mode="bilinear", antialias=True)
         return mapped
@@ -157,8 +174,14 @@ def chain(*maps: LatentMap | Approximation) -> Approximation:
     return Approximation(nn.Sequential(*(part.module for part in maps)), space, scale, name=name)
 
 
-def _run(wrapper: Approximation | LatentMap, space: LatentSpace, latents: Tensor, channels: tuple[int]) -> Tensor:
-    """Check, fold time into the batch, run, check the shape, unfold."""
+def _run(
+    wrapper: Approximation | LatentMap,
+    space: LatentSpace,
+    latents: Tensor,
+    channels: tuple[int, ...],
+    call: Callable[[Tensor], Tensor],
+) -> Tensor:
+    """Check, fold time into the batch, run, check the shape, unfold; no `channels`: the result has no such axis."""
     if not isinstance(latents, Tensor) or not latents.is_floating_point():
         kind = latents.dtype if isinstance(latents, Tensor) else type(latents).__name__
         raise SpaceMismatchError(f"latents: expected a floating tensor (N, {space.channels}, h, w), got {kind}")
@@ -167,13 +190,16 @@ def _run(wrapper: Approximation | LatentMap, space: LatentSpace, latents: Tensor
     flat = latents if n_frames is None else latents.movedim(2, 1).flatten(0, 1)
     rows, columns = flat.shape[-2:]
     expected = (flat.shape[0], *channels, int(rows * wrapper.scale), int(columns * wrapper.scale))
-    mapped: Tensor = wrapper.module(_pad_to_denominator(flat, wrapper.scale.denominator))
-    mapped = mapped[..., : expected[2], : expected[3]]
+    mapped: Tensor = call(_pad_to_denominator(flat, wrapper.scale.denominator))
+    mapped = mapped[..., : expected[-2], : expected[-1]]
     if tuple(mapped.shape) != expected:
         raise SpaceMismatchError(
             f"{wrapper.name!r}: expected an output {expected}, its module gave {tuple(mapped.shape)}"
         )
-    return mapped if n_frames is None else mapped.reshape(-1, n_frames, *mapped.shape[1:]).movedim(1, 2)
+    if n_frames is None:
+        return mapped
+    unfolded = mapped.reshape(-1, n_frames, *mapped.shape[1:])
+    return unfolded.movedim(1, 2) if channels else unfolded
 
 
 def _pad_to_denominator(latents: Tensor, denominator: int) -> Tensor:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from latentfit.errors import BadFileError
 from latentfit.nets.approx_cnn import ApproxCnn
 from latentfit.nets.loading import loaded
+from latentfit.nets.palette import is_pixelvae, load_pixelvae
 from latentfit.nets.pixel_mlp import load_pixel_mlp
 from latentfit.nets.tiny import TinyEncoder, TinyEncoder32, load_tiny_decoder, load_tiny_encoder
 from latentfit.vae_weights import WeightsFile
@@ -36,7 +37,7 @@ class Recognised:
 
 
 def recognised(path: Path) -> Recognised:
-    """The decoder in a file of another project: TAESD's, A1111's approximate one, Birch-san's MLP.
+    """The decoder in a file of another project: TAESD's, A1111's approximate one, Birch-san's MLP, pixelvae's.
 
     Raises
     ------
@@ -66,7 +67,7 @@ def encoder_in(path: Path) -> TinyEncoder | TinyEncoder32 | None:
     except BadFileError:
         return None
     blocks = any(".conv." in name for name in file.names)
-    if not ("0.weight" in file.names and blocks):
+    if not ("0.weight" in file.names and blocks) or is_pixelvae(file.names):
         return None
     try:
         return load_tiny_encoder(file.read())
@@ -97,10 +98,13 @@ def _of(weights: Mapping[str, Tensor]) -> Recognised:
     if "1.weight" in weights and "3.conv.0.weight" in weights:
         decoder = load_tiny_decoder(weights)
         return Recognised(decoder, "TAESD's decoder", int(weights["1.weight"].shape[1]), decoder.cell_px)
+    if is_pixelvae(weights):
+        palettized = load_pixelvae(weights)
+        return Recognised(palettized, "pixelvae's decoder", palettized.n_channels, 1)
     if "0.weight" in weights and any(".conv." in key for key in weights):
         raise BadFileError("TAESD's encoder: expected a decoder; name the decoder's file, or load both with Vae.load")
     listed = ", ".join(sorted(weights)[:4])
     raise BadFileError(
-        f"expected the keys of TAESD's decoder, A1111's approximate decoder or Birch-san's pixel MLP, got {listed}; an "
-        "autoencoder is loaded with Vae.load"
+        "expected the keys of TAESD's decoder, A1111's approximate decoder, Birch-san's pixel MLP or pixelvae's "
+        f"decoder, got {listed}; an autoencoder is loaded with Vae.load"
     )

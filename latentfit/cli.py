@@ -13,6 +13,7 @@ from typing import Annotated, Literal
 
 import tyro
 
+from latentfit.cli_comfyui import comfyui
 from latentfit.cli_files import decode, export, info, report
 from latentfit.cli_support import (
     Device,
@@ -25,6 +26,7 @@ from latentfit.cli_support import (
     OutFile,
     Store,
     check_out,
+    evaluate_classes,
     solution_line,
     tables_unless_fitted_on,
     write_csv,
@@ -140,8 +142,17 @@ def fit(
         print(solution_line(fitted.card))
 
 
-def evaluate(files: Files, store: Store, csv: MaybeFile = None, split: Literal["test", "train", "all"] = "all") -> None:
+def evaluate(
+    files: Files,
+    store: Store,
+    csv: MaybeFile = None,
+    split: Literal["test", "train", "all"] = "all",
+    palette: Name = None,
+) -> None:
     """Score saved maps on the pictures of a store that none of them was fitted on.
+
+    Palettized decoders are scored by their classes too, beside the nearest colours of the other maps, or of the bundled
+    3×3 table where there are none.
 
     Parameters
     ----------
@@ -153,18 +164,24 @@ def evaluate(files: Files, store: Store, csv: MaybeFile = None, split: Literal["
         Also write every row, per picture too, as CSV.
     split : str
         Which pictures to consider before those that were fitted are left out.
+    palette : str or None
+        Of pixelvae's decoders, whose files do not hold it.
     """
     from latentfit.named_maps import load_named
     from latentfit.pairs import PairStore
+    from latentfit.palettized import is_palettized
     from latentfit.scores import evaluate as run
     from latentfit.scores import summary
 
     check_out(csv, ".csv")
     opened = PairStore(store)
-    frame = run(load_named(files, opened.space), opened, split=split, progress=True)
+    named = load_named(files, opened.space, palette)
+    frame = run(named, opened, split=split, progress=True)
     print(summary(frame))
     if csv is not None:
         print(write_csv(frame, csv))
+    if any(map(is_palettized, named.values())):
+        evaluate_classes(named, opened, split, csv)
 
 
 def audit(store: Store, files: MaybeFiles = (), csv: MaybeFile = None) -> None:
@@ -214,6 +231,7 @@ COMMANDS: dict[str, Callable[..., object]] = {
     "export": export,
     "decode": decode,
     "info": info,
+    "comfyui": comfyui,
 }
 
 

@@ -16,6 +16,7 @@ def export(
     out: OutFile,
     bias_free: MaybeFile = None,
     space: Name = None,
+    palette: Name = None,
 ) -> None:
     """Write a map in the format of the program that will run it.
 
@@ -32,6 +33,8 @@ def export(
         A map without intercept, for programs that drop the bias (InvokeAI, A1111); not needed when FILE is one.
     space : str or None
         Latent space of another project's file, which does not say it.
+    palette : str or None
+        Of pixelvae's file, which does not hold it.
     """
     from latentfit.checkpoints import encoder_in
     from latentfit.dialects import export as run
@@ -43,7 +46,7 @@ def export(
     if encoder is not None:
         print(export_encoder(encoder, space, to, out))
         return
-    print(run(load_any(file, space), to, out, bias_free=load_any(bias_free, space) if bias_free else None))
+    print(run(load_any(file, space, palette), to, out, bias_free=load_any(bias_free, space) if bias_free else None))
 
 
 def decode(
@@ -52,32 +55,44 @@ def decode(
     out: OutFile,
     enlarge: int = 1,
     space: Name = None,
+    palette: Name = None,
 ) -> None:
-    """Turn a latent file into a picture with a saved map.
+    """Turn a latent file into a picture with a saved map; a palettized decoder writes an indexed PNG.
 
     Parameters
     ----------
     file : Path
-        A map written by `fit`.
+        A map written by `fit`, a network written by `train`, or another project's decoder.
     latents : Path
         ComfyUI's .latent, or .npy, .pt, .bin, or TAESD's 8-bit .png.
     out : Path
         PNG to write; of a batch, the second and later ones get _1, _2, …
     enlarge : int
-        Enlarge this many times, bilinearly.
+        Enlarge this many times: bilinearly; an indexed PNG by whole squares.
     space : str or None
         Latent space of another project's decoder, whose file does not say it.
+    palette : str or None
+        Of pixelvae's decoder, whose file does not hold it: a bundled name such as ega16, or a palette's file.
     """
     from latentfit.latent_files import read_latents
     from latentfit.named_maps import load_any
+    from latentfit.palettized import is_palettized, palette_of
     from latentfit.pixels import save_png
-    from latentfit.tiled import decode_in_tiles
+    from latentfit.resources import write_atomic
+    from latentfit.tiled import decode_in_tiles, indices_in_tiles
 
     check_out(out, ".png")
     if enlarge < 1:
         raise BadFileError(f"--enlarge: expected 1 or more, got {enlarge}")
-    approximation = load_any(file, space)
-    rgb = decode_in_tiles(approximation, read_latents(latents, approximation.space).latents)
+    approximation = load_any(file, space, palette)
+    read = read_latents(latents, approximation.space).latents
+    if is_palettized(approximation):
+        chosen, indices = palette_of(approximation), indices_in_tiles(approximation, read)
+        for index, picture in enumerate(indices.flatten(0, -3)):
+            path = out if index == 0 else out.with_stem(f"{out.stem}_{index}")
+            print(write_atomic(path, chosen.indexed_png(picture, enlarge)))
+        return
+    rgb = decode_in_tiles(approximation, read)
     if not bool(rgb.isfinite().all()):
         raise BadFileError(f"{latents}: too large for {approximation.name!r}: its colours overflow; expected about ±5")
     frames = rgb.movedim(2, 1).flatten(0, 1) if rgb.ndim == 5 else rgb
@@ -116,7 +131,7 @@ def report(
     print(f"{path}: {path.stat().st_size / 2**20:.1f} MiB; open it in any browser")
 
 
-def info(file: File, space: Name = None) -> None:
+def info(file: File, space: Name = None, palette: Name = None) -> None:
     """Say what a saved map, an exported table or a pair store is, and how it was made.
 
     Parameters
@@ -125,18 +140,24 @@ def info(file: File, space: Name = None) -> None:
         A map, a JSON table, a store, or another project's decoder.
     space : str or None
         Latent space of another project's decoder, whose file does not say it.
+    palette : str or None
+        Of pixelvae's decoder, whose file does not hold it.
     """
     from latentfit.files import read_card
     from latentfit.named_maps import load_any
+    from latentfit.palettized import is_palettized, palette_of
 
     if file.is_dir():
         print(store_in_words(file))
         return
-    loaded = load_any(file, space)
+    loaded = load_any(file, space, palette)
     ours = file.suffix == ".safetensors" and "file" not in loaded.card
     header = read_card(file) if ours else {"space": loaded.space.name}
     card = dict(loaded.card)
     if isinstance(card.get("train_hashes"), list):
         card["train_hashes"] = f"{len(card['train_hashes'])} pictures"
-    print(f"{loaded.name}: {loaded.space.title} latents -> rgb, scale {loaded.scale}, {loaded.n_parameters} numbers")
+    gives = f"{len(palette_of(loaded))} classes of {palette_of(loaded).name}" if is_palettized(loaded) else "rgb"
+    print(
+        f"{loaded.name}: {loaded.space.title} latents -> {gives}, scale {loaded.scale}, {loaded.n_parameters} numbers"
+    )
     print(json.dumps({**header, "card": card}, indent=2))

@@ -12,6 +12,9 @@ from latentfit.errors import BadFileError
 if TYPE_CHECKING:
     import pandas as pd
 
+    from latentfit.approx import Approximation
+    from latentfit.pairs import PairStore, Split
+
 File = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="FILE")]
 Folder = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="STORE")]
 Files = Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="FILE...", help_behavior_hint="")]
@@ -44,6 +47,24 @@ def tables_unless_fitted_on(space: str, hashes: Collection[str]) -> list[Path]:
         print(f"the bundled tables of {space} were fitted on these pictures: ranking the published ones alone")
         return []
     return paths
+
+
+def evaluate_classes(named: "dict[str, Approximation]", store: "PairStore", split: "Split", csv: Path | None) -> None:
+    """Print how palettized maps do as such, beside a closed form's nearest colours; rows go to NAME.palettes.csv."""
+    from latentfit.files import load_approximation
+    from latentfit.palette_scores import evaluate_palettes, summary
+    from latentfit.palettized import is_palettized
+
+    compared = dict(named)
+    hashes = {sample.sha256 for sample in store.split(split)}
+    if all(is_palettized(one) or one.scale != 1 for one in named.values()):
+        for path in bundled_tables(store.space.name):
+            if path.stem == "3" and hashes - set(load_approximation(path).card.get("train_hashes", ())):
+                compared["bundled 3×3 table"] = load_approximation(path)
+    frame = evaluate_palettes(compared, store, split=split, progress=True)
+    print(f"\n{summary(frame)}")
+    if csv is not None:
+        print(write_csv(frame, csv.with_suffix(".palettes.csv")))
 
 
 def check_out(path: Path | None, ending: str = "", or_none: bool = False) -> None:

@@ -14,7 +14,7 @@ from latentfit.collect_config import CollectConfig, CollectReport
 from latentfit.errors import NoPicturesError, StoreError
 from latentfit.images import Picture
 from latentfit.pairs import PairStore
-from latentfit.preparing import Prepared, Preparer, batched, found, joined, prefetched
+from latentfit.preparing import Prepared, Preparer, SavedLatents, batched, found, joined, prefetched
 from latentfit.shards import Origin, Sample, write_shard
 from latentfit.spaces import LatentSpace
 
@@ -42,7 +42,7 @@ class AnyVae(Protocol):
 
 def collect(
     vae: AnyVae,
-    images: str | os.PathLike[str] | Sequence[Picture | str | os.PathLike[str]],
+    images: str | os.PathLike[str] | Sequence[Picture | SavedLatents | str | os.PathLike[str]],
     out: str | os.PathLike[str],
     *,
     size: int = CollectConfig.size,
@@ -62,7 +62,7 @@ def collect(
     vae : Vae
         The reference.
     images : str, path or sequence
-        As `latentfit.images.pictures` takes it; folders may hold latent files.
+        As `latentfit.images.pictures` takes it, or `SavedLatents`; folders may hold latent files.
     out : path
         Folder of the store.
     size, keep, crops, square, limit

@@ -13,6 +13,7 @@ _OK_LMS = ((0.4122214708, 0.5363325363, 0.0514459929), (0.2119034982, 0.68069954
            (0.0883024619, 0.2817188376, 0.6299787005))  # fmt: skip
 _OK_LAB = ((0.2104542553, 0.7936177850, -0.0040720468), (1.9779984951, -2.4285922050, 0.4505937099),
            (0.0259040371, 0.7827717662, -0.8086757660))  # fmt: skip
+_CHUNK_DISTANCES = 1 << 19  # at a time: 4 MiB of float64
 
 
 def srgb_to_linear(rgb: Tensor) -> Tensor:
@@ -36,8 +37,12 @@ def rgb_to_lab(rgb: Tensor) -> Tensor:
 
 def rgb_to_oklab(rgb: Tensor) -> Tensor:
     """sRGB ``(N, 3, ...)`` in [0, 1] -> OKLab, L in [0, 1]."""
-    lms = _mixed(_OK_LMS, srgb_to_linear(rgb)).clamp(min=0) ** (1 / 3)
-    return _mixed(_OK_LAB, lms)
+    return linear_to_oklab(srgb_to_linear(rgb))
+
+
+def linear_to_oklab(linear: Tensor) -> Tensor:
+    """Linear light ``(N, 3, ...)`` -> OKLab, L in [0, 1]."""
+    return _mixed(_OK_LAB, _mixed(_OK_LMS, linear).clamp(min=0) ** (1 / 3))
 
 
 def oklab_to_rgb(oklab: Tensor) -> Tensor:
@@ -45,6 +50,16 @@ def oklab_to_rgb(oklab: Tensor) -> Tensor:
     inverse = torch.linalg.inv(torch.tensor(_OK_LAB, dtype=torch.float64)).tolist()
     linear = torch.linalg.inv(torch.tensor(_OK_LMS, dtype=torch.float64)).tolist()
     return linear_to_srgb(_mixed(linear, _mixed(inverse, oklab) ** 3))
+
+
+def nearest_rows(pixels: Tensor, colours: Tensor) -> Tensor:
+    """Colours ``(n, 3)`` -> the nearest of ``(K, 3)``, int64 ``(n,)``, in bounded memory; a tie goes to the lower."""
+    # |c|² / 2 - pc: in single precision it would take neighbouring 8-bit colours for each other; MPS has no other
+    device = torch.device("cpu") if pixels.device.type == "mps" else pixels.device
+    wide = colours.to(device, torch.float64)
+    halves, n_rows = wide.square().sum(1) / 2, max(1, _CHUNK_DISTANCES // len(colours))
+    found = [torch.addmm(halves, rows.to(device, torch.float64), -wide.T).argmin(1) for rows in _split(pixels, n_rows)]
+    return torch.cat(found).to(pixels.device) if found else torch.empty(0, dtype=torch.int64, device=pixels.device)
 
 
 def chroma(rgb: Tensor) -> Tensor:
@@ -110,3 +125,7 @@ def _of_seventh_power(chroma: Tensor) -> Tensor:
 
 def _mixed(matrix: object, channels: Tensor) -> Tensor:
     return torch.einsum("oc,nc...->no...", channels.new_tensor(matrix), channels)
+
+
+def _split(rows: Tensor, n_rows: int) -> list[Tensor]:
+    return [rows[start : start + n_rows] for start in range(0, len(rows), n_rows)]

@@ -55,3 +55,11 @@ class WidgetError(LatentfitError):
 
 class PreviewError(LatentfitError):
     """A live preview cannot be shown for this pipeline, or not as asked."""
+
+
+class PaletteError(LatentfitError):
+    """A palette cannot be read, is not one, or does not fit what it is used with."""
+
+
+class ComfyUiError(LatentfitError):
+    """A folder is no ComfyUI, or what stands in the node pack's place is not ours."""

@@ -4,7 +4,7 @@ import json
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -17,8 +17,11 @@ from latentfit.errors import BadFileError, SpaceMismatchError
 from latentfit.fit.module import PolynomialMap
 from latentfit.nets.approx_cnn import ApproxCnn
 from latentfit.nets.cell import CellDecoder
+from latentfit.nets.palette import Palettized, PixelVae
 from latentfit.nets.pixel_mlp import PixelMlp
 from latentfit.nets.tiny import TinyDecoder, TinyDecoder32
+from latentfit.palette import Palette
+from latentfit.palettized import palette_for, palettized, palettized_of
 from latentfit.resources import write_atomic
 from latentfit.spaces import LatentSpace, get_space
 
@@ -32,6 +35,7 @@ KINDS: dict[str, Callable[[dict[str, Any]], nn.Module]] = {
     "approx_cnn": lambda config: ApproxCnn(**config),
     "tiny_decoder": lambda config: TinyDecoder(**config),
     "tiny_decoder_32": lambda config: TinyDecoder32(**config),
+    "palettized": palettized_of,
 }
 _NAMES: dict[type[nn.Module], str] = {
     PolynomialMap: "polynomial",
@@ -40,6 +44,7 @@ _NAMES: dict[type[nn.Module], str] = {
     ApproxCnn: "approx_cnn",
     TinyDecoder: "tiny_decoder",
     TinyDecoder32: "tiny_decoder_32",
+    Palettized: "palettized",
 }
 
 
@@ -85,8 +90,13 @@ def save(wrapper: Approximation | LatentMap, path: str | os.PathLike[str], *, dt
     return write_atomic(target, to_bytes(tensors, {"latentfit": json.dumps(header, allow_nan=False)}))
 
 
-def load(path: str | os.PathLike[str], space: LatentSpace | str | None = None) -> Approximation | LatentMap:
-    """Read what `save` wrote, or another project's decoder: TAESD's, A1111's approximate one, Birch-san's MLP.
+def load(
+    path: str | os.PathLike[str],
+    space: LatentSpace | str | None = None,
+    palette: Palette | str | os.PathLike[str] | None = None,
+    domain: Literal["model", "raw"] = "model",
+) -> Approximation | LatentMap:
+    """Read what `save` wrote, or another project's decoder: TAESD's, A1111's approximate one, Birch-san's, pixelvae's.
 
     Parameters
     ----------
@@ -94,6 +104,11 @@ def load(path: str | os.PathLike[str], space: LatentSpace | str | None = None) -
         .safetensors, or a torch file of plain tensors; which decoder it is, its keys and shapes say.
     space : LatentSpace or str, optional
         Of another project's file, which does not say it. Ours do: theirs stays.
+    palette : Palette, str or path, optional
+        Of pixelvae's file, which does not hold it: a bundled name such as "ega16", or a palette's file.
+    domain : {"model", "raw"}
+        Of pixelvae's file: what it learned from. The released ones learned the model domain; one that its scripts made
+        from files of ComfyUI since 2023-06-23 learned raw latents, and no file tells.
 
     Raises
     ------
@@ -101,9 +116,11 @@ def load(path: str | os.PathLike[str], space: LatentSpace | str | None = None) -
         When the file is truncated, of another program, of a newer schema, or holds NaN.
     SpaceMismatchError
         When `space` has another number of channels than the file.
+    PaletteError
+        When a file of classes comes without a palette, or with one of another number of colours.
     """
     if not _is_ours(Path(path)):
-        return _of_others(Path(path), space)
+        return _of_others(Path(path), space, palette, domain)
     header = _header(path)
     with _opened(path) as file:
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
@@ -150,7 +167,12 @@ def _is_ours(path: Path) -> bool:
         return "latentfit" in (file.metadata() or {}) or not recognisable(set(file.keys()))
 
 
-def _of_others(path: Path, space: LatentSpace | str | None) -> Approximation:
+def _of_others(
+    path: Path,
+    space: LatentSpace | str | None,
+    palette: Palette | str | os.PathLike[str] | None,
+    domain: Literal["model", "raw"],
+) -> Approximation:
     found = recognised(path)
     if space is None:
         raise BadFileError(
@@ -163,12 +185,20 @@ def _of_others(path: Path, space: LatentSpace | str | None) -> Approximation:
             f"{path}: {found.title} takes {found.n_channels} channels, space {named.name!r} has {named.channels}"
         )
     card = {"form": found.title, "file": path.name}
+    if isinstance(found.module, PixelVae):
+        chosen = palette_for(found.module.n_classes, palette, str(path))
+        network = found.module.for_raw(named) if domain == "raw" else found.module
+        return palettized(network, chosen, named, name=path.stem, card=card)
     return Approximation(found.module, named, found.scale, name=path.stem, card=card)
 
 
-def load_approximation(path: str | os.PathLike[str], space: LatentSpace | str | None = None) -> Approximation:
+def load_approximation(
+    path: str | os.PathLike[str],
+    space: LatentSpace | str | None = None,
+    palette: Palette | str | os.PathLike[str] | None = None,
+) -> Approximation:
     """`load`, where only an `Approximation` will do."""
-    loaded = load(path, space)
+    loaded = load(path, space, palette)
     if not isinstance(loaded, Approximation):
         raise BadFileError(f"{path}: expected a map from latents to rgb, got one between latent spaces")
     return loaded

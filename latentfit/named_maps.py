@@ -8,12 +8,15 @@ from latentfit.approx import Approximation
 from latentfit.dialects import read
 from latentfit.errors import BadFileError, LatentfitError
 from latentfit.files import load_approximation
+from latentfit.palette import Palette
 from latentfit.spaces import LatentSpace
 
 
-def load_named(paths: Sequence[Path], space: LatentSpace) -> dict[str, Approximation]:
+def load_named(
+    paths: Sequence[Path], space: LatentSpace, palette: Palette | str | None = None
+) -> dict[str, Approximation]:
     """The maps by name; of equal names the file tells them apart."""
-    return named_apart({path: load_any(path, space) for path in dict.fromkeys(paths)})
+    return named_apart({path: load_any(path, space, palette) for path in dict.fromkeys(paths)})
 
 
 def named_apart(loaded: Mapping[Path, Approximation]) -> dict[str, Approximation]:
@@ -28,8 +31,11 @@ def named_apart(loaded: Mapping[Path, Approximation]) -> dict[str, Approximation
     return named
 
 
-def load_any(path: Path, space: LatentSpace | str | None = None) -> Approximation:
-    """A saved map, a table that was exported to JSON, or another project's decoder, whose space must be named."""
+def load_any(path: Path, space: LatentSpace | str | None = None, palette: Palette | str | None = None) -> Approximation:
+    """A saved map, a table that was exported to JSON, or another project's decoder.
+
+    Its space must be named, and the palette of pixelvae's.
+    """
     if path.is_dir():
         raise BadFileError(f"{path}: expected a map, .safetensors or .json, got a folder; name a file in it")
     if path.suffix not in (".safetensors", ".json", ".pt", ".pth"):
@@ -40,7 +46,7 @@ def load_any(path: Path, space: LatentSpace | str | None = None) -> Approximatio
     if not path.is_file():
         raise BadFileError(f"{path}: no such file; expected a map written by `latentfit fit` or `latentfit export`")
     if path.suffix != ".json":
-        return load_approximation(path, space)
+        return load_approximation(path, space, palette)
     try:
         return read(path, "json")
     except ValueError as error:  # also numpy's and torch's own, on numbers that do not fit the form

@@ -38,7 +38,7 @@ class SavedLatents:
 
 
 def found(
-    images: str | os.PathLike[str] | Sequence[Picture | str | os.PathLike[str]], config: CollectConfig
+    images: str | os.PathLike[str] | Sequence[Picture | SavedLatents | str | os.PathLike[str]], config: CollectConfig
 ) -> list[Picture | SavedLatents]:
     """Latent files, then pictures, of each source in turn.
 
@@ -51,6 +51,9 @@ def found(
     """
     every: list[Picture | SavedLatents] = []
     for source in [images] if isinstance(images, str | os.PathLike) else images:
+        if isinstance(source, SavedLatents):
+            every.append(source)
+            continue
         latents = [] if isinstance(source, Picture) else latent_folder(source)
         every += [SavedLatents(path.relative_to(str(source)).as_posix(), path) for path in latents]
         if not latents or picture_paths(Path(str(source))):

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from latentfit.approx import Approximation
 from latentfit.errors import SpaceMismatchError
 from latentfit.fit.module import PolynomialMap
+from latentfit.nets.palette import Palettized
 from latentfit.vae_tiling import Tiles, map_in_tiles
 
 TILE_CELLS = 128
@@ -43,17 +44,41 @@ def decode_in_tiles(approximation: Approximation, latents: Tensor, tile_cells: i
     """
     if max(latents.shape[-2:]) <= tile_cells or latents.ndim != 4:
         return approximation(latents)
+    if isinstance(approximation.module, Palettized):
+        return approximation.module.picture(indices_in_tiles(approximation, latents, tile_cells)).to(latents.dtype)
     if approximation.scale.denominator != 1:
         raise SpaceMismatchError(
             f"{approximation.name!r}: tiles need a whole number of pixels a cell, got {approximation.scale}; call it "
             "on the whole"
         )
+    tiles = _tiles(approximation, tile_cells)
+    with torch.no_grad():
+        rgb = map_in_tiles(approximation.unclamped, latents, tiles, px_in=1, px_out=int(approximation.scale))
+    return rgb.clamp_(0, 1).to(latents.dtype)
+
+
+def indices_in_tiles(approximation: Approximation, latents: Tensor, tile_cells: int = TILE_CELLS) -> Tensor:
+    """Latents ``(N, C, h, w)`` -> classes ``(N, h, w)``, as `Approximation.indices` gives them, in memory for a tile.
+
+    Logits are tiled, classes chosen on the whole: an ordered dithering does not begin anew in every tile.
+    """
+    module = approximation.module
+    if max(latents.shape[-2:]) <= tile_cells or latents.ndim != 4 or not isinstance(module, Palettized):
+        return approximation.indices(latents)
+    approximation.space.check(latents)
+    tiles = _tiles(approximation, tile_cells)
+    with torch.no_grad():
+        return module.chosen(map_in_tiles(module.logits, latents, tiles, px_in=1, px_out=1))
+
+
+def _tiles(approximation: Approximation, tile_cells: int) -> Tiles:
+    """Overlapping by twice the receptive field, or blended where it is the whole picture."""
     margin = receptive_cells_of(approximation.module)
     if margin is None:
         warnings.warn(
             f"{approximation.name!r} looks at the whole picture: tiles are blended, and what differs from the whole "
             "is low in contrast but not zero",
-            stacklevel=2,
+            stacklevel=3,
         )
     overlap = tile_cells // 4 if margin is None else 2 * margin
     if overlap >= tile_cells:
@@ -61,7 +86,4 @@ def decode_in_tiles(approximation: Approximation, latents: Tensor, tile_cells: i
             f"{approximation.name!r}: expected tiles of more than {overlap} cells, twice its receptive field, got "
             f"{tile_cells}"
         )
-    tiles = Tiles(tile_cells, overlap, margin or 0)
-    with torch.no_grad():
-        rgb = map_in_tiles(approximation.unclamped, latents, tiles, px_in=1, px_out=int(approximation.scale))
-    return rgb.clamp_(0, 1).to(latents.dtype)
+    return Tiles(tile_cells, overlap, margin or 0)

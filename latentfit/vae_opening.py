@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -68,10 +69,11 @@ def _folder_module(folder: Path, config: dict[str, Any]) -> nn.Module:
     return module
 
 
-def fingerprint_of(network: nn.Module) -> str:
+def fingerprint_of(weights: nn.Module | Mapping[str, Tensor]) -> str:
     """SHA-256, hex, over the sorted (name, shape, little-endian float32 values) of a network's weights."""
     digest = hashlib.sha256()
-    for key, tensor in sorted(network.state_dict().items()):
+    named = weights.state_dict() if isinstance(weights, nn.Module) else weights
+    for key, tensor in sorted(named.items()):
         if tensor.is_floating_point():
             digest.update(f"{key}\0{tuple(tensor.shape)}\0".encode())
             digest.update(tensor.detach().cpu().float().contiguous().numpy().astype("<f4", copy=False).data)

@@ -93,7 +93,7 @@ def decoders_at_hand(space: LatentSpace, vae: Vae) -> dict[str, tuple[str, Appro
     """
     found: dict[str, tuple[str, Approximation]] = {}
     if (folder := data_path() / "models").is_dir():
-        for path in sorted(folder.glob(f"{space.name}-*.safetensors")):
+        for path in sorted(folder.glob(f"{space.name}-cell*.safetensors")):
             found[f"{path.stem} †"] = ("our network", load_approximation(path))
     assets = os.environ.get(ASSETS_VARIABLE)
     names = [name for name, (_, its_space) in PUBLIC_TINY.items() if its_space == space.name]

@@ -14,6 +14,7 @@ import latentfit as lf
 from latentfit.compare import figures
 from latentfit.compare.pareto import front
 from latentfit.compare.sheets import MOST_ACROSS, score_words
+from latentfit.palette import Palette
 
 
 def table() -> lf.Approximation:
@@ -61,6 +62,12 @@ DRAWN = {
     "clipping": lambda **k: figures.clipping(torch.rand(2, 3, 8, 8), torch.rand(2, 3, 8, 8), **k),
     "pareto": lambda **k: figures.pareto(FRAME, title="t", **k),
     "bars": lambda **k: figures.bars({"one": 1.0, "two": 2.0}, title="t", **k),
+    "swatches": lambda **k: figures.swatches([Palette.load("nes"), Palette.load("1-bit")], **k),
+    "swatches of one": lambda **k: figures.swatches(Palette.load("slso8"), **k),
+    "palette_usage": lambda **k: figures.palette_usage(
+        {"a": torch.randint(0, 16, (8, 8)), "b": torch.randint(0, 16, (2, 4, 4))}, Palette.load("ega16"), **k
+    ),
+    "pixel_sheet": lambda **k: figures.pixel_sheet({"a": torch.rand(3, 8, 8), "b": torch.rand(3, 64, 64)}, **k),
 }
 
 
@@ -267,3 +274,38 @@ def test_a_heatmap_against_another_shows_what_was_changed() -> None:
 def test_nothing_to_draw_is_refused(draw: Callable[[], Figure]) -> None:
     with pytest.raises(ValueError, match="at least one"):
         draw()
+
+
+def test_swatches_show_every_colour_in_its_order() -> None:
+    palette = Palette.load("nes")
+    shown = drawn_images(figures.swatches([palette]))[0].reshape(-1, 3)[: len(palette)]
+    np.testing.assert_allclose(shown, palette.rgb.numpy())
+    assert {"nes", "55 colours"} <= set(words(figures.swatches([palette])))
+    with pytest.raises(ValueError, match="swatches: palettes"):
+        figures.swatches([])
+
+
+def test_usage_shows_shares_in_the_palettes_colours() -> None:
+    palette = Palette.load("1-bit")
+    drawn = figures.palette_usage({"a": torch.tensor([0, 0, 0, 1]), "b": torch.tensor([[1, 1]])}, palette)
+    first, second = ([bar.get_width() for bar in axis.containers[0]] for axis in drawn.axes)
+    assert (first, second) == ([75, 25], [0, 100])
+    assert [bar.get_facecolor()[:3] for bar in drawn.axes[0].containers[0]] == [(0, 0, 0), (1, 1, 1)]
+    assert {"a  2 in use", "b  1 in use", "#ffffff"} <= set(words(drawn))
+    with pytest.raises(ValueError, match="indices of 0 to 1, got 0 to 2"):
+        figures.palette_usage({"a": torch.tensor([0, 2])}, palette)
+
+
+def test_usage_of_many_colours_shows_the_most_used_in_the_palettes_order() -> None:
+    palette = Palette.load("nes")
+    drawn = figures.palette_usage({"a": torch.tensor([9, 9, 9, 40, 40, 3])}, palette, most=2)
+    drawn.canvas.draw()
+    assert [label.get_text() for label in drawn.axes[0].get_yticklabels()] == [palette.hex[9], palette.hex[40]]
+    assert any("the 2 most used of 55" in each for each in words(drawn))
+
+
+def test_a_pixel_sheet_keeps_each_pictures_own_pixels() -> None:
+    cells, picture = torch.rand(3, 4, 6), torch.rand(3, 32, 48)
+    shown = drawn_images(figures.pixel_sheet({"cells": cells, "picture": picture}, {"cells": "4x6"}))
+    np.testing.assert_allclose(shown[0], cells.movedim(0, -1).numpy())
+    assert shown[1].shape == (32, 48, 3)

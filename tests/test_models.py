@@ -17,7 +17,7 @@ from latentfit.tiled import decode_in_tiles
 
 DATA = data_path()
 MINIS = ("mini-sd1", "mini-sdxl", "mini-flux1")
-MODELS = sorted((DATA / "models").glob("*.safetensors"))
+MODELS = sorted((DATA / "models").glob("*-cell*.safetensors"))
 LIMITS = {"cell": 1_000_000, "cell-large": 4_000_000}
 TEACHERS = {"sd1": "taesd", "sdxl": "taesdxl", "flux1": "taef1"}
 

@@ -10,12 +10,16 @@ from torch import nn
 import latentfit as lf
 from latentfit.errors import BadFileError, SpaceMismatchError
 from latentfit.fit import ChannelMap
+from latentfit.fit.module import PolynomialMap
 from latentfit.nets.approx_cnn import ApproxCnn
 from latentfit.nets.cell import CellDecoder
+from latentfit.nets.palette import CellPalette, NearestColour, Palettized, PixelVae
 from latentfit.nets.patch_discriminator import PatchDiscriminator
 from latentfit.nets.pixel_mlp import PixelMlp
 from latentfit.nets.tiny import TinyDecoder, TinyEncoder
+from latentfit.palette import Palette
 
+PALETTE = Palette.load("pico-8")
 DECODERS = {
     "cell": (lambda: CellDecoder(4, 16, 2), 8),
     "cell of 4 px": (lambda: CellDecoder(16, 8, 1, cell_px=4), 4),
@@ -23,7 +27,16 @@ DECODERS = {
     "deep pixel mlp": (lambda: PixelMlp(16, 20, 3), 1),
     "approx cnn": (lambda: ApproxCnn(4), 2),
     "tiny": (lambda: TinyDecoder(4, 16), 8),
+    "palettized pixelvae": (lambda: Palettized(PixelVae(4, 16, 8), PALETTE.to_dict()), 1),
+    "palettized cell": (lambda: Palettized(CellPalette(16, PALETTE.colours, 8, 1), PALETTE.to_dict()), 1),
+    "nearest of a palette": (lambda: Palettized(NearestColour(table(), PALETTE.colours), PALETTE.to_dict()), 1),
 }
+
+
+def table() -> PolynomialMap:
+    """A 3×3 table of no VAE."""
+    numbers = torch.randn(37, 3, generator=torch.Generator().manual_seed(5))
+    return PolynomialMap(4, (3,)).set_coefficients(0.3 * numbers)
 
 
 def shaken(module: nn.Module) -> nn.Module:
@@ -61,7 +74,8 @@ def test_the_receptive_field_is_what_is_stated(name: str) -> None:
     n, scale = 61, DECODERS[name][1]
     latents = torch.randn(1, module.config()["n_channels"], n, 1 + 2 * 3, dtype=torch.double, requires_grad=True)
     middle = n // 2
-    module(latents)[0, :, middle * scale : (middle + 1) * scale].abs().sum().backward()
+    soft = module.logits if isinstance(module, Palettized) else module  # classes have no slope
+    soft(latents)[0, :, middle * scale : (middle + 1) * scale].abs().sum().backward()
     touched = latents.grad.abs().sum((0, 1, 3)).nonzero()[:, 0]
     reach = max(middle - int(touched.min()), int(touched.max()) - middle)
     assert reach <= module.receptive_cells

@@ -16,6 +16,7 @@ from latentfit.compare.errors import (
     error_map,
     error_sheet,
 )
+from latentfit.compare.palettes import palette_usage, pixel_sheet, swatches
 from latentfit.compare.pareto import pareto
 from latentfit.compare.plots import ORIGINS, bars, curves, ranking
 from latentfit.compare.sheets import contact_sheet, score_sheet, sweep_strip
@@ -43,11 +44,14 @@ __all__ = [
     "error_sheet",
     "joint_channels",
     "latent_channels",
+    "palette_usage",
     "pareto",
+    "pixel_sheet",
     "ranking",
     "saved",
     "score_sheet",
     "style",
+    "swatches",
     "sweep_strip",
     "under_curtain",
 ]

@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -57,10 +57,20 @@ class SampleSheet:
     inputs, targets : Tensor
         A few, of equal size.
     every_images : int
+    as_picture : callable, optional
+        What the model makes -> pictures of the targets' size; None: it makes such.
     """
 
-    def __init__(self, folder: Path, inputs: Tensor, targets: Tensor, every_images: int) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        inputs: Tensor,
+        targets: Tensor,
+        every_images: int,
+        as_picture: Callable[[Tensor], Tensor] | None = None,
+    ) -> None:
         self._folder, self._inputs, self._targets, self._every = folder, inputs, targets, every_images
+        self._as_picture = as_picture or (lambda made: made)
         self._last = 0
 
     def __call__(self, model: nn.Module, rows: list[dict[str, float]], seen_images: int) -> None:
@@ -70,7 +80,7 @@ class SampleSheet:
         with torch.no_grad():
             device = next(model.parameters()).device
             made = model.eval()(self._inputs.to(device)).float().cpu()
-        save_png(sheet([made, self._targets]), self._folder / f"{seen_images:09d}.png")
+        save_png(sheet([self._as_picture(made), self._targets]), self._folder / f"{seen_images:09d}.png")
 
 
 def sheet(rows: Sequence[Tensor]) -> Tensor:

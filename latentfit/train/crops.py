@@ -92,19 +92,28 @@ class CropSource:
 
     def _crop(self, image: int) -> tuple[Floats, Floats, Floats]:
         """In numpy: torch's operations would wake a second pool of threads beside the one that trains."""
-        draw = np.random.default_rng((self.seed, image))
-        sample = self.samples[int(np.searchsorted(self._cumulated, draw.random() * self._cumulated[-1], side="right"))]
-        top, left = (int(draw.integers(0, n - self.crop_cells + 1)) for n in sample.size_cells)
-        latents = self._read(sample, "latents", top, left, 1)
+        sample, top, left = self.place(image)
+        latents = self.latents(sample, top, left)
         px = 1 if self.target == "cells" else self.store.space.cell_px
         picture = self._read(sample, self.target, top, left, px)
         if self.scale != px:
             side, window = self.crop_cells * self.scale, px // self.scale
             picture = picture.reshape(3, side, window, side, window).mean((2, 4))
-        return latents, picture, self._inside(sample, top, left)
+        return latents, picture, self.inside(sample, top, left)
 
-    def _inside(self, sample: Sample, top: int, left: int) -> Floats:
-        """``(1, side, side)``, in the target's pixels."""
+    def place(self, image: int) -> tuple[Sample, int, int]:
+        """What image k is cut from, and its first row and column of cells there."""
+        draw = np.random.default_rng((self.seed, image))
+        sample = self.samples[int(np.searchsorted(self._cumulated, draw.random() * self._cumulated[-1], side="right"))]
+        top, left = (int(draw.integers(0, n - self.crop_cells + 1)) for n in sample.size_cells)
+        return sample, top, left
+
+    def latents(self, sample: Sample, top: int, left: int) -> Floats:
+        """``(C, side, side)``, model domain."""
+        return self._read(sample, "latents", top, left, 1)
+
+    def inside(self, sample: Sample, top: int, left: int) -> Floats:
+        """1 where a loss should look, ``(1, side, side)``, in the target's pixels."""
         scale, border = 1 if self.encodes else self.scale, self.border_cells * (1 if self.encodes else self.scale)
         inside = np.ones((1, *[self.crop_cells * scale] * 2), np.float32)
         for axis, start in ((1, top), (2, left)):

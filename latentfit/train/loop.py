@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from latentfit import parallel
 from latentfit.train.config import TrainConfig
-from latentfit.train.objective import Objective
+from latentfit.train.objective import AnyObjective
 from latentfit.train.optimizers import rate_factor, set_rate
 from latentfit.train.state import RunState
 
@@ -47,7 +47,7 @@ Callback = Callable[[nn.Module, list[dict[str, float]], int], None]
 
 def train(
     model: nn.Module,
-    objective: Objective,
+    objective: AnyObjective,
     source: Source,
     config: TrainConfig,
     checkpoint: Path,
@@ -63,7 +63,7 @@ def train(
     ----------
     model : nn.Module
         Its weights at the start must derive from the seed too.
-    objective : Objective
+    objective : Objective, or one of its kind
     source : Source
         ``batch(images)`` -> tensors "input" and "target"; a function of the images' numbers alone.
     config : TrainConfig
@@ -93,7 +93,7 @@ def train(
 class _Loop:
     """Steps of a run's state over a source's batches."""
 
-    def __init__(self, state: RunState, objective: Objective, source: Source, config: TrainConfig) -> None:
+    def __init__(self, state: RunState, objective: AnyObjective, source: Source, config: TrainConfig) -> None:
         self.state, self.objective, self.source, self.config = state, objective, source, config
 
     def go(self, callbacks: Sequence[Callback], progress: bool) -> None:

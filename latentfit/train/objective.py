@@ -1,6 +1,7 @@
 """Objective: what a network is trained for: pixel losses with weights, and an adversary if there is one."""
 
 from collections.abc import Mapping
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -10,6 +11,15 @@ from latentfit.nets.patch_discriminator import PatchDiscriminator
 from latentfit.train.losses import PIXEL_LOSSES, feature_matching, hinge_discriminator, hinge_generator
 
 Batch = Mapping[str, Tensor]
+
+
+class AnyObjective(Protocol):
+    """What the loop needs of an objective."""
+
+    adversary: PatchDiscriminator | None
+
+    def losses(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]: ...
+    def adversary_loss(self, adversary: nn.Module, losses: Mapping[str, Tensor]) -> Tensor: ...
 
 
 class Objective:

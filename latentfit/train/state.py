@@ -14,7 +14,7 @@ from latentfit.errors import TrainError
 from latentfit.train.checkpoint import State, load_state, save_state
 from latentfit.train.config import TrainConfig
 from latentfit.train.means import Means
-from latentfit.train.objective import Objective
+from latentfit.train.objective import AnyObjective
 from latentfit.train.optimizers import optimizer_of
 from latentfit.vae_numerics import device_name
 
@@ -40,7 +40,7 @@ class RunState:
     def __init__(
         self,
         model: nn.Module,
-        objective: Objective,
+        objective: AnyObjective,
         config: TrainConfig,
         checkpoint: Path,
         identity: dict[str, Any],

@@ -1,0 +1,45 @@
+"""Inputs that several nodes have, with what their tooltips say."""
+
+from typing import Any
+
+from latentfit.comfyui import spaces
+from latentfit.comfyui.map_files import Gives, complaint, labels, stamp_text
+
+Input = tuple[Any, ...]
+CATEGORY = "latentfit"
+
+
+class OfMapFile:
+    """A node that reads the file its combo names: looked at before anything runs, and read anew when it changes."""
+
+    CATEGORY = CATEGORY
+
+    @classmethod
+    def VALIDATE_INPUTS(cls, map_name: str) -> bool | str:
+        return complaint(map_name)
+
+    @classmethod
+    def IS_CHANGED(cls, map_name: str, **_: Any) -> str:
+        return stamp_text(map_name)
+
+
+LATENTS: Input = ("LATENT", {"tooltip": "Raw latents, as every node of ComfyUI passes them."})
+MODEL: Input = (
+    "MODEL",
+    {"tooltip": "Optional: the model that made the latents tells which space they are of, where 'space' is auto."},
+)
+
+
+def map_name(tooltip: str, *gives: Gives) -> Input:
+    """A combo of files."""
+    where = "From models/latentfit, models/vae_approx, and those that come with the package. Press R after adding one."
+    return (labels(*gives), {"tooltip": f"{tooltip} {where}"})
+
+
+def space() -> Input:
+    """The combo that says what the latents are."""
+    told = (
+        "What the latents are. auto: what the connected model says, else what the file says. Files of other projects "
+        "do not say it: then choose."
+    )
+    return (spaces.choices(), {"default": spaces.AUTO, "tooltip": told})

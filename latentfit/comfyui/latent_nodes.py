@@ -1,0 +1,121 @@
+"""LatentFit Interpose and LatentFit Upscale: latents -> latents of another space or size."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from latentfit.approx import LatentMap
+from latentfit.comfyui import host, inputs, maps, spaces, wires
+from latentfit.errors import SpaceMismatchError
+from latentfit.spaces import LatentSpace
+
+_BYTES_A_CELL = 4 * 1024
+
+
+class LatentFitInterpose(inputs.OfMapFile):
+    """LATENT -> LATENT of another space."""
+
+    DESCRIPTION = (
+        "Carries latents of one model family over to another's, without a VAE. Masks, batch numbers and whatever else "
+        "is on the wire are kept."
+    )
+    RETURN_TYPES = ("LATENT",)
+    OUTPUT_TOOLTIPS = ("Raw latents of the map's target space.",)
+    FUNCTION = "interpose"
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        return {
+            "required": {
+                "samples": inputs.LATENTS,
+                "map_name": inputs.map_name("A map between two latent spaces.", "interposed"),
+                "space": inputs.space(),
+            },
+            "optional": {"model": inputs.MODEL},
+        }
+
+    def interpose(
+        self, samples: wires.Latent, map_name: str, space: str, model: Any | None = None
+    ) -> tuple[wires.Latent]:
+        latent_map, ready = maps.latent_map_of(map_name, spaces.stated_space(space, model))
+        return (mapped(samples, latent_map, ready),)
+
+
+class LatentFitUpscale(inputs.OfMapFile):
+    """LATENT -> larger LATENT of the same space."""
+
+    DESCRIPTION = (
+        "Enlarges latents with a map that was fitted for it, without a VAE. Masks follow; batch numbers and whatever "
+        "else is on the wire are kept."
+    )
+    RETURN_TYPES = ("LATENT",)
+    OUTPUT_TOOLTIPS = ("Raw latents of the same space.",)
+    FUNCTION = "upscale"
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        ratio = "0: as the map was fitted. Else the result is resized from there, smoothly."
+        return {
+            "required": {
+                "samples": inputs.LATENTS,
+                "map_name": inputs.map_name("A map that enlarges latents.", "upscaled"),
+                "scale_by": ("FLOAT", {"default": 0.0, "min": 0.0, "max": 8.0, "step": 0.05, "tooltip": ratio}),
+                "space": inputs.space(),
+            },
+            "optional": {"model": inputs.MODEL},
+        }
+
+    def upscale(
+        self, samples: wires.Latent, map_name: str, scale_by: float, space: str, model: Any | None = None
+    ) -> tuple[wires.Latent]:
+        latent_map, ready = maps.latent_map_of(map_name, spaces.stated_space(space, model))
+        return (mapped(samples, latent_map, ready, scale_by or None),)
+
+
+def mapped(wire: wires.Latent, latent_map: LatentMap, ready: maps.Ready, ratio: float | None = None) -> wires.Latent:
+    """The wire behind a map.
+
+    Parameters
+    ----------
+    wire : dict
+    latent_map : LatentMap
+    ready : Ready
+        The same map, where it is managed.
+    ratio : float or None
+        Target cells per source cell; None: the map's own.
+    """
+    latents = wires.latents_on(wire, latent_map.source)
+    frames = wires.frames_of(latents)
+    multiple = 2 if latent_map.target.packing else 1
+    size = (
+        None
+        if ratio is None
+        else (_side(frames.shape[-2] * ratio, multiple), _side(frames.shape[-1] * ratio, multiple))
+    )
+    device = ready.device_for(frames[0, 0].numel() * _BYTES_A_CELL)
+    outputs = []
+    with host.progress(len(frames)) as bar:
+        for frame in torch.split(frames, 1):
+            outputs.append(latent_map(frame.to(device), size).to(host.image_device()))
+            bar.update(1)
+    output = torch.cat(outputs)
+    px_ratio = output.shape[-1] * latent_map.target.cell_px / (frames.shape[-1] * latent_map.source.cell_px)
+    return wires.replaced(wire, _as_video(output, latents, latent_map.target), latent_map.target, px_ratio)
+
+
+def _side(n_cells: float, multiple: int) -> int:
+    return multiple * max(1, round(n_cells / multiple))
+
+
+def _as_video(mapped_frames: Tensor, came: Tensor, target: LatentSpace) -> Tensor:
+    """Frames ``(N * T, C, h, w)`` -> with the axis of time that came, or that the target space wants."""
+    n_frames = came.shape[2] if came.ndim == 5 else 1
+    if target.dims == 2:
+        if n_frames > 1:
+            raise SpaceMismatchError(
+                f"latents: a video of {n_frames} latent frames; the map gives {target.name!r}, which has pictures "
+                "only; cut one frame out first (LatentCut along t)"
+            )
+        return mapped_frames
+    return mapped_frames.reshape(-1, n_frames, *mapped_frames.shape[1:]).movedim(1, 2)

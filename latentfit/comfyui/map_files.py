@@ -1,0 +1,154 @@
+"""Files that a node can choose from: maps in ``models/latentfit``, in ``models/vae_approx``, and the bundled ones."""
+
+import os
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal
+
+from latentfit.checkpoints import recognisable, recognised
+from latentfit.comfyui import host
+from latentfit.errors import BadFileError, LatentfitError
+from latentfit.files import read_card
+from latentfit.named_maps import load_any
+from latentfit.nets.palette import PixelVae
+from latentfit.resources import data_path
+from latentfit.spaces import list_spaces
+from latentfit.vae_weights import WeightsFile
+
+Gives = Literal["rgb", "palette", "bare palette", "interposed", "upscaled"]  # bare: classes without their colours
+
+BUNDLED = "bundled"
+APPROX = "vae_approx"
+_LARGEST = 256 << 20  # bytes; no decoder of the kinds that are recognised comes near
+_PALETTIZED = "palettized"  # the kind in the header; see latentfit.files.KINDS
+
+
+def labels(*gives: Gives) -> list[str]:
+    """What a combo offers: files that give the first of these, then the next; within each our own folder first.
+
+    Where there is none, one line of advice.
+    """
+    given = {label: gives_of(label) for label in _candidates()}
+    found = [label for wanted in gives for label, what in given.items() if what == wanted]
+    return found or [f"no file: put one into models/{host.FOLDER}, then press R"]
+
+
+def path_of(label: str) -> Path | None:
+    """Where the file of a label lies; None when it is gone, or the label is the advice."""
+    folder, _, rest = label.replace(os.sep, "/").partition("/")
+    if folder == BUNDLED:
+        root = data_path()
+        path = root / rest
+        return path if path.is_file() and root in path.resolve().parents else None
+    return host.model_path(APPROX, rest) if folder == APPROX and rest else host.model_path(host.FOLDER, label)
+
+
+def existing(label: str) -> Path:
+    """As `path_of`.
+
+    Raises
+    ------
+    BadFileError
+        When there is no such file.
+    """
+    path = path_of(label)
+    if path is None:
+        raise BadFileError(
+            f"{label!r}: no such file any more; expected one in ComfyUI's models/{host.FOLDER} or models/{APPROX}: put "
+            "it there, press R, and choose it"
+        )
+    return path
+
+
+def complaint(label: str) -> bool | str:
+    """True, or what ComfyUI shows before it runs anything: the answer of VALIDATE_INPUTS."""
+    try:
+        existing(label)
+    except BadFileError as error:
+        return str(error)
+    return True
+
+
+@dataclass(frozen=True)
+class Stamp:
+    """A file as it was: path, time of change, size. What is cached is cached by this."""
+
+    path: str
+    mtime_ns: int
+    n_bytes: int
+
+    @classmethod
+    def of(cls, path: Path) -> "Stamp":
+        """As it is now."""
+        stat = path.stat()
+        return cls(str(path), stat.st_mtime_ns, stat.st_size)
+
+
+def stamp_text(label: str) -> str:
+    """Another text whenever the file changes: the answer of IS_CHANGED."""
+    path = path_of(label)
+    return "" if path is None else str(Stamp.of(path))
+
+
+def is_without_palette(label: str) -> bool:
+    """Whether the file gives classes of a palette that it does not hold: pixelvae's."""
+    return gives_of(label) == "bare palette"
+
+
+def gives_of(label: str) -> Gives | None:
+    """What the file of a label gives; None for files of other programs, encoders, and damaged ones."""
+    path = path_of(label)
+    try:
+        return None if path is None else _gives(Stamp.of(path))
+    except OSError:
+        return None
+
+
+@lru_cache(maxsize=4096)
+def _gives(stamp: Stamp) -> Gives | None:
+    path = Path(stamp.path)
+    if stamp.n_bytes > _LARGEST:
+        return None
+    try:
+        if path.suffix == ".json":
+            load_any(path)
+            return "rgb"
+        weights = WeightsFile(path)
+        if "latentfit" in weights.metadata:
+            return _gives_ours(path)
+        if not recognisable(set(weights.names)):
+            return None
+        return "bare palette" if isinstance(recognised(path).module, PixelVae) else "rgb"
+    except (LatentfitError, LookupError, OSError, TypeError):
+        return None
+
+
+def _gives_ours(path: Path) -> Gives:
+    header = read_card(path)
+    if "target" in header:
+        return "upscaled" if header["target"]["name"] == header["space"]["name"] else "interposed"
+    return "palette" if header["kind"] == _PALETTIZED else "rgb"
+
+
+def _candidates() -> list[str]:
+    own = [name for name in host.model_files(host.FOLDER) if Path(name).suffix.lower() in host.MAP_ENDINGS]
+    approximate = [f"{APPROX}/{name}" for name in host.model_files(APPROX)]
+    return [*_without_twins(own), *_bundled(), *approximate]
+
+
+def _without_twins(names: list[str]) -> list[str]:
+    """A table's JSON beside its .safetensors is the same map."""
+    return [name for name in names if not (name.endswith(".json") and f"{name[:-5]}.safetensors" in names)]
+
+
+@lru_cache(maxsize=1)
+def _bundled() -> tuple[str, ...]:
+    root = data_path()
+    order = {space.name: place for place, space in enumerate(list_spaces())}
+
+    def place(path: Path) -> tuple[int, str]:
+        return order.get(read_card(path)["space"]["name"], len(order)), path.name
+
+    paths = [path for name in ("models", "tables") for path in sorted((root / name).rglob("*.safetensors"), key=place)]
+    return tuple(f"{BUNDLED}/{path.relative_to(root).as_posix()}" for path in paths)

@@ -1,0 +1,60 @@
+"""Which latent space the latents on a wire are of: ComfyUI's own do not say."""
+
+from typing import Any
+
+from latentfit.comfyui import host
+from latentfit.errors import SpaceMismatchError
+from latentfit.spaces import LatentSpace, get_space, list_spaces
+
+AUTO = "auto"
+
+
+def choices() -> list[str]:
+    """What a combo offers."""
+    return [AUTO, *(space.name for space in list_spaces())]
+
+
+def space_of_model(model: Any) -> LatentSpace:
+    """The space of a MODEL's latent format, by the name of its class.
+
+    Raises
+    ------
+    SpaceMismatchError
+        When no registered space has that class.
+    """
+    name = type(host.latent_format_of(model)).__name__
+    for space in list_spaces():
+        if space.comfy_class == name:
+            return space
+    raise SpaceMismatchError(
+        f"this model's latents are of ComfyUI's format {name}, which is no registered latent space; choose the space "
+        "in the node, or leave its input 'model' open"
+    )
+
+
+def stated_space(choice: str, model: Any | None) -> LatentSpace | None:
+    """What the node says its latents are: the chosen space, else that of the model; None where it says neither.
+
+    Raises
+    ------
+    SpaceMismatchError
+        When both say it, and differently.
+    """
+    chosen = None if choice == AUTO else get_space(choice)
+    told = None if model is None else space_of_model(model)
+    if chosen is not None and told is not None and chosen != told:
+        raise SpaceMismatchError(
+            f"the node says the latents are {chosen.name!r}, the model that it is given makes {told.name!r}; set "
+            f"'space' to {AUTO}, or take the model away"
+        )
+    return chosen or told
+
+
+def agree(label: str, of_file: LatentSpace, stated: LatentSpace | None) -> None:
+    """Raise `SpaceMismatchError` unless a file's space is the stated one, or none is stated."""
+    if stated is not None and stated != of_file:
+        raise SpaceMismatchError(
+            f"{label}: takes latents of {of_file.name!r} ({of_file.channels} channels), these are {stated.name!r} "
+            f"({stated.channels}); choose a file for {stated.name!r}, or put LatentFit Interpose {stated.name} -> "
+            f"{of_file.name} between them"
+        )

@@ -1,0 +1,43 @@
+"""ComfyUI's VAE objects: what they decode, and which weights they hold."""
+
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import torch
+from torch import Tensor, nn
+
+from latentfit.errors import VaeError
+from latentfit.spaces import LatentSpace
+from latentfit.vae_keys import to_diffusers_keys
+from latentfit.vae_opening import fingerprint_of
+
+_known: WeakKeyDictionary[nn.Module, str] = WeakKeyDictionary()
+
+
+def decoded(vae: Any, latents: Tensor, space: LatentSpace) -> Tensor:
+    """Model-domain latents ``(N, C, h, w)`` -> rgb ``(N, 3, h * cell_px, w * cell_px)`` in [0, 1], on the CPU.
+
+    Raises
+    ------
+    VaeError
+        When the VAE gives another size or NaN: it is not this space's, or overflowed.
+    """
+    samples = space.model_to_comfy(latents)
+    images = vae.decode(samples[:, :, None] if space.dims == 3 else samples)
+    rgb: Tensor = images.reshape(-1, *images.shape[-3:])[..., :3].movedim(-1, 1).float().cpu()
+    expected = (len(latents), 3, latents.shape[-2] * space.cell_px, latents.shape[-1] * space.cell_px)
+    if tuple(rgb.shape) != expected:
+        raise VaeError(f"the VAE gave {tuple(rgb.shape)}, expected {expected} of space {space.name!r}; check 'space'")
+    if not bool(torch.isfinite(rgb).all()):
+        raise VaeError("the VAE gave NaN; start ComfyUI with --fp32-vae")
+    return rgb.clamp(0, 1)
+
+
+def fingerprint(vae: Any) -> str:
+    """SHA-256 over the weights, as `Vae.fingerprint` of the same file has it where ComfyUI holds them in float32."""
+    network: nn.Module = vae.first_stage_model
+    if network not in _known:
+        weights = to_diffusers_keys(network.state_dict())
+        prefix = "module." if "decoder.conv_in.weight" in weights else ""  # as `DiffusersNetwork` holds it
+        _known[network] = fingerprint_of({f"{prefix}{key}": tensor for key, tensor in weights.items()})
+    return _known[network]

@@ -1,0 +1,331 @@
+"""Palettized decoders: latents -> a class of a palette for every cell.
+
+`PixelVae` has the layout and key names of vmedea/pixelvae (https://github.com/vmedea/pixelvae, MIT), `CellPalette` is
+ours, `NearestColour` is the closed form that both must beat. `Palettized` puts one of them beside its palette.
+"""
+
+import math
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from latentfit.colour import rgb_to_oklab
+from latentfit.errors import BadFileError
+from latentfit.nets.cell import ResidualBlock
+from latentfit.nets.loading import loaded
+from latentfit.nets.tiny import Block, conv3
+from latentfit.spaces import LatentSpace
+
+SHARPNESS = 100.0  # of the closed form's logits at the start: minus so many times the squared OKLab distance
+
+
+class PixelVae(nn.Sequential):
+    """Latents ``(N, C, h, w)``, model domain -> logits ``(N, K, h, w)``: pixelvae's network.
+
+    Parameters
+    ----------
+    n_channels, n_classes : int
+        C and K.
+    width : int
+        Channels of the blocks; pixelvae has 64.
+    n_blocks : int
+        Blocks of three 3×3 convolutions; pixelvae has 1.
+    shift, scale : sequence of float, length 1 or C
+        For weights that learned raw latents: the latent space's, ``latents / scale + shift`` goes in. The released ones
+        learned the model domain, which ComfyUI's files and wires held until 2023-06-23.
+    """
+
+    kind = "pixelvae"
+    shift: Tensor
+    scale: Tensor
+
+    def __init__(
+        self,
+        n_channels: int = 4,
+        n_classes: int = 16,
+        width: int = 64,
+        n_blocks: int = 1,
+        shift: Sequence[float] = (0.0,),
+        scale: Sequence[float] = (1.0,),
+    ) -> None:
+        super().__init__(
+            conv3(n_channels, width), nn.ReLU(),
+            *[Block(width) for _ in range(n_blocks)],
+            conv3(width, n_classes),
+        )  # fmt: skip
+        self.n_channels, self.n_classes, self.width, self.n_blocks = n_channels, n_classes, width, n_blocks
+        self.crossing = {"shift": [float(one) for one in shift], "scale": [float(one) for one in scale]}
+        for name, values in self.crossing.items():
+            self.register_buffer(name, torch.tensor(values).reshape(1, -1, 1, 1), persistent=False)
+
+    @property
+    def receptive_cells(self) -> int:
+        """Cells, each way, that an output depends on."""
+        return 2 + 3 * self.n_blocks
+
+    def for_raw(self, space: LatentSpace) -> "PixelVae":
+        """The same weights behind that space's crossing, for those that learned raw latents."""
+        sizes = (self.n_channels, self.n_classes, self.width, self.n_blocks)
+        return loaded(PixelVae(*sizes, space.shift, space.scale), self.state_dict(), "pixelvae's decoder")
+
+    def config(self) -> dict[str, Any]:
+        """Constructor arguments, JSON-able."""
+        sizes = {name: getattr(self, name) for name in ("n_channels", "n_classes", "width", "n_blocks")}
+        return {**sizes, **self.crossing}
+
+    def forward(self, latents: Tensor) -> Tensor:
+        logits: Tensor = super().forward(latents / self.scale + self.shift)  # type: ignore[no-untyped-call]
+        return logits
+
+
+def load_pixelvae(weights: Mapping[str, Tensor]) -> PixelVae:
+    """pixelvae's network that these weights belong to, float32, loaded.
+
+    Raises
+    ------
+    BadFileError
+        When keys and shapes are not its.
+    """
+    first, last = weights["0.weight"], next(tensor for key, tensor in weights.items() if key == _last_key(weights))
+    (width, n_channels), n_classes = (first.shape[:2] if first.ndim == 4 else (64, 4)), max(2, len(last))
+    n_blocks = sum(key.endswith(".conv.0.weight") for key in weights)
+    return loaded(PixelVae(int(n_channels), n_classes, int(width), n_blocks), weights, "pixelvae's decoder")
+
+
+def is_pixelvae(keys: Collection[str]) -> bool:
+    """Whether these are its keys: blocks from 2 on, and nothing at 1, where TAESD's networks have something."""
+    return {"0.weight", "2.conv.0.weight"} <= set(keys) and not any(key.startswith("1.") for key in keys)
+
+
+def _last_key(weights: Mapping[str, Tensor]) -> str:
+    return f"{max(int(key.split('.')[0]) for key in weights if key.split('.')[0].isdigit())}.weight"
+
+
+class NearestColour(nn.Module):
+    """Latents ``(N, C, h, w)`` -> minus the squared OKLab distance of a map's colour to each of a palette's.
+
+    Parameters
+    ----------
+    rgb_map : nn.Module
+        One colour a cell, such as `ChannelMap` fits.
+    colours : Tensor of uint8, (K, 3)
+    """
+
+    kind = "nearest"
+    oklab: Tensor
+
+    def __init__(self, rgb_map: nn.Module, colours: Tensor) -> None:
+        super().__init__()
+        self.rgb_map = rgb_map
+        self.register_buffer("oklab", _oklab_of(colours), persistent=False)
+
+    @property
+    def n_fitted(self) -> int:
+        """Numbers that were fitted: the map's."""
+        return _n_fitted(self.rgb_map)
+
+    @property
+    def n_channels(self) -> int:
+        """C."""
+        return int(self.rgb_map.n_channels)  # type: ignore[arg-type]
+
+    @property
+    def receptive_cells(self) -> int | None:
+        """Cells, each way, that an output depends on; None where the map does not say."""
+        if (kernels := getattr(self.rgb_map, "kernels", None)) is not None:
+            return int(max(kernels) // 2) + (getattr(self.rgb_map, "smoothing", None) is not None)
+        cells = getattr(self.rgb_map, "receptive_cells", None)
+        return None if cells is None else int(cells)
+
+    def config(self) -> dict[str, Any]:
+        """The map's, JSON-able; only a map of `ChannelMap` can be rebuilt from it."""
+        if not hasattr(self.rgb_map, "kernels"):
+            raise BadFileError(
+                f"save: expected a palettized map of ChannelMap, got {type(self.rgb_map).__name__}; save its own file"
+            )
+        config: dict[str, Any] = self.rgb_map.config()  # type: ignore[operator]
+        return config
+
+    def forward(self, latents: Tensor) -> Tensor:
+        return -_squared_distances(_oklab(self.rgb_map(latents)), self.oklab)
+
+
+class CellPalette(nn.Module):
+    """Latents ``(N, C, h, w)``, model domain -> logits ``(N, K, h, w)``: the closed form's, and what a body adds.
+
+    Narrower than pixelvae's network, and deeper. That it begins as the closed form is worth most where there are few
+    pictures or little time.
+
+    Parameters
+    ----------
+    n_channels : int
+        C.
+    colours : Tensor of uint8, (K, 3)
+    width : int
+        Channels of the blocks.
+    n_blocks : int
+        Residual blocks of two 3×3 convolutions: the context grows by two cells each way with each.
+
+    Attributes
+    ----------
+    skip : nn.Conv2d
+        A linear 3×3 map to rgb, one colour a cell: `ChannelMap("3")` fits in exactly.
+    """
+
+    kind = "cell_palette"
+    oklab: Tensor
+
+    def __init__(self, n_channels: int, colours: Tensor, width: int = 48, n_blocks: int = 3) -> None:
+        super().__init__()
+        self.n_channels, self.width, self.n_blocks = n_channels, width, n_blocks
+        self.skip = nn.Conv2d(n_channels, 3, 3, padding=1, padding_mode="replicate")
+        self.log_sharpness = nn.Parameter(torch.tensor([math.log(SHARPNESS)]))
+        last = nn.Conv2d(width, len(colours), 1)
+        nn.init.zeros_(last.weight)  # it begins as its skip
+        nn.init.zeros_(last.bias)  # type: ignore[arg-type]
+        self.body = nn.Sequential(
+            conv3(n_channels, width), nn.ReLU(),
+            *[ResidualBlock(width) for _ in range(n_blocks)], nn.ReLU(),
+            last,
+        )  # fmt: skip
+        self.register_buffer("oklab", _oklab_of(colours), persistent=False)
+
+    @property
+    def receptive_cells(self) -> int:
+        """Cells, each way, that an output depends on."""
+        return 1 + 2 * self.n_blocks
+
+    def config(self) -> dict[str, Any]:
+        """Constructor arguments but the colours, JSON-able."""
+        return {name: getattr(self, name) for name in ("n_channels", "width", "n_blocks")}
+
+    def forward(self, latents: Tensor) -> Tensor:
+        with torch.autocast(latents.device.type, enabled=False):
+            near = self.log_sharpness.exp() * _squared_distances(_oklab(self.skip(latents)), self.oklab)
+        logits: Tensor = self.body(latents) - near
+        return logits
+
+    @torch.no_grad()
+    def set_skip(self, weight: Tensor, bias: Tensor) -> "CellPalette":
+        """Put a fitted linear map in: weight ``(3, C, 3, 3)`` and bias, in the range [0, 1]."""
+        self.skip.weight.copy_(weight)
+        self.skip.bias.copy_(bias)  # type: ignore[union-attr]
+        return self
+
+
+class Palettized(nn.Module):
+    """Latents ``(N, C, h, w)``, model domain -> rgb ``(N, 3, h, w)``, each cell a colour of the palette.
+
+    Parameters
+    ----------
+    network : nn.Module
+        ``(N, C, h, w)`` -> logits ``(N, K, h, w)``.
+    palette : mapping
+        What `latentfit.palette.Palette.to_dict` gives: name, source, and colours as ``"#RRGGBB"``.
+    dither : str
+        Name of the ordered dithering that the network learned the shares of, or "none".
+    thresholds : Tensor, (side, side) in (0, 1), optional
+        Its matrix.
+
+    Attributes
+    ----------
+    colours : Tensor of uint8, (K, 3)
+        In the order of the classes.
+    """
+
+    colours: Tensor
+    thresholds: Tensor | None
+
+    def __init__(
+        self, network: nn.Module, palette: Mapping[str, Any], dither: str = "none", thresholds: Tensor | None = None
+    ) -> None:
+        super().__init__()
+        self.network, self.palette, self.dither = network, dict(palette), dither
+        self.register_buffer("colours", colours_of(palette), persistent=False)
+        self.register_buffer("thresholds", thresholds, persistent=False)
+
+    @property
+    def receptive_cells(self) -> int | None:
+        """Cells, each way, that an output depends on; None where the network does not say."""
+        cells = getattr(self.network, "receptive_cells", None)
+        return None if cells is None else int(cells)
+
+    @property
+    def n_fitted(self) -> int:
+        """Numbers that were fitted or trained; the palette is given."""
+        return _n_fitted(self.network)
+
+    def config(self) -> dict[str, Any]:
+        """The network's kind and arguments, and the palette; JSON-able.
+
+        Raises
+        ------
+        BadFileError
+            When the network is none of this module's, so that nobody could load the file.
+        """
+        network = self.network
+        if not isinstance(network, PixelVae | CellPalette | NearestColour):
+            raise BadFileError(
+                "save: expected a palettized PixelVae, CellPalette or NearestColour, got "
+                f"{type(network).__name__}; save its state_dict yourself"
+            )
+        own = {"kind": network.kind, "config": network.config()}
+        return {"n_channels": network.n_channels, "palette": self.palette, "dither": self.dither, "network": own}
+
+    def logits(self, latents: Tensor) -> Tensor:
+        """What each class of each cell has for it, ``(N, K, h, w)``."""
+        logits: Tensor = self.network(latents)
+        return logits
+
+    def indices(self, latents: Tensor) -> Tensor:
+        """The class of each cell, ``(N, h, w)`` int64."""
+        return self.chosen(self.logits(latents))
+
+    def chosen(self, logits: Tensor) -> Tensor:
+        """Logits of a whole picture -> the likeliest class of each cell, ``(N, h, w)`` int64.
+
+        Dithered: the second likeliest where the matrix's threshold lies below its share of both.
+        """
+        if self.thresholds is None:
+            return logits.argmax(1)
+        values, classes = logits.topk(2, 1)
+        share = (values[:, 1] - values[:, 0]).sigmoid()
+        side, (height, width) = len(self.thresholds), logits.shape[-2:]
+        tiled = self.thresholds.repeat(-(-height // side), -(-width // side))[:height, :width]
+        return torch.where(tiled < share, classes[:, 1], classes[:, 0])
+
+    def picture(self, indices: Tensor) -> Tensor:
+        """Classes ``(N, h, w)`` -> rgb ``(N, 3, h, w)`` in [0, 1], float32."""
+        return (self.colours.float() / 255)[indices].movedim(-1, 1)
+
+    def forward(self, latents: Tensor) -> Tensor:
+        return self.picture(self.indices(latents)).to(latents.dtype)
+
+    def extra_repr(self) -> str:
+        return f"palette={self.palette.get('name', '')!r}, {len(self.colours)} classes"
+
+
+def colours_of(palette: Mapping[str, Any]) -> Tensor:
+    """A palette as a header has it -> its colours, ``(K, 3)`` uint8."""
+    return torch.tensor([list(bytes.fromhex(colour.lstrip("#"))) for colour in palette["colours"]], dtype=torch.uint8)
+
+
+def _oklab_of(colours: Tensor) -> Tensor:
+    return rgb_to_oklab(colours.double().div(255).T[None])[0].T.float().contiguous()
+
+
+def _oklab(rgb: Tensor) -> Tensor:
+    return rgb_to_oklab(rgb.float().clamp(0, 1))
+
+
+def _squared_distances(oklab: Tensor, colours: Tensor) -> Tensor:
+    """``(N, 3, h, w)`` and ``(K, 3)`` -> ``(N, K, h, w)``; by differences, as single precision asks."""
+    parts = [(oklab[:, c : c + 1] - colours[:, c].reshape(1, -1, 1, 1)).square() for c in range(3)]
+    return parts[0] + parts[1] + parts[2]
+
+
+def _n_fitted(module: nn.Module) -> int:
+    counted = getattr(module, "n_fitted", None)
+    return int(counted) if counted is not None else sum(parameter.numel() for parameter in module.parameters())

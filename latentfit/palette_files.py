@@ -1,0 +1,208 @@
+"""Palettes as files: hex lists, GIMP's .gpl, and strips of pixels in a PNG."""
+
+import io
+import os
+import re
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+from latentfit.errors import PaletteError
+
+ENDINGS = (".hex", ".txt", ".gpl", ".png")
+MOST_COLOURS = 256
+MOST_BYTES = 1 << 20  # of a list; 256 colours with long names take a tenth
+
+Colours = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Listed:
+    """What a file lists.
+
+    Attributes
+    ----------
+    colours : ndarray of uint8, (K, 3)
+        In the file's order.
+    name, source : str
+        As the file says, or empty.
+    """
+
+    colours: Colours
+    name: str = ""
+    source: str = ""
+
+
+def read_listed(path: str | os.PathLike[str]) -> Listed:
+    """Read a palette's file by its ending: .hex, .txt, .gpl or .png.
+
+    Raises
+    ------
+    PaletteError
+        When there is no such file, it is of another kind, or cannot be read as what its name says.
+    """
+    file = Path(path)
+    readers = {".hex": _of_hex, ".txt": _of_hex, ".gpl": _of_gpl}
+    ending = file.suffix.lower()
+    if ending not in ENDINGS:
+        raise PaletteError(f"{file.name}: expected a palette in {', '.join(ENDINGS)}, got {ending or 'no ending'}")
+    try:
+        blob = file.read_bytes()
+    except OSError as error:
+        raise PaletteError(f"{file}: cannot be read ({error.strerror or error})") from error
+    if ending == ".png":
+        return Listed(_of_png(blob, file.name))
+    if len(blob) > MOST_BYTES:
+        raise PaletteError(f"{file.name}: {len(blob)} bytes are no list of at most {MOST_COLOURS} colours")
+    try:
+        text = blob.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise PaletteError(f"{file.name}: expected text in UTF-8, got other bytes; export the palette again") from error
+    return readers[ending](text, file.name)
+
+
+def hex_text(listed: Listed) -> str:
+    """A hex list: name and source as comments, then one RRGGBB a line."""
+    head = [f"; {key}: {_one_line(value)}" for key, value in _facts(listed) if value]
+    return "\n".join([*head, *hex_colours(listed.colours)]) + "\n"
+
+
+def gpl_text(listed: Listed) -> str:
+    """GIMP's palette format."""
+    head = ["GIMP Palette", f"Name: {_one_line(listed.name) or 'palette'}", "Columns: 16"]
+    if listed.source:
+        head.append(f"# source: {_one_line(listed.source)}")
+    rows = (f"{r:3d} {g:3d} {b:3d}\t#{r:02x}{g:02x}{b:02x}" for r, g, b in listed.colours.tolist())
+    return "\n".join([*head, "#", *rows]) + "\n"
+
+
+def indexed_png(indices: NDArray[np.uint8], colours: Colours, enlarge: int = 1) -> bytes:
+    """Indices ``(h, w)`` -> PNG of mode P whose palette chunk holds just `colours`."""
+    large = indices.repeat(enlarge, 0).repeat(enlarge, 1)
+    image = Image.frombytes("P", (large.shape[1], large.shape[0]), np.ascontiguousarray(large).tobytes())
+    image.putpalette(colours.tobytes())
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def hex_colours(colours: Colours) -> list[str]:
+    """``(K, 3)`` -> ``["1d2b53", ...]``."""
+    return [row.tobytes().hex() for row in np.ascontiguousarray(colours)]
+
+
+def colour_of_hex(text: str) -> tuple[int, int, int] | None:
+    """``"1d2b53"`` or ``"#1D2B53"`` -> red, green, blue; None when it is neither."""
+    found = re.fullmatch(r"#?([0-9a-fA-F]{6})", text)
+    return None if found is None else (int(found[1][:2], 16), int(found[1][2:4], 16), int(found[1][4:], 16))
+
+
+def _of_hex(text: str, name: str) -> Listed:
+    """One RRGGBB a line; what follows a ``;`` is a comment."""
+    colours: list[tuple[int, ...]] = []
+    facts: dict[str, str] = {}
+    for number, line in enumerate(text.splitlines(), 1):
+        word, _, comment = (part.strip() for part in line.partition(";"))
+        if not word:
+            key, _, value = comment.partition(":")
+            facts.setdefault(key.strip().lower(), value.strip())
+            continue
+        colour = colour_of_hex(word)
+        if colour is None:
+            raise PaletteError(f"{name}, line {number}: {_why_no_hex(word)}")
+        colours.append(colour)
+    if not colours:
+        raise PaletteError(f"{name}: lists no colour; expected one RRGGBB a line")
+    return Listed(np.array(colours, np.uint8), facts.get("name", ""), facts.get("source", ""))
+
+
+def _why_no_hex(word: str) -> str:
+    shown = repr(word[:40])
+    if re.fullmatch(r"#?[0-9a-fA-F]{8}", word):
+        return f"expected RRGGBB, got {shown}: eight digits carry alpha, and palettes are opaque; take two out"
+    return f"expected RRGGBB, got {shown}"
+
+
+def _of_gpl(text: str, name: str) -> Listed:
+    """GIMP's: a first line ``GIMP Palette``, ``Name:`` and ``Columns:``, then ``R G B name`` a line."""
+    lines = text.splitlines()
+    if not lines or lines[0].strip() != "GIMP Palette":
+        got = repr(lines[0].strip()[:40]) if lines else "an empty file"
+        raise PaletteError(f"{name}: expected a first line 'GIMP Palette', got {got}; export the palette again as .gpl")
+    colours: list[tuple[int, ...]] = []
+    facts: dict[str, str] = {}
+    for number, line in enumerate(lines[1:], 2):
+        words = line.strip()
+        if fact := re.match(r"#?\s*(name|columns|source)\s*:(.*)", words, re.IGNORECASE):
+            facts.setdefault(fact[1].lower(), fact[2].strip())
+        elif words and not words.startswith("#"):
+            found = re.match(r"(\d{1,3})\s+(\d{1,3})\s+(\d{1,3})(?:\s|$)", words)
+            colour = tuple(int(level) for level in found.groups()) if found else ()
+            if len(colour) != 3 or max(colour) > 255:
+                raise PaletteError(f"{name}, line {number}: expected three levels of 0 to 255, got {words[:40]!r}")
+            colours.append(colour)
+    if not colours:
+        raise PaletteError(f"{name}: lists no colour; expected lines of three levels such as '29 43 83'")
+    return Listed(np.array(colours, np.uint8), facts.get("name", ""), facts.get("source", ""))
+
+
+def _of_png(blob: bytes, name: str) -> Colours:
+    """The colours in the order in which a reader of the pixels meets them, row by row."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            image = Image.open(io.BytesIO(blob), formats=["PNG"])
+            image.load()
+    except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
+        raise PaletteError(f"{name}: {error} A palette is a strip of at most {MOST_COLOURS} swatches") from error
+    except UnidentifiedImageError as error:
+        raise PaletteError(f"{name}: its content is no PNG; export the palette again") from error
+    except (OSError, SyntaxError, ValueError, EOFError, LookupError) as error:
+        raise PaletteError(f"{name}: a damaged PNG ({type(error).__name__}: {error}); export it again") from error
+    if image.mode not in ("P", "RGB", "RGBA", "L", "LA", "1"):
+        raise PaletteError(f"{name}: expected 8 bits a channel, got Pillow's mode {image.mode}; save it as indexed PNG")
+    rgba = np.asarray(image.convert("RGBA"))
+    if (rgba[..., 3] < 255).any():
+        raise PaletteError(f"{name}: has transparent pixels, and palettes here are opaque; save it without alpha")
+    return _first_seen_entries(image, rgba) if image.mode == "P" else _swatches(rgba, name)
+
+
+def _first_seen_entries(image: Image.Image, rgba: NDArray[np.uint8]) -> Colours:
+    """Of an indexed picture: its entries by first use; two of one colour stay two, entries without a pixel drop out."""
+    _, first = np.unique(np.asarray(image).ravel(), return_index=True)
+    colours: Colours = rgba.reshape(-1, 4)[np.sort(first), :3]
+    return colours
+
+
+def _swatches(rgba: NDArray[np.uint8], name: str) -> Colours:
+    """Of a true-colour picture: the colours by first use, each one filled rectangle, or it is a photograph."""
+    packed = rgba[..., :3].astype(np.int32) @ np.array([1 << 16, 1 << 8, 1], np.int32)
+    values, first, inverse, counts = np.unique(packed, return_index=True, return_inverse=True, return_counts=True)
+    remedy = "expected an indexed PNG or a strip of swatches; take a picture's colours with Palette.of_pictures"
+    if len(values) > MOST_COLOURS:
+        raise PaletteError(f"{name}: a true-colour picture of {len(values)} colours, not a palette; {remedy}")
+    rows, columns = np.indices(packed.shape)
+    area = np.ones(len(values), np.int64)
+    for places in (rows.ravel(), columns.ravel()):
+        low, high = np.full(len(values), packed.size), np.zeros(len(values), np.int64)
+        np.minimum.at(low, inverse.ravel(), places)
+        np.maximum.at(high, inverse.ravel(), places)
+        area *= high - low + 1
+    if (area != counts).any():
+        returning = int(values[np.argmax(area != counts)])
+        raise PaletteError(f"{name}: a true-colour picture in which #{returning:06x} is no single swatch; {remedy}")
+    order = np.sort(first)
+    colours: Colours = rgba.reshape(-1, 4)[order, :3]
+    return colours
+
+
+def _facts(listed: Listed) -> tuple[tuple[str, str], ...]:
+    return ("name", listed.name), ("source", listed.source)
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())

@@ -1,0 +1,71 @@
+"""Presets of palettized decoders: a network, its losses, and how long."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from torch import nn
+
+from latentfit.errors import TrainError
+from latentfit.nets.palette import CellPalette, PixelVae
+from latentfit.palette import Palette
+from latentfit.spaces import LatentSpace
+from latentfit.train.config import TrainConfig
+from latentfit.train.presets import CHARTS_COUNT_LESS
+
+
+@dataclass(frozen=True)
+class PalettePreset:
+    """A network of classes, what it is trained for, and how long.
+
+    Attributes
+    ----------
+    title : str
+        For people.
+    make : callable
+        Space and palette -> network of logits, its weights drawn from torch's generator.
+    crop_cells, border_cells : int
+        Side of a crop, and the rim that no loss sees unless it is the picture's own.
+    balance, oklab : float
+        See `latentfit.train.classes.ClassObjective`.
+    draw : mapping of str to float
+        How often pictures of a kind are drawn, relative to 1.
+    config : TrainConfig
+    """
+
+    title: str
+    make: Callable[[LatentSpace, Palette], nn.Module]
+    crop_cells: int = 32
+    border_cells: int = 2
+    balance: float = 0.1
+    oklab: float = 10.0
+    draw: Mapping[str, float] = field(default_factory=lambda: CHARTS_COUNT_LESS)
+    config: TrainConfig = field(
+        default_factory=lambda: TrainConfig(n_images=24_000, batch_images=8, optimizer="muon", lr=1e-2)
+    )
+
+
+def _pixelvae(space: LatentSpace, palette: Palette) -> nn.Module:
+    return PixelVae(space.channels, len(palette))
+
+
+def _cell_palette(space: LatentSpace, palette: Palette) -> nn.Module:
+    return CellPalette(space.channels, palette.colours)
+
+
+PALETTE_PRESETS: dict[str, PalettePreset] = {
+    "pixelvae": PalettePreset("pixelvae's network", _pixelvae),
+    "cell-palette": PalettePreset("cell network for a palette, on top of the closed form", _cell_palette),
+}
+
+
+def palette_preset_named(name: str) -> PalettePreset:
+    """The preset of that name.
+
+    Raises
+    ------
+    TrainError
+        When there is none.
+    """
+    if name not in PALETTE_PRESETS:
+        raise TrainError(f"preset {name!r}: expected one of {', '.join(PALETTE_PRESETS)} for a palette")
+    return PALETTE_PRESETS[name]
