@@ -32,11 +32,15 @@ def at_cells(unclamped: Tensor, size_cells: tuple[int, int]) -> Tensor:
 
 
 def as_seen(unclamped: Tensor, size_px: tuple[int, int]) -> Tensor:
-    """A map's output, clamped, at the picture's size: enlarged bilinearly, as ComfyUI's server enlarges previews."""
+    """A map's output, clamped, at the picture's size: enlarged bilinearly, as ComfyUI's server enlarges previews.
+
+    Where an axis shrinks, it is antialiased; that changes nothing along an axis that is enlarged.
+    """
     rgb = unclamped.clamp(0, 1)
     if tuple(rgb.shape[-2:]) == tuple(size_px):
         return rgb
-    return torch.nn.functional.interpolate(rgb, tuple(size_px), mode="bilinear", antialias=rgb.shape[-1] > size_px[1])
+    shrinks = rgb.shape[-2] > size_px[0] or rgb.shape[-1] > size_px[1]
+    return torch.nn.functional.interpolate(rgb, tuple(size_px), mode="bilinear", antialias=shrinks)
 
 
 def by_name(

@@ -12,8 +12,10 @@ from matplotlib.figure import Figure
 
 import latentfit as lf
 from latentfit.compare import figures
+from latentfit.compare.canvas import SURROUND, placed
 from latentfit.compare.pareto import front
 from latentfit.compare.sheets import MOST_ACROSS, score_words
+from latentfit.judging import as_seen
 from latentfit.palette import Palette
 
 
@@ -163,6 +165,26 @@ def test_the_curtain_shows_the_left_picture_left_of_it(at: float, column: int) -
     assert bool((joined[..., column:] == 1).all())
     assert np.array_equal(drawn_images(figures.curtain(torch.zeros(3, 4, 8), torch.ones(3, 1, 2), at))[0],
                           joined.permute(1, 2, 0).numpy())  # fmt: skip
+
+
+def test_pictures_of_two_shapes_keep_them_under_one_curtain() -> None:
+    joined = figures.under_curtain(torch.zeros(3, 60, 60), torch.ones(3, 40, 80), 0.5)
+    assert joined.shape == (3, 60, 60)
+    right = joined[0, :, 30:]
+    assert bool((right[:15] == SURROUND).all())
+    assert bool((right[15:45] == 1).all())
+    assert bool((right[45:] == SURROUND).all())
+    odd = placed(torch.ones(3, 8, 11), (66, 90))  # whole cells of a picture whose sides are none
+    assert bool((odd > 0.99).all())
+
+
+def test_a_picture_that_shrinks_is_antialiased() -> None:
+    stripes = torch.tensor([0.0, 1, 0, 0, 1, 1]).repeat(8).expand(3, 48, 48)
+    for given, size in ((stripes, (48, 16)), (stripes.mT, (16, 48)), (stripes.mT, (16, 60))):
+        expected = torch.nn.functional.interpolate(given[None], size, mode="bilinear", antialias=True)[0]
+        assert torch.equal(as_seen(given[None], size)[0], expected)
+    drawn = drawn_images(figures.contact_sheet({"large": torch.zeros(3, 32, 32), "finer": torch.rand(3, 16, 48)}))
+    assert drawn[1].shape == (32, 32, 3)
 
 
 def test_a_curtain_past_the_rim_is_refused() -> None:

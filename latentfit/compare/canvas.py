@@ -8,11 +8,11 @@ from typing import Any
 
 import matplotlib as mpl
 import numpy as np
-import torch
 from cycler import cycler
 from matplotlib.figure import Figure as MplFigure
 from torch import Tensor
 
+from latentfit.judging import as_seen
 from latentfit.resources import write_atomic
 
 INK, SOFT, GRID = "#1d2330", "#5b6474", "#dfe4ec"
@@ -20,6 +20,7 @@ INK, SOFT, GRID = "#1d2330", "#5b6474", "#dfe4ec"
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000", "#8a6d3b")
 RGB_COLOURS = ("#c23b3b", "#2b8a3e", "#2f5fb3")
 SCREEN_DPI, FILE_DPI = 90, 120
+SURROUND = 0.95  # light grey, where there is no picture
 
 
 class Figure(MplFigure):
@@ -60,12 +61,38 @@ def rows_of_axes(figure: Figure, n_rows: int, n_columns: int, **options: Any) ->
 
 
 def as_image(picture: Tensor, size: tuple[int, ...] | None = None) -> np.ndarray[Any, Any]:
-    """Picture ``(3, H, W)`` -> ``(H, W, 3)`` in [0, 1], enlarged bilinearly to `size` as a preview is shown."""
-    rgb = picture.detach().float().cpu().clamp(0, 1)[None]
-    if size is not None and tuple(rgb.shape[-2:]) != tuple(size):
-        rgb = torch.nn.functional.interpolate(rgb, (size[0], size[1]), mode="bilinear", align_corners=False)
-    shown: np.ndarray[Any, Any] = rgb[0].permute(1, 2, 0).numpy()
+    """Picture ``(3, H, W)`` -> ``(H, W, 3)`` in [0, 1], `placed` on `size`."""
+    rgb = picture.detach().float().cpu().clamp(0, 1)
+    if size is not None:
+        rgb = placed(rgb, (size[0], size[1]))
+    shown: np.ndarray[Any, Any] = rgb.permute(1, 2, 0).numpy()
     return shown
+
+
+def placed(picture: Tensor, size: tuple[int, int]) -> Tensor:
+    """A picture as seen at another size: a preview is enlarged bilinearly; what is of another shape keeps its own.
+
+    Parameters
+    ----------
+    picture : Tensor, (3, h, w) in [0, 1]
+        Of another shape where one side is off by more than 2 % and by more than one of its pixels.
+    size : tuple of int
+        Rows and columns.
+
+    Returns
+    -------
+    Tensor, (3, *size)
+        Of another shape: as large as fits, in the middle, on light grey.
+    """
+    (high, wide), (rows, columns) = picture.shape[-2:], size
+    if abs(wide * rows - high * columns) <= max(0.02 * wide * rows, rows, columns):
+        return as_seen(picture[None], size)[0]
+    scale = min(rows / high, columns / wide)
+    inner = (max(1, int(scale * high + 0.5)), max(1, int(scale * wide + 0.5)))
+    top, left = (rows - inner[0]) // 2, (columns - inner[1]) // 2
+    around = picture.new_full((picture.shape[0], rows, columns), SURROUND)
+    around[:, top : top + inner[0], left : left + inner[1]] = as_seen(picture[None], inner)[0]
+    return around
 
 
 def something(given: Collection[object], what: str) -> None:

@@ -20,7 +20,8 @@ class CompareSlider(Widget):
     Parameters
     ----------
     left, right : Tensor, ndarray, PIL image or path
-        See `latentfit.compare.shown.as_picture`. Of two sizes both are shown to the extent of the larger.
+        See `latentfit.compare.shown.as_picture`. Of two sizes both are shown to the extent of the larger; of two
+        shapes, each keeps its own.
     labels : tuple of str or None
         In the corners; None: names of files, else "left" and "right".
     position : float

@@ -5,8 +5,7 @@ import os
 import torch
 from torch import Tensor
 
-from latentfit.compare.canvas import Figure, as_image, saved, style
-from latentfit.judging import as_seen
+from latentfit.compare.canvas import Figure, as_image, placed, saved, style
 
 
 def curtain(
@@ -23,7 +22,7 @@ def curtain(
     Parameters
     ----------
     left, right : Tensor, (3, H, W) in [0, 1]
-        The smaller is enlarged bilinearly.
+        The smaller is enlarged bilinearly; one of another shape keeps it, in the middle.
     at : float
         Share of the width that shows `left`, in [0, 1].
     names : tuple of str
@@ -55,6 +54,6 @@ def under_curtain(left: Tensor, right: Tensor, at: float = 0.5) -> Tensor:
     if not 0 <= at <= 1:
         raise ValueError(f"curtain: at: expected a share of the width in [0, 1], got {at}")
     size = max((tuple(picture.shape[-2:]) for picture in (left, right)), key=lambda size: size[0] * size[1])
-    first, second = (as_seen(picture[None].float(), (size[0], size[1]))[0] for picture in (left, right))
+    first, second = (placed(picture.float(), (size[0], size[1])) for picture in (left, right))
     column = round(at * size[1])
     return torch.cat([first[..., :column], second[..., column:]], -1)

@@ -46,10 +46,9 @@ def error_map(
     with style():
         figure = Figure(figsize=(10, 2.9), layout="constrained")
         axes = figure.subplots(1, 4)
-        for axis, picture, name in zip(
-            axes, (reference, predicted), ("reference", title or "approximation"), strict=False
-        ):
-            axis.imshow(as_image(picture, reference.shape[-2:]))
+        pictures = (("reference", reference), (title or "approximation", _fitted(predicted, reference)))
+        for axis, (name, picture) in zip(axes, pictures, strict=False):
+            axis.imshow(as_image(picture))
             axis.set_title(name)
         bright = axes[2].imshow(signed, cmap="RdBu_r", vmin=-MOST_SIGNED, vmax=MOST_SIGNED)
         colour = axes[3].imshow(delta, cmap="magma", vmin=0, vmax=MOST_DELTA_E)
@@ -100,7 +99,7 @@ def error_sheet(
         for column, (name, picture) in enumerate(predicted.items()):
             delta = delta_e(picture, reference)
             signed = brightness_error(picture, reference)
-            grid[0][column].imshow(as_image(picture, size))
+            grid[0][column].imshow(as_image(_fitted(picture, reference)))
             grid[1][column].imshow(as_image(amplified(picture, reference, gain)))
             bright = grid[2][column].imshow(signed.numpy(), cmap="RdBu_r", vmin=-MOST_SIGNED, vmax=MOST_SIGNED)
             colour = grid[3][column].imshow(delta.numpy(), cmap="magma", vmin=0, vmax=MOST_DELTA_E)

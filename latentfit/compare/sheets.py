@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from latentfit.compare.canvas import INK, SOFT, Figure, as_image, rows_of_axes, saved, something, style
+from latentfit.compare.canvas import INK, SOFT, SURROUND, Figure, as_image, rows_of_axes, saved, something, style
 from latentfit.judging import as_seen
 from latentfit.metrics import ColourSums
 
@@ -31,8 +31,8 @@ def contact_sheet(
     Parameters
     ----------
     pictures : mapping of str to Tensor, (3, H, W) in [0, 1], or str
-        Smaller ones are enlarged bilinearly to the largest, as a preview is shown; a reason stands where a picture
-        would be.
+        Smaller ones are enlarged bilinearly to the largest, as a preview is shown, and keep their shape; a reason
+        stands where a picture would be.
     captions : mapping of str to str or None
     columns : int or None
         None: all in one row, at most four.
@@ -215,7 +215,7 @@ def _draw(axis: Any, picture: Shown, size: tuple[int, ...], width_in: float) -> 
     if isinstance(picture, Tensor):
         axis.imshow(as_image(picture, size))
         return
-    axis.imshow(np.full((*size, 3), 0.95))
+    axis.imshow(np.full((*size, 3), SURROUND))
     words = _wrapped(picture, width_in)
     axis.text(0.5, 0.5, words, transform=axis.transAxes, ha="center", va="center", fontsize=7.5, color=INK)
 

@@ -21,7 +21,7 @@ and, with any of them, label, note (small, under the label), scores: { psnr, del
 ARRAY: { shape, dtype: "float32" | "float16" | "uint8", data: bytes or base64 }, little endian, C order.
 
 curtain
-  left, right      PICTURE; two sizes are shown to the extent of the larger
+  left, right      PICTURE; two sizes are shown to the extent of the larger, two shapes each in its own
   position         0 to 100 (50)
   smooth           true: the smaller one is enlarged bilinearly; false: as blocks
   height           most CSS pixels of the pane (560)
@@ -207,40 +207,45 @@ class Picture {
 
 const pick = (object, names) => Object.fromEntries(names.filter((name) => object[name]).map((name) => [name, object[name]]));
 
-/** ImageData -> RGBA bytes of another size: bilinear, pixel centres at halves, as torch.nn.functional.interpolate. */
+/** ImageData -> RGBA bytes of another size: bilinear, pixel centres at halves, the triangle wider along an axis that shrinks; as
+ * latentfit.judging.as_seen. */
 export function enlarge(rgba, width, height) {
-  const taps = (from, to) => {
-    const first = new Int32Array(to), second = new Int32Array(to), weight = new Float32Array(to);
-    for (let i = 0; i < to; i++) {
-      const at = Math.max(0, ((i + 0.5) * from) / to - 0.5);
-      first[i] = Math.min(Math.floor(at), from - 1);
-      second[i] = Math.min(first[i] + 1, from - 1);
-      weight[i] = at - first[i];
-    }
-    return [first, second, weight];
-  };
-  const [left, right, along] = taps(rgba.width, width);
-  const [top, bottom, down] = taps(rgba.height, height);
-  const out = new Uint8ClampedArray(4 * width * height);
+  const across = tapsOf(rgba.width, width), down = tapsOf(rgba.height, height);
+  const out = new Uint8ClampedArray(4 * width * height), rows = new Map(), sum = new Float32Array(3 * width);
   const row = (y) => {
     const line = new Float32Array(3 * width), start = 4 * y * rgba.width;
-    for (let x = 0, to = 0; x < width; x++) {
-      const a = start + 4 * left[x], b = start + 4 * right[x], w = along[x];
-      for (let c = 0; c < 3; c++) line[to++] = rgba.data[a + c] * (1 - w) + rgba.data[b + c] * w;
-    }
+    across.forEach(([first, weights], x) => {
+      for (let tap = 0, at = start + 4 * first; tap < weights.length; tap++, at += 4)
+        for (let c = 0; c < 3; c++) line[3 * x + c] += weights[tap] * rgba.data[at + c];
+    });
     return line;
   };
-  const rows = new Map();
-  for (let y = 0, to = 0; y < height; y++) {
-    for (const needed of [top[y], bottom[y]]) if (!rows.has(needed)) rows.set(needed, row(needed));
-    for (const known of rows.keys()) if (known < top[y]) rows.delete(known);
-    const upper = rows.get(top[y]), lower = rows.get(bottom[y]), w = down[y];
-    for (let x = 0, from = 0; x < width; x++, to += 4) {
-      for (let c = 0; c < 3; c++, from++) out[to + c] = upper[from] * (1 - w) + lower[from] * w;
+  down.forEach(([first, weights], y) => {
+    for (const known of rows.keys()) if (known < first) rows.delete(known);
+    sum.fill(0);
+    weights.forEach((weight, tap) => {
+      if (!rows.has(first + tap)) rows.set(first + tap, row(first + tap));
+      const line = rows.get(first + tap);
+      for (let i = 0; i < sum.length; i++) sum[i] += weight * line[i];
+    });
+    for (let x = 0, from = 0, to = 4 * y * width; x < width; x++, to += 4) {
+      for (let c = 0; c < 3; c++) out[to + c] = sum[from++];
       out[to + 3] = 255;
     }
-  }
+  });
   return out;
+}
+
+/** For each of `to` places: the first of `from` that it sees, and the weights of that one and those after it. */
+function tapsOf(from, to) {
+  const reach = Math.max(1, from / to);
+  return Array.from({ length: to }, (_, i) => {
+    const middle = ((i + 0.5) * from) / to;
+    const first = Math.max(0, Math.floor(middle - reach + 0.5)), end = Math.min(from, Math.floor(middle + reach + 0.5));
+    const weights = Array.from({ length: end - first }, (_, tap) => Math.max(0, 1 - Math.abs(first + tap + 0.5 - middle) / reach));
+    const total = weights.reduce((sum, weight) => sum + weight, 0);
+    return [first, weights.map((weight) => weight / total)];
+  });
 }
 
 // ------------------------------------------------------------------------------------------------ colour
@@ -350,6 +355,16 @@ function exposedPicture(picture, stops) {
 
 const LEAST_STAGE_PX = 350; // below a small picture the buttons still stand in a line
 const ZOOMS = [1 / 16, 1 / 12, 1 / 8, 1 / 6, 1 / 4, 1 / 3, 1 / 2, 2 / 3, 1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 24, 32, 48, 64, 96, 128];
+
+/** Where a picture lies on a grid: all of it where their shapes agree to 2 % or a pixel of the picture, else in its middle, as
+ * large as fits; as latentfit.compare.canvas.placed. */
+export function placeOf([width, height], [wide, high]) {
+  const apart = Math.abs(width * high - height * wide);
+  if (apart <= Math.max(0.02 * width * high, wide, high)) return { x: 0, y: 0, width: wide, height: high };
+  const scale = Math.min(wide / width, high / height);
+  const place = { width: Math.max(1, Math.round(scale * width)), height: Math.max(1, Math.round(scale * height)) };
+  return { x: Math.floor((wide - place.width) / 2), y: Math.floor((high - place.height) / 2), ...place };
+}
 
 /** What is looked at: screen pixels per picture pixel (0: as large as fits) and the middle, as shares of the picture. */
 class View {
@@ -496,9 +511,10 @@ class Pane {
 
   #paintSide(context, picture, from, to) {
     if (!picture?.canvas || to <= from) return;
-    const zoom = this.zoom, [x0, y0] = this.#origin(zoom);
-    const shown = this.smooth ? picture.onGrid(...this.grid).canvas : picture.canvas;
-    const zx = (this.grid[0] * zoom) / shown.width, zy = (this.grid[1] * zoom) / shown.height;
+    const zoom = this.zoom, place = placeOf([picture.width, picture.height], this.grid);
+    const [x0, y0] = this.#origin(zoom).map((begin, axis) => begin + zoom * [place.x, place.y][axis]);
+    const shown = this.smooth ? picture.onGrid(place.width, place.height).canvas : picture.canvas;
+    const zx = (place.width * zoom) / shown.width, zy = (place.height * zoom) / shown.height;
     const resampled = !Number.isInteger(zoom);
     const sx = resampled ? 0 : clamp(Math.floor((from - x0) / zx), 0, shown.width);
     const sy = resampled ? 0 : clamp(Math.floor(-y0 / zy), 0, shown.height);
@@ -716,7 +732,10 @@ class Bar {
     this.smooth.setAttribute("aria-pressed", pane.smooth);
     const pictures = this.panes.flatMap((each) => (each.divided ? [each.left, each.right] : [each.left]));
     const sizes = new Set(pictures.filter((picture) => picture?.canvas).map((picture) => `${picture.width} × ${picture.height}`));
-    this.smooth.hidden = !pictures.some((picture) => picture?.canvas && (picture.width !== pane.grid[0] || picture.height !== pane.grid[1]));
+    this.smooth.hidden = !pictures.some((picture) => {
+      const place = picture?.canvas && placeOf([picture.width, picture.height], pane.grid);
+      return place && (picture.width !== place.width || picture.height !== place.height);
+    });
     if (!this.last) {
       this.readout.replaceChildren([...sizes].join(" and ") + (sizes.size ? " px" : ""));
       return;
@@ -727,8 +746,10 @@ class Bar {
   }
 
   #value(picture, column, row) {
-    const [wide, high] = this.pane.grid, source = this.pane.smooth ? picture.onGrid(wide, high) : picture;
-    const x = Math.floor((column * source.width) / wide), y = Math.floor((row * source.height) / high);
+    const place = placeOf([picture.width, picture.height], this.pane.grid), { width, height } = place;
+    const source = this.pane.smooth ? picture.onGrid(width, height) : picture;
+    const x = Math.floor(((column - place.x + 0.5) * source.width) / width), y = Math.floor(((row - place.y + 0.5) * source.height) / height);
+    if (x < 0 || y < 0 || x >= source.width || y >= source.height) return make("span", { class: "lf-value" }, "–");
     const rgb = [...source.rgba.data.slice(4 * (y * source.width + x), 4 * (y * source.width + x) + 3)];
     return make("span", { class: "lf-value" }, make("i", { class: "lf-swatch", style: `background:rgb(${rgb.join(" ")})` }), rgb.join(" "));
   }

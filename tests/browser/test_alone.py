@@ -12,6 +12,8 @@ from conftest import Watched
 from seen import levels, settle
 
 from latentfit.colour import linear_to_srgb, srgb_to_linear
+from latentfit.compare.canvas import SURROUND
+from latentfit.compare.curtains import under_curtain
 from latentfit.compare.shown import pixels_of, without_bytes
 from latentfit.judging import as_seen
 from latentfit.page_widgets import widget_script, widget_style
@@ -40,6 +42,16 @@ const live = { newest: (type, payload) => asked.push([type, payload]), file() {}
 const data = { pictures: [{ name: "p", thumb }], sides, reference: "b", live };
 window.handle = mount(document.querySelector("main"), "workbench", data);
 """
+# the grid of a curtain that is shown 1:1, as it is on the canvas
+PAINTED = """(() => {
+  const { canvas, grid: [wide, high] } = handle.pane;
+  const [x, y] = [canvas.width - wide, canvas.height - high].map((beside) => beside >> 1);
+  return [high, wide, [...canvas.getContext("2d").getImageData(x, y, wide, high).data]];
+})()"""
+ENLARGED = """([rgb, width, height, ...size]) => {
+  const data = Uint8ClampedArray.from({ length: 4 * width * height }, (_, at) => rgb[3 * (at >> 2) + (at & 3)] ?? 255);
+  return [...enlarge({ data, width, height }, ...size)];
+}"""
 PIXEL = {"pixels": "AAAA", "width": 1, "height": 1, "scores": {"psnr": 20.0, "delta_e": 1.0, "ms": 1.0}}
 
 
@@ -66,6 +78,39 @@ def start(watched: Watched, kind: str, data: dict[str, Any], how: str = "start")
     watched.page.evaluate(f"([kind, data]) => {{ {how}(kind, data); }}", [kind, data])
     watched.page.evaluate("handle.ready.then(() => true)")
     settle(watched.page)
+
+
+@pytest.mark.parametrize("smooth", [True, False])
+@pytest.mark.parametrize(("left", "right"), [((40, 40), (24, 60)), ((64, 20), (30, 30)), ((60, 64), (60, 63))])
+def test_pictures_of_two_shapes_are_the_figures(
+    open_alone: Callable[[str], Watched], left: tuple[int, int], right: tuple[int, int], smooth: bool
+) -> None:
+    generator = torch.Generator().manual_seed(2)
+    pictures = [torch.rand(3, *size, generator=generator) for size in (left, right)]
+    watched = open_alone(LIVE)
+    start(watched, "curtain", {"left": raw(pictures[0]), "right": raw(pictures[1]), "height": 64, "smooth": smooth})
+    page = watched.page
+    page.evaluate("handle.pane.zoomTo(1)")
+    settle(page)
+    high, wide, painted = page.evaluate(PAINTED)
+    shown, expected = (
+        np.reshape(painted, (high, wide, 4)),
+        levels(under_curtain(*(torch.from_numpy(levels(one) / 255).permute(2, 0, 1) for one in pictures))),
+    )
+    there = shown[..., 3] == 255
+    assert np.array_equal(there, (expected != round(255 * SURROUND)).any(-1))
+    if smooth:
+        assert np.abs(shown[..., :3].astype(int) - expected)[there].max() <= 1
+    assert watched.errors == []
+
+
+def test_a_picture_that_shrinks_is_antialiased_as_torch_does(open_alone: Callable[[str], Watched]) -> None:
+    watched = open_alone(LIVE + "window.enlarge = enlarge;")
+    picture = torch.rand(3, 40, 50, generator=torch.Generator().manual_seed(3))
+    for high, wide in ((16, 20), (40, 20), (13, 50), (80, 33), (7, 90), (80, 100), (1, 1)):
+        made = watched.page.evaluate(ENLARGED, [levels(picture).ravel().tolist(), 50, 40, wide, high])
+        seen = as_seen(torch.from_numpy(levels(picture) / 255).permute(2, 0, 1)[None], (high, wide))[0]
+        assert np.abs(np.reshape(made, (high, wide, 4))[..., :3] - levels(seen).astype(int)).max() <= 1
 
 
 def test_exposure_is_the_figures(open_alone: Callable[[str], Watched]) -> None:
