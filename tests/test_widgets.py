@@ -20,6 +20,7 @@ import latentfit as lf
 from latentfit.compare import expressions
 from latentfit.compare.bench import View
 from latentfit.compare.canvas import Figure
+from latentfit.compare.decoding import Decoders
 from latentfit.compare.newest import Newest
 from latentfit.compare.shown import as_picture
 from latentfit.compare.widgets import CompareSlider, StepScrubber, TableEditor, Widget, Workbench, living
@@ -404,6 +405,48 @@ def test_the_reason_stands_where_the_picture_would_be(bench: Workbench, spoken: 
     view(bench, left="one")  # and it lives on
     assert bench.wait(20)
     assert "pixels" in spoken.parts("sides")[1]["sides"]["one"]
+
+
+class Repairable(Table):
+    """Fails until it is mended."""
+
+    n_calls = 0
+
+    def forward(self, latents: Tensor) -> Tensor:
+        self.n_calls += 1
+        if self.gain == 0:
+            time.sleep(self.seconds)
+            raise RuntimeError("no memory left")
+        return super().forward(latents)
+
+
+def test_a_decoder_that_is_mended_is_seen() -> None:
+    module = Repairable(gain=0)
+    reference = lf.Approximation(module, "sd1", name="mended")
+    bench = Workbench(approximations=[table("one")], vae=reference, latents=torch.randn(1, 4, 4, 4)).bench
+    assert "no memory left" in bench.sides(0, ["mended"])["mended"].reason
+    assert not bench.sides(0, ["one"])["one"].scores
+    module.gain = 0.2
+    time.sleep(0.05)
+    assert bench.sides(0, ["mended"])["mended"].rgb is not None
+    assert bench.sides(0, ["one"])["one"].scores["psnr"] >= 100
+
+
+def test_a_decoder_that_fails_slowly_is_not_asked_at_each_stop_of_a_drag(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr("latentfit.compare.decoding.time.monotonic", lambda: now[0])
+    module = Repairable(gain=0)
+    monkeypatch.setattr("time.sleep", lambda _: now.__setitem__(0, now[0] + 1.0))
+    decoders = Decoders({"a": lf.Approximation(module, "sd1")}, lf.get_space("sd1"))
+    latents = torch.randn(1, 4, 4, 4)
+    for stop in range(50):
+        assert "no memory left" in decoders.decode("a", latents + stop, str(stop)).reason
+    assert module.n_calls == 1
+    assert decoders.decode("a", latents[..., :2], "another size").rgb is None
+    assert module.n_calls == 2
+    now[0] += 20
+    module.gain = 0.2
+    assert decoders.decode("a", latents, "0").rgb is not None
 
 
 def test_a_dropped_picture_is_encoded_and_shown(bench: Workbench, spoken: Spoken) -> None:

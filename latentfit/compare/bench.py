@@ -182,12 +182,15 @@ class Bench:
     def _scored_side(
         self, subject: Subject, name: str, key: str, sigma: float, gain: float, truth: Side | None
     ) -> Side:
-        if (name, key) not in self._scored:
-            self._scored[name, key] = self._side(subject, name, key, sigma, gain).against(truth)
+        if (name, key) in self._scored:
+            self._scored.move_to_end((name, key))
+            return self._scored[name, key]
+        side = self._side(subject, name, key, sigma, gain).against(truth)
+        if side.rgb is not None and (truth is None or truth.rgb is not None):  # what failed may be mended by then
+            self._scored[name, key] = side
             while len(self._scored) > _MOST_SCORED:
                 self._scored.popitem(last=False)
-        self._scored.move_to_end((name, key))
-        return self._scored[name, key]
+        return side
 
     def _side(self, subject: Subject, name: str, key: str, sigma: float, gain: float) -> Side:
         if name in subject.fixed:

@@ -18,6 +18,7 @@ from latentfit.spaces import LatentSpace
 from latentfit.vae import Vae
 
 _MOST_TIMES = 9
+_REST, _LONGEST_REST_S = 5, 10.0  # a decoder that failed rests so many times as long as that took, at most so long
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,9 @@ class Side:
 class Decoders:
     """Named decoders of one space, their times, and what they made lately.
 
+    A failure is not kept, so that a decoder that was mended is seen; but one that takes long to fail is not asked again
+    at once for latents of that size: a drag would wait for it at each of its stops.
+
     Parameters
     ----------
     named : mapping of str to Approximation
@@ -74,6 +78,7 @@ class Decoders:
         self.named, self.space = dict(named), space
         self._times: dict[tuple[str, tuple[int, ...]], deque[float]] = {}
         self._kept: OrderedDict[tuple[str, str], Side] = OrderedDict()
+        self._failed: dict[tuple[str, tuple[int, ...]], tuple[Side, float]] = {}  # and until when it rests
         self._n_kept = n_kept
         self.n_decoded = 0
 
@@ -82,7 +87,16 @@ class Decoders:
         if (name, key) in self._kept:
             self._kept.move_to_end((name, key))
             return self._kept[name, key]
+        place = (name, tuple(latents.shape))
+        failed, until = self._failed.get(place, (None, 0.0))
+        started = time.monotonic()
+        if failed is not None and started < until:
+            return failed
         side = self._made(name, latents)
+        if side.rgb is None:
+            ended = time.monotonic()
+            self._failed[place] = (side, ended + min(_LONGEST_REST_S, _REST * (ended - started)))
+            return side
         self._kept[name, key] = side
         while len(self._kept) > self._n_kept:
             self._kept.popitem(last=False)

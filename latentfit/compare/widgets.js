@@ -1270,7 +1270,7 @@ class Workbench {
     for (const [name, spec] of Object.entries(sides)) {
       const picture = spec.kept ? this.kept.get(spec.key) : new Picture(spec);
       this.kept.delete(spec.key);
-      this.kept.set(spec.key, picture);
+      if (!picture.reason) this.kept.set(spec.key, picture); // a decoder may be mended: a failure is asked for again
       picture.scores = spec.scores ?? picture.scores;
       now[name] = picture;
     }

@@ -202,6 +202,19 @@ def test_small_coefficients_are_read_and_no_zero_is_negative(open_alone: Callabl
     assert watched.errors == []
 
 
+def test_what_failed_is_asked_for_again(open_alone: Callable[[str], Watched]) -> None:
+    watched = open_alone(MOUNT)
+    page = watched.page
+    views = "asked.filter(([type]) => type === 'view').map(([, payload]) => payload)"
+    (first,) = page.evaluate(views)
+    failed, made = {"key": "a 1", "kept": False, "reason": "no memory left"}, {"key": "b 1", "kept": False, **PIXEL}
+    page.evaluate("(part) => handle.update(part)", {"key": first["key"], "sides": {"a": failed, "b": made}})
+    assert page.locator(".lf-left .lf-reason").inner_text() == "no memory left"
+    page.get_by_role("button", name="Swap left and right").click()
+    assert page.evaluate(views)[-1]["have"] == ["b 1"]
+    assert watched.errors == []
+
+
 def test_what_the_page_let_go_is_asked_for_again(open_alone: Callable[[str], Watched]) -> None:
     watched = open_alone(MOUNT)
     page = watched.page
