@@ -1017,7 +1017,8 @@ class Workbench {
 
   #build() {
     const { data } = this;
-    this.strip = make("div", { class: "lf-strip", role: "listbox", "aria-label": "Pictures" });
+    this.list = make("div", { class: "lf-tiles", role: "listbox", "aria-label": "Pictures", "aria-orientation": "horizontal", onkeydown: (event) => this.#walk(event) });
+    this.strip = make("div", { class: "lf-strip" }, this.list);
     const host = make("div", { class: "lf-host" }), stage = make("div", { class: "lf-stage" }, host), bench = make("div", { class: "lf-bench" });
     const room = () => bench.clientWidth - (bench.clientWidth >= WIDE_PX ? CONTROLS_PX : 0);
     this.pane = new Pane(host, { ...data, signal: this.signal, stage, within: bench, room, onposition: () => this.#tell() });
@@ -1097,17 +1098,28 @@ class Workbench {
         frame, make("span", { class: "lf-tilename" }, picture.name.split("/").pop()));
     });
     this.tiles = tiles;
-    this.strip.replaceChildren(...tiles, ...(this.live && this.data.drops !== false ? [this.#dropTile()] : []));
-    this.strip.hidden = this.strip.children.length < 2;
+    this.list.replaceChildren(...tiles);
+    if (this.live && this.data.drops !== false && !this.dropTile) this.strip.append(this.#dropTile());
+    this.strip.hidden = tiles.length < 2 && !this.dropTile;
+  }
+
+  /** Arrow keys choose the picture beside, Home and End the first and the last. */
+  #walk(event) {
+    const last = this.tiles.length - 1, at = this.view.picture;
+    const to = { ArrowLeft: Math.max(0, at - 1), ArrowRight: Math.min(last, at + 1), Home: 0, End: last }[event.key];
+    if (to === undefined || event.ctrlKey || event.metaKey || event.altKey) return;
+    event.preventDefault();
+    if (to !== at) this.#set({ picture: to });
+    this.tiles[to].focus({ preventScroll: true });
   }
 
   /** Scroll the strip, and nothing else, until a tile is seen. */
   #bringIn(tile) {
-    const { strip } = this, covered = this.dropTile?.offsetWidth ?? 0;
-    if (!tile || !strip.clientWidth) return;
-    const from = tile.offsetLeft - strip.offsetLeft, to = from + tile.offsetWidth;
-    if (from < strip.scrollLeft) strip.scrollLeft = from - 9;
-    else if (to > strip.scrollLeft + strip.clientWidth - covered) strip.scrollLeft = to + 9 + covered - strip.clientWidth;
+    const { list } = this;
+    if (!tile || !list.clientWidth) return;
+    const from = tile.offsetLeft - list.offsetLeft, to = from + tile.offsetWidth;
+    if (from < list.scrollLeft) list.scrollLeft = from - 9;
+    else if (to > list.scrollLeft + list.clientWidth) list.scrollLeft = to + 9 - list.clientWidth;
   }
 
   // ---- what is shown
@@ -1159,7 +1171,10 @@ class Workbench {
       this.ranges.stop(Math.max(0, at));
     }
     for (const each of this.modeButtons) each.setAttribute("aria-pressed", each.dataset.mode === view.mode);
-    this.tiles.forEach((tile, at) => tile.setAttribute("aria-selected", at === view.picture));
+    this.tiles.forEach((tile, at) => {
+      tile.setAttribute("aria-selected", at === view.picture);
+      tile.tabIndex = at === view.picture ? 0 : -1; // Tab goes to the chosen one, arrows from there
+    });
     this.#bringIn(this.tiles[view.picture]);
   }
 
@@ -1287,7 +1302,10 @@ class Workbench {
   }
 
   #dropTile() {
-    const file = make("input", { type: "file", accept: "image/*", hidden: true, onchange: () => this.#send([...file.files]) });
+    const file = make("input", { type: "file", accept: "image/*", hidden: true, onchange: () => {
+      this.#send([...file.files]);
+      file.value = ""; // the same file may be chosen again
+    } });
     this.dropWords = make("span", { class: "lf-dropwords" }, "Drop a picture here, or choose one");
     const tile = make("button", { type: "button", class: "lf-drop", title: "A picture of yours: it is encoded by the VAE", onclick: () => file.click() },
       this.dropWords, file);

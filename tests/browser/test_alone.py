@@ -1,5 +1,6 @@
 """The widgets' module by itself, in a page with a kernel of our own making."""
 
+import io
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import Watched
+from PIL import Image
 from seen import levels, settle
 
 from latentfit.colour import linear_to_srgb, srgb_to_linear
@@ -184,6 +186,43 @@ def test_a_refused_drop_is_seen_beside_many_pictures(open_alone: Callable[[str],
     settle(page)
     chosen = page.locator(".lf-tile[aria-selected='true']").bounding_box()
     assert strip["x"] <= chosen["x"] <= chosen["x"] + chosen["width"] <= refusal["x"] + 1
+    assert watched.errors == []
+
+
+def test_the_drop_tile_leaves_no_patch_on_the_page(open_alone: Callable[[str], Watched]) -> None:
+    watched = open_alone(LIVE)
+    thumb = raw(torch.rand(3, 8, 8))
+    pictures = [{"name": f"{at}.png", "thumb": thumb} for at in range(40)]
+    start(watched, "workbench", {"pictures": pictures, "sides": ["a"], "reference": None, "drops": True})
+    page = watched.page
+    page.evaluate("document.body.style.background = 'rgb(60 20 20)'")
+    tile, strip = (page.locator(name).bounding_box() for name in (".lf-drop", ".lf-strip"))
+    below = {"x": tile["x"], "y": tile["y"] + tile["height"] + 2, "width": tile["width"], "height": 14}
+    assert below["y"] + below["height"] <= strip["y"] + strip["height"]
+    window = np.asarray(Image.open(io.BytesIO(page.screenshot(clip=below))).convert("RGB"))
+    assert np.unique(window.reshape(-1, 3), axis=0).tolist() == [[60, 20, 20]]
+
+
+def test_arrow_keys_choose_among_the_pictures(open_alone: Callable[[str], Watched]) -> None:
+    watched = open_alone(LIVE)
+    one = raw(torch.rand(3, 8, 8))
+    views = [{"sigma": 0, "gain": 1, "sides": {"a": one}}]
+    pictures = [{"name": f"{at}.png", "thumb": one, "views": views} for at in range(30)]
+    start(watched, "workbench", {"pictures": pictures, "sides": ["a"], "reference": None}, "startAlone")
+    page = watched.page
+    page.keyboard.press("Tab")
+    chosen = "[handle.state().picture, [...document.querySelectorAll('.lf-tile')].indexOf(document.activeElement)]"
+    assert page.evaluate(chosen) == [0, 0]
+    for key, at in (("ArrowRight", 1), ("ArrowRight", 2), ("ArrowLeft", 1), ("End", 29), ("ArrowRight", 29),
+                    ("ArrowLeft", 28), ("Home", 0), ("ArrowLeft", 0), ("End", 29)):  # fmt: skip
+        page.keyboard.press(key)
+        assert page.evaluate(chosen) == [at, at]
+    settle(page)
+    tile, strip = (page.locator(name).bounding_box() for name in (".lf-tile:focus", ".lf-strip"))
+    assert strip["x"] <= tile["x"] <= tile["x"] + tile["width"] <= strip["x"] + strip["width"]
+    assert page.locator(".lf-tile[tabindex='0']").count() == 1
+    page.keyboard.press("Tab")
+    assert page.evaluate(chosen)[1] == -1  # out of the strip by one step
     assert watched.errors == []
 
 
