@@ -161,6 +161,18 @@ def test_transparent_and_grey_pictures_become_rgb() -> None:
     assert as_picture(Image.new("L", (4, 4), 51)).unique().tolist() == pytest.approx([0.2])
 
 
+def test_grey_arrays_are_pictures(vae: lf.Vae) -> None:
+    levels = torch.randint(0, 256, (16, 24), generator=GENERATOR, dtype=torch.uint8)
+    for form in (levels.numpy(), levels, levels.numpy() / 255, levels.float() / 255):
+        shown = as_picture(form)
+        assert torch.equal((255 * shown).round().byte(), levels.expand(3, 16, 24))
+        slider = CompareSlider(form, levels.numpy())
+        assert pixels(slider.page["left"]["bytes"]).shape == (16, 24, 3)
+    for images in (levels.numpy(), [levels.numpy(), levels], {"grey": levels.numpy()}):
+        (first, *_) = Workbench(images, [table()], vae).bench.subjects
+        assert torch.equal(first.fixed["the picture itself"], levels.expand(3, 16, 24))
+
+
 @pytest.mark.parametrize("mode", ["CMYK", "YCbCr", "HSV", "RGBX"])
 def test_modes_that_no_png_keeps_are_pictures(mode: str) -> None:
     picture = as_picture(Image.new("RGB", (4, 4), (200, 100, 50)).convert(mode))

@@ -27,8 +27,8 @@ def as_picture(given: PictureLike, name: str = "picture") -> Tensor:
     Parameters
     ----------
     given : Tensor, ndarray, PIL image or path
-        Tensor (3, H, W) or (1, 3, H, W), floating in [0, 1] or uint8; array (H, W, 3) or (3, H, W), likewise; any mode
-        of a PIL image; a picture file.
+        Tensor (3, H, W) or (1, 3, H, W), floating in [0, 1] or uint8; array (H, W, 3) or (3, H, W), likewise; grey ones
+        (H, W), of either kind; any mode of a PIL image; a picture file.
     name : str
         For messages.
 
@@ -109,14 +109,16 @@ def _base64(blob: bytes) -> str:
 def _checked(given: object, name: str) -> Tensor:
     if not isinstance(given, Tensor):
         raise WidgetError(
-            f"{name}: expected a picture: a tensor (3, H, W), an array (H, W, 3), a PIL image or a path, got "
+            f"{name}: expected a picture: a tensor (3, H, W), an array (H, W, 3) or (H, W), a PIL image or a path, got "
             f"{type(given).__name__}"
         )
     picture = given.detach().cpu()
     if picture.ndim == 4 and picture.shape[0] == 1:
         picture = picture[0]
+    if picture.ndim == 2:
+        picture = picture.expand(3, -1, -1)
     if picture.ndim != 3 or picture.shape[0] != 3 or not picture.numel():
-        raise WidgetError(f"{name}: expected one picture (3, H, W) or (1, 3, H, W), got {tuple(given.shape)}")
+        raise WidgetError(f"{name}: expected one picture (3, H, W), (1, 3, H, W) or (H, W), got {tuple(given.shape)}")
     if picture.dtype == torch.uint8:
         return picture.float().div_(255)
     if not picture.is_floating_point():
