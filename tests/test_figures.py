@@ -178,6 +178,16 @@ def test_pictures_of_two_shapes_keep_them_under_one_curtain() -> None:
     assert bool((odd > 0.99).all())
 
 
+def test_smaller_pictures_are_smooth_or_blocks() -> None:
+    small, large = torch.tensor([[0.0, 1.0]]).expand(3, 1, 2), torch.zeros(3, 4, 8)
+    blocks = small.repeat_interleave(4, -1).repeat_interleave(4, -2)
+    assert torch.equal(figures.under_curtain(large, small, 0, smooth=False), blocks)
+    assert len(figures.under_curtain(large, small, 0).unique()) > 2
+    for figure in (figures.curtain(large, small, 0, smooth=False),
+                   figures.contact_sheet({"small": small, "large": large}, smooth=False)):  # fmt: skip
+        assert np.array_equal(drawn_images(figure)[0], blocks.permute(1, 2, 0).numpy())
+
+
 def test_a_picture_that_shrinks_is_antialiased() -> None:
     stripes = torch.tensor([0.0, 1, 0, 0, 1, 1]).repeat(8).expand(3, 48, 48)
     for given, size in ((stripes, (48, 16)), (stripes.mT, (16, 48)), (stripes.mT, (16, 60))):

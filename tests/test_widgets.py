@@ -284,6 +284,24 @@ def test_code_says_every_argument_that_is_seen(vae: lf.Vae, session: dict[str, A
         assert run_again(widget.code(), session)._repr_png_() == widget.still()._repr_png_()
 
 
+def test_code_says_that_pixels_are_shown(vae: lf.Vae, session: dict[str, Any], spoken: Spoken) -> None:
+    session |= {"small": torch.rand(3, 4, 4), "large": torch.rand(3, 32, 32), "one": table("one"), "vae": vae}
+    session["run"] = states(2)
+    slider = CompareSlider(session["small"], session["large"])
+    ask(slider, "look", position=50.0, smooth=False)
+    bench = Workbench([session["large"]], [session["one"]], vae)
+    ask(bench, "look", at=0, left="one", right=vae.name, smooth=False)
+    scrubber = StepScrubber(session["run"], [session["one"]], vae)
+    ask(scrubber, "step", position=1, smooth=False)
+    for widget, smooth in ((slider, slider.still(smooth=True)), (bench, bench.view(smooth=True)),
+                           (scrubber, scrubber.still(smooth=True))):  # fmt: skip
+        assert widget.code().endswith(", smooth=False)")
+        assert widget.now["smooth"] is widget.data()["smooth"] is False
+        assert run_again(widget.code(), session)._repr_png_() == widget.still()._repr_png_() != smooth._repr_png_()
+    bench.show(0, smooth=True)
+    assert spoken.parts("view")[-1]["view"]["smooth"] is True
+
+
 def test_page_can_ask_for_the_code(spoken: Spoken, session: dict[str, Any]) -> None:
     session["slider"] = slider = CompareSlider(flat(RED, 8, 8), flat(BLUE, 8, 8))
     ask(slider, "code")

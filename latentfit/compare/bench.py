@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from latentfit.colour import linear_to_srgb, srgb_to_linear
-from latentfit.compare.canvas import Figure
+from latentfit.compare.canvas import Figure, placed
 from latentfit.compare.curtains import curtain
 from latentfit.compare.decoding import Decoders, Side
 from latentfit.compare.errors import MOST_DELTA_E, MOST_SIGNED, amplified, brightness_error, delta_e
@@ -19,7 +19,6 @@ from latentfit.compare.sheets import contact_sheet
 from latentfit.compare.subjects import Subject, torch_noise
 from latentfit.errors import LatentfitError, WidgetError
 from latentfit.estimates import simulate_x0
-from latentfit.judging import as_seen
 from latentfit.pairs import PairStore
 from latentfit.spectra import Spectrum, spectrum_of, spectrum_of_latents
 
@@ -51,6 +50,8 @@ class View:
         Stops, in linear light; of pictures only.
     position : float
         Of the curtain, in percent of the width.
+    smooth : bool
+        Smaller pictures are enlarged bilinearly; False: shown as blocks. Errors are of what is enlarged bilinearly.
     """
 
     picture: int = 0
@@ -61,6 +62,7 @@ class View:
     gain: float = 1.0
     exposure: float = 0.0
     position: float = 50.0
+    smooth: bool = True
 
     def __post_init__(self) -> None:
         if self.mode not in MODES:
@@ -159,9 +161,11 @@ class Bench:
         subject = self.subjects[view.picture]
         about = filter(None, (subject.name, self.label(view.sigma, view.gain), MODES[view.mode]))
         if isinstance(left, Tensor) and isinstance(right, Tensor):
-            figure = curtain(left, right, view.position / 100, names=(words[0], words[1]))
+            figure = curtain(left, right, view.position / 100, names=(words[0], words[1]), smooth=view.smooth)
         else:
-            figure = contact_sheet({words[0]: left, **({} if first == second else {words[1]: right})})
+            figure = contact_sheet(
+                {words[0]: left, **({} if first == second else {words[1]: right})}, smooth=view.smooth
+            )
         figure.supxlabel("\n".join(about), fontsize=8, x=0.01, ha="left")
         return figure
 
@@ -211,7 +215,8 @@ def _shown(side: Side, truth: Tensor | None, view: View) -> Tensor | str:
     if side.rgb is None:
         return side.reason
     if view.mode == "picture":
-        seen = side.rgb if truth is None else as_seen(side.rgb[None], (truth.shape[-2], truth.shape[-1]))[0]
+        size = None if truth is None else (truth.shape[-2], truth.shape[-1])
+        seen = side.rgb if size is None else placed(side.rgb, size, smooth=view.smooth)
         return linear_to_srgb(srgb_to_linear(seen) * 2**view.exposure).clamp(0, 1) if view.exposure else seen
     if truth is None:
         return "there is no reference to compare with"

@@ -8,6 +8,7 @@ from typing import Any
 
 import matplotlib as mpl
 import numpy as np
+import torch
 from cycler import cycler
 from matplotlib.figure import Figure as MplFigure
 from torch import Tensor
@@ -60,16 +61,16 @@ def rows_of_axes(figure: Figure, n_rows: int, n_columns: int, **options: Any) ->
     return [list(row) for row in axes]
 
 
-def as_image(picture: Tensor, size: tuple[int, ...] | None = None) -> np.ndarray[Any, Any]:
+def as_image(picture: Tensor, size: tuple[int, ...] | None = None, *, smooth: bool = True) -> np.ndarray[Any, Any]:
     """Picture ``(3, H, W)`` -> ``(H, W, 3)`` in [0, 1], `placed` on `size`."""
     rgb = picture.detach().float().cpu().clamp(0, 1)
     if size is not None:
-        rgb = placed(rgb, (size[0], size[1]))
+        rgb = placed(rgb, (size[0], size[1]), smooth=smooth)
     shown: np.ndarray[Any, Any] = rgb.permute(1, 2, 0).numpy()
     return shown
 
 
-def placed(picture: Tensor, size: tuple[int, int]) -> Tensor:
+def placed(picture: Tensor, size: tuple[int, int], *, smooth: bool = True) -> Tensor:
     """A picture as seen at another size: a preview is enlarged bilinearly; what is of another shape keeps its own.
 
     Parameters
@@ -78,6 +79,8 @@ def placed(picture: Tensor, size: tuple[int, int]) -> Tensor:
         Of another shape where one side is off by more than 2 % and by more than one of its pixels.
     size : tuple of int
         Rows and columns.
+    smooth : bool
+        False: its pixels as blocks, instead.
 
     Returns
     -------
@@ -86,13 +89,19 @@ def placed(picture: Tensor, size: tuple[int, int]) -> Tensor:
     """
     (high, wide), (rows, columns) = picture.shape[-2:], size
     if abs(wide * rows - high * columns) <= max(0.02 * wide * rows, rows, columns):
-        return as_seen(picture[None], size)[0]
+        return _resized(picture, size, smooth)
     scale = min(rows / high, columns / wide)
     inner = (max(1, int(scale * high + 0.5)), max(1, int(scale * wide + 0.5)))
     top, left = (rows - inner[0]) // 2, (columns - inner[1]) // 2
     around = picture.new_full((picture.shape[0], rows, columns), SURROUND)
-    around[:, top : top + inner[0], left : left + inner[1]] = as_seen(picture[None], inner)[0]
+    around[:, top : top + inner[0], left : left + inner[1]] = _resized(picture, inner, smooth)
     return around
+
+
+def _resized(picture: Tensor, size: tuple[int, int], smooth: bool) -> Tensor:
+    if smooth:
+        return as_seen(picture[None], size)[0]
+    return torch.nn.functional.interpolate(picture[None], size, mode="nearest-exact")[0]
 
 
 def something(given: Collection[object], what: str) -> None:

@@ -80,15 +80,17 @@ class CompareSlider(Widget):
         self.page = {**self.page, **self._pictures()}
         self._tell(**self._pictures())
 
-    def still(self, position: float | None = None) -> Figure:
-        """The present view, or with the curtain at another place."""
+    def still(self, position: float | None = None, *, smooth: bool | None = None) -> Figure:
+        """The present view, or with the curtain at another place, the smaller picture smooth or in blocks."""
         at = self._position if position is None else _checked(position)
-        return curtain(self.left, self.right, at / 100, names=self.labels)
+        return curtain(
+            self.left, self.right, at / 100, names=self.labels, smooth=self.smooth if smooth is None else smooth
+        )
 
     def code(self) -> str:
         """One call for the present view."""
         imports, said = self._said(("", self._given[0]), ("", self._given[1]), ("labels", self._given_labels))
-        return f"{imports}{said}.still(position={self._position:.4g})"
+        return f"{imports}{said}.still(position={self._position:.4g}{'' if self.smooth else ', smooth=False'})"
 
     def data(self) -> dict[str, Any]:
         """The present state for a page without kernel."""

@@ -23,6 +23,7 @@ def contact_sheet(
     captions: Mapping[str, str] | None = None,
     *,
     columns: int | None = None,
+    smooth: bool = True,
     height_in: float = 2.4,
     path: str | os.PathLike[str] | None = None,
 ) -> Figure:
@@ -31,11 +32,12 @@ def contact_sheet(
     Parameters
     ----------
     pictures : mapping of str to Tensor, (3, H, W) in [0, 1], or str
-        Smaller ones are enlarged bilinearly to the largest, as a preview is shown, and keep their shape; a reason
-        stands where a picture would be.
+        Smaller ones are enlarged to the largest and keep their shape; a reason stands where a picture would be.
     captions : mapping of str to str or None
     columns : int or None
         None: all in one row, at most four.
+    smooth : bool
+        Enlarge bilinearly, as a preview is shown; False: show pixels as blocks.
     height_in : float
         Of a picture.
     path : path or None
@@ -58,7 +60,7 @@ def contact_sheet(
         for axis in axes:
             axis.axis("off")
         for axis, (name, picture) in zip(axes, pictures.items(), strict=False):
-            _draw(axis, picture, size, width)
+            _draw(axis, picture, size, width, smooth)
             axis.set_title(name, fontsize=10 if width > 1.8 else 8)
             if captions and captions.get(name):
                 axis.text(0, -0.03, captions[name], transform=axis.transAxes, va="top", color=SOFT)
@@ -210,10 +212,10 @@ def _largest(pictures: Iterable[Shown]) -> tuple[int, ...]:
     return max(sizes, key=lambda size: size[0] * size[1], default=(64, 64))
 
 
-def _draw(axis: Any, picture: Shown, size: tuple[int, ...], width_in: float) -> None:
+def _draw(axis: Any, picture: Shown, size: tuple[int, ...], width_in: float, smooth: bool = True) -> None:
     """The picture; or its reason on an empty one."""
     if isinstance(picture, Tensor):
-        axis.imshow(as_image(picture, size))
+        axis.imshow(as_image(picture, size, smooth=smooth))
         return
     axis.imshow(np.full((*size, 3), SURROUND))
     words = _wrapped(picture, width_in)

@@ -89,7 +89,7 @@ class StepScrubber(Widget):
             raise WidgetError("step scrubber: expected at least one approximation or a vae, got none")
         self._latents = [_one_picture(state, at, number) for at, state in enumerate(self.states)]
         self.decoders = Decoders(named, _space_of(self._latents[0], named, vae, space), 16 * len(named))
-        self._position = len(self.states) - 1
+        self._position, self.smooth = len(self.states) - 1, smooth
         self._newest: Newest[int] = Newest(self._answer, self._failed)
         super().__init__("step_scrubber", {
             "names": list(named), "steps": [_step(state) for state in self.states], "position": self._position,
@@ -108,13 +108,15 @@ class StepScrubber(Widget):
         self._begin_with(position=self._position)
         self._tell(position=self._position)
 
-    def still(self, position: int | None = None) -> Figure:
-        """The present step, or another, as a sheet."""
+    def still(self, position: int | None = None, *, smooth: bool | None = None) -> Figure:
+        """The present step, or another, as a sheet; smaller pictures smooth or in blocks."""
         at = self._position if position is None else self._checked(position)
         sides = self._sides(at)
         shown = {name: side.reason if side.rgb is None else side.rgb for name, side in sides.items()}
         words = {name: side.score_words or " " for name, side in sides.items()}  # times would differ at each call
-        figure = contact_sheet(shown, words, columns=min(5, len(shown)))
+        figure = contact_sheet(
+            shown, words, columns=min(5, len(shown)), smooth=self.smooth if smooth is None else smooth
+        )
         state = _step(self.states[at])
         known = [f"step {state['index']}"]
         known += [f"t {state['timestep']:.4g}"] if state["timestep"] is not None else []
@@ -125,7 +127,7 @@ class StepScrubber(Widget):
     def code(self) -> str:
         """One call for the present step."""
         imports, said = self._said(*self._given)
-        return f"{imports}{said}.still(position={self._position})"
+        return f"{imports}{said}.still(position={self._position}{'' if self.smooth else ', smooth=False'})"
 
     def data(self) -> dict[str, Any]:
         """All steps, decoded now, for a page without kernel."""
@@ -133,7 +135,9 @@ class StepScrubber(Widget):
         for at, state in enumerate(self.states):
             pictures = {name: _spec(side, png=True) for name, side in self._sides(at).items()}
             steps.append({**_step(state), "pictures": pictures})
-        shown: dict[str, Any] = without_bytes({**self.page, "steps": steps, "position": self._position})
+        shown: dict[str, Any] = without_bytes(
+            {**self.page, "steps": steps, "position": self._position, "smooth": self.smooth}
+        )
         return shown
 
     def wait(self, seconds: float | None = None) -> bool:
@@ -154,8 +158,8 @@ class StepScrubber(Widget):
         return {name: side.against(truth) for name, side in sides.items()}
 
     def _ask(self, content: Mapping[str, Any], _: Sequence[Any]) -> None:
-        self._position = self._checked(int(content["position"]))
-        self._begin_with(position=self._position)
+        self._position, self.smooth = self._checked(int(content["position"])), bool(content.get("smooth", self.smooth))
+        self._begin_with(position=self._position, smooth=self.smooth)
         if not content.get("known"):  # else the page has it, and only says where it is
             self._newest.ask(self._position)
 

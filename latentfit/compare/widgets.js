@@ -871,7 +871,7 @@ export function stepScrubber(el, data) {
     grid.append(host);
     return new Pane(host, { view, height: data.height ?? 360, smooth: data.smooth ?? true, divided: false, signal });
   });
-  const bar = new Bar(panes[0], { panes });
+  const bar = new Bar(panes[0], { panes, onsmooth: () => tell() });
   const slider = make("input", { type: "range", min: 0, max: Math.max(0, steps.length - 1), step: 1, class: "lf-range", "aria-label": "Step" });
   const words = make("output", { class: "lf-words" });
   const chart = sigmaChart(steps);
@@ -917,9 +917,13 @@ export function stepScrubber(el, data) {
     words.textContent = parts.join("   ");
     slider.setAttribute("aria-valuetext", words.textContent);
     chart.mark(wanted);
-    data.live?.newest("step", { position: wanted, known: known.has(wanted) });
-    code?.refresh();
+    tell();
     return known.has(wanted) ? show(wanted) : Promise.resolve();
+  }
+
+  function tell() {
+    data.live?.newest("step", { position: wanted, known: known.has(wanted), smooth: panes[0].smooth });
+    code?.refresh();
   }
 
   function begin() {
@@ -1271,7 +1275,10 @@ class Workbench {
       this.#showControls();
     }
     if (part.note !== undefined) this.#dropSays(part.note, part.failed);
-    if (part.view) await this.#set(part.view);
+    if (part.view) {
+      this.pane.smooth = part.view.smooth ?? this.pane.smooth;
+      await this.#set(part.view);
+    }
     if ("position" in part) this.pane.moveTo(part.position);
   }
 

@@ -131,7 +131,7 @@ class Workbench(Widget):
         imports, said = self._said(*(self._given if is_given else ()))
         told = [repr(self.bench.subjects[view.picture].name if self._is_only(view.picture) else view.picture)]
         told += [f"left={view.left!r}", f"right={view.right!r}"]
-        for name in ("mode", "sigma", "gain", "exposure", "position"):
+        for name in ("mode", "sigma", "gain", "exposure", "position", "smooth"):
             if (value := getattr(view, name)) != getattr(plain, name):
                 told.append(f"{name}={value!r}")
         return f"{imports}{said}.view({', '.join(told)})"

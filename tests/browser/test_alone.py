@@ -89,20 +89,18 @@ def test_pictures_of_two_shapes_are_the_figures(
 ) -> None:
     generator = torch.Generator().manual_seed(2)
     pictures = [torch.rand(3, *size, generator=generator) for size in (left, right)]
+    seen = [torch.from_numpy(levels(one) / 255).permute(2, 0, 1) for one in pictures]
     watched = open_alone(LIVE)
     start(watched, "curtain", {"left": raw(pictures[0]), "right": raw(pictures[1]), "height": 64, "smooth": smooth})
     page = watched.page
     page.evaluate("handle.pane.zoomTo(1)")
     settle(page)
     high, wide, painted = page.evaluate(PAINTED)
-    shown, expected = (
-        np.reshape(painted, (high, wide, 4)),
-        levels(under_curtain(*(torch.from_numpy(levels(one) / 255).permute(2, 0, 1) for one in pictures))),
-    )
+    shown = np.reshape(painted, (high, wide, 4))
+    expected = levels(under_curtain(*seen, smooth=smooth)).astype(int)
     there = shown[..., 3] == 255
     assert np.array_equal(there, (expected != round(255 * SURROUND)).any(-1))
-    if smooth:
-        assert np.abs(shown[..., :3].astype(int) - expected)[there].max() <= 1
+    assert np.abs(shown[..., :3] - expected)[there].max() <= (1 if smooth else 0)
     assert watched.errors == []
 
 
@@ -169,7 +167,13 @@ def test_scrubber_tells_of_a_step_that_it_has_and_reasons_take_no_more_room(
         page.evaluate("(seq) => say({ type: 'heard', seq })", message["seq"])
     page.get_by_label("Step", exact=True).focus()
     page.keyboard.press("Home")
-    assert page.evaluate("posted.at(-1)") | {"seq": 0} == {"type": "step", "seq": 0, "position": 0, "known": True}
+    step = {"type": "step", "seq": 0, "position": 0, "known": True}
+    assert page.evaluate("posted.at(-1)") | {"seq": 0} == {**step, "smooth": True}
+    page.evaluate("say({ type: 'heard', seq: posted.at(-1).seq })")
+    small = {"a": raw(torch.rand(3, 4, 16)), "b": picture}
+    page.evaluate("(part) => say({ type: 'update', part })", {"at": 0, "pictures": small})
+    page.get_by_role("button", name="Enlarge the smaller").click()
+    assert page.evaluate("posted.at(-1)") | {"seq": 0} == {**step, "smooth": False}
     assert watched.errors == []
 
 
@@ -248,6 +252,9 @@ def test_what_failed_is_asked_for_again(open_alone: Callable[[str], Watched]) ->
     (first,) = page.evaluate(views)
     failed, made = {"key": "a 1", "kept": False, "reason": "no memory left"}, {"key": "b 1", "kept": False, **PIXEL}
     page.evaluate("(part) => handle.update(part)", {"key": first["key"], "sides": {"a": failed, "b": made}})
+    page.evaluate("handle.update({ view: { smooth: false } })")
+    settle(page)
+    assert page.evaluate("asked.filter(([type]) => type === 'look').at(-1)[1].smooth") is False
     assert page.locator(".lf-left .lf-reason").inner_text() == "no memory left"
     page.get_by_role("button", name="Swap left and right").click()
     assert page.evaluate(views)[-1]["have"] == ["b 1"]
