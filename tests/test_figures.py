@@ -294,6 +294,23 @@ def test_a_heatmap_against_another_shows_what_was_changed() -> None:
 
 
 @pytest.mark.parametrize(
+    ("draw", "error", "words"),
+    [
+        (lambda: figures.latent_channels(torch.randn(1, 4, 8, 8)), ValueError, "expected (C, h, w), got (1, 4, 8, 8)"),
+        (lambda: figures.clipping(torch.rand(1, 3, 8, 8), torch.rand(1, 3, 8, 9)), ValueError, "of equal shape"),
+        (lambda: figures.error_map(torch.rand(4, 8, 8), torch.rand(3, 8, 8)), ValueError, "got (4, 8, 8)"),
+        (lambda: figures.curves(FRAME, "n_pictures", "none", "form"), KeyError, "none"),
+        (lambda: figures.ranking(FRAME.assign(origin="nobody")), KeyError, "nobody"),
+        (lambda: figures.ranking(FRAME, score="none"), KeyError, "none"),
+    ],
+)
+def test_what_cannot_be_drawn_is_refused(draw: Callable[[], Figure], error: type[Exception], words: str) -> None:
+    with pytest.raises(error) as caught:
+        draw()
+    assert words in str(caught.value)
+
+
+@pytest.mark.parametrize(
     "draw",
     [
         lambda: figures.contact_sheet({}),
@@ -301,6 +318,7 @@ def test_a_heatmap_against_another_shows_what_was_changed() -> None:
         lambda: figures.sweep_strip({}, [1]),
         lambda: figures.error_sheet({}, torch.rand(3, 4, 4)),
         lambda: figures.channel_residuals({}, torch.rand(3, 4, 4)),
+        lambda: figures.bars({}),
     ],
 )
 def test_nothing_to_draw_is_refused(draw: Callable[[], Figure]) -> None:

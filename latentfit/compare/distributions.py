@@ -15,14 +15,31 @@ MOST_VALUES = 200_000  # a channel: enough for any histogram, little enough for 
 
 
 def latent_channels(latents: Tensor, *, columns: int = 4, path: str | os.PathLike[str] | None = None) -> Figure:
-    """Each channel of ``(C, h, w)`` latents in grey from -3 to 3, with its standard deviation."""
+    """Each channel of one picture's latents in grey, with its standard deviation.
+
+    Parameters
+    ----------
+    latents : Tensor, (C, h, w)
+        Model domain, about unit variance: black is -3 and below, white 3 and above.
+    columns : int
+        Channels in a line.
+    path : path or None
+        Also save as PNG.
+
+    Raises
+    ------
+    ValueError
+        When the latents have another number of axes.
+    """
+    if latents.ndim != 3:
+        raise ValueError(f"latent_channels: expected (C, h, w), got {tuple(latents.shape)}")
     n_rows = -(-latents.shape[0] // columns)
     with style():
         figure = Figure(figsize=(1.9 * columns, 2.1 * n_rows), layout="constrained")
         axes = [axis for row in rows_of_axes(figure, n_rows, columns) for axis in row]
         for axis in axes:
             axis.axis("off")
-        for index, (axis, channel) in enumerate(zip(axes, latents, strict=False)):
+        for index, (axis, channel) in enumerate(zip(axes, latents.detach().float().cpu(), strict=False)):
             axis.imshow(channel.numpy(), cmap="gray", vmin=-3, vmax=3)
             axis.set_title(f"x{index}   σ {float(channel.std()):.2f}", fontweight="normal")
     return saved(figure, path)
@@ -146,7 +163,34 @@ def clipping(
     most: int = 4000,
     path: str | os.PathLike[str] | None = None,
 ) -> Figure:
-    """Targets against unclamped predictions, one panel a colour: where targets stop at 0 and 1."""
+    """Targets against unclamped predictions, one panel a colour: where targets stop at 0 and 1.
+
+    Parameters
+    ----------
+    predicted : Tensor, (N, 3, h, w)
+        Before clamping; drawn from -0.4 to 1.4.
+    target : Tensor, (N, 3, h, w) in [0, 1]
+        The VAE's decode at the same places, `cells` for example.
+    title : str
+        Before each panel's R, G, B.
+    seed : int
+        Of the places that are drawn.
+    most : int
+        Places that are drawn, of all N × h × w.
+    path : path or None
+        Also save as PNG.
+
+    Raises
+    ------
+    ValueError
+        When the two differ in shape, or are no colours.
+    """
+    if predicted.shape != target.shape or predicted.ndim != 4 or predicted.shape[1] != 3:
+        raise ValueError(
+            f"clipping: expected two tensors (N, 3, h, w) of equal shape, got {tuple(predicted.shape)} and "
+            f"{tuple(target.shape)}"
+        )
+    predicted, target = predicted.detach().float().cpu(), target.detach().float().cpu()
     chosen = torch.randperm(predicted[:, 0].numel(), generator=torch.Generator().manual_seed(seed))[:most]
     with style():
         figure = Figure(figsize=(9, 3), layout="constrained")

@@ -40,7 +40,29 @@ def amplified(predicted: Tensor, reference: Tensor, gain: float = 4.0) -> Tensor
 def error_map(
     predicted: Tensor, reference: Tensor, *, title: str = "", path: str | os.PathLike[str] | None = None
 ) -> Figure:
-    """Signed brightness error and ΔE of ``(3, H, W)`` pictures, beside both; a smaller one is enlarged first."""
+    """A picture beside its reference, its signed brightness error and its ΔE, each with its scale.
+
+    Parameters
+    ----------
+    predicted : Tensor, (3, h, w) in [0, 1]
+        Enlarged to the reference's size, as seen.
+    reference : Tensor, (3, H, W) in [0, 1]
+    title : str
+        Of the picture; "": "approximation".
+    path : path or None
+        Also save as PNG.
+
+    Returns
+    -------
+    Figure
+        Brightness error is the mean over the channels, of 1, from -`MOST_SIGNED` (blue, too dark) to `MOST_SIGNED`
+        (red, too bright); ΔE is CIEDE2000, from 0 to `MOST_DELTA_E`.
+
+    Raises
+    ------
+    ValueError
+        When one is no picture of three colours.
+    """
     signed = brightness_error(predicted, reference).numpy()
     delta = delta_e(predicted, reference).numpy()
     with style():
@@ -171,4 +193,7 @@ def channel_residuals(
 
 def _fitted(predicted: Tensor, reference: Tensor) -> Tensor:
     """A picture as seen at the reference's size, on the CPU."""
+    for picture in (predicted, reference):
+        if picture.ndim != 3 or picture.shape[0] != 3:
+            raise ValueError(f"errors: expected pictures (3, H, W), got {tuple(picture.shape)}")
     return as_seen(predicted.detach().float().cpu()[None], (reference.shape[-2], reference.shape[-1]))[0]

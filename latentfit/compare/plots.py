@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import matplotlib as mpl
 
-from latentfit.compare.canvas import COLOURS, SOFT, Figure, saved, style
+from latentfit.compare.canvas import COLOURS, SOFT, Figure, saved, something, style
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,7 +25,29 @@ def curves(
     logarithmic: bool = False,
     path: str | os.PathLike[str] | None = None,
 ) -> Figure:
-    """A line for each value of `hue`, named at the right."""
+    """A line for each value of `hue`, named at the right.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        A row a point, in the order in which each line goes.
+    x, y : str
+        Columns of numbers.
+    hue : str
+        Column that tells the lines apart.
+    title : str
+    labels : tuple of str or None
+        Of both axes, with their units; None: the columns' names.
+    logarithmic : bool
+        Doublings across; of a column ``n_pictures`` always.
+    path : path or None
+        Also save as PNG.
+
+    Raises
+    ------
+    KeyError
+        When the frame lacks a column.
+    """
     with style():
         figure = Figure(figsize=(8, 3.4), layout="constrained")
         axis = figure.subplots()
@@ -43,7 +65,23 @@ def curves(
 def ranking(
     frame: "pd.DataFrame", *, title: str = "", score: str = "psnr", path: str | os.PathLike[str] | None = None
 ) -> Figure:
-    """An audit's rows as bars, best on top, coloured by origin: published, ours, oracle."""
+    """An audit's rows as bars, the largest score on top, coloured by origin.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Of `latentfit.audit`, a bar a row: columns ``approximation``, ``origin`` (of `ORIGINS`) and the score.
+    title : str
+    score : str
+        Column: ``psnr`` in dB, or ``delta_e`` as mean CIEDE2000, where the best stands lowest.
+    path : path or None
+        Also save as PNG.
+
+    Raises
+    ------
+    KeyError
+        When the frame lacks a column, or a row is of another origin.
+    """
     ordered = frame.sort_values(score)
     with style():
         figure = Figure(figsize=(7, 1.1 + 0.23 * len(ordered)), layout="constrained")
@@ -71,8 +109,25 @@ def bars(
     label: str = "",
     path: str | os.PathLike[str] | None = None,
 ) -> Figure:
-    """Named values as horizontal bars, in the given order from the top."""
+    """Named values as horizontal bars, in the given order from the top.
+
+    Parameters
+    ----------
+    values : mapping of str to float, or sequence of (str, float)
+        Written beside the bars with two decimals.
+    title : str
+    label : str
+        What the values are, with their unit.
+    path : path or None
+        Also save as PNG.
+
+    Raises
+    ------
+    ValueError
+        When there is none.
+    """
     items = list(values.items()) if isinstance(values, Mapping) else list(values)
+    something(items, "bars: values")
     with style():
         figure = Figure(figsize=(6.4, 0.8 + 0.3 * len(items)), layout="constrained")
         axis = figure.subplots()
