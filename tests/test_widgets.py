@@ -5,6 +5,8 @@ import io
 import json
 import math
 import re
+import subprocess
+import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -246,6 +248,41 @@ def test_widget_is_shown_as_a_still_where_there_are_no_widgets() -> None:
     middle = still[still.shape[0] // 2]
     assert middle[still.shape[1] // 4].tolist() == [255, 0, 0]
     assert middle[3 * still.shape[1] // 4].tolist() == [0, 0, 255]
+
+
+WITHOUT_ANYWIDGET = """
+import sys
+sys.modules |= {"anywidget": None, "traitlets": None, "ipywidgets": None}
+import importlib.util
+found = importlib.util.find_spec
+importlib.util.find_spec = lambda name, *more: None if name == "anywidget" else found(name, *more)
+import torch
+import latentfit as lf
+from latentfit.live_states import Step
+
+one = lf.Approximation(torch.nn.Conv2d(4, 3, 1), "sd1", name="one")
+latents = torch.randn(2, 4, 8, 8)
+fitted = lf.ChannelMap("affine").fit_arrays(latents, torch.rand(2, 3, 8, 8), space="sd1")
+slider = lf.CompareSlider(torch.rand(3, 8, 8), torch.rand(3, 8, 8))
+slider.position = 20
+bench = lf.Workbench(latents=latents, approximations=[one], space="sd1")
+bench.show(1)
+editor, scrubber = lf.TableEditor(fitted, latents=latents), lf.StepScrubber([Step(0, 1.0, 1.0, latents)], [one])
+for widget in (slider, bench, editor, scrubber):
+    bundle, _ = widget._repr_mimebundle_()
+    print(sorted(bundle), widget.code().splitlines()[-1][:40], len(widget.data()) > 3)
+"""
+
+
+def test_without_anywidget_a_widget_is_a_still() -> None:
+    done = subprocess.run([sys.executable, "-c", WITHOUT_ANYWIDGET], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("pip install anywidget") == 1
+    said = done.stdout.splitlines()
+    assert len(said) == 4
+    assert said[0] == "['image/png', 'text/plain'] slider.still(position=20) True"
+    assert said[1].startswith("['image/png', 'text/plain'] bench.view('latents[1]', left='one'")
+    assert all(line.startswith("['image/png', 'text/plain']") and line.endswith("True") for line in said)
 
 
 # ---- the code that makes a view again

@@ -2,23 +2,22 @@
 
 import base64
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 from weakref import WeakValueDictionary
 
-import anywidget
-import traitlets
-
 from latentfit.compare.canvas import Figure
 from latentfit.compare.expressions import expression_of, written
+from latentfit.compare.page_side import PageSide
 from latentfit.compare.shown import without_bytes
 from latentfit.errors import WidgetError
 
 _LIVING: WeakValueDictionary[str, "Widget"] = WeakValueDictionary()
 
 
-class Widget(anywidget.AnyWidget):
+class Widget(PageSide):
     """A widget over ``widgets.js``; each kind of it says how it is drawn still.
+
+    Where anywidget is not installed, it is shown as that still picture.
 
     Attributes
     ----------
@@ -29,12 +28,6 @@ class Widget(anywidget.AnyWidget):
     now : dict
         What was changed since, here or on a page: a page that is opened later begins with it.
     """
-
-    _esm = Path(__file__).with_name("widgets.js")
-    _css = Path(__file__).with_name("widgets.css")
-    kind = traitlets.Unicode().tag(sync=True)
-    page = traitlets.Dict().tag(sync=True)
-    now = traitlets.Dict().tag(sync=True)
 
     def __init__(self, kind: str, page: Mapping[str, Any]) -> None:
         self._ears: dict[str, Callable[[Mapping[str, Any], Sequence[Any]], None]] = {"code": self._say_code}
