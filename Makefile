@@ -6,9 +6,11 @@ VAE ?=
 SPACE ?=
 IMAGES ?=
 RUN ?=
+PORT ?=
+ARGS ?=
 JOBS ?= 2
 
-.PHONY: help test test-browser test-comfyui lint types unit notebooks notebooks-fast lab voila tables bench bench-quick models cards palettes estimates clean
+.PHONY: help setup test test-browser test-comfyui lint types unit notebooks notebooks-fast lab voila tables bench bench-quick models cards palettes estimates clean
 help:
 	@grep -E '^## ' Makefile | sed 's/^## //'
 
@@ -18,6 +20,9 @@ help:
 	$(BIN)/python -m pip install --quiet -c constraints.txt torch
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]'
 	@touch $@
+
+## make setup            only the environment, into .venv
+setup: .venv/.ready
 
 ## make notebooks        run all notebooks on the bundled pictures; VAE=… SPACE=… IMAGES=… RUN=name: on your own, into runs/name/
 notebooks: .venv/.ready
@@ -57,10 +62,17 @@ test-comfyui: .venv/.ready
 lab: .venv/.ready
 	$(BIN)/jupyter lab notebooks
 
-## make voila            the workbench as an application, without its code
-voila: .venv/.ready
+.venv/.voila: .venv/.ready
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[voila]'
-	$(BIN)/voila notebooks/10_workbench_and_live_previews.ipynb
+	@touch $@
+
+## make voila            the workbench as an application, without its code; PORT=8866, ARGS='--no-browser' or other flags of Voilà
+voila: .venv/.voila
+	@echo "bundled pictures: encoded at the first start, which takes about half a minute, into runs/pairs/"
+	@$(BIN)/python -c 'from latentfit.walkthrough import open_pairs; open_pairs(None, "sd1", "bundled", ".")'
+	@echo "the page runs the notebook each time that it is opened: its first widget stands after some ten seconds"
+	JUPYTER_PATH="$(CURDIR)/notebooks$${JUPYTER_PATH:+:$$JUPYTER_PATH}" $(BIN)/voila --template=offline \
+	  --progressive_rendering=True $(if $(PORT),--port=$(PORT)) $(ARGS) notebooks/10_workbench_and_live_previews.ipynb
 
 ## make tables           fit and score the tables of data/tables; needs LATENTFIT_ASSETS with weights/ and images/
 tables: .venv/.ready

@@ -57,6 +57,24 @@ def test_bundled_data_stays_small() -> None:
     assert sizes[True] <= 45_000_000
 
 
+@pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
+def test_make_sets_up_and_serves_the_workbench() -> None:
+    environment = {name: value for name, value in os.environ.items() if name not in ("PORT", "ARGS", "MAKEFLAGS")}
+
+    def said(*arguments: str) -> str:
+        command = ["make", "-C", str(ROOT), *arguments]
+        return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
+
+    assert "make setup " in said("help")
+    planned = ("-B", "-n")  # whatever is there already, and nothing is run
+    assert "pip install" in said(*planned, "setup")
+    assert "voila" not in said(*planned, "setup")
+    served = said(*planned, "voila", "PORT=9000", "ARGS=--no-browser")
+    assert served.index("open_pairs(") < served.index("10_workbench_and_live_previews.ipynb")
+    assert "--port=9000 --no-browser" in served
+    assert "--port" not in said(*planned, "voila")
+
+
 def test_version_is_in_the_changelog() -> None:
     import latentfit
 

@@ -86,7 +86,7 @@ def new_page(browser: "Browser") -> "Iterator[Callable[..., Watched]]":
 
 @pytest.fixture(scope="session")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    with jupyter.running(tmp_path_factory.mktemp("lab")) as server:
+    with jupyter.running(tmp_path_factory.mktemp("lab"), "lab", "--VoilaConfiguration.template=offline") as server:
         yield server
 
 

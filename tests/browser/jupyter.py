@@ -69,6 +69,7 @@ def running(folder: Path, program: str = "lab", *more: str) -> Iterator[Lab]:
     own = {"JUPYTER_CONFIG_DIR": settings, "JUPYTER_DATA_DIR": folder / "share", "JUPYTER_RUNTIME_DIR": folder / "run"}
     own |= {"JUPYTERLAB_SETTINGS_DIR": settings / "lab", "JUPYTERLAB_WORKSPACES_DIR": folder / "workspaces"}
     environment = os.environ | {name: str(path) for name, path in own.items()}
+    environment["JUPYTER_PATH"] = str(Path(__file__).parents[2] / "notebooks")  # Voilà's template
     environment |= {"IPYTHONDIR": str(folder / "ipython"), "OMP_NUM_THREADS": "1", "JUPYTER_PREFER_ENV_PATH": "1"}
     lab = Lab(f"http://127.0.0.1:{port}", folder / "notebooks")
     lab.folder.mkdir(exist_ok=True)

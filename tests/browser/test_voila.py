@@ -1,6 +1,5 @@
 """A widget in Voilà: without JupyterLab, without its code."""
 
-import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -29,5 +28,4 @@ def test_voila_serves_a_notebook_without_its_code(lab: Lab, new_page: Callable[.
     drag(watched.page, watched.page.locator(f"{CURTAIN} .lf-pane"), 0.35)
     assert pane_off_by(watched.page, CURTAIN, opened(left), opened(right)) <= 1
     assert [error for error in watched.errors if "latentfit" in error or "anywidget" in error] == []
-    ours = [url for url in watched.from_elsewhere if not re.search(r"fontawesome|mathjax", url)]
-    assert ours == []  # Voilà's own template asks for these two
+    assert [url for url in watched.from_elsewhere if "mathjax" not in url] == []  # JupyterLab's server names that one
