@@ -1023,6 +1023,9 @@ class Workbench {
     const { data } = this;
     this.list = make("div", { class: "lf-tiles", role: "listbox", "aria-label": "Pictures", "aria-orientation": "horizontal", onkeydown: (event) => this.#walk(event) });
     this.strip = make("div", { class: "lf-strip" }, this.list);
+    const laidOut = new ResizeObserver(() => this.broughtIn || this.#bringIn(this.tiles[this.view.picture]));
+    laidOut.observe(this.list);
+    this.signal.addEventListener("abort", () => laidOut.disconnect());
     const host = make("div", { class: "lf-host" }), stage = make("div", { class: "lf-stage" }, host), bench = make("div", { class: "lf-bench" });
     const room = () => bench.clientWidth - (bench.clientWidth >= WIDE_PX ? CONTROLS_PX : 0);
     this.pane = new Pane(host, { ...data, signal: this.signal, stage, within: bench, room, onposition: () => this.#tell() });
@@ -1120,7 +1123,8 @@ class Workbench {
   /** Scroll the strip, and nothing else, until a tile is seen. */
   #bringIn(tile) {
     const { list } = this;
-    if (!tile || !list.clientWidth) return;
+    if (!tile || !list.clientWidth) return; // a notebook attaches a widget after it is made
+    this.broughtIn = true;
     const from = tile.offsetLeft - list.offsetLeft, to = from + tile.offsetWidth;
     if (from < list.scrollLeft) list.scrollLeft = from - 9;
     else if (to > list.scrollLeft + list.clientWidth) list.scrollLeft = to + 9 - list.clientWidth;

@@ -230,6 +230,22 @@ def test_arrow_keys_choose_among_the_pictures(open_alone: Callable[[str], Watche
     assert watched.errors == []
 
 
+def test_the_first_picture_is_seen_in_the_strip(open_alone: Callable[[str], Watched]) -> None:
+    watched = open_alone(LIVE + "window.mount = mount;")
+    one = raw(torch.rand(3, 8, 8))
+    pictures = [{"name": f"{at}.png", "thumb": one} for at in range(40)]
+    page = watched.page
+    page.evaluate("void (window.main = document.createElement('main'))")
+    data = {"pictures": pictures, "sides": ["a"], "reference": None, "picture": 30}
+    page.evaluate("(data) => { window.handle = mount(window.main, 'workbench', data); }", data)
+    settle(page)
+    page.evaluate("document.querySelector('main').replaceWith(window.main)")
+    settle(page)
+    tile, strip = (page.locator(name).bounding_box() for name in (".lf-tile[aria-selected='true']", ".lf-strip"))
+    assert strip["x"] <= tile["x"] <= tile["x"] + tile["width"] <= strip["x"] + strip["width"]
+    assert watched.errors == []
+
+
 def test_small_coefficients_are_read_and_no_zero_is_negative(open_alone: Callable[[str], Watched]) -> None:
     watched = open_alone(LIVE)
     latents = {"shape": [1, 2, 2], "dtype": "float32", "data": "A" * 22 + "=="}
