@@ -42,7 +42,7 @@ class Sample:
     row : int
         In the shard.
     sigma : float or None
-        Of a denoiser's estimate of x0, as `latentfit.live_states.Step` counts it; None: clean latents.
+        Of a denoiser's estimate of x0, as `latentfit.live.states.Step` counts it; None: clean latents.
     step : int or None
         Which call of the model gave the estimate, from 0.
     """

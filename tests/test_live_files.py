@@ -20,9 +20,9 @@ from torch import Tensor, nn
 import latentfit as lf
 from latentfit.errors import BadFileError, PreviewError
 from latentfit.latent_files import read_latents
-from latentfit.live_files import vae_of
-from latentfit.live_frames import Row, captioned, jpeg_of, tiled, webp_of
-from latentfit.live_screens import NotebookScreen, TerminalScreen, half_blocks, screen_of
+from latentfit.live.files import vae_of
+from latentfit.live.frames import Row, captioned, jpeg_of, tiled, webp_of
+from latentfit.live.screens import NotebookScreen, TerminalScreen, half_blocks, screen_of
 
 sys.path.insert(0, str(Path(__file__).parent))
 import pipelines

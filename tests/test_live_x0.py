@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 import latentfit as lf
 from latentfit.errors import PreviewError, SpaceMismatchError
-from latentfit.live_layouts import canonical, check_vae
-from latentfit.live_x0 import X0Reader
+from latentfit.live.layouts import canonical, check_vae
+from latentfit.live.x0 import X0Reader
 from latentfit.spaces import get_space
 
 sys.path.insert(0, str(Path(__file__).parent))

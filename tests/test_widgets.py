@@ -258,7 +258,7 @@ found = importlib.util.find_spec
 importlib.util.find_spec = lambda name, *more: None if name == "anywidget" else found(name, *more)
 import torch
 import latentfit as lf
-from latentfit.live_states import Step
+from latentfit.live.states import Step
 
 one = lf.Approximation(torch.nn.Conv2d(4, 3, 1), "sd1", name="one")
 latents = torch.randn(2, 4, 8, 8)

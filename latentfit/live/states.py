@@ -8,8 +8,8 @@ from PIL import Image
 from torch import Tensor
 
 from latentfit.estimates import noise_beside_x0
-from latentfit.live_frames import GAP, png_of
-from latentfit.live_x0 import Schedule
+from latentfit.live.frames import GAP, png_of
+from latentfit.live.x0 import Schedule
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,8 +13,8 @@ from PIL import Image
 from latentfit.collector import AnyVae, collect
 from latentfit.errors import LatentfitError, PreviewError
 from latentfit.latent_files import Estimate, write_latents
-from latentfit.live_frames import png_of, webp_of
-from latentfit.live_states import Step
+from latentfit.live.frames import png_of, webp_of
+from latentfit.live.states import Step
 from latentfit.pairs import PairStore
 from latentfit.resources import write_atomic
 from latentfit.spaces import LatentSpace

@@ -8,14 +8,12 @@ import torch
 
 from latentfit.collector import AnyVae
 from latentfit.errors import PreviewError, SpaceMismatchError
-from latentfit.live_files import EstimateFolder, PictureFolder
-from latentfit.live_layouts import check_vae
-from latentfit.live_painting import Painter, Source
-from latentfit.live_screens import NoScreen, ScreenName, screen_of
-from latentfit.live_session import Live
-from latentfit.live_states import Step
-
-__all__ = ["Live", "Step", "preview"]
+from latentfit.live.files import EstimateFolder, PictureFolder
+from latentfit.live.layouts import check_vae
+from latentfit.live.painting import Painter, Source
+from latentfit.live.screens import NoScreen, ScreenName, screen_of
+from latentfit.live.session import Live
+from latentfit.live.states import Step
 
 
 def preview(

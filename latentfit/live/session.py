@@ -13,15 +13,15 @@ import torch
 
 from latentfit.collector import AnyVae
 from latentfit.errors import PreviewError
-from latentfit.live_errors import Mishaps
-from latentfit.live_files import EstimateFolder, PictureFolder
-from latentfit.live_frames import GAP
-from latentfit.live_layouts import canonical
-from latentfit.live_painting import Painter
-from latentfit.live_screens import Screen
-from latentfit.live_states import Costs, Step
-from latentfit.live_taps import Tap
-from latentfit.live_x0 import X0Reader
+from latentfit.live.files import EstimateFolder, PictureFolder
+from latentfit.live.frames import GAP
+from latentfit.live.layouts import canonical
+from latentfit.live.mishaps import Mishaps
+from latentfit.live.painting import Painter
+from latentfit.live.screens import Screen
+from latentfit.live.states import Costs, Step
+from latentfit.live.taps import Tap
+from latentfit.live.x0 import X0Reader
 from latentfit.pairs import PairStore
 
 

@@ -10,7 +10,7 @@ from typing import Any, Literal, Protocol, TextIO
 from PIL import Image
 
 from latentfit.errors import PreviewError
-from latentfit.live_frames import jpeg_of
+from latentfit.live.frames import jpeg_of
 
 ScreenName = Literal["auto", "notebook", "terminal", "none"]
 _TEXT_COLUMNS, _TEXT_ROWS = 72, 24

@@ -14,7 +14,7 @@ from torch import Tensor
 from latentfit.approx import Approximation
 from latentfit.costs import device_of
 from latentfit.errors import PreviewError, SpaceMismatchError
-from latentfit.live_frames import GAP, Row, captioned, few, tiled
+from latentfit.live.frames import GAP, Row, captioned, few, tiled
 from latentfit.named_maps import load_any
 from latentfit.vae import Vae
 
