@@ -101,7 +101,8 @@ def scored(name: str, palette: str, eval_store: PairStore, assets: Path) -> pd.D
 def training_of(run: Path) -> str:
     """One line: crops, minutes, machine."""
     config, facts = json.loads((run / "config.json").read_text("utf-8")), machine_facts()
-    losses = f"balance {config['balance']:g}, OKLab distance × {config['oklab']:g}"
+    named = {"weight_decay": "weight decay", "balance": "balance", "oklab": "OKLab distance ×"}
+    losses = ", ".join(f"{words} {config[name]:g}" for name, words in named.items())
     return f"{run_in_words(run)}, {losses}, on {facts['cores']} CPU cores ({facts['cpu']})"
 
 

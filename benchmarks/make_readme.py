@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 import pandas as pd
-from model_tables import decoders_block, operators_block, speed_block, vaes_block
+from model_tables import decoders_block, operators_block, palettes_block, speed_block, vaes_block
 
 from latentfit.dialects.python_programs import comfyui
 from latentfit.files import load_approximation
@@ -40,6 +40,7 @@ def main() -> int:
         "decoders": decoders_block(),
         "vaes": vaes_block(),
         "operators": operators_block(),
+        "palettes": palettes_block(),
     }
     after = before
     for name, text in blocks.items():

@@ -82,3 +82,23 @@ def speed_block() -> str:
         sign, met = "≤" if entry["at_most"] else "≥", "met" if entry["met"] else "missed"
         lines.append(f"| {entry['bar']} | {entry['value']:.3g} | {sign} {entry['limit']:g}, {met} |")
     return "\n".join(lines)
+
+
+def palettes_block() -> str:
+    """Shipped palettized decoders beside the closed form and pixelvae's network, palette by palette."""
+    path = ROOT / "data" / "models" / "palettes.csv"
+    if not path.is_file():
+        return "*run `make palettes`*"
+    frame = pd.read_csv(path)
+    lines = [
+        "| | palette | accuracy | OKLab distance | ΔE to the cell (the target's) | numbers |",
+        "|---|---|--:|--:|--:|--:|",
+    ]
+    for palette, block in frame.groupby("palette", sort=False):
+        for row in block.sort_values("accuracy", ascending=False).itertuples():
+            name = f"**{row.approximation}**" if row.approximation.startswith("sd1-") else row.approximation
+            lines.append(
+                f"| {name} | {palette} | {row.accuracy:.3f} | {row.oklab:.4f} | {row.delta_e:.1f} "
+                f"({row.target_delta_e:.1f}) | {row.parameters:,.0f} |"
+            )
+    return "\n".join(lines)

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from latentfit.errors import BadFileError
 from latentfit.nets.approx_cnn import ApproxCnn
 from latentfit.nets.loading import loaded
-from latentfit.nets.palette import is_pixelvae, load_pixelvae
 from latentfit.nets.pixel_mlp import load_pixel_mlp
+from latentfit.nets.pixelvae import is_pixelvae, load_pixelvae
 from latentfit.nets.tiny import TinyEncoder, TinyEncoder32, load_tiny_decoder, load_tiny_encoder
 from latentfit.vae_weights import WeightsFile
 

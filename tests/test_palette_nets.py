@@ -165,10 +165,16 @@ def test_pixelvaes_files_are_recognised_and_ask_for_a_palette(n_blocks: int, tmp
         lf.load(path, palette="ega16")
     with pytest.raises(SpaceMismatchError, match="takes 4 channels, space 'flux1' has 16"):
         lf.load(path, space="flux1", palette="ega16")
-    cut = {key: tensor for key, tensor in network.state_dict().items() if key != "2.conv.2.bias"}
-    torch.save(cut, path)
-    with pytest.raises(BadFileError, match=r"differ at 2.conv.2.bias"):
-        lf.load(path, space="sd1", palette="ega16")
+    whole = network.state_dict()
+    for broken, said in (
+        ({key: tensor for key, tensor in whole.items() if key != "2.conv.2.bias"}, "differ at 2.conv.2.bias"),
+        ({**whole, "0.weight": torch.zeros(3)}, "expected .* tensors by its keys"),
+        ({**whole, f"{2 + n_blocks}.weight": torch.zeros(())}, f"differ at {2 + n_blocks}.weight"),
+        ({**whole, "0.bias": torch.full((12,), float("nan"))}, "holds NaN"),
+    ):
+        torch.save(broken, path)
+        with pytest.raises(BadFileError, match=said):
+            lf.load(path, space="sd1", palette="ega16")
 
 
 def test_weights_that_learned_raw_latents(tmp_path: Path) -> None:

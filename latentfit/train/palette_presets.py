@@ -40,7 +40,9 @@ class PalettePreset:
     oklab: float = 10.0
     draw: Mapping[str, float] = field(default_factory=lambda: CHARTS_COUNT_LESS)
     config: TrainConfig = field(
-        default_factory=lambda: TrainConfig(n_images=24_000, batch_images=8, optimizer="muon", lr=1e-2)
+        default_factory=lambda: TrainConfig(
+            n_images=30_000, batch_images=8, optimizer="muon", lr=1e-2, weight_decay=0.3
+        )
     )
 
 
