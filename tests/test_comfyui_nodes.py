@@ -258,6 +258,7 @@ class Nested:
         (lambda latents: {"samples": latents[0]}, {}, "expected pictures.*or a video"),
         (lambda latents: {"samples": Nested()}, {}, "several parts in one wire"),
         (nan, {}, "hold NaN or Inf"),
+        (lambda latents: wire(latents[:0]), {}, "there are none on the wire"),
         (wire, {"map_name": "gone.safetensors"}, "no such file any more"),
     ],
 )
@@ -471,6 +472,7 @@ def test_save_pairs_keeps_given_images_and_photographs(comfyui: ComfyUi, latents
         ({"images": torch.rand(2, 72, 96, 3), "images_are": PHOTO, "vae_name": "x"}, "connect 'vae'"),
         ({"images": torch.rand(1, 72, 96, 3), "vae": FakeVae()}, "belong to 2 images of 96x72 px, got 1 of 96x72"),
         ({"images": torch.rand(2, 64, 96, 3), "vae": FakeVae()}, "got 2 of 96x64"),
+        ({"images": torch.full((2, 72, 96, 3), float("nan")), "vae": FakeVae()}, "image: holds NaN or Inf"),
         ({"store": "../elsewhere", "vae": FakeVae()}, "below output/latentfit"),
         ({"store": "", "vae": FakeVae()}, "below output/latentfit"),
         ({"store": "/tmp/anywhere", "vae": FakeVae()}, "below output/latentfit"),

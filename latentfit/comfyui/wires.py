@@ -19,7 +19,7 @@ def latents_on(wire: Latent, space: LatentSpace) -> Tensor:
     Raises
     ------
     SpaceMismatchError
-        When there are several parts, or another number of channels or axes than the space has.
+        When there are several parts or none, or another number of channels or axes than the space has.
     DomainError
         When they hold NaN or Inf.
     """
@@ -32,6 +32,10 @@ def latents_on(wire: Latent, space: LatentSpace) -> Tensor:
         raise SpaceMismatchError(
             f"latents of space {space.name!r}: expected pictures (N, C, h, w) or a video (N, C, T, h, w), got "
             f"{tuple(samples.shape)}, as of sound or solids; connect latents of {space.name!r}"
+        )
+    if not samples.numel():
+        raise SpaceMismatchError(
+            f"latents: there are none on the wire, {tuple(samples.shape)}; check what picks or cuts the batch before"
         )
     if not bool(torch.isfinite(samples).all()):
         raise DomainError(
@@ -63,9 +67,19 @@ def image_of(rgb: Tensor) -> Tensor:
 
 
 def rgb_of(image: Tensor) -> Tensor:
-    """IMAGE ``(N, H, W, 3 or 4)`` -> rgb ``(N, 3, H, W)`` float32 in [0, 1]; alpha is left out."""
+    """IMAGE ``(N, H, W, 3 or 4)`` -> rgb ``(N, 3, H, W)`` float32 in [0, 1]; alpha is left out.
+
+    Raises
+    ------
+    SpaceMismatchError
+        When it has another shape.
+    DomainError
+        When it holds NaN or Inf.
+    """
     if image.ndim != 4 or image.shape[-1] not in (3, 4):
         raise SpaceMismatchError(f"image: expected (N, H, W, 3), got {tuple(image.shape)}; connect an IMAGE")
+    if not bool(torch.isfinite(image[..., :3]).all()):
+        raise DomainError("image: holds NaN or Inf: what decoded it overflowed; start ComfyUI with --fp32-vae")
     return image[..., :3].detach().float().movedim(-1, 1).clamp(0, 1)
 
 
