@@ -23,6 +23,7 @@ def k_centroid(rgb: Tensor, cell_px: int) -> Tensor:
     rules of quantizing by maximum coverage.
     """
     n_pictures, n_rows, n_columns = cells_shape(rgb, cell_px)
+    check_finite(rgb)
     with torch.inference_mode():
         found = torch.empty(n_pictures * n_rows * n_columns, 3, device=rgb.device)
         places = torch.arange(len(found), device=rgb.device).reshape(n_pictures, n_rows, n_columns)
@@ -49,6 +50,12 @@ def cells_shape(rgb: Tensor, cell_px: int) -> tuple[int, int, int]:
             f"{cell_px}"
         )
     return n_pictures, height // cell_px, width // cell_px
+
+
+def check_finite(rgb: Tensor) -> None:
+    """Raise `PaletteError` when a pixel is NaN or Inf: it is near no colour."""
+    if not bool(rgb.isfinite().all()):
+        raise PaletteError("palettize: expected finite pictures, got NaN or Inf; decode them again, in float32")
 
 
 def slabs(rgb: Tensor, cell_px: int) -> Iterator[tuple[Tensor, tuple[slice, slice]]]:

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from latentfit.dithering import DITHERS, Dither, bayer, dither
 from latentfit.errors import PaletteError
-from latentfit.k_centroid import cells_shape, cut, k_centroid, slabs
+from latentfit.k_centroid import cells_shape, check_finite, cut, k_centroid, slabs
 from latentfit.palette import Palette
 
 __all__ = ["DITHERS", "METHODS", "bayer", "cell_means", "dither", "k_centroid", "palettize", "vote"]
@@ -51,7 +51,7 @@ def palettize(
     Raises
     ------
     PaletteError
-        When a choice is unknown or they do not go together, or the pictures are not of these shapes.
+        When a choice is unknown or they do not go together, or the pictures are not of these shapes or hold NaN.
 
     Examples
     --------
@@ -80,6 +80,7 @@ def vote(rgb: Tensor, palette: Palette, cell_px: int) -> Tensor:
     full.
     """
     found = torch.empty(cells_shape(rgb, cell_px), dtype=torch.int64, device=rgb.device)
+    check_finite(rgb)
     table, has_shared = _table(palette)
     table, eighth = table.to(rgb.device), torch.tensor(0.125, device=rgb.device)
     for slab, place in slabs(rgb, cell_px):
@@ -101,6 +102,7 @@ def vote(rgb: Tensor, palette: Palette, cell_px: int) -> Tensor:
 def cell_means(rgb: Tensor, cell_px: int) -> Tensor:
     """Pictures ``(N, 3, H, W)`` -> area means ``(N, 3, h, w)``, clamped to [0, 1]."""
     _, rows, columns = cells_shape(rgb, cell_px)
+    check_finite(rgb)
     whole = rgb.detach()[..., : rows * cell_px, : columns * cell_px].float().clamp(0, 1)
     return torch.nn.functional.avg_pool2d(whole, cell_px)
 

@@ -263,6 +263,7 @@ def test_dithering_does_not_depend_on_chunks(rgb: torch.Tensor, monkeypatch: pyt
         ({"rgb": torch.rand(3, 8, 9)}, r"rgb as float \(N, 3, H, W\)"),
         ({"rgb": torch.rand(1, 4, 8, 9)}, r"got torch.float32 \(1, 4, 8, 9\)"),
         ({"rgb": torch.zeros(1, 3, 8, 9, dtype=torch.uint8)}, "got torch.uint8"),
+        ({"rgb": torch.full((1, 3, 8, 9), float("nan"))}, "finite pictures, got NaN or Inf"),
     ],
 )
 def test_choices_and_pictures_that_do_not_fit(options: dict[str, object], message: str) -> None:
