@@ -52,6 +52,10 @@ class Palettizing:
                 f"expected a method of {', '.join(METHODS)} and a dither of {', '.join(DITHERS)}, got {self.method!r} "
                 f"and {self.dither!r}"
             )
+        if self.method == "vote" and self.dither != "none":  # said here, before pictures are decoded for it
+            raise PaletteError(
+                f"method 'vote' leaves no colours to dither, got dither={self.dither!r}; take 'k-centroid' or 'nearest'"
+            )
 
     def __call__(self, rgb: Tensor, cell_px: int) -> Tensor:
         """Pictures ``(N, 3, H, W)`` in [0, 1] -> classes ``(N, h, w)`` int64."""

@@ -172,6 +172,8 @@ def test_targets_are_told_apart_by_what_decides_them(store: PairStore) -> None:
     assert len(folders) == 4
     with pytest.raises(PaletteError, match="expected a method of k-centroid, vote, nearest"):
         Palettizing(PICO, "mean")
+    with pytest.raises(PaletteError, match="'vote' leaves no colours to dither"):
+        Palettizing(PICO, "vote", "bayer-2")
 
 
 def test_broken_targets_are_made_again_and_edited_ones_refused(store: PairStore) -> None:
