@@ -2,12 +2,15 @@
 
 import json
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
 from latentfit.cli_support import File, Files, MaybeFile, Name, OutFile, Store, check_out, store_in_words
-from latentfit.errors import BadFileError
+from latentfit.errors import BadFileError, PaletteError
+
+if TYPE_CHECKING:
+    from latentfit.approx import Approximation
 
 
 def export(
@@ -85,6 +88,8 @@ def decode(
     if enlarge < 1:
         raise BadFileError(f"--enlarge: expected 1 or more, got {enlarge}")
     approximation = load_any(file, space, palette)
+    if palette is not None:
+        _check_palette(file, approximation, palette)
     read = read_latents(latents, approximation.space).latents
     if is_palettized(approximation):
         chosen, indices = palette_of(approximation), indices_in_tiles(approximation, read)
@@ -99,6 +104,21 @@ def decode(
     for index, picture in enumerate(frames):
         path = out if index == 0 else out.with_stem(f"{out.stem}_{index}")
         print(save_png(picture, path, enlarge=enlarge))
+
+
+def _check_palette(file: Path, approximation: "Approximation", named: str) -> None:
+    """Refuse a palette that would change nothing; `load_any` used it where the file has none."""
+    from latentfit.palette import Palette
+    from latentfit.palettized import is_palettized, palette_of
+
+    if not is_palettized(approximation):
+        raise PaletteError(
+            f"{file}: gives colours, not classes of a palette; leave --palette out, or train a palettized decoder: "
+            "`latentfit train palette`"
+        )
+    own = palette_of(approximation)
+    if Palette.load(named).hex != own.hex:
+        raise PaletteError(f"{file}: holds its own palette, {own.name!r} of {len(own)} colours; leave --palette out")
 
 
 def report(

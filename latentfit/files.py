@@ -113,12 +113,14 @@ def load(
     Raises
     ------
     BadFileError
-        When the file is truncated, of another program, of a newer schema, or holds NaN.
+        When the file is truncated, of another program, of a newer schema, or holds NaN; or there is no such `domain`.
     SpaceMismatchError
         When `space` has another number of channels than the file.
     PaletteError
         When a file of classes comes without a palette, or with one of another number of colours.
     """
+    if domain not in ("model", "raw"):
+        raise BadFileError(f"{path}: expected domain 'model' or 'raw', got {domain!r}")
     if not _is_ours(Path(path)):
         return _of_others(Path(path), space, palette, domain)
     header = _header(path)

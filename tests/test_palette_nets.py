@@ -21,6 +21,7 @@ from latentfit.latent_files import write_latents
 from latentfit.nets.palette import CellPalette, NearestColour, Palettized, PixelVae
 from latentfit.palette import Palette
 from latentfit.palettized import nearest_of, palette_of, palettized
+from latentfit.resources import data_path
 from latentfit.tiled import decode_in_tiles, indices_in_tiles
 
 GOLDEN = json.loads((Path(__file__).parent / "golden" / "pixelvae.json").read_text("utf-8"))
@@ -185,6 +186,8 @@ def test_weights_that_learned_raw_latents(tmp_path: Path) -> None:
     torch.testing.assert_close(raw.module.logits(latents), model.module.logits(space.to_raw(latents)))
     again = lf.load(lf.save(raw, tmp_path / "own.safetensors"))
     assert torch.equal(again.indices(latents), raw.indices(latents))
+    with pytest.raises(BadFileError, match="expected domain 'model' or 'raw', got 'latent'"):
+        lf.load(path, space="sd1", palette="ega16", domain="latent")
 
 
 def test_dithering_gives_the_second_class_its_share_of_the_cells() -> None:
@@ -222,6 +225,18 @@ def test_decode_writes_an_indexed_png(tmp_path: Path, capsys: pytest.CaptureFixt
         assert (image.mode, image.size) == ("P", (15, 18))
         assert np.array_equal(np.asarray(image)[1::3, 1::3], wanted.numpy())
         assert image.getpalette()[: 3 * 55] == NES.colours.flatten().tolist()
+
+
+def test_decode_refuses_a_palette_that_would_change_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = lf.save(small(NES), tmp_path / "a.safetensors")
+    write_latents(tmp_path / "x.latent", torch.randn(1, 4, 6, 5), lf.get_space("sd1"))
+    flags = ["--latents", str(tmp_path / "x.latent"), "--out", str(tmp_path / "y.png"), "--palette"]
+    assert main(["decode", str(path), *flags, "ega16"]) == 2
+    assert "holds its own palette, 'nes' of 55 colours" in capsys.readouterr().err
+    assert main(["decode", str(data_path("models/sd1-cell.safetensors")), *flags, "ega16"]) == 2
+    assert "gives colours, not classes of a palette" in capsys.readouterr().err
+    assert not (tmp_path / "y.png").exists()
+    assert main(["decode", str(path), *flags, "nes"]) == 0
 
 
 def test_a_palettized_decoder_becomes_onnx(tmp_path: Path) -> None:
