@@ -32,6 +32,7 @@ def test_install_links_once_and_uninstall_takes_away(root: Path) -> None:
     assert f"{place(root)}: linked to {PACK}" in said
     assert str(root / "models" / NAME) in said
     assert place(root).resolve() == PACK
+    assert f'pip install --no-deps "{PACK.parents[1]}"' in said, "not a name, which pip would look for elsewhere"
     assert "already; nothing changed" in install(root)
     assert "the link is gone" in uninstall(root)
     assert not place(root).exists()

@@ -79,7 +79,7 @@ def _kept_by_us(place: Path) -> str | None:
         return None
     elif (place / _MARK).is_file():
         return "copy"
-    raise ComfyUiError(f"{place}: something else is called so already; move it away, then install again")
+    raise ComfyUiError(f"{place}: something else is called so already; it is not ours and stays; move it away")
 
 
 def _linked(folder: Path) -> Path:
@@ -135,7 +135,9 @@ def _remove(path: Path) -> None:
 def _advice(root: Path) -> str:
     """Where maps go, and what ComfyUI's own Python needs."""
     models = root / "models" / NAME
+    checkout = PACK.parents[1]
+    where = f'"{checkout}"' if (checkout / "pyproject.toml").is_file() else "PATH_OF_THE_WHEEL"
     return (
         f"Maps go into {models}; the bundled ones are listed too. The Python that runs ComfyUI needs this package: "
-        "there, `python -m pip install --no-deps latentfit` from the same wheel or checkout is enough."
+        f"there, `python -m pip install --no-deps {where}` is enough."
     )
