@@ -59,8 +59,12 @@ def evaluate_classes(named: "dict[str, Approximation]", store: "PairStore", spli
     hashes = {sample.sha256 for sample in store.split(split)}
     if all(is_palettized(one) or one.scale != 1 for one in named.values()):
         for path in bundled_tables(store.space.name):
-            if path.stem == "3" and hashes - set(load_approximation(path).card.get("train_hashes", ())):
+            if path.stem != "3":
+                continue
+            if hashes - set(load_approximation(path).card.get("train_hashes", ())):
                 compared["bundled 3×3 table"] = load_approximation(path)
+            else:
+                print("\nthe bundled 3×3 table is left out: it was fitted on every one of these pictures")
     frame = evaluate_palettes(compared, store, split=split, progress=True)
     print(f"\n{summary(frame)}")
     if csv is not None:

@@ -156,3 +156,15 @@ def test_evaluate_prints_both_tables(store: PairStore, tmp_path: Path, capsys: p
     frame = pd.read_csv(tmp_path / "scores.palettes.csv")
     assert pooled(frame, "exact")["accuracy"] == 1
     assert {"psnr", "delta_e"} <= set(pd.read_csv(csv).columns)
+
+
+def test_evaluate_says_why_the_bundled_table_is_left_out(
+    store: PairStore, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = lf.save(nearest_of(table(), PICO), tmp_path / "own.safetensors")
+    learned = lf.save(table(1.0, tuple(one.sha256 for one in store.samples)), tmp_path / "3.safetensors")
+    monkeypatch.setattr("latentfit.cli_support.bundled_tables", lambda space: [learned])
+    assert main(["evaluate", str(path), "--store", str(store.path)]) == 0
+    said = capsys.readouterr().out
+    assert "bundled 3×3 table is left out: it was fitted on every one of these pictures" in said
+    assert "table, nearest" not in said
