@@ -87,9 +87,9 @@ class Palette:
         Parameters
         ----------
         reference : str or path
-            One of `bundled_palettes`, or a file: ``.hex`` or ``.txt`` (one RRGGBB a line, ``;`` begins a comment),
-            ``.gpl`` (GIMP), ``.png`` (indexed, or a true-colour strip of swatches; in the order in which the pixels
-            show them, row by row).
+            One of `bundled_palettes`, or a file: ``.hex`` or ``.txt`` (one RRGGBB a line, ``;`` begins a comment;
+            Paint.NET's too), ``.gpl`` (GIMP), ``.png`` (indexed, or a true-colour strip of swatches; in the order in
+            which the pixels show them, row by row).
 
         Raises
         ------

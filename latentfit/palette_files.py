@@ -17,6 +17,8 @@ ENDINGS = (".hex", ".txt", ".gpl", ".png")
 MOST_COLOURS = 256
 MOST_BYTES = 1 << 20  # of a list; 256 colours with long names take a tenth
 
+_PAINT_NET = re.compile(r";\s*paint\.net palette file", re.IGNORECASE)  # its first line, in Lospec's exports too
+
 Colours = NDArray[np.uint8]
 
 
@@ -102,16 +104,18 @@ def colour_of_hex(text: str) -> tuple[int, int, int] | None:
 
 
 def _of_hex(text: str, name: str) -> Listed:
-    """One RRGGBB a line; what follows a ``;`` is a comment."""
+    """One RRGGBB a line; what follows a ``;`` is a comment. Paint.NET's, which say so, have opaque AARRGGBB instead."""
     colours: list[tuple[int, ...]] = []
     facts: dict[str, str] = {}
+    is_paint_net = _PAINT_NET.match(text) is not None
     for number, line in enumerate(text.splitlines(), 1):
         word, _, comment = (part.strip() for part in line.partition(";"))
         if not word:
             key, _, value = comment.partition(":")
             facts.setdefault(key.strip().lower(), value.strip())
             continue
-        colour = colour_of_hex(word)
+        is_opaque = is_paint_net and len(word) == 8 and word[:2].lower() == "ff"
+        colour = colour_of_hex(word[2:] if is_opaque else word)
         if colour is None:
             raise PaletteError(f"{name}, line {number}: {_why_no_hex(word)}")
         colours.append(colour)

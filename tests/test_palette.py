@@ -110,6 +110,15 @@ def test_broken_hex_lists(tmp_path: Path, text: str, message: str) -> None:
         Palette.load(path)
 
 
+def test_paint_net_lists_carry_an_opaque_alpha_in_front(tmp_path: Path) -> None:
+    path = tmp_path / "pn.txt"
+    path.write_text(";paint.net Palette File\n;Colors: 2\nFF1d2b53\nFFff004d\n")
+    assert Palette.load(path).hex == ["#1d2b53", "#ff004d"]
+    path.write_text("; paint.net Palette File\n801d2b53\nFFff004d\n")
+    with pytest.raises(PaletteError, match=r"line 2: .*eight digits carry alpha"):
+        Palette.load(path)
+
+
 def test_hex_lists_as_people_write_them(tmp_path: Path) -> None:
     path = tmp_path / "mine.txt"
     path.write_bytes(b"\xef\xbb\xbf; Name: Mine\r\n;source: my head\r\n\r\n#1D2B53 ; blue\r\n  ffccaa\r\n")
