@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from latentfit.collector import AnyVae, collect
-from latentfit.errors import NoPicturesError, TrainError
+from latentfit.errors import NoPicturesError, StoreError, TrainError
 from latentfit.latent_files import latent_folder
 from latentfit.pairs import PairStore, Sample
 from latentfit.preparing import SavedLatents
@@ -49,9 +49,14 @@ def collect_pixelvae(
     Raises
     ------
     TrainError
-        When there is no latent file, no test set or nothing but one, or no latent is of the VAE's space.
+        When there is no such folder, no latent file, no test set or nothing but one, or no latent is of the VAE's
+        space.
+    StoreError
+        When the store is of another VAE, or cannot be written.
     """
     root = Path(folder)
+    if not root.is_dir():
+        raise TrainError(f"{root}: no such folder; expected one that holds set1_train and set1_test")
     files = [path for path in latent_folder(root) if path.suffix.lower() == ".latent"]
     if not files:
         raise TrainError(f"{root}: holds no .latent file; expected some in folders such as set1_train and set1_test")
@@ -61,6 +66,8 @@ def collect_pixelvae(
         store = collect(vae, saved, out, progress=progress)
     except NoPicturesError as error:
         raise TrainError(f"{root}: {error}; name the VAE of their space with --vae") from error
+    except StoreError as error:  # collect's --out is another flag here
+        raise StoreError(str(error).replace("choose another --out", "name another --store")) from error
     names = {one.name for one in saved}
     samples = [sample for sample in store.samples if sample.name in names]
     test = [sample for sample in samples if MARK in sample.name]

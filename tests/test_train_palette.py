@@ -373,3 +373,8 @@ def test_a_folder_from_the_command_line(tmp_path: Path, capsys: pytest.CaptureFi
     assert "on the 1 latents of the test set:" in said
     assert "3×3 affine, nearest" in said
     assert len(PairStore(tmp_path / "own.pairs")) == 2
+    assert main(["train", "palette", *flags, "--vae", "mini-sdxl", "--preset", "pixelvae"]) == 2
+    assert "they differ in fingerprint" in (said := capsys.readouterr().err)
+    assert said.endswith("name another --store\n")
+    assert main(["train", "palette", *flags, "--folder", str(root / "gone"), "--preset", "pixelvae"]) == 2
+    assert "gone: no such folder" in capsys.readouterr().err
