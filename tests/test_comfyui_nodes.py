@@ -382,7 +382,7 @@ def test_upscale_resizes_masks_with_the_latents(comfyui: ComfyUi, latents: Tenso
     assert doubled["batch_index"] == [0, 1]
     (half,) = LatentFitUpscale().upscale(came, "larger.safetensors", 1.5, "sd1")
     torch.testing.assert_close(SD1.to_model(half["samples"]), larger(latents, size=(14, 18)))
-    assert half["noise_mask"].shape == (2, 1, 108, 144)
+    assert half["noise_mask"].shape == (2, 1, 112, 144)  # as the 14 rows of cells
 
 
 def test_interpose_between_pictures_and_videos(comfyui: ComfyUi, latents: Tensor) -> None:

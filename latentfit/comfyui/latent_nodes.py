@@ -100,8 +100,9 @@ def mapped(wire: wires.Latent, latent_map: LatentMap, ready: maps.Ready, ratio: 
             outputs.append(latent_map(frame.to(device), size).to(host.image_device()))
             bar.update(1)
     output = torch.cat(outputs)
-    px_ratio = output.shape[-1] * latent_map.target.cell_px / (frames.shape[-1] * latent_map.source.cell_px)
-    return wires.replaced(wire, _as_video(output, latents, latent_map.target), latent_map.target, px_ratio)
+    px = latent_map.target.cell_px / latent_map.source.cell_px
+    px_ratios = (output.shape[-2] * px / frames.shape[-2], output.shape[-1] * px / frames.shape[-1])
+    return wires.replaced(wire, _as_video(output, latents, latent_map.target), latent_map.target, px_ratios)
 
 
 def _side(n_cells: float, multiple: int) -> int:

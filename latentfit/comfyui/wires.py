@@ -83,7 +83,7 @@ def rgb_of(image: Tensor) -> Tensor:
     return image[..., :3].detach().float().movedim(-1, 1).clamp(0, 1)
 
 
-def replaced(wire: Latent, latents: Tensor, space: LatentSpace, px_ratio: float) -> Latent:
+def replaced(wire: Latent, latents: Tensor, space: LatentSpace, px_ratios: tuple[float, float]) -> Latent:
     """The wire with other latents on it; all other keys are kept, and masks follow the picture's size.
 
     Parameters
@@ -93,21 +93,21 @@ def replaced(wire: Latent, latents: Tensor, space: LatentSpace, px_ratio: float)
     latents : Tensor, (N, C, h, w) or (N, C, T, h, w)
         Model domain of `space`.
     space : LatentSpace
-    px_ratio : float
-        Sides of the new picture in pixels over those of the old.
+    px_ratios : tuple of float
+        Height and width of the new picture in pixels over those of the old: rounding may make them differ.
     """
     came = wire["samples"]
     out = {key: value for key, value in wire.items() if key not in _OF_EMPTY}
     out["samples"] = space.model_to_comfy(latents).to(came.dtype).to(host.image_device())
     mask = wire.get("noise_mask")
-    if isinstance(mask, Tensor) and px_ratio != 1:
-        out["noise_mask"] = _resized(mask, px_ratio)
+    if isinstance(mask, Tensor) and px_ratios != (1, 1):
+        out["noise_mask"] = _resized(mask, px_ratios)
     return out
 
 
-def _resized(mask: Tensor, ratio: float) -> Tensor:
+def _resized(mask: Tensor, ratios: tuple[float, float]) -> Tensor:
     """Masks ``(..., H, W)``, bilinear: values stay within the old ones."""
-    size = tuple(max(1, round(side * ratio)) for side in mask.shape[-2:])
+    size = tuple(max(1, round(side * ratio)) for side, ratio in zip(mask.shape[-2:], ratios, strict=True))
     flat = mask.reshape(-1, 1, *mask.shape[-2:]).float()
     resized = torch.nn.functional.interpolate(flat, size=size, mode="bilinear", antialias=ratio < 1)
     return resized.reshape(*mask.shape[:-2], *size).to(mask.dtype)
