@@ -117,7 +117,7 @@ EXAMPLES = {
         {
             "1": node("LoadLatent", latent=LATENT),
             "2": decode(["1", 0], CELL, "as the map gives"),
-            "3": node("PreviewImage", "Cell decoder, 0.3 M parameters", images=["2", 0]),
+            "3": node("PreviewImage", "Cell decoder, 0.46 M parameters", images=["2", 0]),
             "4": decode(["1", 0], TABLE, "full size"),
             "5": node("PreviewImage", "3×3 table, one colour a cell", images=["4", 0]),
             "6": node(

@@ -109,5 +109,5 @@ def _resized(mask: Tensor, ratios: tuple[float, float]) -> Tensor:
     """Masks ``(..., H, W)``, bilinear: values stay within the old ones."""
     size = tuple(max(1, round(side * ratio)) for side, ratio in zip(mask.shape[-2:], ratios, strict=True))
     flat = mask.reshape(-1, 1, *mask.shape[-2:]).float()
-    resized = torch.nn.functional.interpolate(flat, size=size, mode="bilinear", antialias=ratio < 1)
+    resized = torch.nn.functional.interpolate(flat, size=size, mode="bilinear", antialias=min(ratios) < 1)
     return resized.reshape(*mask.shape[:-2], *size).to(mask.dtype)
