@@ -2,5 +2,6 @@
 
 from latentfit.live.previews import preview
 from latentfit.live.session import Live
+from latentfit.live.states import Step
 
-__all__ = ["Live", "preview"]
+__all__ = ["Live", "Step", "preview"]
