@@ -69,7 +69,6 @@ DRAWN = {
     "palette_usage": lambda **k: figures.palette_usage(
         {"a": torch.randint(0, 16, (8, 8)), "b": torch.randint(0, 16, (2, 4, 4))}, Palette.load("ega16"), **k
     ),
-    "pixel_sheet": lambda **k: figures.pixel_sheet({"a": torch.rand(3, 8, 8), "b": torch.rand(3, 64, 64)}, **k),
 }
 
 
@@ -354,8 +353,9 @@ def test_usage_of_many_colours_shows_the_most_used_in_the_palettes_order() -> No
     assert any("the 2 most used of 55" in each for each in words(drawn))
 
 
-def test_a_pixel_sheet_keeps_each_pictures_own_pixels() -> None:
+def test_a_contact_sheet_of_blocks_keeps_each_pictures_own_pixels() -> None:
     cells, picture = torch.rand(3, 4, 6), torch.rand(3, 32, 48)
-    shown = drawn_images(figures.pixel_sheet({"cells": cells, "picture": picture}, {"cells": "4x6"}))
-    np.testing.assert_allclose(shown[0], cells.movedim(0, -1).numpy())
-    assert shown[1].shape == (32, 48, 3)
+    shown = drawn_images(figures.contact_sheet({"cells": cells, "picture": picture}, smooth=False))
+    expected = cells.repeat_interleave(8, 1).repeat_interleave(8, 2)
+    np.testing.assert_allclose(shown[0], expected.movedim(0, -1).numpy())
+    np.testing.assert_allclose(shown[1], picture.movedim(0, -1).numpy())

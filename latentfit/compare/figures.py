@@ -16,7 +16,7 @@ from latentfit.compare.errors import (
     error_map,
     error_sheet,
 )
-from latentfit.compare.palettes import palette_usage, pixel_sheet, swatches
+from latentfit.compare.palettes import palette_usage, swatches
 from latentfit.compare.pareto import pareto
 from latentfit.compare.plots import ORIGINS, bars, curves, ranking
 from latentfit.compare.sheets import contact_sheet, score_sheet, sweep_strip
@@ -46,7 +46,6 @@ __all__ = [
     "latent_channels",
     "palette_usage",
     "pareto",
-    "pixel_sheet",
     "ranking",
     "saved",
     "score_sheet",

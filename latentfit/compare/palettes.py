@@ -103,52 +103,6 @@ def palette_usage(
     return saved(figure, path)
 
 
-def pixel_sheet(
-    pictures: Mapping[str, Tensor],
-    captions: Mapping[str, str] | None = None,
-    *,
-    columns: int | None = None,
-    height_in: float = 2.4,
-    path: str | os.PathLike[str] | None = None,
-) -> Figure:
-    """Pictures at equal height, each pixel a square with sharp edges, under their names, their captions below.
-
-    Parameters
-    ----------
-    pictures : mapping of str to Tensor, (3, H, W) in [0, 1]
-        Such as ``palette.picture(indices)``. Of equal shape; their sizes may differ, as a picture and its cells do.
-    captions : mapping of str to str or None
-    columns : int or None
-        None: all in one row, at most four.
-    height_in : float
-        Of a picture.
-    path : path or None
-        Also save as PNG.
-
-    Raises
-    ------
-    ValueError
-        When there is no picture.
-    """
-    something(pictures, "pixel_sheet: pictures")
-    height, width = next(iter(pictures.values())).shape[-2:]
-    width_in, n_columns = height_in * width / height, columns or min(4, len(pictures))
-    n_rows = -(-len(pictures) // n_columns)
-    with style():
-        size_in = (n_columns * (width_in + 0.1), n_rows * (height_in + (0.6 if captions else 0.4)))
-        figure = Figure(figsize=size_in, layout="constrained")
-        axes = [axis for row in rows_of_axes(figure, n_rows, n_columns) for axis in row]
-        for axis in axes:
-            axis.axis("off")
-        for axis, (name, picture) in zip(axes, pictures.items(), strict=False):
-            shown = picture.detach().float().cpu().clamp(0, 1).movedim(0, -1).numpy()
-            axis.imshow(shown, interpolation="antialiased" if shown.shape[0] > 96 * height_in else "nearest")
-            axis.set_title(name, fontsize=10 if width_in > 1.8 else 8)
-            if captions and name in captions:
-                axis.text(0, -0.02, captions[name], transform=axis.transAxes, va="top", fontsize=8, color=SOFT)
-    return saved(figure, path)
-
-
 def usage(indices: Tensor, palette: Palette) -> Tensor:
     """Indices of any shape -> each colour's share ``(K,)`` float64, which sum to 1.
 

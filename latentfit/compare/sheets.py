@@ -215,7 +215,8 @@ def _largest(pictures: Iterable[Shown]) -> tuple[int, ...]:
 def _draw(axis: Any, picture: Shown, size: tuple[int, ...], width_in: float, smooth: bool = True) -> None:
     """The picture; or its reason on an empty one."""
     if isinstance(picture, Tensor):
-        axis.imshow(as_image(picture, size, smooth=smooth))
+        blocks = not smooth and tuple(picture.shape[-2:]) != tuple(size)  # their edges stay sharp in print, too
+        axis.imshow(as_image(picture, size, smooth=smooth), interpolation="nearest" if blocks else None)
         return
     axis.imshow(np.full((*size, 3), SURROUND))
     words = _wrapped(picture, width_in)
