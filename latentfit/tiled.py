@@ -7,7 +7,6 @@ from torch import Tensor, nn
 
 from latentfit.approx import Approximation
 from latentfit.errors import SpaceMismatchError
-from latentfit.fit.module import PolynomialMap
 from latentfit.nets.palette import Palettized
 from latentfit.vae_tiling import Tiles, map_in_tiles
 
@@ -16,8 +15,6 @@ TILE_CELLS = 128
 
 def receptive_cells_of(module: nn.Module) -> int | None:
     """Cells, each way, that an output depends on; None where something looks at the whole picture."""
-    if isinstance(module, PolynomialMap):
-        return max(module.kernels) // 2 + (module.smoothing is not None)
     cells = getattr(module, "receptive_cells", None)
     return None if cells is None else int(cells)
 

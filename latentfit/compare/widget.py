@@ -27,21 +27,20 @@ class Widget(PageSide):
         What the page begins with; the contract stands at the head of ``widgets.js``.
     now : dict
         What was changed since, here or on a page: a page that is opened later begins with it.
+    still : callable
+        The present view as a figure: what stands where no widget can be shown.
+    code : callable
+        Python that makes the present view again by one call.
     """
+
+    still: Callable[..., Figure]
+    code: Callable[[], str]
 
     def __init__(self, kind: str, page: Mapping[str, Any]) -> None:
         self._ears: dict[str, Callable[[Mapping[str, Any], Sequence[Any]], None]] = {"code": self._say_code}
         super().__init__(kind=kind, page=dict(page))
         _LIVING[self._short_id] = self
         self.on_msg(self._hear)
-
-    def still(self) -> Figure:
-        """The present view as a figure: what stands where no widget can be shown."""
-        raise NotImplementedError
-
-    def code(self) -> str:
-        """Python that makes the present view again by one call."""
-        raise NotImplementedError
 
     def data(self) -> dict[str, Any]:
         """The present state for a page without kernel, JSON-able: ``mount(element, kind, data)`` of ``widgets.js``."""

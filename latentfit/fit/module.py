@@ -85,6 +85,11 @@ class PolynomialMap(nn.Module):
         return np.vstack([np.zeros((1, self.basis.n_variables), dtype=np.int64), self.basis.exponents])
 
     @property
+    def receptive_cells(self) -> int:
+        """Cells, each way, that an output depends on."""
+        return max(self.kernels) // 2 + (self.smoothing is not None)
+
+    @property
     def n_fitted(self) -> int:
         """Numbers that were fitted."""
         return int(self.coefficients.numel()) - (0 if self.intercept else int(self.coefficients.shape[1]))

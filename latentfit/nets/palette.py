@@ -53,8 +53,6 @@ class NearestColour(nn.Module):
     @property
     def receptive_cells(self) -> int | None:
         """Cells, each way, that an output depends on; None where the map does not say."""
-        if (kernels := getattr(self.rgb_map, "kernels", None)) is not None:
-            return int(max(kernels) // 2) + (getattr(self.rgb_map, "smoothing", None) is not None)
         cells = getattr(self.rgb_map, "receptive_cells", None)
         return None if cells is None else int(cells)
 
