@@ -50,9 +50,12 @@ def tables_unless_fitted_on(space: str, hashes: Collection[str]) -> list[Path]:
 
 
 def evaluate_classes(named: "dict[str, Approximation]", store: "PairStore", split: "Split", csv: Path | None) -> None:
-    """Print how palettized maps do as such, beside a closed form's nearest colours; rows go to NAME.palettes.csv."""
+    """Print how palettized maps do as such, beside a closed form's nearest colours.
+
+    Rows go to NAME.palettes.csv, how often each class is used to NAME.usage.csv.
+    """
     from latentfit.files import load_approximation
-    from latentfit.palette_scores import evaluate_palettes, summary
+    from latentfit.palette_scores import evaluate_palettes, summary, usage_table
     from latentfit.palettized import is_palettized
 
     compared = dict(named)
@@ -69,6 +72,7 @@ def evaluate_classes(named: "dict[str, Approximation]", store: "PairStore", spli
     print(f"\n{summary(frame)}")
     if csv is not None:
         print(write_csv(frame, csv.with_suffix(".palettes.csv")))
+        print(write_csv(usage_table(frame), csv.with_suffix(".usage.csv")))
 
 
 def check_out(path: Path | None, ending: str = "", or_none: bool = False) -> None:

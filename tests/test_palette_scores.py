@@ -154,6 +154,9 @@ def test_evaluate_prints_both_tables(store: PairStore, tmp_path: Path, capsys: p
     assert "pico-8, against a fake VAE, palettized:" in said
     assert "bundled 3×3 table, nearest" in said
     frame = pd.read_csv(tmp_path / "scores.palettes.csv")
+    used = pd.read_csv(tmp_path / "scores.usage.csv")
+    sums = used.groupby("approximation")[["share", "target_share"]].sum().to_numpy()
+    assert sums.ravel() == pytest.approx(1)
     assert pooled(frame, "exact")["accuracy"] == 1
     assert {"psnr", "delta_e"} <= set(pd.read_csv(csv).columns)
 
