@@ -83,14 +83,7 @@ def pane_difference(page: Any, selector: str, left: np.ndarray, right: np.ndarra
     larger one's grid, bilinearly or in blocks, and each screen pixel takes the picture pixel that lies under its
     middle. Not compared: names, knob and round corners, and what lies beside the picture.
     """
-    widget = page.locator(selector).first
-    for _ in range(20):
-        at = widget.evaluate(GEOMETRY, nth)
-        if at["zoom"] >= 1 and at["zoom"] % 1 == 0:
-            break
-        widget.get_by_role("button", name="Zoom in").first.click()
-        settle(page)
-    shown = shot(page.locator(selector).first.locator(".lf-pane").nth(nth)).astype(int)
+    at, shown = _at_rest(page, page.locator(selector).first, nth)
     assert shown.shape[1::-1] == tuple(at["size"]), "the canvas has not as many pixels as the screen gives it"
     assert at["zoom"] % 1 == 0
     grid = (at["grid"][1], at["grid"][0])
@@ -110,6 +103,23 @@ def pane_difference(page: Any, selector: str, left: np.ndarray, right: np.ndarra
         compared[max(0, top) : max(0, bottom), max(0, first) : max(0, last)] = False
     assert compared.mean() > 0.1, "next to nothing of the pane can be compared"
     return np.where(compared, np.abs(shown - expected).max(-1), -1)
+
+
+def _at_rest(page: Any, widget: Any, nth: int, seconds: float = 30) -> tuple[Any, np.ndarray]:
+    """A pane's geometry and its screenshot, of one moment: a picture arriving between may resize it."""
+    end = time.monotonic() + seconds
+    while True:
+        for _ in range(20):
+            at = widget.evaluate(GEOMETRY, nth)
+            if at["zoom"] >= 1 and at["zoom"] % 1 == 0:
+                break
+            widget.get_by_role("button", name="Zoom in").first.click()
+            settle(page)
+        shown = shot(widget.locator(".lf-pane").nth(nth)).astype(int)
+        still = widget.evaluate(GEOMETRY, nth) == at and shown.shape[1::-1] == tuple(at["size"])
+        if still or time.monotonic() > end:
+            return at, shown
+        settle(page)
 
 
 def pane_off_by(page: Any, selector: str, left: Tensor, right: Tensor, nth: int = 0) -> int:
