@@ -2,9 +2,12 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn.functional import pixel_unshuffle
 
 from latentfit.fit.monomials import Basis
 
@@ -34,6 +37,24 @@ class Cells:
     at_least: NDArray[np.bool_] | None
     fold: int
     weight: float = 1.0
+
+    @classmethod
+    def of(
+        cls, latents: Tensor, target: Tensor, basis: Basis, scale: Fraction, fold: int, weight: float, *, bounds: bool
+    ) -> "Cells":
+        """One picture's: latents ``(1, C, h, w)`` and what they map to, ``(1, c, h * scale, w * scale)``.
+
+        A fraction's denominator is how many cells, each way, make one of the fit's; `bounds`: targets near -1 and 1 are
+        bounds.
+        """
+        blocks, targets = (
+            pixel_unshuffle(picture, side) if side > 1 else picture
+            for picture, side in ((latents, scale.denominator), (target, scale.numerator))
+        )
+        variables, outputs = basis.neighbourhoods(blocks).numpy(), targets[0].flatten(1).numpy()
+        at_most, at_least = bounds_of(outputs) if bounds else (None, None)
+        # numpy's casts, since for a picture's few cells torch would wake its threads
+        return cls(variables.astype(np.float64), outputs.astype(np.float64), at_most, at_least, fold, weight)
 
     def bounded(self) -> "Cells":
         """Only the cells of which a target is a bound."""

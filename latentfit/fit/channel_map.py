@@ -1,24 +1,25 @@
 """ChannelMap: the one estimator for every closed form."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from latentfit import parallel
-from latentfit.approx import Approximation, LatentMap
+from latentfit.approx import Approximation, LatentMap, Scale, as_scale
 from latentfit.errors import FitError, NotFittedError
-from latentfit.fit.cells import Cells, bounds_of
+from latentfit.fit.cells import Cells
 from latentfit.fit.censored import censored
+from latentfit.fit.material import Material, of_arrays, of_joined, of_store
 from latentfit.fit.module import Kernel, PolynomialMap, smoothed
 from latentfit.fit.moments import FEW_TO_SOLVE, Moments, refuse_if_too_large, suitable_threads
 from latentfit.fit.monomials import Basis, form_name, parse_kernels
 from latentfit.fit.solve import Solver
-from latentfit.images import fold_of
-from latentfit.pairs import Batch, PairStore, Sample, Split
-from latentfit.spaces import LatentSpace, get_space, rgb_to_signed
+from latentfit.joined import JoinedStores, Pair
+from latentfit.pairs import PairStore, Sample, Split
+from latentfit.spaces import LatentSpace, get_space
 
 if TYPE_CHECKING:
     from tqdm.auto import tqdm
@@ -31,8 +32,9 @@ class ChannelMap:
     ----------
     kernels : tuple of int or str
         One odd side a degree, or a form's name: "linear", "affine", "quadratic", "cubic", "5,3".
-    scale : int
-        Pixels per latent cell: 1 for a table, the space's `cell_px` for a full-size decoder.
+    scale : int, Fraction or str
+        Pixels per latent cell: 1 for a table, the space's `cell_px` for a full-size decoder. To latents: target cells
+        per source cell, also "3/2" or "1/2": the denominator says how many cells, each way, are one to the fit.
     intercept : bool
         With False, and with "linear", the map goes through mid-grey at latent zero: targets are fitted in [-1, 1].
     ridge : float or None
@@ -68,7 +70,7 @@ class ChannelMap:
     def __init__(
         self,
         kernels: tuple[int, ...] | str = (1,),
-        scale: int = 1,
+        scale: Scale = 1,
         intercept: bool = True,
         ridge: float | None = None,
         censored: bool = True,
@@ -85,10 +87,14 @@ class ChannelMap:
         self.weights = weights
         self.smoothing = smoothing
 
+    @property
+    def ratio(self) -> Fraction:
+        """`scale`, exact."""
+        return as_scale(self.scale)
+
     def n_terms(self, n_channels: int) -> int:
         """Terms for that many channels, the intercept counted; nothing is allocated."""
-        kernels, _ = parse_kernels(self.kernels)
-        return 1 + Basis(n_channels, kernels).n_terms
+        return 1 + self._basis(n_channels).n_terms
 
     def fit(
         self,
@@ -115,45 +121,39 @@ class ChannelMap:
             When there are no pictures, or the basis does not fit in memory.
         """
         parallel.start()
-        if not 1 <= self.scale <= store.space.cell_px:
-            raise FitError(
-                f"scale: expected 1 to {store.space.cell_px} pixels a cell, which the store's pictures have, got "
-                f"{self.scale}"
-            )
         chosen = list(store.split(split) if samples is None else samples)
-        if not chosen:
-            raise FitError(f"{store.path}: no pictures in split {split!r}; collect more, or fit with split 'all'")
-        columns = ["latents", "cells", *(["rgb"] if self.scale > 1 else [])]
-        n_cells = sum(sample.size_cells[0] * sample.size_cells[1] for sample in chosen)
-        n_terms = self.n_terms(store.space.channels)
-        if n_cells < n_terms:
-            raise FitError(
-                f"{store.path}: {n_cells} cells in {len(chosen)} samples for {n_terms} terms: "
-                "the fit would say nothing of other pictures; collect more, or take a form of fewer terms"
-            )
-        mine = parallel.share(chosen)
+        material = of_store(store, chosen, self.ratio, self.n_folds)
+        return self._fit(material, split if samples is None else "chosen samples", progress)
 
-        def cells() -> Iterator[Cells]:
-            with _bar(len(mine), f"fit {self.name}", progress) as bar:
-                for batch in store.batches(mine, columns):
-                    yield from self._cells_of(batch)
-                    bar.update(len(batch.samples))
+    def fit_joined(
+        self,
+        joined: JoinedStores,
+        split: Split = "train",
+        pairs: Sequence[Pair] | None = None,
+        *,
+        progress: bool = False,
+    ) -> "ChannelMap":
+        """Fit one store's latents to the other's: an interposer, or an upscaler; `latent_map` gives it.
 
-        self._solve(cells, store.space.channels, "rgb", 3)
-        self.space_ = store.space
-        hashes = sorted({sample.sha256 for sample in chosen})
-        self.provenance_ = {
-            "vae": store.vae_name,
-            "fingerprint": store.fingerprint,
-            "reference": store.reference,
-            "size_px": store.origin.size,
-            "split": split if samples is None else "chosen samples",
-            "n_images": len(hashes),
-            "n_cells": n_cells,
-            "weights": dict(self.weights or {}),
-            "train_hashes": hashes,
-        }
-        return self
+        Parameters
+        ----------
+        joined : JoinedStores
+            Its scale must be this map's.
+        split : {"train", "test", "all"}
+        pairs : sequence of Pair or None
+            Fit on exactly these instead of a split.
+        progress : bool
+            Show a bar, when it takes more than a second.
+
+        Raises
+        ------
+        FitError
+            When there are no pictures, the scales differ, or the basis does not fit in memory.
+        """
+        parallel.start()
+        chosen = list(joined.split(split) if pairs is None else pairs)
+        material = of_joined(joined, chosen, self.ratio, self.n_folds)
+        return self._fit(material, split if pairs is None else "chosen samples", progress)
 
     def fit_arrays(
         self,
@@ -176,28 +176,8 @@ class ChannelMap:
             Picture of each of the N, for the folds; None: each its own.
         space, target_space : LatentSpace or str
         """
-        target_name: Literal["rgb", "latents"] = "rgb" if target_space is None else "latents"
-        n = latents.shape[0]
-        expected = (n, target.shape[1], latents.shape[2] * self.scale, latents.shape[3] * self.scale)
-        if tuple(target.shape) != expected:
-            raise FitError(f"target: expected {expected} for scale {self.scale}, got {tuple(target.shape)}")
-        folds = [index % self.n_folds for index in (range(n) if groups is None else groups)]
-
-        def cells() -> Iterator[Cells]:
-            for index in range(n):
-                part = slice(index, index + 1)
-                wanted = rgb_to_signed(target[part]) if target_name == "rgb" else target[part]
-                yield self._one(latents[part], wanted, target_name, folds[index])
-
-        self._solve(cells, latents.shape[1], target_name, target.shape[1])
-        self.space_ = get_space(space)
-        self.target_space_ = None if target_space is None else get_space(target_space)
-        self.provenance_ = {
-            "vae": "arrays",
-            "n_images": len(set(folds if groups is None else groups)),
-            "train_hashes": [],
-        }
-        return self
+        target_at = None if target_space is None else get_space(target_space)
+        return self._fit(of_arrays(latents, target, groups, get_space(space), target_at, self.ratio, self.n_folds))
 
     def approximation(self, name: str = "") -> Approximation:
         """The fitted map with its contract and its card.
@@ -208,7 +188,7 @@ class ChannelMap:
             Before `fit`, or when it was fitted to latents.
         """
         self._check_fitted("rgb")
-        return Approximation(self.module_, self.space_, self.scale, name=name or self.name, card=self._card())
+        return Approximation(self.module_, self.space_, self.ratio, name=name or self.name, card=self._card())
 
     def latent_map(self, name: str = "") -> LatentMap:
         """The fitted map between two latent spaces."""
@@ -216,14 +196,14 @@ class ChannelMap:
         if self.target_space_ is None:
             raise NotFittedError("latent_map: fitted to rgb; use approximation()")
         return LatentMap(
-            self.module_, self.space_, self.target_space_, self.scale, name=name or self.name, card=self._card()
+            self.module_, self.space_, self.target_space_, self.ratio, name=name or self.name, card=self._card()
         )
 
     @property
     def name(self) -> str:
         """Its form: "affine", "3×3 affine", "(5, 3)"."""
         kernels, has_intercept = parse_kernels(self.kernels)
-        name = form_name(kernels, self.intercept and has_intercept, self.scale)
+        name = form_name(kernels, self.intercept and has_intercept, self.ratio)
         return name if self.smoothing is None else f"{name}, smoothed"
 
     def _check_fitted(self, target: str) -> None:
@@ -238,7 +218,7 @@ class ChannelMap:
         return {
             "form": self.name,
             "kernels": list(self.module_.kernels),
-            "scale": self.scale,
+            "scale": int(self.ratio) if self.ratio.denominator == 1 else str(self.ratio),
             "intercept": self.module_.intercept,
             "smoothing": self.module_.config()["smoothing"],
             "ridge": solution.ridge,
@@ -252,38 +232,39 @@ class ChannelMap:
             **self.provenance_,
         }
 
-    def _cells_of(self, batch: Batch) -> Iterator[Cells]:
-        target = rgb_to_signed(batch.target(self.scale))
-        for index, sample in enumerate(batch.samples):
-            part = slice(index, index + 1)
-            fold, weight = fold_of(sample.sha256, self.n_folds), (self.weights or {}).get(sample.kind, 1.0)
-            yield self._one(batch.latents[part], target[part], "rgb", fold, weight)
-
-    def _one(self, latents: Tensor, target: Tensor, target_name: str, fold: int, weight: float = 1.0) -> Cells:
+    def _basis(self, n_channels: int) -> Basis:
         kernels, _ = parse_kernels(self.kernels)
-        variables = Basis(latents.shape[1], kernels).neighbourhoods(smoothed(latents, self.smoothing)).numpy()
-        targets = self._outputs(target).numpy()
-        at_most, at_least = bounds_of(targets) if self.censored and target_name == "rgb" else (None, None)
-        # numpy's casts, since for a picture's few cells torch would wake its threads
-        return Cells(variables.astype(np.float64), targets.astype(np.float64), at_most, at_least, fold, weight)
+        return Basis(n_channels * self.ratio.denominator**2, kernels)
 
-    def _outputs(self, picture: Tensor) -> Tensor:
-        """``(1, c, h * scale, w * scale)`` -> ``(c * scale², h * w)``."""
-        cells = torch.nn.functional.pixel_unshuffle(picture, self.scale) if self.scale > 1 else picture
-        return cells[0].flatten(1)
-
-    def _solve(
-        self, cells: Callable[[], Iterable[Cells]], n_channels: int, target: Literal["rgb", "latents"], n_outputs: int
-    ) -> None:
+    def _fit(self, material: Material, split: str = "", progress: bool = False) -> "ChannelMap":
+        """Moments, the solution and the module."""
         kernels, has_intercept = parse_kernels(self.kernels)
         intercept = self.intercept and has_intercept
         if self.ridge is not None and not 0 <= self.ridge < float("inf"):
             raise FitError(f"ridge: expected None or a finite number of 0 or more, got {self.ridge}")
         if self.smoothing is not None:
-            _check_smoothing(self.smoothing, self.name, linear=kernels == (1,) and not intercept and self.scale == 1)
-        basis = Basis(n_channels, kernels)
-        n_out = n_outputs * self.scale**2
-        refuse_if_too_large(n_channels, kernels, n_out, self.n_folds)
+            _check_smoothing(self.smoothing, self.name, linear=kernels == (1,) and not intercept and self.ratio == 1)
+        n_channels, (up, down) = material.space.channels, self.ratio.as_integer_ratio()
+        basis, n_out = self._basis(n_channels), material.n_outputs * up**2
+        refuse_if_too_large(n_channels * down**2, kernels, n_out, self.n_folds)
+        n_terms = 1 + basis.n_terms
+        if split and material.n_cells < n_terms * down**2:
+            raise FitError(
+                f"{material.n_cells // down**2} cells in {material.n_examples} samples for {n_terms} terms: the fit "
+                "would say nothing of other pictures; collect more, or take a form of fewer terms"
+            )
+        of_colours = material.target_space is None
+
+        def cells() -> Iterator[Cells]:
+            with _bar(material.n_examples, f"fit {self.name}", progress) as bar:
+                for example in material.read():
+                    latents, weight = smoothed(example.latents, self.smoothing), self._weight(example.kind)
+                    yield Cells.of(
+                        latents, example.target, basis, self.ratio, example.fold, weight,
+                        bounds=self.censored and of_colours,
+                    )  # fmt: skip
+                    bar.update()
+
         with suitable_threads(basis.n_terms):
             moments = Moments(basis.n_terms, n_out, self.n_folds)
             for part in cells():
@@ -293,10 +274,21 @@ class ChannelMap:
         with suitable_threads(basis.n_terms, FEW_TO_SOLVE):
             solver = Solver(moments, intercept=intercept, ridge=self.ridge)
             self.plain_ = self.solution_ = solver.solve()
-            if self.censored and target == "rgb":
+            if self.censored and of_colours:
                 self.solution_ = censored(cells, basis, moments, solver, self.plain_)
-        self.module_ = PolynomialMap(n_channels, kernels, self.scale, intercept, target, n_outputs, self.smoothing)
+        target: Literal["rgb", "latents"] = "rgb" if of_colours else "latents"
+        self.module_ = PolynomialMap(
+            n_channels, kernels, up, intercept, target, material.n_outputs, self.smoothing, down
+        )
         self.module_.set_coefficients(self.solution_.coefficients)
+        self.space_, self.target_space_ = material.space, material.target_space
+        self.provenance_ = dict(material.provenance)
+        if split:
+            self.provenance_ |= {"split": split, "weights": dict(self.weights or {})}
+        return self
+
+    def _weight(self, kind: str) -> float:
+        return (self.weights or {}).get(kind, 1.0)
 
 
 def _check_smoothing(kernel: Kernel, name: str, *, linear: bool) -> None:

@@ -37,6 +37,9 @@ class PolynomialMap(nn.Module):
     smoothing : tuple of tuple of float, or None
         A 3×3 kernel that the program which will run a linear table runs over its picture afterwards, past the borders
         zero (InvokeAI, for SDXL): the module shows what that program shows.
+    shrink : int
+        Blocks of so many cells, each way, enter as one cell of ``C * shrink²`` channels (`pixel_unshuffle`'s order),
+        and `scale` counts per block: scale 3 and shrink 2 enlarge 1.5 times.
 
     Attributes
     ----------
@@ -55,10 +58,11 @@ class PolynomialMap(nn.Module):
         target: Literal["rgb", "latents"] = "rgb",
         n_outputs: int = 3,
         smoothing: Kernel | None = None,
+        shrink: int = 1,
     ) -> None:
         super().__init__()
-        self.basis = Basis(n_channels, tuple(kernels))
-        self.n_channels, self.kernels, self.scale = n_channels, tuple(kernels), scale
+        self.basis = Basis(n_channels * shrink**2, tuple(kernels))
+        self.n_channels, self.kernels, self.scale, self.shrink = n_channels, tuple(kernels), scale, shrink
         self.intercept, self.target, self.n_outputs = intercept, target, n_outputs
         self.smoothing = None if smoothing is None else tuple(map(tuple, smoothing))
         n_out = n_outputs * scale * scale
@@ -104,6 +108,7 @@ class PolynomialMap(nn.Module):
             "target": self.target,
             "n_outputs": self.n_outputs,
             "smoothing": None if self.smoothing is None else [list(row) for row in self.smoothing],
+            "shrink": self.shrink,
         }
 
     @classmethod
@@ -112,6 +117,8 @@ class PolynomialMap(nn.Module):
         return cls(**{**config, "kernels": tuple(config["kernels"])})
 
     def forward(self, latents: Tensor) -> Tensor:
+        if self.shrink > 1:
+            latents = nn.functional.pixel_unshuffle(latents, self.shrink)
         constant, linear, higher = self._in_range_of(latents)
         latents = smoothed(latents, self.smoothing)  # before a linear map or after it: the same
         if self.kernels[0] == 1:
@@ -139,7 +146,7 @@ class PolynomialMap(nn.Module):
             bounds = np.cumsum([1, *(self.basis.n_terms_of(d + 1) for d in range(len(self.kernels)))])
             blocks = [values[start:stop].T.to(latents.dtype).contiguous() for start, stop in pairwise(bounds)]
             side = self.kernels[0]
-            linear = blocks[0].reshape(-1, self.n_channels, side, side)
+            linear = blocks[0].reshape(-1, self.n_channels * self.shrink**2, side, side)
             higher = [(degree, block) for degree, block in enumerate(blocks[1:], start=2)]
             self._prepared = (key, (values[0].to(latents.dtype), linear, higher))
         prepared: tuple[Tensor, Tensor, list[tuple[int, Tensor]]] = self._prepared[1]

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import cached_property
 from itertools import combinations_with_replacement
 from math import comb
@@ -45,7 +46,7 @@ def parse_kernels(form: str | tuple[int, ...]) -> tuple[tuple[int, ...], bool]:
     return sides, True
 
 
-def form_name(kernels: tuple[int, ...], intercept: bool = True, scale: int = 1) -> str:
+def form_name(kernels: tuple[int, ...], intercept: bool = True, scale: int | Fraction = 1) -> str:
     """What people call it: "affine", "cubic", "3×3 affine", "(5, 3)", with ", no intercept", " → 8×8 patch"."""
     named = {(1,): "affine", (1, 1): "quadratic", (1, 1, 1): "cubic"}
     if kernels == (1,) and not intercept:
@@ -54,7 +55,10 @@ def form_name(kernels: tuple[int, ...], intercept: bool = True, scale: int = 1) 
         single = f"{kernels[0]}×{kernels[0]} affine"
         name = named.get(kernels) or (single if len(kernels) == 1 else f"({', '.join(map(str, kernels))})")
         name += "" if intercept else ", no intercept"
-    return name if scale == 1 else f"{name} → {scale}×{scale} patch"
+    if scale == 1:
+        return name
+    up, down = Fraction(scale).as_integer_ratio()
+    return f"{name}{f' of {down}×{down} cells' if down > 1 else ''} → {up}×{up} patch"
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,198 @@
+"""Interposers: latents of one space -> latents of another. City96's three generations by their keys, and ours.
+
+Theirs (github.com/city96/SD-Latent-Interposer) speak raw latents, as ComfyUI hands them over; `Interposer`, ours,
+speaks the model domain.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from latentfit.nets.tiny import conv3
+
+LEAK = 0.1
+
+
+class _Joined(nn.Module):
+    """``relu(long(x) + short(x))``, as both later generations have it; `norm` comes first where there is one."""
+
+    def __init__(self, long: nn.Sequential, *, short: nn.Module | None = None, norm: nn.Module | None = None) -> None:
+        super().__init__()
+        self.long = long
+        if norm is not None:
+            self.norm = norm
+        if short is not None:
+            self.short = short
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.norm(x) if hasattr(self, "norm") else x
+        kept = self.short(x) if hasattr(self, "short") else x
+        joined: Tensor = nn.functional.relu(self.long(x) + kept)
+        return joined
+
+
+def _long(n_in: int, n_out: int, activation: nn.Module) -> nn.Sequential:
+    return nn.Sequential(conv3(n_in, n_out), activation, conv3(n_out, n_out), activation, conv3(n_out, n_out))
+
+
+class InterposerV4(nn.Module):
+    """City96's v4.0: raw latents ``(N, C, h, w)`` -> raw latents ``(N, C', h * scale, w * scale)``.
+
+    Parameters
+    ----------
+    n_channels, n_outputs : int
+        C and C'.
+    width, n_blocks : int
+    scale : float
+        Target cells a source cell: 0.5 from Stable Cascade's stage A.
+    """
+
+    raw = True
+
+    def __init__(
+        self, n_channels: int = 4, n_outputs: int = 4, width: int = 64, n_blocks: int = 12, scale: float = 1.0
+    ) -> None:
+        super().__init__()
+        self.n_channels, self.n_outputs, self.width, self.n_blocks = n_channels, n_outputs, width, n_blocks
+        self.scale = scale
+        self.head = _Joined(_long(n_channels, width, nn.SiLU()), short=conv3(n_channels, width))
+        self.core = nn.Sequential(
+            nn.Upsample(scale_factor=scale, mode="nearest"),
+            *[_Joined(_long(width, width, nn.SiLU()), norm=nn.BatchNorm2d(width)) for _ in range(n_blocks)],
+            nn.BatchNorm2d(width),
+            nn.SiLU(),
+        )
+        self.tail = conv3(width, n_outputs)
+
+    @property
+    def receptive_cells(self) -> int:
+        """Source cells, each way, that an output depends on."""
+        return 3 + int((3 * self.n_blocks + 1) / min(self.scale, 1.0))
+
+    def config(self) -> dict[str, Any]:
+        """Constructor arguments, JSON-able."""
+        return {name: getattr(self, name) for name in ("n_channels", "n_outputs", "width", "n_blocks", "scale")}
+
+    def forward(self, raw: Tensor) -> Tensor:
+        mapped: Tensor = self.tail(self.core(self.head(raw)))
+        return mapped
+
+
+class InterposerV3(nn.Module):
+    """City96's v3.1, which Fooocus still ships: raw latents ``(N, 4, h, w)`` -> raw latents of the same size."""
+
+    raw = True
+    receptive_cells = 13
+
+    def __init__(self, n_channels: int = 4, width: int = 128) -> None:
+        super().__init__()
+        self.n_channels, self.width = n_channels, width
+        self.head_short = conv3(n_channels, width)
+        self.head_long = _long(n_channels, width, nn.LeakyReLU(LEAK))
+        self.core = nn.Sequential(*[_Joined(_long(width, width, nn.LeakyReLU(LEAK))) for _ in range(3)])
+        self.tail = nn.Sequential(nn.ReLU(), conv3(width, n_channels))
+
+    def config(self) -> dict[str, Any]:
+        """Constructor arguments, JSON-able."""
+        return {"n_channels": self.n_channels, "width": self.width}
+
+    def forward(self, raw: Tensor) -> Tensor:
+        mapped: Tensor = self.tail(self.core(nn.functional.relu(self.head_long(raw) + self.head_short(raw))))
+        return mapped
+
+
+class InterposerV1(nn.Module):
+    """City96's v1: four convolutions. Raw latents ``(N, 4, h, w)`` -> raw latents of the same size."""
+
+    raw = True
+    receptive_cells = 10
+
+    def __init__(self, n_channels: int = 4) -> None:
+        super().__init__()
+        self.n_channels = n_channels
+        c = n_channels
+        self.sequential = nn.Sequential(
+            nn.Conv2d(c, 32, 5, padding=2), nn.ReLU(),
+            nn.Conv2d(32, 128, 7, padding=3), nn.ReLU(),
+            nn.Conv2d(128, 32, 7, padding=3), nn.ReLU(),
+            nn.Conv2d(32, c, 5, padding=2),
+        )  # fmt: skip
+
+    def config(self) -> dict[str, Any]:
+        """Constructor arguments, JSON-able."""
+        return {"n_channels": self.n_channels}
+
+    def forward(self, raw: Tensor) -> Tensor:
+        mapped: Tensor = self.sequential(raw)
+        return mapped
+
+
+class Interposer(nn.Module):
+    """Ours: latents ``(N, C, h, w)`` of one space -> latents ``(N, C', h, w)`` of another, model domain of both.
+
+    A frozen linear neighbourhood map, which least squares found, and a residual network that learns what it leaves. No
+    batch norm: its running statistics break on latents unlike those of the training.
+
+    Parameters
+    ----------
+    n_channels, n_outputs : int
+        C and C'.
+    width, n_blocks : int
+        Residual blocks of two 3×3 convolutions; the middle third's first one is dilated by two.
+    side : int
+        Of the skip's neighbourhood, odd.
+    """
+
+    raw = False
+
+    def __init__(self, n_channels: int, n_outputs: int, width: int = 96, n_blocks: int = 8, side: int = 5) -> None:
+        super().__init__()
+        self.n_channels, self.n_outputs, self.width, self.n_blocks = n_channels, n_outputs, width, n_blocks
+        self.side = side
+        self.skip = nn.Conv2d(n_channels, n_outputs, side, padding=side // 2, padding_mode="replicate")
+        last = conv3(width, n_outputs)
+        nn.init.zeros_(last.weight)  # it begins as its skip
+        nn.init.zeros_(last.bias)  # type: ignore[arg-type]
+        self.body = nn.Sequential(
+            conv3(n_channels, width), nn.ReLU(),
+            *[_Block(width, 2 if self._is_dilated(block) else 1) for block in range(n_blocks)],
+            nn.ReLU(), last,
+        )  # fmt: skip
+
+    @property
+    def receptive_cells(self) -> int:
+        """Cells, each way, that an output depends on: tiles that overlap by as much are exact."""
+        n_dilated = sum(self._is_dilated(block) for block in range(self.n_blocks))
+        return max(self.side // 2, 2 + 2 * self.n_blocks + n_dilated)
+
+    def _is_dilated(self, block: int) -> bool:
+        return self.n_blocks // 3 <= block < 2 * self.n_blocks // 3
+
+    def config(self) -> dict[str, Any]:
+        """Constructor arguments, JSON-able."""
+        return {name: getattr(self, name) for name in ("n_channels", "n_outputs", "width", "n_blocks", "side")}
+
+    def forward(self, latents: Tensor) -> Tensor:
+        mapped: Tensor = self.skip(latents) + self.body(latents)
+        return mapped
+
+    @torch.no_grad()
+    def set_skip(self, weight: Tensor, bias: Tensor) -> "Interposer":
+        """Put a fitted linear map in: weight ``(C', C, side, side)`` and bias ``(C',)``."""
+        self.skip.weight.copy_(weight)
+        self.skip.bias.copy_(bias)  # type: ignore[union-attr]
+        return self
+
+
+class _Block(nn.Module):
+    """Two convolutions added to what came."""
+
+    def __init__(self, width: int, dilation: int) -> None:
+        super().__init__()
+        first = nn.Conv2d(width, width, 3, padding=dilation, dilation=dilation)
+        self.conv = nn.Sequential(first, nn.ReLU(), conv3(width, width))
+
+    def forward(self, x: Tensor) -> Tensor:
+        added: Tensor = x + self.conv(x)
+        return added
