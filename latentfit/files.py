@@ -17,6 +17,8 @@ from latentfit.errors import BadFileError, SpaceMismatchError
 from latentfit.fit.module import PolynomialMap
 from latentfit.nets.approx_cnn import ApproxCnn
 from latentfit.nets.cell import CellDecoder
+from latentfit.nets.domains import ModelDomain
+from latentfit.nets.interposer import Interposer, InterposerV1, InterposerV3, InterposerV4
 from latentfit.nets.palette import Palettized, PixelVae
 from latentfit.nets.pixel_mlp import PixelMlp
 from latentfit.nets.tiny import TinyDecoder, TinyDecoder32
@@ -36,6 +38,10 @@ KINDS: dict[str, Callable[[dict[str, Any]], nn.Module]] = {
     "tiny_decoder": lambda config: TinyDecoder(**config),
     "tiny_decoder_32": lambda config: TinyDecoder32(**config),
     "palettized": palettized_of,
+    "interposer": lambda config: Interposer(**config),
+    "interposer_v4": lambda config: InterposerV4(**config),
+    "interposer_v3": lambda config: InterposerV3(**config),
+    "interposer_v1": lambda config: InterposerV1(**config),
 }
 _NAMES: dict[type[nn.Module], str] = {
     PolynomialMap: "polynomial",
@@ -45,6 +51,10 @@ _NAMES: dict[type[nn.Module], str] = {
     TinyDecoder: "tiny_decoder",
     TinyDecoder32: "tiny_decoder_32",
     Palettized: "palettized",
+    Interposer: "interposer",
+    InterposerV4: "interposer_v4",
+    InterposerV3: "interposer_v3",
+    InterposerV1: "interposer_v1",
 }
 
 
@@ -66,7 +76,9 @@ def save(wrapper: Approximation | LatentMap, path: str | os.PathLike[str], *, dt
     BadFileError
         When the module's kind has no reader, so that nobody could load the file, or a number is out of `dtype`'s range.
     """
-    module = wrapper.module
+    module, domain = wrapper.module, {}
+    if isinstance(module, ModelDomain):
+        module, domain = module.network, {"domain": module.numbers}
     if type(module) not in _NAMES:
         raise BadFileError(
             f"save: expected a module of kind {', '.join(sorted(KINDS))}, got {type(module).__name__}; "
@@ -79,6 +91,7 @@ def save(wrapper: Approximation | LatentMap, path: str | os.PathLike[str], *, dt
         "name": wrapper.name,
         "scale": str(wrapper.scale),
         "card": wrapper.card,
+        **domain,
         **_spaces(wrapper),
     }
     tensors = {name: _stored(name, tensor, dtype) for name, tensor in module.state_dict().items()}
@@ -129,6 +142,8 @@ def load(
     try:
         module = KINDS[header["kind"]](header["config"])
         module.load_state_dict(tensors)
+        if "domain" in header:
+            module = ModelDomain(module, **header["domain"])
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise BadFileError(
             f"{path}: its header and tensors do not fit together ({error}); fit or export it anew"

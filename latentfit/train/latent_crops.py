@@ -1,0 +1,110 @@
+"""JoinedCrops: crops of two joined stores, the same for the same seed and number of images seen."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import safe_open
+from torch import Tensor
+
+from latentfit.errors import TrainError
+from latentfit.joined import JoinedStores, Pair
+from latentfit.pairs import PairStore, Sample
+
+Floats = NDArray[np.float32]
+
+
+class JoinedCrops:
+    """Which crop the k-th image of a run is: source and target latents of one place.
+
+    Which pair image k is cut from, and where, derives from (seed, k) alone. Pairs are drawn with replacement.
+
+    Parameters
+    ----------
+    joined : JoinedStores
+    pairs : sequence of Pair
+        What to draw from; smaller ones than the crop are left out.
+    crop_cells : int
+        Side of a crop in source cells; a multiple of the scale's denominator.
+    border_cells : int
+        Rim of the target's crop, in its cells, that no loss should see unless it is the picture's own.
+    weights : mapping of str to float, optional
+        How often pictures of a kind are drawn, relative to 1.
+    seed : int
+
+    Raises
+    ------
+    TrainError
+        When no pair is as large as the crop.
+    """
+
+    def __init__(
+        self,
+        joined: JoinedStores,
+        pairs: Sequence[Pair],
+        crop_cells: int,
+        *,
+        border_cells: int = 0,
+        weights: Mapping[str, float] | None = None,
+        seed: int = 0,
+    ) -> None:
+        self.step = joined.scale.denominator
+        if crop_cells % self.step:
+            raise TrainError(
+                f"crop_cells: expected a multiple of {self.step} at scale {joined.scale}, got {crop_cells}"
+            )
+        self.pairs = [pair for pair in pairs if min(pair.source.size_cells) >= crop_cells]
+        if not self.pairs:
+            largest = max((min(pair.source.size_cells) for pair in pairs), default=0)
+            raise TrainError(
+                f"{joined}: no sample is as large as a crop of {crop_cells} cells (the largest short side is "
+                f"{largest}); collect larger pictures, or take a smaller crop"
+            )
+        self.joined, self.crop_cells, self.border_cells, self.seed = joined, crop_cells, border_cells, seed
+        self._files: dict[Path, Any] = {}
+        self._cumulated = np.cumsum([(weights or {}).get(pair.source.kind, 1.0) for pair in self.pairs])
+        if not self._cumulated[-1] > 0:
+            raise TrainError(
+                f"{joined}: the weights {dict(weights or {})} leave no sample to draw; weigh one kind more"
+            )
+
+    def batch(self, images: Sequence[int]) -> dict[str, Tensor]:
+        """``input`` and ``target`` latents of these images, float32; ``inside``, 1 where a loss should look."""
+        crops = [self._crop(image) for image in images]
+        source, target, inside = (torch.from_numpy(np.stack(column)) for column in zip(*crops, strict=True))
+        return {"input": source, "target": target, "inside": inside}
+
+    def _crop(self, image: int) -> tuple[Floats, Floats, Floats]:
+        """In numpy: torch's operations would wake a second pool of threads beside the one that trains."""
+        draw = np.random.default_rng((self.seed, image))
+        place = draw.random() * self._cumulated[-1]
+        pair = self.pairs[int(np.searchsorted(self._cumulated, place, side="right"))]
+        side, scale = self.crop_cells, self.joined.scale
+        top, left = (int(draw.integers(0, (n - side) // self.step + 1)) * self.step for n in pair.source.size_cells)
+        there = [int(n * scale) for n in (top, left, side)]
+        source = self._read(self.joined.source, pair.source, top, left, side)
+        target = self._read(self.joined.target, pair.target, *there)
+        return source, target, self._inside(pair.target, *there)
+
+    def _inside(self, sample: Sample, top: int, left: int, side: int) -> Floats:
+        """``(1, side, side)`` in target cells."""
+        inside, border = np.ones((1, side, side), np.float32), self.border_cells
+        for axis, start in ((1, top), (2, left)):
+            lines = np.moveaxis(inside, axis, 0)
+            if start > 0:
+                lines[:border] = 0
+            if start + side < sample.size_cells[axis - 1]:
+                lines[len(lines) - border :] = 0
+        return inside
+
+    def _read(self, store: PairStore, sample: Sample, top: int, left: int, side: int) -> Floats:
+        path = Path(store.path) / sample.shard
+        if path not in self._files:
+            self._files[path] = safe_open(path, framework="np")
+        rows, columns = slice(top, top + side), slice(left, left + side)
+        part = self._files[path].get_slice("latents")[sample.row : sample.row + 1, :, rows, columns][0]
+        values: Floats = part.astype(np.float32)
+        return values

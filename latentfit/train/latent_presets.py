@@ -1,0 +1,142 @@
+"""Presets of maps between latents: a network, what it learns, and how long. One table, and city96's weights by pair."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from fractions import Fraction
+
+from torch import nn
+
+from latentfit.errors import TrainError
+from latentfit.nets.domains import ModelDomain
+from latentfit.nets.interposer import Interposer, InterposerV1, InterposerV3, InterposerV4
+from latentfit.spaces import LatentSpace
+from latentfit.train.config import TrainConfig
+from latentfit.train.presets import CHARTS_COUNT_LESS
+
+Maker = Callable[[LatentSpace, LatentSpace, Fraction], nn.Module]
+
+# city96's p (the way there), r (there and back), b (back), h (back and there) by pair, of their v4.0 configs
+CITY96: Mapping[tuple[str, str], tuple[float, float, float, float]] = {
+    ("sd1", "sdxl"): (1, 1.4, 1, 0),
+    ("sdxl", "sd1"): (1, 0, 0, 0),
+    ("sd1", "sd3"): (1, 0.1, 1, 0),
+    ("sdxl", "sd3"): (1, 0.1, 1, 0),
+    ("sd3", "sd1"): (1, 1.4, 1, 0),
+    ("sd3", "sdxl"): (1, 1.4, 1, 0),
+    ("flux1", "sd1"): (1, 0.1, 1, 0),
+    ("flux1", "sdxl"): (1, 0.1, 1, 0),
+    ("flux1", "sd3"): (1, 0.1, 1, 0),
+    ("cascade_b", "sd1"): (1, 1.4, 1, 0),
+    ("cascade_b", "sdxl"): (1, 1.4, 1, 0),
+    ("cascade_b", "sd3"): (1, 0.1, 1, 0),
+}
+
+
+@dataclass(frozen=True)
+class LatentPreset:
+    """A network between latents, what it learns, and how long.
+
+    Attributes
+    ----------
+    title : str
+    make : callable
+        (source, target, scale) -> network in the model domain, its weights drawn from torch's generator.
+    crop_cells, border_cells : int
+        Side of a crop in source cells, and the rim of the target's that no loss sees unless it is the picture's own.
+    losses : mapping of str to float
+        See `LatentObjective`.
+    closed_form : str or None
+        The linear form that is put in as the network's skip: "5"; None: there is no skip.
+    both_ways : bool
+        Train the inverse with it.
+    draw : mapping of str to float
+        How often pictures of a kind are drawn, relative to 1.
+    config : TrainConfig
+    """
+
+    title: str
+    make: Maker
+    crop_cells: int
+    border_cells: int
+    losses: Mapping[str, float]
+    closed_form: str | None = None
+    both_ways: bool = False
+    draw: Mapping[str, float] = field(default_factory=lambda: CHARTS_COUNT_LESS)
+    config: TrainConfig = field(default_factory=TrainConfig)
+
+
+def _ours(width: int, n_blocks: int) -> Maker:
+    def make(source: LatentSpace, target: LatentSpace, scale: Fraction) -> nn.Module:
+        if scale != 1:
+            raise TrainError(f"this interposer keeps the size, the stores have scale {scale}; take interposer-v4")
+        return Interposer(source.channels, target.channels, width, n_blocks, 5)
+
+    return make
+
+
+def _raw(make: Callable[[LatentSpace, LatentSpace, Fraction], nn.Module]) -> Maker:
+    """City96's networks want raw latents."""
+
+    def made(source: LatentSpace, target: LatentSpace, scale: Fraction) -> nn.Module:
+        return ModelDomain(make(source, target, scale), source.shift, source.scale, target.shift, target.scale)
+
+    return made
+
+
+def _same_size(kind: type[InterposerV1] | type[InterposerV3]) -> Maker:
+    def make(source: LatentSpace, target: LatentSpace, scale: Fraction) -> nn.Module:
+        if scale != 1 or source.channels != target.channels:
+            raise TrainError(
+                f"{kind.__name__}: expected spaces of equal size and channels, got {source.channels} and "
+                f"{target.channels} channels at scale {scale}; take interposer-v4"
+            )
+        return kind(source.channels)
+
+    return _raw(make)
+
+
+LATENT_PRESETS: dict[str, LatentPreset] = {
+    "interposer": LatentPreset(
+        "interposer: least squares, and a network for what it leaves", _ours(96, 8), 32, 2,
+        {"mse": 1.0, "decoded_mse": 10.0}, closed_form="5",
+        config=TrainConfig(n_images=30_000, batch_images=8, optimizer="muon", lr=1e-2),
+    ),
+    "interposer-round": LatentPreset(
+        "interposer, its inverse trained with it", _ours(96, 8), 32, 2,
+        {"mse": 1.0, "decoded_mse": 10.0, "round": 0.1, "back": 1.0}, closed_form="5", both_ways=True,
+        config=TrainConfig(n_images=30_000, batch_images=8, optimizer="muon", lr=1e-2),
+    ),
+    "interposer-v4": LatentPreset(
+        "city96's v4.0 network and losses", _raw(lambda a, b, scale: InterposerV4(
+            a.channels, b.channels, scale=float(scale))), 32, 0, {"l1": 1.0}, both_ways=True,
+        config=TrainConfig(n_images=100_000, batch_images=16, lr=5e-4, betas=(0.5, 0.95)),
+    ),
+    "interposer-v3": LatentPreset(
+        "city96's v3.1 network", _same_size(InterposerV3), 32, 0, {"l1": 1.0},
+        config=TrainConfig(n_images=100_000, batch_images=16, lr=5e-4),
+    ),
+    "interposer-v1": LatentPreset(
+        "city96's v1 network", _same_size(InterposerV1), 32, 0, {"l1": 1.0},
+        config=TrainConfig(n_images=100_000, batch_images=16, lr=5e-4),
+    ),
+}  # fmt: skip
+
+
+def latent_preset_named(name: str) -> LatentPreset:
+    """The preset of that name.
+
+    Raises
+    ------
+    TrainError
+        When there is none.
+    """
+    if name not in LATENT_PRESETS:
+        raise TrainError(f"preset {name!r}: expected one of {', '.join(LATENT_PRESETS)}")
+    return LATENT_PRESETS[name]
+
+
+def city96_losses(source: LatentSpace, target: LatentSpace) -> dict[str, float]:
+    """City96's weights for a pair, by our names; those of most pairs where they have none."""
+    there, around, back, back_round = CITY96.get((source.name, target.name), (1, 0.1, 1, 0))
+    named = {"l1": there, "round": around, "back": back, "back_round": back_round}
+    return {name: weight for name, weight in named.items() if weight}
