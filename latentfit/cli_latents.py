@@ -1,0 +1,78 @@
+"""`latentfit convert`, `same-space`: what is done between latent spaces."""
+
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from latentfit.cli_support import Device, Name, OutFile, check_out
+from latentfit.errors import BadFileError
+
+
+def convert(
+    latents: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="LATENT")],
+    map: Annotated[Path, tyro.conf.arg(metavar="FILE")],  # noqa: A002
+    out: OutFile,
+    source: Name = None,
+    target: Name = None,
+) -> None:
+    """Turn latents of one space into latents of another with a saved map between them.
+
+    Parameters
+    ----------
+    latents : Path
+        ComfyUI's .latent, or .npy, .pt, .bin.
+    map : Path
+        A map written by `train interposer`, or another project's interposer.
+    out : Path
+        ComfyUI's .latent to write.
+    source : str or None
+        Space that another project's map takes, whose file does not say it.
+    target : str or None
+        Space that it leads to.
+    """
+    from latentfit.approx import LatentMap
+    from latentfit.files import load
+    from latentfit.latent_files import read_latents, write_latents
+
+    check_out(out, ".latent")
+    loaded = load(map, source, target=target)
+    if not isinstance(loaded, LatentMap):
+        raise BadFileError(f"{map}: expected a map between latents, got one from latents to pictures; use decode")
+    read = read_latents(latents, loaded.source)
+    made = loaded(read.latents)
+    if not bool(made.isfinite().all()):
+        raise BadFileError(f"{latents}: too large for {loaded.name!r}: what it makes overflows; expected about ±5")
+    print(f"{write_latents(out, made, loaded.target)}: {loaded.target.title} latents {tuple(made.shape)}")
+
+
+def same_space(
+    first: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="VAE_A")],
+    second: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="VAE_B")],
+    images: Annotated[tuple[str, ...], tyro.conf.arg(metavar="DIR...")] = ("photographs",),
+    size: int = 256,
+    limit: int = 24,
+    device: Device = "auto",
+) -> None:
+    """Are two VAEs' latents one space? Encodes the same pictures with both and says what a 1×1 map leaves.
+
+    Parameters
+    ----------
+    first : str
+        Preset, hub id, diffusers folder, single file, or the common start of a TAESD pair's names.
+    second : str
+        The other.
+    images : tuple of str
+        Folders of pictures; or "bundled", "photographs", "charts".
+    size : int
+        Pixels of the short side.
+    limit : int
+        Use at most this many pictures.
+    device : str
+        Where the VAEs run.
+    """
+    from latentfit.same_space import same_space as run
+    from latentfit.vae import Vae
+
+    both = [Vae.load(reference, device=device) for reference in (first, second)]
+    print(run(*both, list(images), size=size, limit=limit))

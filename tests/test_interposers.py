@@ -1,0 +1,209 @@
+"""Interposers: city96's equal their own project's, ours begins as least squares and learns what that leaves."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+import latentfit as lf
+from latentfit.errors import SpaceMismatchError, TrainError
+from latentfit.files import KINDS
+from latentfit.joined import JoinedStores
+from latentfit.nets.domains import ModelDomain
+from latentfit.nets.interposer import Interposer, InterposerV4
+from latentfit.train.latent_objective import BothWays, LatentObjective
+from latentfit.train.latent_presets import LATENT_PRESETS, city96_losses
+from latentfit.train.latent_recipes import train_latent_map
+
+from .test_joined import write_store
+
+GOLDEN = json.loads((Path(__file__).parent / "golden" / "interposers.json").read_text("utf-8"))
+
+
+def filled(network: nn.Module, seed: int) -> nn.Module:
+    """As the fixture's "how" says."""
+    generator = torch.Generator().manual_seed(seed)
+    state: dict[str, Tensor] = {}
+    for key, value in sorted(network.state_dict().items()):
+        if not value.is_floating_point():
+            state[key] = value
+        elif key.endswith("running_var"):
+            state[key] = torch.rand(value.shape, generator=generator) + 0.5
+        elif value.ndim == 4:
+            state[key] = torch.randn(value.shape, generator=generator) * (1.5 / value[0].numel()) ** 0.5
+        else:
+            is_norm = "norm.weight" in key or key == "core.13.weight"
+            state[key] = torch.randn(value.shape, generator=generator) * 0.1 + is_norm
+    network.load_state_dict(state)
+    return network.eval()
+
+
+@pytest.mark.parametrize("case", GOLDEN["cases"], ids=lambda case: f"{case['kind']}-{case['input_shape']}")
+def test_city96s_networks_give_what_their_project_gives(case: dict[str, Any]) -> None:
+    network = filled(KINDS[case["kind"]](case["config"]), case["seed_weights"])
+    given = torch.randn(case["input_shape"], generator=torch.Generator().manual_seed(case["seed_input"]))
+    with torch.no_grad():
+        made = network(given)
+    expected = torch.tensor(case["output"]).reshape(case["output_shape"])
+    torch.testing.assert_close(made, expected, atol=1e-5 * float(expected.std()), rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("channels", "numbers"), [((4, 4), 1_411_972), ((4, 16), 1_418_896), ((16, 4), 1_425_796), ((16, 16), 1_432_720)]
+)
+def test_v4_has_the_published_number_of_weights(channels: tuple[int, int], numbers: int) -> None:
+    assert sum(parameter.numel() for parameter in InterposerV4(*channels).parameters()) == numbers
+
+
+def test_a_raw_network_crosses_both_domains() -> None:
+    sd1, flux1 = lf.get_space("sd1"), lf.get_space("flux1")
+    network = filled(InterposerV4(4, 16, width=8, n_blocks=1), 0)
+    crossing = ModelDomain(network, sd1.shift, sd1.scale, flux1.shift, flux1.scale)
+    latents = torch.randn(1, 4, 6, 6)
+    with torch.no_grad():
+        expected = flux1.to_model(network(sd1.to_raw(latents)))
+        torch.testing.assert_close(crossing(latents), expected, atol=1e-5, rtol=1e-5)
+
+
+def test_a_saved_interposer_is_the_same_in_its_domain(tmp_path: Path) -> None:
+    sd1, sdxl = lf.get_space("sd1"), lf.get_space("sdxl")
+    network = ModelDomain(filled(InterposerV4(width=8, n_blocks=1), 0), sd1.shift, sd1.scale, sdxl.shift, sdxl.scale)
+    one = lf.LatentMap(network.eval(), sd1, sdxl)
+    again = lf.load(lf.save(one, tmp_path / "one.safetensors"))
+    assert isinstance(again, lf.LatentMap)
+    latents = torch.randn(1, 4, 6, 7)
+    torch.testing.assert_close(again(latents), one(latents))
+
+
+def test_the_receptive_field_is_what_it_says() -> None:
+    """A change further away than that changes nothing; one just inside may."""
+    network = Interposer(4, 4, width=6, n_blocks=3)
+    for parameter in network.parameters():
+        nn.init.normal_(parameter, std=0.3)
+    reach = network.receptive_cells
+    latents = torch.zeros(1, 4, 3, 2 * reach + 3)
+    moved = latents.clone()
+    moved[..., 0] += 1
+    with torch.no_grad():
+        change = (network(moved) - network(latents)).abs().amax((0, 1, 2))
+    assert change[reach] > 0
+    assert change[reach + 1 :].max() == 0
+
+
+@pytest.fixture
+def joined(tmp_path: Path) -> JoinedStores:
+    """Targets that are a neighbourhood's nonlinear function: least squares leaves something to learn."""
+    generator = torch.Generator().manual_seed(5)
+    first = {name: torch.randn(4, 24, 24, generator=generator).half().float() for name in "abcdefghij"}
+    second = {name: one.flip(0) * 0.5 + one.abs() for name, one in first.items()}
+    return JoinedStores(write_store(tmp_path / "a", "sd1", first), write_store(tmp_path / "b", "sdxl", second, vae="b"))
+
+
+def small(name: str = "interposer", **changes: Any) -> Any:
+    preset = LATENT_PRESETS[name]
+    config = replace(
+        preset.config,
+        n_images=640,
+        batch_images=8,
+        optimizer="adamw",
+        lr=1e-2,
+        warmup_images=0,
+        ema_images=0,
+        checkpoint_seconds=0,
+    )
+    make = lambda source, target, scale: Interposer(source.channels, target.channels, 16, 2, 3)  # noqa: E731
+    return replace(
+        preset, make=make, crop_cells=16, losses={"mse": 1.0}, closed_form="3", draw={}, config=config, **changes
+    )
+
+
+def error_of(one: lf.LatentMap, joined: JoinedStores) -> float:
+    here, there = next(joined.batches(joined.split("test")))
+    return float((one(here.latents) - there.latents).square().mean())
+
+
+def test_it_begins_as_least_squares_and_ends_better(joined: JoinedStores, tmp_path: Path) -> None:
+    closed = lf.ChannelMap("3").fit_joined(joined).latent_map()
+    preset = small()
+    begun = train_latent_map(
+        joined, replace(preset, config=replace(preset.config, n_images=8, lr=0.0)), tmp_path / "b", progress=False
+    )
+    here, _ = next(joined.batches())
+    torch.testing.assert_close(begun(here.latents), closed(here.latents), atol=1e-4, rtol=1e-4)
+    trained = train_latent_map(joined, preset, tmp_path / "t", progress=False)
+    assert error_of(trained, joined) < 0.8 * error_of(closed, joined)
+    assert set(trained.card["train_hashes"]).isdisjoint(pair.sha256 for pair in joined.split("test"))
+
+
+def test_a_killed_run_goes_on_to_the_same_weights(joined: JoinedStores, tmp_path: Path) -> None:
+    whole = train_latent_map(joined, small(), tmp_path / "whole", progress=False)
+    with pytest.MonkeyPatch.context() as patch:
+        calls = []
+
+        def stop(model: nn.Module, rows: object, seen_images: int) -> None:
+            calls.append(seen_images)
+            raise KeyboardInterrupt
+
+        preset = small()
+        preset = replace(preset, config=replace(preset.config, log_images=320))
+        patch.setattr("latentfit.train.latent_recipes.MetricsCsv", lambda path: stop)
+        with pytest.raises(KeyboardInterrupt):
+            train_latent_map(joined, preset, tmp_path / "killed", progress=False)
+        assert calls == [320]
+    again = train_latent_map(joined, preset, tmp_path / "killed", progress=False)
+    for a, b in zip(whole.module.state_dict().values(), again.module.state_dict().values(), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_both_ways_gives_the_inverse_too(joined: JoinedStores, tmp_path: Path) -> None:
+    preset = replace(small(both_ways=True), losses={"mse": 1.0, "round": 0.1, "back": 1.0})
+    train_latent_map(joined, preset, tmp_path / "one", progress=False)
+    back = lf.load(tmp_path / "one_back.safetensors")
+    assert isinstance(back, lf.LatentMap)
+    assert (back.source.name, back.target.name) == ("sdxl", "sd1")
+
+
+def test_cycle_losses_are_city96s() -> None:
+    """p |M(s) - d| + r |B(M(s)) - s| + b |B(d) - s| + h |M(B(d)) - d|, by hand."""
+    there, back = nn.Conv2d(4, 4, 1), nn.Conv2d(4, 4, 1)
+    model = BothWays(there, back)
+    s, d = torch.randn(2, 4, 5, 5), torch.randn(2, 4, 5, 5)
+    weights = {"l1": 1.0, "round": 1.4, "back": 0.7, "back_round": 0.3}
+    found = LatentObjective(weights).losses(model, {"input": s, "target": d})
+    l1 = nn.functional.l1_loss
+    expected = l1(there(s), d) + 1.4 * l1(back(there(s)), s) + 0.7 * l1(back(d), s) + 0.3 * l1(there(back(d)), d)
+    torch.testing.assert_close(found["loss"], expected)
+    assert city96_losses(lf.get_space("sd1"), lf.get_space("sdxl")) == {"l1": 1, "round": 1.4, "back": 1}
+
+
+def test_decoded_losses_look_through_the_decoder() -> None:
+    decoder = lf.Approximation(nn.Conv2d(4, 3, 1), "sdxl")
+    made, real = torch.randn(1, 4, 6, 6, requires_grad=True), torch.randn(1, 4, 6, 6)
+    objective = LatentObjective({"decoded_mse": 1.0, "oklab": 1.0}, decoder)
+
+    class Given(nn.Module):
+        def forward(self, latents: Tensor) -> Tensor:
+            return made
+
+    found = objective.losses(Given(), {"input": real, "target": real})
+    wanted = decoder.module(real).clamp(0, 1)
+    torch.testing.assert_close(found["decoded_mse"], (decoder.module(made) - wanted).square().mean())
+    found["loss"].backward()
+    assert made.grad is not None
+    assert all(parameter.grad is None for parameter in decoder.parameters())
+
+
+def test_losses_that_cannot_be_are_refused() -> None:
+    with pytest.raises(TrainError, match="expected a decoder, got none"):
+        LatentObjective({"decoded_l1": 1.0})
+    with pytest.raises(TrainError, match="expected some of"):
+        LatentObjective({"lpips": 1.0})
+
+
+def test_a_decoder_of_another_space_is_refused(joined: JoinedStores, tmp_path: Path) -> None:
+    with pytest.raises(SpaceMismatchError, match="the map leads to 'sdxl'"):
+        train_latent_map(joined, small(), tmp_path / "x", decoder=lf.Approximation(nn.Conv2d(4, 3, 1), "sd1"))
