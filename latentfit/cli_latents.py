@@ -74,5 +74,5 @@ def same_space(
     from latentfit.same_space import same_space as run
     from latentfit.vae import Vae
 
-    both = [Vae.load(reference, device=device) for reference in (first, second)]
-    print(run(*both, list(images), size=size, limit=limit))
+    one, other = (Vae.load(reference, device=device) for reference in (first, second))
+    print(run(one, other, list(images), size=size, limit=limit))

@@ -107,10 +107,11 @@ def small(name: str = "interposer", **changes: Any) -> Any:
     preset = LATENT_PRESETS[name]
     config = replace(
         preset.config,
-        n_images=640,
+        n_images=480,
         batch_images=8,
         optimizer="adamw",
-        lr=1e-2,
+        lr=3e-3,
+        schedule="constant",
         warmup_images=0,
         ema_images=0,
         checkpoint_seconds=0,
@@ -149,11 +150,11 @@ def test_a_killed_run_goes_on_to_the_same_weights(joined: JoinedStores, tmp_path
             raise KeyboardInterrupt
 
         preset = small()
-        preset = replace(preset, config=replace(preset.config, log_images=320))
+        preset = replace(preset, config=replace(preset.config, log_images=240))
         patch.setattr("latentfit.train.latent_recipes.MetricsCsv", lambda path: stop)
         with pytest.raises(KeyboardInterrupt):
             train_latent_map(joined, preset, tmp_path / "killed", progress=False)
-        assert calls == [320]
+        assert calls == [240]
     again = train_latent_map(joined, preset, tmp_path / "killed", progress=False)
     for a, b in zip(whole.module.state_dict().values(), again.module.state_dict().values(), strict=True):
         assert torch.equal(a, b)
