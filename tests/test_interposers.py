@@ -98,7 +98,7 @@ def test_the_receptive_field_is_what_it_says() -> None:
 def joined(tmp_path: Path) -> JoinedStores:
     """Targets that are a neighbourhood's nonlinear function: least squares leaves something to learn."""
     generator = torch.Generator().manual_seed(5)
-    first = {name: torch.randn(4, 24, 24, generator=generator).half().float() for name in "abcdefghij"}
+    first = {name: torch.randn(4, 64, 64, generator=generator).half().float() for name in "abcdefghij"}
     second = {name: one.flip(0) * 0.5 + one.abs() for name, one in first.items()}
     return JoinedStores(write_store(tmp_path / "a", "sd1", first), write_store(tmp_path / "b", "sdxl", second, vae="b"))
 
