@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from latentfit.errors import BadFileError
 from latentfit.nets.approx_cnn import ApproxCnn
+from latentfit.nets.interposer import INTERPOSER_KEYS, load_interposer
 from latentfit.nets.loading import loaded
 from latentfit.nets.pixel_mlp import load_pixel_mlp
 from latentfit.nets.pixelvae import is_pixelvae, load_pixelvae
@@ -28,12 +29,15 @@ class Recognised:
     title : str
     n_channels, scale : int
         Latent channels it takes, pixels a cell it gives.
+    n_outputs : int or None
+        Latent channels that an interposer gives; None: it gives colours.
     """
 
     module: nn.Module
     title: str
     n_channels: int
     scale: int
+    n_outputs: int | None = None
 
 
 def recognised(path: Path) -> Recognised:
@@ -77,7 +81,8 @@ def encoder_in(path: Path) -> TinyEncoder | TinyEncoder32 | None:
 
 def recognisable(keys: Collection[str]) -> bool:
     """Whether these look like one of them, whole or not."""
-    return any(key in ("in_proj.weight", "conv1.weight") or re.fullmatch(r"\d+\.conv\.0\.weight", key) for key in keys)
+    single = ("in_proj.weight", "conv1.weight", *INTERPOSER_KEYS)
+    return any(key in single or re.fullmatch(r"\d+\.conv\.0\.weight", key) for key in keys)
 
 
 def _of(weights: Mapping[str, Tensor]) -> Recognised:
@@ -101,10 +106,13 @@ def _of(weights: Mapping[str, Tensor]) -> Recognised:
     if is_pixelvae(weights):
         palettized = load_pixelvae(weights)
         return Recognised(palettized, "pixelvae's decoder", palettized.n_channels, 1)
+    if any(key in weights for key in INTERPOSER_KEYS):
+        version, network = load_interposer(weights)
+        return Recognised(network, f"city96's interposer {version}", network.n_channels, 1, network.n_outputs)
     if "0.weight" in weights and any(".conv." in key for key in weights):
         raise BadFileError("TAESD's encoder: expected a decoder; name the decoder's file, or load both with Vae.load")
     listed = ", ".join(sorted(weights)[:4])
     raise BadFileError(
-        "expected the keys of TAESD's decoder, A1111's approximate decoder, Birch-san's pixel MLP or pixelvae's "
-        f"decoder, got {listed}; an autoencoder is loaded with Vae.load"
+        "expected the keys of TAESD's decoder, A1111's approximate decoder, Birch-san's pixel MLP, pixelvae's decoder "
+        f"or city96's interposers, got {listed}; an autoencoder is loaded with Vae.load"
     )

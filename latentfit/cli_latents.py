@@ -11,7 +11,7 @@ from latentfit.errors import BadFileError
 
 def convert(
     latents: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="LATENT")],
-    map: Annotated[Path, tyro.conf.arg(metavar="FILE")],  # noqa: A002
+    map: Annotated[Path, tyro.conf.arg(metavar="FILE")],
     out: OutFile,
     source: Name = None,
     target: Name = None,

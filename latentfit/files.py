@@ -12,20 +12,21 @@ from safetensors.torch import save as to_bytes
 from torch import nn
 
 from latentfit.approx import Approximation, LatentMap
-from latentfit.checkpoints import recognisable, recognised
-from latentfit.errors import BadFileError, SpaceMismatchError
+from latentfit.checkpoints import recognisable
+from latentfit.errors import BadFileError
 from latentfit.fit.module import PolynomialMap
+from latentfit.foreign import of_others
 from latentfit.nets.approx_cnn import ApproxCnn
 from latentfit.nets.cell import CellDecoder
 from latentfit.nets.domains import ModelDomain
 from latentfit.nets.interposer import Interposer, InterposerV1, InterposerV3, InterposerV4
-from latentfit.nets.palette import Palettized, PixelVae
+from latentfit.nets.palette import Palettized
 from latentfit.nets.pixel_mlp import PixelMlp
 from latentfit.nets.tiny import TinyDecoder, TinyDecoder32
 from latentfit.palette import Palette
-from latentfit.palettized import palette_for, palettized, palettized_of
+from latentfit.palettized import palettized_of
 from latentfit.resources import write_atomic
-from latentfit.spaces import LatentSpace, get_space
+from latentfit.spaces import LatentSpace
 
 SCHEMA = "latentfit/1"
 
@@ -108,8 +109,9 @@ def load(
     space: LatentSpace | str | None = None,
     palette: Palette | str | os.PathLike[str] | None = None,
     domain: Literal["model", "raw"] = "model",
+    target: LatentSpace | str | None = None,
 ) -> Approximation | LatentMap:
-    """Read what `save` wrote, or another project's decoder: TAESD's, A1111's approximate one, Birch-san's, pixelvae's.
+    """Read what `save` wrote, or another project's: TAESD's, A1111's, Birch-san's, pixelvae's decoders, interposers.
 
     Parameters
     ----------
@@ -122,6 +124,8 @@ def load(
     domain : {"model", "raw"}
         Of pixelvae's file: what it learned from. The released ones learned the model domain; one that its scripts made
         from files of ComfyUI since 2023-06-23 learned raw latents, and no file tells.
+    target : LatentSpace or str, optional
+        Where another project's interposer leads; city96's usual file names tell both.
 
     Raises
     ------
@@ -135,7 +139,7 @@ def load(
     if domain not in ("model", "raw"):
         raise BadFileError(f"{path}: expected domain 'model' or 'raw', got {domain!r}")
     if not _is_ours(Path(path)):
-        return _of_others(Path(path), space, palette, domain)
+        return of_others(Path(path), space, target=target, palette=palette, domain=domain)
     header = _header(path)
     with _opened(path) as file:
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
@@ -182,31 +186,6 @@ def _is_ours(path: Path) -> bool:
         return False
     with _opened(path) as file:
         return "latentfit" in (file.metadata() or {}) or not recognisable(set(file.keys()))
-
-
-def _of_others(
-    path: Path,
-    space: LatentSpace | str | None,
-    palette: Palette | str | os.PathLike[str] | None,
-    domain: Literal["model", "raw"],
-) -> Approximation:
-    found = recognised(path)
-    if space is None:
-        raise BadFileError(
-            f"{path}: {found.title}, for {found.n_channels} channels; the file does not say which latent space: name "
-            "it with --space, or load(path, space=…)"
-        )
-    named = get_space(space)
-    if named.channels != found.n_channels:
-        raise SpaceMismatchError(
-            f"{path}: {found.title} takes {found.n_channels} channels, space {named.name!r} has {named.channels}"
-        )
-    card = {"form": found.title, "file": path.name}
-    if isinstance(found.module, PixelVae):
-        chosen = palette_for(found.module.n_classes, palette, str(path))
-        network = found.module.for_raw(named) if domain == "raw" else found.module
-        return palettized(network, chosen, named, name=path.stem, card=card)
-    return Approximation(found.module, named, found.scale, name=path.stem, card=card)
 
 
 def load_approximation(

@@ -1,4 +1,4 @@
-"""same_space(): are two VAEs' latents one space? The 1×1 map between them on the same pictures, and a verdict in words."""
+"""same_space(): are two VAEs' latents one space? The 1×1 map between them on the same pictures, and a verdict."""
 
 import math
 from collections.abc import Sequence
@@ -145,7 +145,9 @@ def _verdict(
         how = "moved a little: slopes and offsets above say by how much" if moved else "another reading of fine detail"
         return f"One space, re-tuned ({how}); previews and decoders of one fit the other nearly."
     if by_channel >= ONE_SHAPE:
-        return "One shape, moved: rescale each channel by the slopes and offsets above, and latents of one fit the other."
+        return (
+            "One shape, moved: rescale each channel by the slopes and offsets above, and latents of one fit the other."
+        )
     if by_table >= ONE_SHAPE:
         return "One space behind a mixing of channels: an affine 1×1 map carries one over into the other."
     if by_table >= RELATED:

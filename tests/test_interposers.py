@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 import latentfit as lf
-from latentfit.errors import SpaceMismatchError, TrainError
+from latentfit.errors import BadFileError, SpaceMismatchError, TrainError
 from latentfit.files import KINDS
 from latentfit.joined import JoinedStores
 from latentfit.nets.domains import ModelDomain
@@ -208,3 +209,30 @@ def test_losses_that_cannot_be_are_refused() -> None:
 def test_a_decoder_of_another_space_is_refused(joined: JoinedStores, tmp_path: Path) -> None:
     with pytest.raises(SpaceMismatchError, match="the map leads to 'sdxl'"):
         train_latent_map(joined, small(), tmp_path / "x", decoder=lf.Approximation(nn.Conv2d(4, 3, 1), "sd1"))
+
+
+@pytest.mark.parametrize("case", GOLDEN["cases"][:1] + GOLDEN["cases"][3:], ids=lambda case: case["kind"])
+def test_their_files_are_known_by_their_keys(case: dict[str, Any], tmp_path: Path) -> None:
+    network = filled(KINDS[case["kind"]](case["config"]), 1)
+    path = tmp_path / "v1-to-xl_interposer-v4.0.safetensors"
+    save_file(network.state_dict(), path)
+    one = lf.load(path)
+    assert isinstance(one, lf.LatentMap)
+    assert (one.source.name, one.target.name, one.scale) == ("sd1", "sdxl", 1)
+    latents = torch.randn(1, 4, 6, 6)
+    with torch.no_grad():
+        expected = one.target.to_model(network(one.source.to_raw(latents)))
+    torch.testing.assert_close(one(latents), expected, atol=1e-5, rtol=1e-5)
+    other = path.rename(tmp_path / "unnamed.safetensors")
+    with pytest.raises(BadFileError, match="between which latent spaces"):
+        lf.load(other, "sd1")
+    with pytest.raises(SpaceMismatchError, match="gives 4 channels, space 'flux1' has 16"):
+        lf.load(other, "sd1", target="flux1")
+
+
+def test_stage_a_of_cascade_is_halved(tmp_path: Path) -> None:
+    path = tmp_path / "ca-to-v1_interposer-v4.0.safetensors"
+    save_file(filled(InterposerV4(width=8, n_blocks=1), 0).state_dict(), path)
+    one = lf.load(path)
+    assert isinstance(one, lf.LatentMap)
+    assert one(torch.randn(1, 4, 8, 12)).shape == (1, 4, 4, 6)

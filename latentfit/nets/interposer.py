@@ -4,14 +4,18 @@ Theirs (github.com/city96/SD-Latent-Interposer) speak raw latents, as ComfyUI ha
 speaks the model domain.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from latentfit.errors import BadFileError
+from latentfit.nets.loading import loaded
 from latentfit.nets.tiny import conv3
 
 LEAK = 0.1
+INTERPOSER_KEYS = ("head.short.weight", "head_short.weight", "sequential.6.weight")  # one of each generation
 
 
 class _Joined(nn.Module):
@@ -48,8 +52,6 @@ class InterposerV4(nn.Module):
         Target cells a source cell: 0.5 from Stable Cascade's stage A.
     """
 
-    raw = True
-
     def __init__(
         self, n_channels: int = 4, n_outputs: int = 4, width: int = 64, n_blocks: int = 12, scale: float = 1.0
     ) -> None:
@@ -74,6 +76,12 @@ class InterposerV4(nn.Module):
         """Constructor arguments, JSON-able."""
         return {name: getattr(self, name) for name in ("n_channels", "n_outputs", "width", "n_blocks", "scale")}
 
+    def at_scale(self, scale: float) -> "InterposerV4":
+        """The same weights at another size: files do not say it."""
+        self.scale = scale
+        self.core[0] = nn.Upsample(scale_factor=scale, mode="nearest")
+        return self
+
     def forward(self, raw: Tensor) -> Tensor:
         mapped: Tensor = self.tail(self.core(self.head(raw)))
         return mapped
@@ -82,12 +90,11 @@ class InterposerV4(nn.Module):
 class InterposerV3(nn.Module):
     """City96's v3.1, which Fooocus still ships: raw latents ``(N, 4, h, w)`` -> raw latents of the same size."""
 
-    raw = True
     receptive_cells = 13
 
     def __init__(self, n_channels: int = 4, width: int = 128) -> None:
         super().__init__()
-        self.n_channels, self.width = n_channels, width
+        self.n_channels, self.n_outputs, self.width = n_channels, n_channels, width
         self.head_short = conv3(n_channels, width)
         self.head_long = _long(n_channels, width, nn.LeakyReLU(LEAK))
         self.core = nn.Sequential(*[_Joined(_long(width, width, nn.LeakyReLU(LEAK))) for _ in range(3)])
@@ -105,12 +112,11 @@ class InterposerV3(nn.Module):
 class InterposerV1(nn.Module):
     """City96's v1: four convolutions. Raw latents ``(N, 4, h, w)`` -> raw latents of the same size."""
 
-    raw = True
     receptive_cells = 10
 
     def __init__(self, n_channels: int = 4) -> None:
         super().__init__()
-        self.n_channels = n_channels
+        self.n_channels = self.n_outputs = n_channels
         c = n_channels
         self.sequential = nn.Sequential(
             nn.Conv2d(c, 32, 5, padding=2), nn.ReLU(),
@@ -143,8 +149,6 @@ class Interposer(nn.Module):
     side : int
         Of the skip's neighbourhood, odd.
     """
-
-    raw = False
 
     def __init__(self, n_channels: int, n_outputs: int, width: int = 96, n_blocks: int = 8, side: int = 5) -> None:
         super().__init__()
@@ -196,3 +200,25 @@ class _Block(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         added: Tensor = x + self.conv(x)
         return added
+
+
+def load_interposer(weights: Mapping[str, Tensor]) -> tuple[str, InterposerV4 | InterposerV3 | InterposerV1]:
+    """City96's network by its keys: which version, and it, in evaluation mode.
+
+    Raises
+    ------
+    BadFileError
+        When keys or shapes are of none of the three.
+    """
+    if "head.short.weight" in weights and "tail.weight" in weights:
+        head, tail = weights["head.short.weight"], weights["tail.weight"]
+        n_blocks = sum(key.endswith(".long.0.weight") and key.startswith("core.") for key in weights)
+        v4 = InterposerV4(int(head.shape[1]), int(tail.shape[0]), int(head.shape[0]), n_blocks)
+        return "v4.0", loaded(v4, weights, "city96's interposer v4.0")
+    if "head_short.weight" in weights:
+        head = weights["head_short.weight"]
+        return "v3.1", loaded(InterposerV3(int(head.shape[1]), int(head.shape[0])), weights, "city96's interposer v3.1")
+    if "sequential.0.weight" in weights:
+        n_channels = int(weights["sequential.0.weight"].shape[1])
+        return "v1", loaded(InterposerV1(n_channels), weights, "city96's interposer v1")
+    raise BadFileError(f"expected the keys of an interposer of city96's, got {', '.join(sorted(weights)[:4])}")
