@@ -10,7 +10,7 @@ PORT ?=
 ARGS ?=
 JOBS ?= 2
 
-.PHONY: help setup test test-browser test-comfyui lint types unit notebooks notebooks-fast lab voila tables bench bench-quick models cards palettes estimates clean
+.PHONY: help setup test test-browser test-comfyui lint types unit notebooks notebooks-fast lab voila tables bench bench-quick models cards palettes interposers estimates clean
 help:
 	@grep -E '^## ' Makefile | sed 's/^## //'
 
@@ -89,6 +89,10 @@ cards: .venv/.ready
 ## make palettes         train and score the palettized decoders of data/models; needs LATENTFIT_ASSETS; half an hour
 palettes: .venv/.ready
 	$(BIN)/python benchmarks/make_palettes.py
+
+## make interposers      train and score the maps between latents of data/models; needs LATENTFIT_ASSETS; two hours
+interposers: .venv/.ready
+	$(BIN)/python benchmarks/make_interposers.py
 
 ## make estimates       score tables on simulated x0 estimates (data/estimates); needs LATENTFIT_ASSETS and `make tables`
 estimates: .venv/.ready

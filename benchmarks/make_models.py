@@ -12,7 +12,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from PIL import Image
+from PIL import Image, ImageOps
 
 import latentfit as lf
 from latentfit.files import load_approximation
@@ -26,8 +26,9 @@ RUNS = ROOT / "runs" / "train"
 VAES = {"sd1": "taesd", "sdxl": "taesdxl", "flux1": "taef1"}
 PRESETS = ("mini-encoder", "mini-decoder", "cell", "cell-large")
 CROPS = {"sd1": 24, "sdxl": 24, "flux1": 48}  # of each CC0 photograph
-ORIENTATIONS = list(Image.Transpose)  # the seven others
-CROPS_TURNED = 8  # of each CC0 photograph in each of them
+VARIANTS = tuple(zip(Image.Transpose, ("GRB", "BRG", "BGR", "RBG", "GBR", "RGB", "INVERTED"), strict=True))
+"""The seven other orientations, each in other colours: eighteen photographs have few of their own."""
+CROPS_VARIED = 8  # of each CC0 photograph in each of them
 
 
 def main() -> None:
@@ -55,22 +56,29 @@ def store_of(space: str, assets: Path) -> PairStore:
     lf.collect(vae, ["bundled"], store, size=256, crops=12, keep="photo", progress=False)
     cc0 = assets / "images" / "cc0"
     lf.collect(vae, str(cc0), store, size=256, crops=CROPS[space], keep="photo", progress=False)
-    return lf.collect(vae, str(turned(cc0)), store, size=256, crops=CROPS_TURNED, keep="photo", progress=False)
+    return lf.collect(vae, str(varied(cc0)), store, size=256, crops=CROPS_VARIED, keep="photo", progress=False)
 
 
-def turned(folder: Path) -> Path:
-    """Every picture of `folder` in the seven orientations that it does not have, as PNGs in runs/train/turned."""
-    out = RUNS / "turned"
+def varied(folder: Path) -> Path:
+    """Every picture of `folder` turned and in other colours, see `VARIANTS`, as PNGs in runs/train/varied."""
+    out = RUNS / "varied"
     out.mkdir(parents=True, exist_ok=True)
     for path in sorted(folder.glob("*.jpg")):
-        for how in ORIENTATIONS:
-            target = out / f"{path.stem}-{how.name.lower()}.png"
+        for turn, order in VARIANTS:
+            target = out / f"{path.stem}-{turn.name.lower()}-{order.lower()}.png"
             if not target.is_file():
                 part = target.with_suffix(".part")
                 with Image.open(path) as picture:
-                    picture.convert("RGB").transpose(how).save(part, format="PNG", compress_level=1)
+                    recoloured(picture.convert("RGB").transpose(turn), order).save(part, format="PNG", compress_level=1)
                 part.rename(target)
     return out
+
+
+def recoloured(picture: Image.Image, order: str) -> Image.Image:
+    """The picture with its channels in another order, or as a negative."""
+    if order == "INVERTED":
+        return ImageOps.invert(picture)
+    return Image.merge("RGB", [picture.getchannel(name) for name in order])
 
 
 def path_of(space: str, preset: str) -> Path:

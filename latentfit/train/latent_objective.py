@@ -51,11 +51,15 @@ class LatentObjective:
         in OKLab over cells (hue and saturation); and, L1 as city96 has them, ``round``, ``back`` and ``back_round``.
     decoder : Approximation or None
         Of the target's space, frozen; needed by the decoded losses.
+    decoded_cells : int or None
+        Side of the middle of each crop, in target cells, that is decoded: a decoder costs more than the map. None: all.
     """
 
     adversary: PatchDiscriminator | None = None
 
-    def __init__(self, weights: Mapping[str, float], decoder: Approximation | None = None) -> None:
+    def __init__(
+        self, weights: Mapping[str, float], decoder: Approximation | None = None, decoded_cells: int | None = None
+    ) -> None:
         decoded = [*(f"{DECODED}{name}" for name in PIXEL_LOSSES), "oklab"]
         known = [*PIXEL_LOSSES, *decoded, *CYCLES]
         if not weights or set(weights) - set(known):
@@ -64,6 +68,7 @@ class LatentObjective:
             raise TrainError(f"losses {', '.join(sorted(set(weights) & set(decoded)))}: expected a decoder, got none")
         self.weights, self.cycles = dict(weights), bool(set(weights) & set(CYCLES))
         self.decoder = None if decoder is None else decoder.module.eval().requires_grad_(False)
+        self.decoded_cells = decoded_cells
         self.cell_px = 1 if decoder is None else decoder.scale.numerator
 
     def losses(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
@@ -77,13 +82,19 @@ class LatentObjective:
             if name in self.weights:
                 found[name] = PIXEL_LOSSES["l1"](paths[name], truth)
         if any(name == "oklab" or name.startswith(DECODED) for name in self.weights):
-            found |= self._decoded(made, real)
+            found |= self._decoded(self._middle(made), self._middle(real))
         total = torch.stack([self.weights[name] * value for name, value in found.items()]).sum()
         return {"loss": total, **found}
 
     def adversary_loss(self, adversary: nn.Module, losses: Mapping[str, Tensor]) -> Tensor:
         """There is none."""
         raise TrainError("a map between latents is trained without an adversary")
+
+    def _middle(self, latents: Tensor) -> Tensor:
+        if self.decoded_cells is None:
+            return latents
+        top, left = (max(0, (side - self.decoded_cells) // 2) for side in latents.shape[-2:])
+        return latents[..., top : top + self.decoded_cells, left : left + self.decoded_cells]
 
     def _decoded(self, made: Tensor, real: Tensor) -> dict[str, Tensor]:
         assert self.decoder is not None

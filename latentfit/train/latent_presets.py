@@ -49,6 +49,8 @@ class LatentPreset:
         The linear form that is put in as the network's skip: "5"; None: there is no skip.
     both_ways : bool
         Train the inverse with it.
+    decoded_cells : int or None
+        See `LatentObjective`.
     draw : mapping of str to float
         How often pictures of a kind are drawn, relative to 1.
     config : TrainConfig
@@ -61,6 +63,7 @@ class LatentPreset:
     losses: Mapping[str, float]
     closed_form: str | None = None
     both_ways: bool = False
+    decoded_cells: int | None = None
     draw: Mapping[str, float] = field(default_factory=lambda: CHARTS_COUNT_LESS)
     config: TrainConfig = field(default_factory=TrainConfig)
 

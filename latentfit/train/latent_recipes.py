@@ -87,13 +87,14 @@ def train_latent_map(
         "losses": dict(chosen.losses), "n_samples": len(crops.pairs), "draw": dict(chosen.draw),
         "samples": hashlib.sha256(keys.encode()).hexdigest(), "crop": [chosen.crop_cells, chosen.border_cells],
         "closed_form": chosen.closed_form, "both_ways": chosen.both_ways,
+        "decoded_cells": chosen.decoded_cells,
         "network": [type(_plain(model)).__name__, sum(p.numel() for p in model.parameters())],
         "decoder": None if decoder is None else fingerprint_of(decoder.module),
     }  # fmt: skip
     if not resumes:
         write_atomic(run / "config.json", json.dumps({**identity, **config.to_dict()}, indent=1) + "\n")
     trained = train(
-        model, LatentObjective(chosen.losses, decoder), crops, config, run / "checkpoint.pt", identity=identity,
+        model, LatentObjective(chosen.losses, decoder, chosen.decoded_cells), crops, config, run / "checkpoint.pt", identity=identity,
         callbacks=[MetricsCsv(run / "metrics.csv"), TensorBoard(run / "tensorboard")], device=device, progress=progress,
     )  # fmt: skip
     hashes = sorted({pair.sha256 for pair in crops.pairs})
