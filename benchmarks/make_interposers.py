@@ -172,8 +172,8 @@ def card() -> str:
         lines += ["", f"## {pair}", "", *table_of(block), "", *marks_of(block)]
     lines += [
         "", "R² and L1: of the latents. dB, MS-SSIM, ΔE (CIEDE2000), saturation (chroma over the truth's) and hue "
-        "(mean turn, degrees, weighted by chroma): of the target decoder's pictures. There and back: L1 after our map of "
-        "the other direction. Buried from: the least image-to-image strength whose noise covers the error in every "
+        "(mean turn, degrees, weighted by chroma): of the target decoder's pictures. There and back: L1 after ours the "
+        "other way. Buried from: the least image-to-image strength whose noise covers the error in every "
         "frequency band. ms: one latent, all in turns in one run.", "",
         "Trained on 18 CC0 photographs, upright and turned, in their own colours and in others, the photographs that "
         "scikit-image and scikit-learn carry, and this project's charts, in squares of 256 px.", "",
