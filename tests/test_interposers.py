@@ -152,7 +152,7 @@ def test_a_killed_run_goes_on_to_the_same_weights(joined: JoinedStores, tmp_path
 
         preset = small()
         preset = replace(preset, config=replace(preset.config, log_images=240))
-        patch.setattr("latentfit.train.latent_recipes.MetricsCsv", lambda path: stop)
+        patch.setattr("latentfit.train.run.MetricsCsv", lambda path: stop)
         with pytest.raises(KeyboardInterrupt):
             train_latent_map(joined, preset, tmp_path / "killed", progress=False)
         assert calls == [240]
@@ -161,12 +161,54 @@ def test_a_killed_run_goes_on_to_the_same_weights(joined: JoinedStores, tmp_path
         assert torch.equal(a, b)
 
 
+def test_a_run_begins_from_a_map_of_its_make(joined: JoinedStores, tmp_path: Path) -> None:
+    preset = small()
+    still = replace(preset, config=replace(preset.config, n_images=8, lr=0.0))
+    first = train_latent_map(joined, replace(preset, config=replace(preset.config, n_images=80)), tmp_path / "a")
+    first.card["train_hashes"] = ["f" * 64]
+    second = train_latent_map(joined, still, tmp_path / "b", begin=first, progress=False)
+    for before, after in zip(first.module.parameters(), second.module.parameters(), strict=True):
+        assert torch.equal(before, after)
+    assert set(second.card["train_hashes"]) == {"f" * 64, *(pair.sha256 for pair in joined.split("train"))}
+    assert second.card["begun_from"]["form"] == preset.title
+    with pytest.raises(TrainError, match="belongs to a run with other settings: begun_from"):
+        train_latent_map(joined, still, tmp_path / "b", progress=False)
+    other = lf.LatentMap(Interposer(4, 4, 8, 2, 3), "sd1", "sdxl")
+    with pytest.raises(BadFileError, match="that differ at"):
+        train_latent_map(joined, still, tmp_path / "c", begin=other, progress=False)
+    turned = lf.LatentMap(first.module, "sdxl", "sd1")
+    with pytest.raises(SpaceMismatchError, match=r"leads from 'sdxl' to 'sd1' .* begin from a map between the same"):
+        train_latent_map(joined, still, tmp_path / "c", begin=turned, progress=False)
+
+
+def test_what_begins_from_a_map_trains_its_inverse_anew(joined: JoinedStores, tmp_path: Path) -> None:
+    preset = replace(small(both_ways=True), losses={"mse": 1.0, "round": 0.1})
+    still = replace(preset, config=replace(preset.config, n_images=8, lr=0.0))
+    first = train_latent_map(joined, replace(preset, config=replace(preset.config, n_images=80)), tmp_path / "a")
+    second = train_latent_map(joined, still, tmp_path / "b", begin=first, progress=False)
+    back = lf.load(tmp_path / "b_back.safetensors")
+    assert isinstance(back, lf.LatentMap)
+    for before, after in zip(first.module.parameters(), second.module.parameters(), strict=True):
+        assert torch.equal(before, after)
+    closed = lf.ChannelMap("3").fit_joined(JoinedStores(joined.target, joined.source)).latent_map()
+    here, _ = next(JoinedStores(joined.target, joined.source).batches())
+    torch.testing.assert_close(back(here.latents), closed(here.latents), atol=1e-4, rtol=1e-4)
+
+
 def test_both_ways_gives_the_inverse_too(joined: JoinedStores, tmp_path: Path) -> None:
     preset = replace(small(both_ways=True), losses={"mse": 1.0, "round": 0.1, "back": 1.0})
     train_latent_map(joined, preset, tmp_path / "one", progress=False)
     back = lf.load(tmp_path / "one_back.safetensors")
     assert isinstance(back, lf.LatentMap)
     assert (back.source.name, back.target.name) == ("sdxl", "sd1")
+
+
+def test_an_inverse_that_no_loss_teaches_is_not_made(joined: JoinedStores, tmp_path: Path) -> None:
+    """City96's weights from SDXL to SD1 are of the way there alone."""
+    turned = JoinedStores(joined.target, joined.source)
+    config = replace(small().config, n_images=8)
+    train_latent_map(turned, "interposer-v4", tmp_path / "one", config=config, progress=False)
+    assert {path.name for path in tmp_path.glob("one*")} == {"one.safetensors", "one.run"}
 
 
 def test_cycle_losses_are_city96s() -> None:

@@ -1,34 +1,28 @@
 """train_palette(): a palettized decoder from a store's pictures."""
 
-import hashlib
-import json
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
 
 from latentfit import parallel
 from latentfit.approx import Approximation
-from latentfit.errors import PaletteError, SpaceMismatchError
+from latentfit.errors import PaletteError
 from latentfit.files import save
 from latentfit.fit import ChannelMap
-from latentfit.nets.loading import loaded
 from latentfit.nets.palette import CellPalette
 from latentfit.pairs import PairStore, Sample, Split
 from latentfit.palette_targets import PaletteTargets, Palettizing
 from latentfit.palettized import palette_of, palettized
-from latentfit.resources import write_atomic
-from latentfit.train.callbacks import MetricsCsv, SampleSheet, TensorBoard
+from latentfit.train.callbacks import SampleSheet
 from latentfit.train.classes import ClassCrops, ClassObjective
 from latentfit.train.config import TrainConfig
 from latentfit.train.crops import CropSource
-from latentfit.train.loop import Callback, train
+from latentfit.train.loop import Callback
 from latentfit.train.palette_presets import PalettePreset, palette_preset_named
-from latentfit.vae_opening import fingerprint_of
+from latentfit.train.run import Begin, Run, result_path
 
 SHEET_PX = 8  # a cell's side on a sample sheet
 
@@ -98,7 +92,7 @@ def train_palette(
         balance=chosen.balance if balance is None else balance,
         oklab=chosen.oklab if oklab is None else oklab,
     )
-    given = _begun(begin, store, how)
+    first = _begin(begin, store, how)
     course = config or chosen.config
     crops = CropSource(
         store, wanted, chosen.crop_cells, "cells", 1,
@@ -107,108 +101,60 @@ def train_palette(
     parallel.start()
     targets = PaletteTargets(store, how, crops.samples, progress=progress)
     objective = ClassObjective(how.palette, targets.counts(crops.samples), chosen.balance, chosen.oklab)
-    run = _Run(store, how, name, chosen, course, crops, targets, _path(out))
-    network = run.network(given)
-    trained = train(
-        network, objective, ClassCrops(crops, targets), course, run.folder / "checkpoint.pt",
-        identity=run.begin(network, given, split if samples is None else "given"), callbacks=run.callbacks(),
-        device=device, progress=progress,
+    chosen_by = split if samples is None else "given"
+    run = Run(result_path(out), name, chosen.title, store, crops.samples, chosen_by, course, first)
+    network, weights = _network(chosen, run, how), {"balance": chosen.balance, "oklab": chosen.oklab}
+    identity = {
+        "vae": store.fingerprint, "space": store.space.name, "targets": how.key, **weights,
+        "network": [type(network).__name__, network.config()],  # type: ignore[operator]
+        "crop": [chosen.crop_cells, chosen.border_cells], "draw": dict(chosen.draw),
+    }  # fmt: skip
+    trained = run.train(
+        network, objective, ClassCrops(crops, targets), identity, noted={"palette": how.palette.to_dict()},
+        callbacks=_sheets(run, crops, targets, how), device=device, progress=progress,
     )  # fmt: skip
-    card = run.card(trained.seen_images)
-    if begin is not None:
-        learned = {*card["train_hashes"], *begin.card.get("train_hashes", ())}
-        card.update(train_hashes=sorted(learned), n_images=len(learned), begun_from=begin.card)
+    card = run.card(trained, {"targets": how.to_dict(), **weights})
     approximation = palettized(trained.model.cpu(), how.palette, store.space, dither=how.dither, name=name, card=card)
     save(approximation, run.path)
     return approximation
 
 
-@dataclass(frozen=True)
-class _Run:
-    """What one run is about, and what it leaves beside its result."""
+def _network(preset: PalettePreset, run: Run, how: Palettizing) -> nn.Module:
+    """Drawn from the seed, on the closed form of the pictures to learn from; or begun from what is given."""
+    network = run.begun(run.drawn(lambda: preset.make(run.store.space, how.palette)))
+    if isinstance(network, CellPalette):
+        if run.is_new:
+            values = ChannelMap("3").fit(run.store, samples=run.samples).module_.coefficients
+            network.set_skip(values[1:].T.reshape(-1, run.store.space.channels, 3, 3) / 2, values[0] / 2 + 0.5)
+        network.skip.requires_grad_(False)
+    return network
 
-    store: PairStore
-    how: Palettizing
-    name: str
-    preset: PalettePreset
-    config: TrainConfig
-    crops: CropSource
-    targets: PaletteTargets
-    path: Path
 
-    @property
-    def folder(self) -> Path:
-        return self.path.with_suffix(".run")
+def _sheets(run: Run, crops: CropSource, targets: PaletteTargets, how: Palettizing) -> list[Callback]:
+    """A sheet of samples now and then, where they are wished."""
+    if not run.config.sample_images:
+        return []
 
-    def network(self, given: nn.Module | None) -> nn.Module:
-        """Drawn from the seed, on the closed form of the pictures to learn from; or begun from what is given."""
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self.config.seed)
-            network = self.preset.make(self.store.space, self.how.palette)
-        if given is not None:
-            loaded(network, given.state_dict(), f"a network of preset {self.preset.title!r}")
-            network.train().requires_grad_(True)
-        if isinstance(network, CellPalette):
-            if given is None and not (self.folder / "checkpoint.pt").is_file():
-                fitted = ChannelMap("3").fit(self.store, samples=self.crops.samples).module_
-                values, n_channels = fitted.coefficients, self.store.space.channels
-                network.set_skip(values[1:].T.reshape(-1, n_channels, 3, 3) / 2, values[0] / 2 + 0.5)
-            network.skip.requires_grad_(False)
-        return network
+    def picture(classes: Tensor) -> Tensor:
+        return torch.nn.functional.interpolate(how.palette.picture(classes), scale_factor=float(SHEET_PX))
 
-    def begin(self, network: nn.Module, given: nn.Module | None, split: str) -> dict[str, Any]:
-        """What the result depends on besides the config; written down when the run begins."""
-        preset, samples = self.preset, self.crops.samples
-        keys = "".join(sorted(sample.key for sample in samples))
-        identity: dict[str, Any] = {
-            "preset": self.name, "vae": self.store.fingerprint, "space": self.store.space.name, "split": split,
-            "targets": self.how.key, "balance": preset.balance, "oklab": preset.oklab,
-            "n_samples": len(samples), "samples": hashlib.sha256(keys.encode()).hexdigest(),
-            "network": [type(network).__name__, network.config()],  # type: ignore[operator]
-            "crop": [preset.crop_cells, preset.border_cells], "draw": dict(preset.draw),
-        }  # fmt: skip
-        if given is not None:
-            identity["begun_from"] = fingerprint_of(given)
-        if not (self.folder / "checkpoint.pt").is_file():  # a run that is refused leaves what it finds
-            said = {**identity, **self.config.to_dict(), "palette": self.how.palette.to_dict()}
-            write_atomic(self.folder / "config.json", json.dumps(said, indent=1) + "\n")
-        return identity
+    latents, classes = _few(crops, targets)
+    return [
+        SampleSheet(
+            run.folder / "samples", latents, picture(classes), run.config.sample_images,
+            as_picture=lambda logits: picture(logits.argmax(1)),
+        )
+    ]  # fmt: skip
 
-    def callbacks(self) -> list[Callback]:
-        found: list[Callback] = [MetricsCsv(self.folder / "metrics.csv"), TensorBoard(self.folder / "tensorboard")]
-        if self.config.sample_images:
-            latents, classes = self._few()
-            found.append(
-                SampleSheet(
-                    self.folder / "samples", latents, self._picture(classes), self.config.sample_images,
-                    as_picture=lambda logits: self._picture(logits.argmax(1)),
-                )
-            )  # fmt: skip
-        return found
 
-    def card(self, seen_images: int) -> dict[str, Any]:
-        store, preset, samples = self.store, self.preset, self.crops.samples
-        hashes = sorted({sample.sha256 for sample in samples})
-        return {
-            "form": self.name, "title": preset.title, "vae": store.vae_name, "fingerprint": store.fingerprint,
-            "reference": store.reference, "targets": self.how.to_dict(),
-            "balance": preset.balance, "oklab": preset.oklab, "seen_images": seen_images,
-            "config": self.config.to_dict(),
-            "n_images": len(hashes), "n_samples": len(samples), "train_hashes": hashes,
-        }  # fmt: skip
-
-    def _few(self, most: int = 4) -> tuple[Tensor, Tensor]:
-        """Latents and classes of the first crop of each of a few pictures, photographs first."""
-        by_picture = {one.sha256: one for one in sorted(self.crops.samples, key=lambda s: s.kind != "photograph")}
-        latents, classes = [], []
-        for sample in list(by_picture.values())[:most]:
-            side = self.preset.crop_cells
-            latents.append(torch.from_numpy(self.crops.latents(sample, 0, 0)))
-            classes.append(torch.from_numpy(self.targets[sample][:side, :side].astype("int64")))
-        return torch.stack(latents), torch.stack(classes)
-
-    def _picture(self, classes: Tensor) -> Tensor:
-        return torch.nn.functional.interpolate(self.how.palette.picture(classes), scale_factor=float(SHEET_PX))
+def _few(crops: CropSource, targets: PaletteTargets, most: int = 4) -> tuple[Tensor, Tensor]:
+    """Latents and classes of the first crop of each of a few pictures, photographs first."""
+    by_picture = {one.sha256: one for one in sorted(crops.samples, key=lambda s: s.kind != "photograph")}
+    latents, classes, side = [], [], crops.crop_cells
+    for sample in list(by_picture.values())[:most]:
+        latents.append(torch.from_numpy(crops.latents(sample, 0, 0)))
+        classes.append(torch.from_numpy(targets[sample][:side, :side].astype("int64")))
+    return torch.stack(latents), torch.stack(classes)
 
 
 def _crop_of(most_cells: int, samples: Sequence[Sample]) -> int:
@@ -217,25 +163,15 @@ def _crop_of(most_cells: int, samples: Sequence[Sample]) -> int:
     return min(most_cells, sides[len(sides) // 10]) if sides else most_cells
 
 
-def _path(out: str | os.PathLike[str]) -> Path:
-    path = Path(out)
-    return path if path.suffix == ".safetensors" else path.with_name(f"{path.name}.safetensors")
-
-
-def _begun(begin: Approximation | None, store: PairStore, how: Palettizing) -> nn.Module | None:
-    """The network inside; its crossing, its number of classes and its space must fit."""
-    if begin is None:
+def _begin(begin: Approximation | None, store: PairStore, how: Palettizing) -> Begin | None:
+    """The network inside; its number of classes and its space must fit."""
+    first = Begin.at(begin, store.space)
+    if begin is None or first is None:
         return None
-    if begin.space != store.space:
-        raise SpaceMismatchError(
-            f"begin: {begin.name!r} is of space {begin.space.name!r}, the store of {store.space.name!r}: begin from "
-            "one of the same space"
-        )
     palette = palette_of(begin)
     if len(palette) != len(how.palette):
         raise PaletteError(
             f"begin: {begin.name!r} has {len(palette)} classes ({palette.name}), palette {how.palette.name!r} has "
             f"{len(how.palette)} colours: begin from one of as many classes, or train from nothing"
         )
-    network: nn.Module = begin.module.network  # type: ignore[assignment]
-    return network
+    return replace(first, network=begin.module.network)  # type: ignore[arg-type]

@@ -1,11 +1,8 @@
 """Recipes: a preset, run on a store."""
 
-import hashlib
 import json
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,22 +10,21 @@ from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
 
 from latentfit.approx import Approximation
-from latentfit.errors import SpaceMismatchError, TrainError
+from latentfit.errors import TrainError
 from latentfit.files import save
 from latentfit.fit import ChannelMap
 from latentfit.nets.cell import CellDecoder
-from latentfit.nets.loading import loaded
 from latentfit.nets.patch_discriminator import PatchDiscriminator
 from latentfit.nets.tiny import TinyEncoder
 from latentfit.pairs import PairStore, Sample, Split
 from latentfit.resources import write_atomic
-from latentfit.train.callbacks import MetricsCsv, SampleSheet, TensorBoard
+from latentfit.train.callbacks import SampleSheet
 from latentfit.train.config import TrainConfig
 from latentfit.train.crops import CropSource
-from latentfit.train.loop import Callback, train
+from latentfit.train.loop import Callback, Trained
 from latentfit.train.objective import Objective
 from latentfit.train.presets import Preset, preset_named
-from latentfit.vae_opening import fingerprint_of
+from latentfit.train.run import Begin, Run, result_path
 
 
 def train_decoder(
@@ -67,19 +63,12 @@ def train_decoder(
         As it was saved.
     """
     name, chosen = _named(preset, encodes=False)
-    if begin is not None and begin.space != store.space:
-        raise SpaceMismatchError(
-            f"begin: {begin.name!r} is of space {begin.space.name!r}, the store of {store.space.name!r}: begin from "
-            "one of the same space"
-        )
-    first = None if begin is None else begin.module
-    made = _trained(store, name, chosen, Path(out), config or chosen.config, split, first, device, progress)
-    if begin is not None:
-        learned = {*made.card["train_hashes"], *begin.card.get("train_hashes", ())}
-        made.card.update(train_hashes=sorted(learned), n_images=len(learned), begun_from=begin.card)
-    scale = chosen.scale or store.space.cell_px
-    approximation = Approximation(made.model.cpu(), store.space, scale, name=name, card=made.card)
-    save(approximation, made.path)
+    run, trained = _trained(
+        store, name, chosen, out, config, split, Begin.at(begin, store.space), device, progress
+    )  # fmt: skip
+    scale, card = chosen.scale or store.space.cell_px, run.card(trained, _about(chosen))
+    approximation = Approximation(trained.model.cpu(), store.space, scale, name=name, card=card)
+    save(approximation, run.path)
     return approximation
 
 
@@ -100,20 +89,14 @@ def train_encoder(
     ``NAME_encoder.safetensors`` beside ``NAME_decoder.safetensors`` is what `Vae.load` takes for a pair.
     """
     name, chosen = _named(preset, encodes=True)
-    made = _trained(store, name, chosen, Path(out), config or chosen.config, split, begin, device, progress)
-    encoder = made.model.cpu()
-    weights = {key: tensor.contiguous() for key, tensor in encoder.state_dict().items()}
-    about = {"latentfit_encoder": json.dumps({"space": store.space.name, "card": made.card})}
-    write_atomic(made.path, to_bytes(weights, about))
+    first = None if begin is None else Begin(begin)
+    run, trained = _trained(store, name, chosen, out, config, split, first, device, progress)
+    encoder = trained.model.cpu()
     assert isinstance(encoder, TinyEncoder)
+    weights = {key: tensor.contiguous() for key, tensor in encoder.state_dict().items()}
+    about = {"space": store.space.name, "card": run.card(trained, _about(chosen))}
+    write_atomic(run.path, to_bytes(weights, {"latentfit_encoder": json.dumps(about)}))
     return encoder
-
-
-@dataclass(frozen=True)
-class _Made:
-    model: nn.Module
-    path: Path
-    card: dict[str, Any]
 
 
 def _named(preset: str | Preset, *, encodes: bool) -> tuple[str, Preset]:
@@ -124,53 +107,38 @@ def _named(preset: str | Preset, *, encodes: bool) -> tuple[str, Preset]:
     return name, chosen
 
 
+def _about(preset: Preset) -> dict[str, Any]:
+    """What the card says besides what every card says."""
+    return {"learned_from": preset.target, "losses": dict(preset.losses)}
+
+
 def _trained(
     store: PairStore,
     name: str,
     preset: Preset,
-    out: Path,
-    config: TrainConfig,
+    out: str | os.PathLike[str],
+    config: TrainConfig | None,
     split: Split,
-    begin: nn.Module | None,
+    begin: Begin | None,
     device: str,
     progress: bool,
-) -> _Made:
-    """The network after all its images, its file's path and its card."""
-    path = out if out.suffix == ".safetensors" else out.with_name(f"{out.name}.safetensors")
-    run, space, scale = path.with_suffix(".run"), store.space, preset.scale or store.space.cell_px
+) -> tuple[Run, Trained]:
+    """The run, and the network after all its images."""
+    config, scale = config or preset.config, preset.scale or store.space.cell_px
     source = _source(store, store.split(split), preset, scale, config.seed)
-    resumes = (run / "checkpoint.pt").is_file()
-    network, adversary = _networks(preset, store, config, begin)
-    if preset.closed_form:
-        assert isinstance(network, CellDecoder)
-        if begin is None and not resumes:
-            _put_closed_form_in(network, store, split)
-        network.skip.requires_grad_(False)
-    objective = Objective(preset.losses, adversary)
-    keys = "".join(sorted(sample.key for sample in source.samples))
-    identity: dict[str, Any] = {
-        "preset": name, "vae": store.fingerprint, "space": space.name, "split": split, "losses": dict(preset.losses),
-        "n_samples": len(source.samples), "samples": hashlib.sha256(keys.encode()).hexdigest(),
+    run = Run(result_path(out), name, preset.title, store, source.samples, split, config, begin)
+    network, adversary = _networks(preset, run, split)
+    identity = {
+        "vae": store.fingerprint, "space": store.space.name, "losses": dict(preset.losses),
         "network": [type(network).__name__, network.config()],  # type: ignore[operator]
         "crop": [preset.crop_cells, preset.border_cells, preset.target, scale], "draw": dict(preset.draw),
         "closed_form": preset.closed_form,
     }  # fmt: skip
-    if begin is not None:
-        identity["begun_from"] = fingerprint_of(begin)
-    if not resumes:  # a run that is refused leaves what it finds
-        write_atomic(run / "config.json", json.dumps({**identity, **config.to_dict()}, indent=1) + "\n")
-    trained = train(
-        network, objective, source, config, run / "checkpoint.pt",
-        identity=identity, callbacks=_callbacks(run, store, preset, scale, config), device=device, progress=progress,
+    trained = run.train(
+        network, Objective(preset.losses, adversary), source, identity,
+        callbacks=_sheets(run, preset, scale), device=device, progress=progress,
     )  # fmt: skip
-    hashes = sorted({sample.sha256 for sample in source.samples})
-    card = {
-        "form": name, "title": preset.title, "vae": store.vae_name, "fingerprint": store.fingerprint,
-        "reference": store.reference, "learned_from": preset.target, "losses": dict(preset.losses),
-        "seen_images": trained.seen_images, "config": config.to_dict(),
-        "n_images": len(hashes), "n_samples": len(source.samples), "train_hashes": hashes,
-    }  # fmt: skip
-    return _Made(trained.model, path, card)
+    return run, trained
 
 
 def _source(store: PairStore, samples: Sequence[Sample], preset: Preset, scale: int, seed: int) -> CropSource:
@@ -180,33 +148,34 @@ def _source(store: PairStore, samples: Sequence[Sample], preset: Preset, scale: 
     )  # fmt: skip
 
 
-def _networks(
-    preset: Preset, store: PairStore, config: TrainConfig, begin: nn.Module | None
-) -> tuple[nn.Module, PatchDiscriminator | None]:
+def _networks(preset: Preset, run: Run, split: Split) -> tuple[nn.Module, PatchDiscriminator | None]:
     """The network, what it begins from put in, and its adversary: both drawn from the seed."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(config.seed)
-        network = preset.make(store.space)
-        adversary = PatchDiscriminator() if {"gan", "features"} & set(preset.losses) else None
-    if begin is not None:
-        loaded(network, begin.state_dict(), f"a network of preset {preset.title!r}")
-        network.train().requires_grad_(True)
+    has_adversary = bool({"gan", "features"} & set(preset.losses))
+    network, adversary = run.drawn(
+        lambda: (preset.make(run.store.space), PatchDiscriminator() if has_adversary else None)
+    )
+    run.begun(network)
+    if preset.closed_form:
+        assert isinstance(network, CellDecoder)
+        if run.is_new:
+            _put_closed_form_in(network, run.store, split)
+        network.skip.requires_grad_(False)
     return network, adversary
 
 
 def _put_closed_form_in(network: CellDecoder, store: PairStore, split: Split) -> None:
     """Least squares' 3×3 decoder, of the pictures that will be trained on, as the network's skip."""
-    fitted = ChannelMap("3", scale=store.space.cell_px).fit(store, split=split).module_
-    values = fitted.coefficients
+    fitted = ChannelMap("3", scale=store.space.cell_px).fit(store, split=split)
+    values = fitted.module_.coefficients
     network.set_skip(values[1:].T.reshape(-1, store.space.channels, 3, 3) / 2, values[0] / 2 + 0.5)
 
 
-def _callbacks(run: Path, store: PairStore, preset: Preset, scale: int, config: TrainConfig) -> list[Callback]:
-    found: list[Callback] = [MetricsCsv(run / "metrics.csv"), TensorBoard(run / "tensorboard")]
-    if config.sample_images and not preset.encodes:
-        few = _few_crops(store, preset, scale)
-        found.append(SampleSheet(run / "samples", few["input"], few["target"], config.sample_images))
-    return found
+def _sheets(run: Run, preset: Preset, scale: int) -> list[Callback]:
+    """A sheet of samples now and then, where they are wished."""
+    if not run.config.sample_images or preset.encodes:
+        return []
+    few = _few_crops(run.store, preset, scale)
+    return [SampleSheet(run.folder / "samples", few["input"], few["target"], run.config.sample_images)]
 
 
 def _few_crops(store: PairStore, preset: Preset, scale: int, most: int = 4) -> dict[str, Tensor]:

@@ -1,0 +1,185 @@
+"""Run: what all recipes share: where a result lies, what it begins from, what tells runs apart, and its card."""
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from torch import nn
+
+from latentfit.approx import Approximation
+from latentfit.errors import SpaceMismatchError
+from latentfit.nets.loading import loaded
+from latentfit.pairs import PairStore, Sample
+from latentfit.resources import write_atomic
+from latentfit.spaces import LatentSpace
+from latentfit.train.callbacks import MetricsCsv, TensorBoard
+from latentfit.train.config import TrainConfig
+from latentfit.train.loop import Callback, Source, Trained, train
+from latentfit.train.objective import AnyObjective
+from latentfit.vae_opening import fingerprint_of
+
+Drawn = TypeVar("Drawn")
+Network = TypeVar("Network", bound=nn.Module)
+
+
+@dataclass(frozen=True)
+class Begin:
+    """What a run begins from.
+
+    Attributes
+    ----------
+    network : nn.Module
+        Of the run's own make.
+    card : mapping or None
+        Where it comes from: the pictures that it learned from count as the run's too.
+    """
+
+    network: nn.Module
+    card: Mapping[str, Any] | None = None
+
+    @classmethod
+    def at(cls, begin: Approximation | None, space: LatentSpace) -> "Begin | None":
+        """The network inside; None of None.
+
+        Raises
+        ------
+        SpaceMismatchError
+            When it is of another space than the store.
+        """
+        if begin is None:
+            return None
+        if begin.space != space:
+            raise SpaceMismatchError(
+                f"begin: {begin.name!r} is of space {begin.space.name!r}, the store of {space.name!r}: begin from "
+                "one of the same space"
+            )
+        return cls(begin.module, begin.card)
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of a recipe: the same call goes on where a killed one stopped.
+
+    Attributes
+    ----------
+    path : Path
+        Of the result. Beside it, in ``NAME.run/``: checkpoint, metrics, config.
+    name, title : str
+        Of the preset.
+    store : PairStore
+        Whose latents go in; of a map between latents the source.
+    samples : sequence of Sample
+        What is drawn from.
+    split : str
+        How they were chosen.
+    config : TrainConfig
+    begin : Begin or None
+    """
+
+    path: Path
+    name: str
+    title: str
+    store: PairStore
+    samples: Sequence[Sample]
+    split: str
+    config: TrainConfig
+    begin: Begin | None = None
+
+    @property
+    def folder(self) -> Path:
+        """What lies beside the result."""
+        return self.path.with_suffix(".run")
+
+    @property
+    def resumes(self) -> bool:
+        """There is a checkpoint, which brings all weights."""
+        return (self.folder / "checkpoint.pt").is_file()
+
+    @property
+    def is_new(self) -> bool:
+        """Nothing brings weights: neither a checkpoint nor what the run begins from."""
+        return self.begin is None and not self.resumes
+
+    def drawn(self, make: Callable[[], Drawn]) -> Drawn:
+        """What `make` gives, its weights drawn from the seed whatever went on before in the process."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.config.seed)
+            return make()
+
+    def begun(self, network: Network) -> Network:
+        """The network, the weights that it begins from put in."""
+        if self.begin is not None:
+            loaded(network, self.begin.network.state_dict(), f"a network of preset {self.title!r}")
+            network.train().requires_grad_(True)
+        return network
+
+    def train(
+        self,
+        network: nn.Module,
+        objective: AnyObjective,
+        source: Source,
+        identity: Mapping[str, Any],
+        *,
+        noted: Mapping[str, Any] | None = None,
+        callbacks: Sequence[Callback] = (),
+        device: str = "auto",
+        progress: bool = True,
+    ) -> Trained:
+        """Train until all images are seen, and keep the record.
+
+        Parameters
+        ----------
+        network, objective, source
+            See `latentfit.train.loop.train`.
+        identity : mapping
+            What the result depends on besides the config, the samples and what the run begins from: JSON-able.
+        noted : mapping, optional
+            What config.json says besides.
+        callbacks : sequence of callable
+            Besides the metrics'.
+        device : str
+        progress : bool
+        """
+        told = {**self._identity(), **identity}
+        if not self.resumes:  # a run that is refused leaves what it finds
+            said = {**told, **self.config.to_dict(), **(noted or {})}
+            write_atomic(self.folder / "config.json", json.dumps(said, indent=1) + "\n")
+        record: list[Callback] = [MetricsCsv(self.folder / "metrics.csv"), TensorBoard(self.folder / "tensorboard")]
+        return train(
+            network, objective, source, self.config, self.folder / "checkpoint.pt",
+            identity=told, callbacks=[*record, *callbacks], device=device, progress=progress,
+        )  # fmt: skip
+
+    def card(self, trained: Trained, about: Mapping[str, Any]) -> dict[str, Any]:
+        """For the result's file: what was run on what, and `about` what is the recipe's own."""
+        hashes = {sample.sha256 for sample in self.samples}
+        begun: dict[str, Any] = {}
+        if self.begin is not None and self.begin.card is not None:
+            hashes |= set(self.begin.card.get("train_hashes", ()))
+            begun = {"begun_from": dict(self.begin.card)}
+        return {
+            "form": self.name, "title": self.title, "vae": self.store.vae_name, "fingerprint": self.store.fingerprint,
+            "reference": self.store.reference, **about, "seen_images": trained.seen_images,
+            "config": self.config.to_dict(), "n_images": len(hashes), "n_samples": len(self.samples),
+            "train_hashes": sorted(hashes), **begun,
+        }  # fmt: skip
+
+    def _identity(self) -> dict[str, Any]:
+        """What all recipes are told apart by."""
+        keys = "".join(sorted(sample.key for sample in self.samples))
+        begun = {} if self.begin is None else {"begun_from": fingerprint_of(self.begin.network)}
+        return {
+            "preset": self.name, "split": self.split, "n_samples": len(self.samples),
+            "samples": hashlib.sha256(keys.encode()).hexdigest(), **begun,
+        }  # fmt: skip
+
+
+def result_path(out: str | os.PathLike[str]) -> Path:
+    """Where a result goes: ``.safetensors`` is added where the name does not end so."""
+    path = Path(out)
+    return path if path.suffix == ".safetensors" else path.with_name(f"{path.name}.safetensors")
