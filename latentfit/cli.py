@@ -15,6 +15,7 @@ import tyro
 
 from latentfit.cli_comfyui import comfyui
 from latentfit.cli_files import decode, export, info, report
+from latentfit.cli_latents import convert, same_space
 from latentfit.cli_support import (
     Device,
     Dtype,
@@ -230,6 +231,8 @@ COMMANDS: dict[str, Callable[..., object]] = {
     "report": report,
     "export": export,
     "decode": decode,
+    "convert": convert,
+    "same-space": same_space,
     "info": info,
     "comfyui": comfyui,
 }

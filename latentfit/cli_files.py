@@ -10,7 +10,7 @@ from latentfit.cli_support import File, Files, MaybeFile, Name, OutFile, Store, 
 from latentfit.errors import BadFileError, PaletteError
 
 if TYPE_CHECKING:
-    from latentfit.approx import Approximation
+    from latentfit.approx import Approximation, LatentMap
 
 
 def export(
@@ -151,33 +151,44 @@ def report(
     print(f"{path}: {path.stat().st_size / 2**20:.1f} MiB; open it in any browser")
 
 
-def info(file: File, space: Name = None, palette: Name = None) -> None:
+def info(file: File, space: Name = None, target: Name = None, palette: Name = None) -> None:
     """Say what a saved map, an exported table or a pair store is, and how it was made.
 
     Parameters
     ----------
     file : Path
-        A map, a JSON table, a store, or another project's decoder.
+        A map, a JSON table, a store, or another project's decoder or interposer.
     space : str or None
-        Latent space of another project's decoder, whose file does not say it.
+        Latent space of another project's decoder, or that its interposer takes, whose file does not say it.
+    target : str or None
+        Latent space to which another project's interposer leads.
     palette : str or None
         Of pixelvae's decoder, whose file does not hold it.
     """
     from latentfit.files import read_card
-    from latentfit.named_maps import load_any
-    from latentfit.palettized import is_palettized, palette_of
+    from latentfit.named_maps import load_either
 
     if file.is_dir():
         print(store_in_words(file))
         return
-    loaded = load_any(file, space, palette)
-    ours = file.suffix == ".safetensors" and "file" not in loaded.card
-    header = read_card(file) if ours else {"space": loaded.space.name}
+    loaded = load_either(file, space, palette, target)
+    is_ours = file.suffix == ".safetensors" and "file" not in loaded.card
+    takes, gives, names = _in_words(loaded)
+    header = read_card(file) if is_ours else names
     card = dict(loaded.card)
     if isinstance(card.get("train_hashes"), list):
         card["train_hashes"] = f"{len(card['train_hashes'])} pictures"
-    gives = f"{len(palette_of(loaded))} classes of {palette_of(loaded).name}" if is_palettized(loaded) else "rgb"
-    print(
-        f"{loaded.name}: {loaded.space.title} latents -> {gives}, scale {loaded.scale}, {loaded.n_parameters} numbers"
-    )
+    print(f"{loaded.name}: {takes} -> {gives}, scale {loaded.scale}, {loaded.n_parameters} numbers")
     print(json.dumps({**header, "card": card}, indent=2))
+
+
+def _in_words(loaded: "Approximation | LatentMap") -> tuple[str, str, dict[str, str]]:
+    """What a map takes, what it gives, and the spaces' names."""
+    from latentfit.approx import LatentMap
+    from latentfit.palettized import is_palettized, palette_of
+
+    if isinstance(loaded, LatentMap):
+        names = {"space": loaded.source.name, "target": loaded.target.name}
+        return f"{loaded.source.title} latents", f"{loaded.target.title} latents", names
+    gives = f"{len(palette_of(loaded))} classes of {palette_of(loaded).name}" if is_palettized(loaded) else "rgb"
+    return f"{loaded.space.title} latents", gives, {"space": loaded.space.name}

@@ -31,14 +31,11 @@ def convert(
     target : str or None
         Space that it leads to.
     """
-    from latentfit.approx import LatentMap
-    from latentfit.files import load
     from latentfit.latent_files import read_latents, write_latents
+    from latentfit.named_maps import load_latent_map
 
     check_out(out, ".latent")
-    loaded = load(map, source, target=target)
-    if not isinstance(loaded, LatentMap):
-        raise BadFileError(f"{map}: expected a map between latents, got one from latents to pictures; use decode")
+    loaded = load_latent_map(map, source, target)
     read = read_latents(latents, loaded.source)
     made = loaded(read.latents)
     if not bool(made.isfinite().all()):

@@ -13,7 +13,7 @@ from torch import nn
 
 from latentfit.approx import Approximation, LatentMap
 from latentfit.checkpoints import recognisable
-from latentfit.errors import BadFileError
+from latentfit.errors import BadFileError, SpaceMismatchError
 from latentfit.fit.module import PolynomialMap
 from latentfit.foreign import of_others
 from latentfit.nets.approx_cnn import ApproxCnn
@@ -193,10 +193,19 @@ def load_approximation(
     space: LatentSpace | str | None = None,
     palette: Palette | str | os.PathLike[str] | None = None,
 ) -> Approximation:
-    """`load`, where only an `Approximation` will do."""
+    """`load`, where only an `Approximation` will do.
+
+    Raises
+    ------
+    SpaceMismatchError
+        When it is a map between latents.
+    """
     loaded = load(path, space, palette)
     if not isinstance(loaded, Approximation):
-        raise BadFileError(f"{path}: expected a map from latents to rgb, got one between latent spaces")
+        raise SpaceMismatchError(
+            f"{path}: expected a map from latents to pictures, got one from {loaded.source.title} latents to "
+            f"{loaded.target.title} latents; carry latents over with `latentfit convert`, then decode those"
+        )
     return loaded
 
 

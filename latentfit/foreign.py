@@ -60,7 +60,8 @@ def _interposer(
     if first is None or second is None:
         raise BadFileError(
             f"{path}: {found.title}, {found.n_channels} to {found.n_outputs} channels; the file does not say between "
-            "which latent spaces: name them with --source and --target, or load(path, space=…, target=…)"
+            "which latent spaces: name them (convert --source --target, info --space --target, load(path, space=…, "
+            "target=…))"
         )
     here, there = get_space(first), get_space(second)
     _check_channels(path, found, here, found.n_channels, "takes")

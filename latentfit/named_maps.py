@@ -1,13 +1,13 @@
-"""Maps from files of any kind: ours, tables in JSON, other projects' decoders; by name."""
+"""Maps from files of any kind: ours, tables in JSON, other projects' decoders and interposers; by name."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from latentfit.approx import Approximation
+from latentfit.approx import Approximation, LatentMap
 from latentfit.dialects import read
-from latentfit.errors import BadFileError, LatentfitError
-from latentfit.files import load_approximation
+from latentfit.errors import BadFileError, LatentfitError, SpaceMismatchError
+from latentfit.files import load, load_approximation
 from latentfit.palette import Palette
 from latentfit.spaces import LatentSpace
 
@@ -32,10 +32,45 @@ def named_apart(loaded: Mapping[Path, Approximation]) -> dict[str, Approximation
 
 
 def load_any(path: Path, space: LatentSpace | str | None = None, palette: Palette | str | None = None) -> Approximation:
-    """A saved map, a table that was exported to JSON, or another project's decoder.
+    """A saved map to pictures, a table that was exported to JSON, or another project's decoder.
 
     Its space must be named, and the palette of pixelvae's.
     """
+    _check_is_map(path)
+    return _table(path) if path.suffix == ".json" else load_approximation(path, space, palette)
+
+
+def load_either(
+    path: Path,
+    space: LatentSpace | str | None = None,
+    palette: Palette | str | None = None,
+    target: LatentSpace | str | None = None,
+) -> Approximation | LatentMap:
+    """As `load_any`; also a map between latents, `space` and `target` being another project's."""
+    _check_is_map(path)
+    return _table(path) if path.suffix == ".json" else load(path, space, palette, target=target)
+
+
+def load_latent_map(
+    path: Path, source: LatentSpace | str | None = None, target: LatentSpace | str | None = None
+) -> LatentMap:
+    """A map between latents; another project's are told their spaces.
+
+    Raises
+    ------
+    SpaceMismatchError
+        When it is a map to pictures.
+    """
+    loaded = load_either(path, source, target=target)
+    if not isinstance(loaded, LatentMap):
+        raise SpaceMismatchError(
+            f"{path}: expected a map between latents, got one from {loaded.space.title} latents to pictures; turn "
+            "latents into pictures with `latentfit decode`"
+        )
+    return loaded
+
+
+def _check_is_map(path: Path) -> None:
     if path.is_dir():
         raise BadFileError(f"{path}: expected a map, .safetensors or .json, got a folder; name a file in it")
     if path.suffix not in (".safetensors", ".json", ".pt", ".pth"):
@@ -45,8 +80,9 @@ def load_any(path: Path, space: LatentSpace | str | None = None, palette: Palett
         )
     if not path.is_file():
         raise BadFileError(f"{path}: no such file; expected a map written by `latentfit fit` or `latentfit export`")
-    if path.suffix != ".json":
-        return load_approximation(path, space, palette)
+
+
+def _table(path: Path) -> Approximation:
     try:
         return read(path, "json")
     except ValueError as error:  # also numpy's and torch's own, on numbers that do not fit the form
