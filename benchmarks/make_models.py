@@ -28,7 +28,7 @@ PRESETS = ("mini-encoder", "mini-decoder", "cell", "cell-large")
 CROPS = {"sd1": 24, "sdxl": 24, "flux1": 48}  # of each CC0 photograph
 VARIANTS = tuple(zip(Image.Transpose, ("GRB", "BRG", "BGR", "RBG", "GBR", "RGB", "INVERTED"), strict=True))
 """The seven other orientations, each in other colours: eighteen photographs have few of their own."""
-CROPS_VARIED = 8  # of each CC0 photograph in each of them
+CROPS_VARIED = 4  # of each CC0 photograph in each of them
 
 
 def main() -> None:

@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 import pandas as pd
-from model_tables import decoders_block, operators_block, palettes_block, speed_block, vaes_block
+from model_tables import decoders_block, interposers_block, operators_block, palettes_block, speed_block, vaes_block
 
 from latentfit.dialects.python_programs import comfyui
 from latentfit.files import load_approximation
@@ -41,6 +41,7 @@ def main() -> int:
         "vaes": vaes_block(),
         "operators": operators_block(),
         "palettes": palettes_block(),
+        "interposers": interposers_block(),
     }
     after = before
     for name, text in blocks.items():

@@ -102,3 +102,24 @@ def palettes_block() -> str:
                 f"({row.target_delta_e:.1f}) | {row.parameters:,.0f} |"
             )
     return "\n".join(lines)
+
+
+def interposers_block() -> str:
+    """Shipped interposers beside the closed forms, city96's network and the way through the picture, pair by pair."""
+    path = MODELS / "interposers.csv"
+    if not path.is_file():
+        return "*run `make interposers`*"
+    lines = [
+        "| | dB | MS-SSIM | ΔE | saturation | hue | R² | there and back | buried from | ms |",
+        "|---|" + "--:|" * 9,
+    ]
+    for pair, block in pd.read_csv(path).groupby("pair", sort=False):
+        lines.append(f"| **{pair}** |" + " |" * 9)
+        for row in block.sort_values("psnr", ascending=False).itertuples():
+            name = f"**{row.map}**" if row.map == "interposer" else row.map
+            around = "" if pd.isna(row.round) else f"{row.round:.2f}"
+            lines.append(
+                f"| {name} | {row.psnr:.2f} | {row.ms_ssim:.3f} | {row.delta_e:.1f} | {row.saturation:.2f} | "
+                f"{row.hue:.0f}° | {row.r2:.2f} | {around} | {row.buried_strength:.2f} | {row.ms:.3g} |"
+            )
+    return "\n".join(lines)
