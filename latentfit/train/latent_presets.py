@@ -98,16 +98,17 @@ def _same_size(kind: type[InterposerV1] | type[InterposerV3]) -> Maker:
     return _raw(make)
 
 
+_MUON = TrainConfig(n_images=16_000, batch_images=8, optimizer="muon", lr=1e-2, weight_decay=0.3)
+
 LATENT_PRESETS: dict[str, LatentPreset] = {
     "interposer": LatentPreset(
-        "interposer: least squares, and a network for what it leaves", _ours(96, 8), 32, 2,
-        {"mse": 1.0, "decoded_mse": 10.0}, closed_form="5",
-        config=TrainConfig(n_images=30_000, batch_images=8, optimizer="muon", lr=1e-2),
+        "interposer: least squares, and a network for what it leaves", _ours(80, 6), 32, 2,
+        {"mse": 2.0, "decoded_mse": 400.0}, closed_form="5", decoded_cells=16, config=_MUON,
     ),
     "interposer-round": LatentPreset(
-        "interposer, its inverse trained with it", _ours(96, 8), 32, 2,
-        {"mse": 1.0, "decoded_mse": 10.0, "round": 0.1, "back": 1.0}, closed_form="5", both_ways=True,
-        config=TrainConfig(n_images=30_000, batch_images=8, optimizer="muon", lr=1e-2),
+        "interposer, its inverse trained with it", _ours(80, 6), 32, 2,
+        {"mse": 2.0, "decoded_mse": 400.0, "round": 0.1, "back": 1.0}, closed_form="5", both_ways=True,
+        decoded_cells=16, config=_MUON,
     ),
     "interposer-v4": LatentPreset(
         "city96's v4.0 network and losses", _raw(lambda a, b, scale: InterposerV4(
