@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
-from latentfit.errors import BadFileError
+from latentfit.errors import BadFileError, StoreError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,10 +23,22 @@ MaybeFiles = Annotated[
 ]
 OutFile = Annotated[Path, tyro.conf.arg(metavar="FILE")]
 Store = Annotated[Path, tyro.conf.arg(metavar="STORE")]
+MaybeStore = Annotated[Path | None, tyro.conf.arg(metavar="STORE", help_behavior_hint="")]
+Ref = Annotated[str | None, tyro.conf.arg(metavar="REF", help_behavior_hint="")]
 Name = Annotated[str | None, tyro.conf.arg(metavar="NAME", help_behavior_hint="")]
 MaybeFile = Annotated[Path | None, tyro.conf.arg(metavar="FILE", help_behavior_hint="")]
 Device = Literal["auto", "cpu", "cuda", "mps"]
 Dtype = Literal["float32", "float16", "bfloat16"]
+
+
+def check_places(command: str, store: Path | None, source: Path | None, target: Path | None) -> bool:
+    """Latents to latents, of --source and --target, or to pictures, of one store: just one of the two is told."""
+    if (source is None) != (target is None):
+        raise StoreError(f"{command}: --source and --target go together: two stores of the same pictures")
+    if (store is None) == (source is None):
+        expected = "expected one pair store, or --source STORE --target STORE for maps between latents"
+        raise StoreError(f"{command}: {expected}, got {'neither' if store is None else 'both'}")
+    return source is not None
 
 
 def bundled_tables(space: str) -> list[Path]:

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from latentfit.approx import Approximation, LatentMap
 from latentfit.dialects import read
@@ -19,13 +20,16 @@ def load_named(
     return named_apart({path: load_any(path, space, palette) for path in dict.fromkeys(paths)})
 
 
-def named_apart(loaded: Mapping[Path, Approximation]) -> dict[str, Approximation]:
+Map = TypeVar("Map", Approximation, LatentMap)
+
+
+def named_apart(loaded: Mapping[Path, Map]) -> dict[str, Map]:
     """Maps by name, renamed after their files where names are equal."""
     times = Counter(one.name for one in loaded.values())
     for path, one in loaded.items():
         if times[one.name] > 1:
             one.name = f"{one.name} ({path.name})"
-    named: dict[str, Approximation] = {}
+    named: dict[str, Map] = {}
     for path, one in loaded.items():
         named[one.name if one.name not in named else f"{one.name} ({path})"] = one
     return named

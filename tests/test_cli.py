@@ -373,7 +373,10 @@ def test_a_single_file_of_several_spaces_asks_for_space(tmp_path: Path, capsys: 
     assert "sdxl" in line
 
 
-@pytest.mark.parametrize("command", ["", *COMMANDS])
+KINDS = ("decoder", "encoder", "palette", "interposer")
+
+
+@pytest.mark.parametrize("command", ["", *COMMANDS, *(f"train {kind}" for kind in KINDS)])
 def test_help_is_for_people(command: str, capsys: Capture) -> None:
     with pytest.raises(SystemExit) as stopped:
         main([*command.split(), "--help"])
@@ -388,14 +391,23 @@ def test_help_is_for_people(command: str, capsys: Capture) -> None:
     flags = {
         "ladder": "--vae REF --out DIR --images --space --size --minutes --crops --device --dtype",
         "collect": "--vae REF --out STORE --images --space --size --keep --crops --limit --device --dtype",
-        "fit": "STORE --kernels FORM --out FILE --scale --no-intercept --split",
-        "evaluate": "FILE... --store STORE --csv",
+        "fit": "STORE --kernels FORM --out FILE --source --target --scale --no-intercept --split",
+        "evaluate": "FILE... --store STORE --source --target --source-vae --target-vae --csv",
+        "train": " ".join(KINDS),
+        "train decoder": "--store STORE --preset NAME --out FILE --images --batch --begin --device",
+        "train encoder": "--store STORE --preset NAME --out FILE --images --batch --begin --device",
+        "train palette": "--store --palette NAME --preset NAME --out FILE --method --dither --images --begin",
+        "train interposer": "--source STORE --target STORE --preset NAME --out FILE --decoder --images --begin",
+        "convert": "LATENT --map FILE --out FILE --source --target",
+        "same-space": "VAE_A VAE_B --images --size",
         "audit": "--store STORE --csv",
         "export": "FILE --to NAME --out",
         "decode": "FILE --latents --out",
         "info": "FILE",
     }
     assert all(flag in text for flag in flags.get(command, "").split())
+    others = {"train decoder": "--palette --source --folder", "train interposer": "--store --palette --vae"}
+    assert not any(flag in text for flag in others.get(command, "").split())
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import json
 import re
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -149,6 +150,124 @@ def test_same_space_from_the_command_line(tmp_path: Path, capsys: Capture) -> No
     (tmp_path / "empty").mkdir()
     line = refused(["same-space", "mini-sd1", "mini-sd1", "--images", str(tmp_path / "empty")], capsys)
     assert "holds no picture" in line
+
+
+@pytest.fixture(scope="module")
+def stores(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
+    """The same pictures by two VAEs, 32 cells each way: what the presets' crops need."""
+    folder = tmp_path_factory.mktemp("pairs")
+    return str(_store(folder / "sd1", "mini-sd1", px=256)), str(_store(folder / "sdxl", "mini-sdxl", px=256))
+
+
+VAES = ["--source-vae", "mini-sd1", "--target-vae", "mini-sdxl"]
+
+
+def test_a_closed_form_between_latents_is_fitted_and_scored(
+    stores: tuple[str, str], tmp_path: Path, capsys: Capture
+) -> None:
+    out, csv = str(tmp_path / "affine.safetensors"), str(tmp_path / "s.csv")
+    between = ["--source", stores[0], "--target", stores[1]]
+    assert main(["fit", *between, "--kernels", "affine", "--out", out]) == 0
+    said = capsys.readouterr().out
+    assert "affine.safetensors: affine, SD1 latents -> SDXL latents, scale 1, 20 numbers" in said
+    assert re.search(r"\d+ pictures, \d+ cells, ridge ", said)
+    assert main(["evaluate", out, *between, *VAES, "--csv", csv, "--device", "cpu"]) == 0
+    said = capsys.readouterr().out
+    n_test = len(lf.PairStore(stores[0]).split("test"))
+    assert f"{n_test} pictures scored, {12 - n_test} left out" in said
+    rows = [line.split()[0] for line in said.splitlines() if line.strip().startswith(("decode", "affine", "identity"))]
+    assert rows[0] == "decode"
+    assert set(rows) == {"decode", "affine", "identity"}
+    frame = pd.read_csv(csv)
+    pooled = frame[frame["image"] == "all"].set_index("map")
+    assert pooled.loc["affine", "psnr"] > pooled.loc["identity", "psnr"]
+    assert pooled.loc["decode → encode", "r2"] > 0.5
+    line = refused(["evaluate", out, "--source", stores[1], "--target", stores[0], *VAES], capsys)
+    assert "leads from sd1 to sdxl" in line or "not the VAE of" in line
+
+
+def test_what_cannot_be_fitted_or_scored_between_latents(
+    stores: tuple[str, str], across: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    first, second = stores
+    between = ["--source", first, "--target", second]
+    out = ["--kernels", "affine", "--out", str(tmp_path / "x.safetensors")]
+    one = ["evaluate", str(across)]
+    for command, said in (
+        (["fit", *out], "expected one pair store, or --source STORE --target STORE"),
+        (["fit", first, *between, *out], "got both"),
+        (["fit", "--source", first, *out], "--source and --target go together"),
+        (["fit", "--source", first, "--target", first, *out], "given as source and as target"),
+        (["fit", *between, *out, "--scale", "2"], "between latents the stores decide"),
+        (["fit", *between, *out, "--smoothing", "invokeai"], "between latents the stores decide"),
+        (one, "expected one pair store, or --source STORE --target STORE"),
+        ([*one, *between], "name the VAEs of the stores with --source-vae and --target-vae"),
+        ([*one, *between, "--source-vae", "mini-sd1"], "name the VAEs of the stores"),
+        ([*one, *between, "--source-vae", "mini-sd1", "--target-vae", "mini-sd1"], "not the VAE of"),
+        ([*one, "--source", second, "--target", first, *reversed_vaes()], "leads from sd1 to sdxl at scale 1"),
+        ([*one, *between, *VAES, "--csv", str(tmp_path / "x.txt")], ".csv"),
+    ):
+        assert said in refused(command, capsys), command
+    assert not list(tmp_path.iterdir())
+
+
+def reversed_vaes() -> list[str]:
+    return ["--source-vae", "mini-sdxl", "--target-vae", "mini-sd1"]
+
+
+def test_an_interposer_from_the_command_line(stores: tuple[str, str], tmp_path: Path, capsys: Capture) -> None:
+    out = str(tmp_path / "one.safetensors")
+    train = ["train", "interposer", "--source", stores[0], "--target", stores[1], "--preset", "interposer-round"]
+    quick = ["--images", "4", "--batch", "2", "--samples", "2", "--out", out]
+    assert main([*train, *quick]) == 0
+    said = capsys.readouterr().out
+    assert "decoded losses look through sdxl-cell.safetensors, the bundled decoder" in said
+    assert "one.safetensors: interposer-round, SD1 latents -> SDXL latents, " in said
+    assert "4 crops seen of 12 pairs" in said
+    assert f"its inverse: {tmp_path / 'one_back.safetensors'}" in said
+    assert f"use it: latentfit convert X.latent --map {out} --out Y.latent" in said
+    assert {path.name for path in (tmp_path / "one.run" / "samples").iterdir()} == {"000000004.png"}
+    evaluate = re.search(r"score it: latentfit (evaluate .*)", said)
+    assert evaluate is not None
+    command = evaluate[1].replace("--source-vae REF --target-vae REF", " ".join(VAES)).split()
+    assert main(command) == 0
+    table = capsys.readouterr().out
+    assert re.search(r"map +r2 +l1 +psnr .*round", table)
+    begun = ["--begin", out, "--out", str(tmp_path / "two"), "--images", "2", "--batch", "2"]
+    assert main([*train, *begun, "--decoder", str(_models() / "sdxl-cell.safetensors")]) == 0
+    said = capsys.readouterr().out
+    assert "decoded losses look through sdxl-cell.safetensors\n" in said
+    assert lf.load(tmp_path / "two.safetensors").card["begun_from"]["form"] == "interposer-round"
+
+
+def test_interposers_that_cannot_be_trained(
+    stores: tuple[str, str], tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = str(tmp_path / "x.safetensors")
+    base = ["train", "interposer", "--out", out]
+    train = [*base, "--source", stores[0], "--target", stores[1]]
+    decoder = str(_models() / "sd1-cell.safetensors")
+    for command, said in (
+        ([*train, "--preset", "cell"], "preset 'cell': expected one of interposer, interposer-round"),
+        ([*train, "--preset", "interposer", "--decoder", decoder], "is of space 'sd1', the map leads to 'sdxl'"),
+        ([*train, "--preset", "interposer-v4", "--decoder", decoder], "looks at no decoded pictures"),
+        ([*train, "--preset", "interposer-v4", "--samples", "8"], "looks at no decoded pictures"),
+        ([*train, "--preset", "interposer", "--begin", decoder], "expected a map between latents"),
+        ([*train, "--preset", "interposer", "--begin", out], "no such file"),
+        ([*base, "--source", stores[0], "--target", stores[0], "--preset", "interposer"], "given as source and as"),
+        ([*base, "--source", stores[0], "--target", str(tmp_path), "--preset", "interposer"], "no pair store"),
+    ):
+        assert said in refused(command, capsys).replace("decoded losses look through", ""), command
+    monkeypatch.setattr("latentfit.resources.data_path", lambda part: tmp_path / part)
+    line = refused([*train, "--preset", "interposer"], capsys)
+    assert "expected a decoder of SDXL, of which none is bundled; train one with" in line
+    assert not list(tmp_path.glob("x.*"))
+
+
+def _models() -> Path:
+    from latentfit.resources import data_path
+
+    return data_path("models")
 
 
 def _table() -> nn.Module:

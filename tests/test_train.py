@@ -490,6 +490,13 @@ def test_from_the_command_line(store: PairStore, tmp_path: Path, capsys: pytest.
     assert "no sample is as large as a crop of 32 cells" in capsys.readouterr().err
     assert main(["train", "decoder", *flags, "--preset", "mlp"]) == 2
     assert "expected one of cell-small, cell, cell-large" in capsys.readouterr().err
+    for kind, lacking in (("decoder", ["--preset", "cell"]), ("encoder", ["--store", str(store.path)])):
+        with pytest.raises(SystemExit) as stopped:
+            main(["train", kind, "--out", str(out), *lacking])
+        assert stopped.value.code == 2
+        assert f"Missing from latentfit train {kind}" in " ".join(capsys.readouterr().err.split())
+    assert main(["train", "encoder", *flags, "--preset", "cell"]) == 2
+    assert "preset 'cell': expected one of an encoder, got one of a decoder" in capsys.readouterr().err
     large = write_store(tmp_path / "large", 6, 32)
     flags[1] = str(large.path)
     assert main(["train", "decoder", *flags, "--preset", "pixel-mlp", "--images", "64", "--batch", "4"]) == 0
@@ -499,6 +506,14 @@ def test_from_the_command_line(store: PairStore, tmp_path: Path, capsys: pytest.
     assert main(["evaluate", str(out), "--store", str(large.path)]) == 0
     assert main(["train", "decoder", *flags, "--preset", "pixel-mlp", "--images", "64", "--lr", "0.5"]) == 2
     assert "belongs to a run with other settings" in capsys.readouterr().err
+    again = ["--preset", "pixel-mlp", "--images", "8", "--batch", "4", "--begin", str(out), "--samples", "4"]
+    begun = tmp_path / "begun"
+    assert main(["train", "decoder", *flags[:2], "--out", str(begun), *again]) == 0
+    assert f"its curve and samples: {begun}.run" in capsys.readouterr().out
+    assert lf.load(begun.with_suffix(".safetensors")).card["begun_from"]["form"] == "pixel-mlp"
+    pictures = ["train", "encoder", *flags[:2], "--out", str(tmp_path / "e"), "--preset", "mini-encoder"]
+    assert main([*pictures, "--images", "2", "--batch", "1"]) == 0
+    assert f"e.safetensors: mini-encoder\nits curve: {tmp_path / 'e.run'}\n" in capsys.readouterr().out
 
 
 def test_an_encoder_learns_the_latents_and_makes_a_pair(store: PairStore, tmp_path: Path) -> None:

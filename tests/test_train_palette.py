@@ -355,8 +355,8 @@ def test_from_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str
     ):
         assert main([*flags, *extra]) == 2
         assert said in capsys.readouterr().err
-    assert main(["train", "decoder", "--out", str(out), "--preset", "cell"]) == 2
-    assert "train decoder: name a pair store with --store" in capsys.readouterr().err
+    assert main([*flags, "--palette", "pico-8", "--store", str(large.path), "--vae", "taesd"]) == 2
+    assert "--vae and --space go with --folder" in capsys.readouterr().err
     quick = ["--images", "8", "--batch", "2", "--palette", "pico-8", "--method", "vote"]
     assert main([*flags, *quick, "--store", str(large.path), "--oklab", "1"]) == 0
     assert "own.safetensors: pixelvae of pico-8, vote, 122384 numbers, 8 crops seen" in capsys.readouterr().out

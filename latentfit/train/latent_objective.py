@@ -16,6 +16,7 @@ from latentfit.train.objective import Batch
 
 DECODED = "decoded_"
 CYCLES = ("round", "back", "back_round")
+_DECODED_LOSSES = (*(f"{DECODED}{name}" for name in PIXEL_LOSSES), "oklab")
 
 
 class BothWays(nn.Module):
@@ -60,12 +61,12 @@ class LatentObjective:
     def __init__(
         self, weights: Mapping[str, float], decoder: Approximation | None = None, decoded_cells: int | None = None
     ) -> None:
-        decoded = [*(f"{DECODED}{name}" for name in PIXEL_LOSSES), "oklab"]
-        known = [*PIXEL_LOSSES, *decoded, *CYCLES]
+        known = [*PIXEL_LOSSES, *_DECODED_LOSSES, *CYCLES]
         if not weights or set(weights) - set(known):
             raise TrainError(f"losses: expected some of {', '.join(known)}, got {', '.join(weights) or 'none'}")
-        if decoder is None and set(weights) & set(decoded):
-            raise TrainError(f"losses {', '.join(sorted(set(weights) & set(decoded)))}: expected a decoder, got none")
+        if decoder is None and looks_at_pictures(weights):
+            seen = ", ".join(sorted(set(weights) & set(_DECODED_LOSSES)))
+            raise TrainError(f"losses {seen}: expected a decoder, got none")
         self.weights, self.cycles = dict(weights), bool(set(weights) & set(CYCLES))
         self.decoder = None if decoder is None else decoder.module.eval().requires_grad_(False)
         self.decoded_cells = decoded_cells
@@ -81,7 +82,7 @@ class LatentObjective:
         for name, truth in (("round", source), ("back", source), ("back_round", real)):
             if name in self.weights:
                 found[name] = PIXEL_LOSSES["l1"](paths[name], truth)
-        if any(name == "oklab" or name.startswith(DECODED) for name in self.weights):
+        if looks_at_pictures(self.weights):
             found |= self._decoded(self._middle(made), self._middle(real))
         total = torch.stack([self.weights[name] * value for name, value in found.items()]).sum()
         return {"loss": total, **found}
@@ -111,6 +112,11 @@ class LatentObjective:
             cells = [avg_pool2d(picture.clamp(1e-3, 1), self.cell_px).float() for picture in (shown, wanted)]
             found["oklab"] = (rgb_to_oklab(cells[0]) - rgb_to_oklab(cells[1])).abs().mean()
         return found
+
+
+def looks_at_pictures(weights: Mapping[str, float]) -> bool:
+    """Some of these losses are of decoded pictures: they need a decoder."""
+    return bool(set(weights) & set(_DECODED_LOSSES))
 
 
 def _kept(made: Tensor, real: Tensor, inside: Tensor | None) -> Tensor:

@@ -3,7 +3,7 @@
 import os
 from dataclasses import replace
 
-from torch import nn
+from torch import Tensor, nn
 
 from latentfit.approx import Approximation, LatentMap
 from latentfit.errors import SpaceMismatchError, TrainError
@@ -12,10 +12,12 @@ from latentfit.fit import ChannelMap
 from latentfit.joined import JoinedStores
 from latentfit.nets.interposer import Interposer
 from latentfit.pairs import Split
+from latentfit.train.callbacks import SampleSheet
 from latentfit.train.config import TrainConfig
 from latentfit.train.latent_crops import JoinedCrops
 from latentfit.train.latent_objective import CYCLES, BothWays, LatentObjective
 from latentfit.train.latent_presets import LatentPreset, city96_losses, latent_preset_named
+from latentfit.train.loop import Callback
 from latentfit.train.run import Begin, Run, result_path
 from latentfit.vae_opening import fingerprint_of
 
@@ -43,7 +45,8 @@ def train_latent_map(
         The map, .safetensors; where the preset's losses teach its inverse too, that lies beside it as
         ``NAME_back.safetensors``. ``NAME.run/`` holds checkpoint, metrics and config.
     decoder : Approximation or None
-        Of the target's space, frozen: what decoded losses look through. Presets with such losses need one.
+        Of the target's space, frozen: what decoded losses look through, and sample sheets. Presets with such losses
+        need one.
     config : TrainConfig, optional
         Instead of the preset's.
     split : {"train", "all"}
@@ -94,7 +97,9 @@ def train_latent_map(
         "decoder": None if decoder is None else fingerprint_of(decoder.module),
     }  # fmt: skip
     objective = LatentObjective(chosen.losses, decoder, chosen.decoded_cells)
-    trained = run.train(model, objective, crops, identity, device=device, progress=progress)
+    trained = run.train(
+        model, objective, crops, identity, callbacks=_sheets(run, crops, decoder), device=device, progress=progress
+    )
     about = {
         "target_vae": target.vae_name, "target_fingerprint": target.fingerprint, "target_reference": target.reference,
         "losses": dict(chosen.losses), "decoder": None if decoder is None else decoder.name,
@@ -107,6 +112,24 @@ def train_latent_map(
     result = LatentMap(network, source.space, target.space, joined.scale, name=name, card=card)
     save(result, run.path)
     return result
+
+
+def _sheets(run: Run, crops: JoinedCrops, decoder: Approximation | None, most: int = 4) -> list[Callback]:
+    """A sheet of decoded crops now and then, where they are wished and there is something to look through."""
+    if not run.config.sample_images or decoder is None:
+        return []
+
+    def picture(latents: Tensor) -> Tensor:
+        device = next((parameter.device for parameter in decoder.parameters()), latents.device)
+        return decoder(latents.to(device)).cpu()
+
+    few, every = crops.batch(range(most)), run.config.sample_images
+    sheet = SampleSheet(run.folder / "samples", few["input"], picture(few["target"]), every, picture)
+
+    def there(model: nn.Module, rows: list[dict[str, float]], seen_images: int) -> None:
+        sheet(model.there if isinstance(model, BothWays) else model, rows, seen_images)
+
+    return [there]
 
 
 def _begin(begin: LatentMap | None, joined: JoinedStores) -> Begin | None:
