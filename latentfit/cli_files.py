@@ -6,7 +6,17 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
-from latentfit.cli_support import File, Files, MaybeFile, Name, OutFile, Store, check_out, store_in_words
+from latentfit.cli_support import (
+    File,
+    Files,
+    MaybeFile,
+    Name,
+    OutFile,
+    Store,
+    check_out,
+    note_likelier_space,
+    store_in_words,
+)
 from latentfit.errors import BadFileError, PaletteError
 
 if TYPE_CHECKING:
@@ -91,6 +101,7 @@ def decode(
     if palette is not None:
         _check_palette(file, approximation, palette)
     read = read_latents(latents, approximation.space).latents
+    note_likelier_space(latents, read, approximation.space)
     if is_palettized(approximation):
         chosen, indices = palette_of(approximation), indices_in_tiles(approximation, read)
         for index, picture in enumerate(indices.flatten(0, -3)):

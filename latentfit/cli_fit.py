@@ -53,7 +53,6 @@ def fit(
     from latentfit.approx import Approximation, LatentMap
     from latentfit.files import save
     from latentfit.fit import ChannelMap, parse_kernels
-    from latentfit.joined import JoinedStores
     from latentfit.pairs import PairStore
     from latentfit.parallel import rank
     from latentfit.published import smoothing_of
@@ -66,7 +65,7 @@ def fit(
         assert target is not None
         if scale is not None or smoothing is not None:
             raise FitError("fit: --scale and --smoothing are of maps to pictures; between latents the stores decide")
-        joined = JoinedStores(PairStore(source), PairStore(target))
+        joined = PairStore(source).join(PairStore(target))
         channel_map = ChannelMap(sides, joined.scale, intercept, ridge)
         fitted: Approximation | LatentMap = channel_map.fit_joined(joined, split, progress=True).latent_map()
         here, there = joined.source.space.title, joined.target.space.title

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import tyro
 
-from latentfit.cli_support import Device, Name, OutFile, check_out
+from latentfit.cli_support import Device, Name, OutFile, check_out, note_likelier_space
 from latentfit.errors import BadFileError
 
 
@@ -36,8 +36,9 @@ def convert(
 
     check_out(out, ".latent")
     loaded = load_latent_map(map, source, target)
-    read = read_latents(latents, loaded.source)
-    made = loaded(read.latents)
+    read = read_latents(latents, loaded.source).latents
+    note_likelier_space(latents, read, loaded.source)
+    made = loaded(read)
     if not bool(made.isfinite().all()):
         raise BadFileError(f"{latents}: too large for {loaded.name!r}: what it makes overflows; expected about ±5")
     print(f"{write_latents(out, made, loaded.target)}: {loaded.target.title} latents {tuple(made.shape)}")

@@ -100,13 +100,12 @@ def _evaluate_between(
     device: Device,
 ) -> None:
     """Maps between latents; an inverse beside one, ``NAME_back.safetensors``, has its round trip scored."""
-    from latentfit.joined import JoinedStores
     from latentfit.latent_scores import evaluate_latent_maps
     from latentfit.latent_tables import summary
     from latentfit.named_maps import load_latent_map, named_apart
     from latentfit.pairs import PairStore
 
-    joined = JoinedStores(PairStore(source), PairStore(target))
+    joined = PairStore(source).join(PairStore(target))
     here, there = joined.source, joined.target
     if None in vaes:
         raise StoreError(

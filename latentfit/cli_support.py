@@ -1,6 +1,7 @@
 """What several commands share: kinds of arguments, reading maps, refusing outputs, and a store in words."""
 
 import os
+import warnings
 from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -11,9 +12,11 @@ from latentfit.errors import BadFileError, StoreError
 
 if TYPE_CHECKING:
     import pandas as pd
+    from torch import Tensor
 
     from latentfit.approx import Approximation
     from latentfit.pairs import PairStore, Split
+    from latentfit.spaces import LatentSpace
 
 File = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="FILE")]
 Folder = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="STORE")]
@@ -39,6 +42,19 @@ def check_places(command: str, store: Path | None, source: Path | None, target: 
         expected = "expected one pair store, or --source STORE --target STORE for maps between latents"
         raise StoreError(f"{command}: {expected}, got {'neither' if store is None else 'both'}")
     return source is not None
+
+
+def note_likelier_space(path: Path, latents: "Tensor", space: "LatentSpace") -> None:
+    """Warn when a file's latents look like another space's: files do not say, and wrong ones give a wrong picture."""
+    from latentfit.families import likelier_space
+
+    likelier = likelier_space(latents, space)
+    if likelier is not None:
+        warnings.warn(
+            f"{path}: read as {space.title} latents, but by their statistics likelier {likelier.title} latents; if so, "
+            f"take a map of {likelier.name}",
+            stacklevel=2,
+        )
 
 
 def bundled_tables(space: str) -> list[Path]:

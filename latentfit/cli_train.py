@@ -137,14 +137,13 @@ def interposer(source: Store, target: Store, how: Flags, decoder: MaybeFile = No
     decoder : Path or None
         A saved decoder of the target's space, through which decoded losses look; left out: the bundled cell decoder.
     """
-    from latentfit.joined import JoinedStores
     from latentfit.named_maps import load_latent_map
     from latentfit.pairs import PairStore
     from latentfit.train.latent_presets import latent_preset_named
     from latentfit.train.latent_recipes import train_latent_map
 
     preset = latent_preset_named(how.preset)
-    config, joined = how.config(preset.config), JoinedStores(PairStore(source), PairStore(target))
+    config, joined = how.config(preset.config), PairStore(source).join(PairStore(target))
     here, there = joined.source.space, joined.target.space
     looks = _decoder_for(how, preset, there, decoder)
     first = load_latent_map(how.begin, here, there) if how.begin else None

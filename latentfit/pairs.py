@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from latentfit.errors import StoreError
+from latentfit.joined import JoinedStores
 from latentfit.shards import COLUMNS, Origin, Sample, Shard, check_values, open_shard, read_shard
 from latentfit.spaces import LatentSpace
 
@@ -165,6 +166,10 @@ class PairStore:
             if sample.key.startswith(key) or sample.name == key:
                 return next(self.batches([sample], self.columns if columns is None else columns))
         raise StoreError(f"{self.path}: no sample {key!r}; expected a key or a name such as {self.samples[0].name!r}")
+
+    def join(self, target: "PairStore") -> JoinedStores:
+        """This store's samples beside another's of the same pictures and crops, by key; see `JoinedStores`."""
+        return JoinedStores(self, target)
 
     def verify(self) -> int:
         """Read every shard and compare its bytes with the checksum in its header; the number of shards.

@@ -86,11 +86,46 @@ def test_one_store_twice_is_refused(tmp_path: Path) -> None:
         JoinedStores(store, PairStore(tmp_path / "a"))
 
 
+def test_pictures_that_were_cropped_differently_are_told(tmp_path: Path) -> None:
+    source = write_store(tmp_path / "a", "sd1", drawn("abc", 4, 6))
+    write_store(tmp_path / "b", "sdxl", drawn("ab", 4, 6), vae="b")
+    target = write_store(tmp_path / "b", "sdxl", drawn("c", 4, 6), vae="b", box=48)
+    with pytest.warns(UserWarning, match="1 of 3 pictures that both hold were cropped differently and are left out"):
+        joined = source.join(target)
+    assert [pair.source.name for pair in joined.pairs] == ["a", "b"]
+
+
+@pytest.mark.parametrize("side", [13, 16])
+def test_a_quarter_of_the_size(tmp_path: Path, side: int) -> None:
+    """Sides that are no whole quarters are refused in stores, and completed in a call."""
+    source = write_store(tmp_path / "a", "sd1", drawn("abcdefgh", 4, side))
+    target = _store_of(tmp_path / "b", lf.LatentSpace("five", 5, 32), drawn("abcdefgh", 5, side // 4))
+    if side % 4:
+        with pytest.raises(StoreError, match="with sides that are whole cells of both"):
+            source.join(target)
+        return
+    joined = source.join(target)
+    assert joined.scale == Fraction(1, 4)
+    one = lf.ChannelMap("affine", scale="1/4").fit_joined(joined, "all").latent_map()
+    whole, odd = torch.randn(1, 4, 16, 16), (14, 13)
+    cut = whole[..., : odd[0], : odd[1]]
+    assert one(cut).shape == (1, 5, 3, 3)
+    torch.testing.assert_close(one(cut), one(whole)[..., :3, :3], atol=1e-5, rtol=1e-5)
+
+
+def test_a_closed_form_of_nan_is_refused(tmp_path: Path) -> None:
+    first = drawn("abcdefgh", 4, 6)
+    broken = {**first, "a": first["a"] * float("nan")}
+    joined = write_store(tmp_path / "a", "sd1", broken).join(write_store(tmp_path / "b", "sdxl", first, vae="b"))
+    with pytest.raises(FitError, match="NaN"):
+        lf.ChannelMap("affine").fit_joined(joined, "all")
+
+
 def test_pictures_of_two_ratios_are_refused(tmp_path: Path) -> None:
     source = write_store(tmp_path / "a", "sd1", drawn("ab", 4, 6))
     write_store(tmp_path / "b", "sd1", drawn("a", 4, 12), vae="b")
     target = write_store(tmp_path / "b", "sd1", drawn("b", 4, 9), vae="b")
-    with pytest.raises(StoreError, match="expected one ratio for every picture"):
+    with pytest.raises(StoreError, match="expected one ratio of small whole numbers for every picture"):
         JoinedStores(source, target)
 
 
