@@ -3,7 +3,7 @@
 Reads LATENTFIT_ASSETS: weights/taesd (the VAEs), images/cc0, which with the bundled photographs and charts is all that
 is trained on, and images/eval, which is only scored on. Pairs of pictures are those of `make_models.py`, in runs/train;
 networks are trained into runs/train/interposers; a killed run goes on with the same command. Beside each interposer
-city96's v4.0 network is trained on the same crops for the same time. Writes data/models/A-to-B.safetensors,
+city96's v4.0 network is trained on the same pictures for the same time. Writes data/models/A-to-B.safetensors,
 interposers.csv and INTERPOSERS.md there. Run by `make interposers`.
 """
 
@@ -11,6 +11,7 @@ import argparse
 import csv
 import json
 import os
+import statistics
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -23,7 +24,7 @@ from make_tables import stores_of
 from measuring import machine_facts
 
 import latentfit as lf
-from latentfit.approx import LatentMap
+from latentfit.approx import Approximation, LatentMap
 from latentfit.fit import ChannelMap
 from latentfit.joined import JoinedStores
 from latentfit.latent_scores import BASELINE, evaluate_latent_maps
@@ -36,8 +37,9 @@ MODELS = ROOT / "data" / "models"
 PAIRS = (("sd1", "sdxl"), ("sdxl", "sd1"), ("sd1", "flux1"), ("flux1", "sd1"))
 FORMS = ("affine", "3", "5", "3,1")
 OURS, THEIRS = "interposer", "city96's v4.0 network, trained as long"
-SPEED_IMAGES = 400
-"""Crops after which the v4.0 network's speed is known, and so how many it sees in our time."""
+V4 = "city96's v4.0 network, one way"
+SPEED_IMAGES, SPEED_TURNS = 320, 3
+"""Crops after which a network's speed is known, and how often that is taken."""
 
 
 def main() -> None:
@@ -45,17 +47,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     names = [f"{source}:{target}" for source, target in PAIRS]
     parser.add_argument("--only", nargs="+", default=names, choices=names, metavar="SOURCE:TARGET")
-    parser.add_argument("--images", type=int, help="crops to see, instead of the preset's number")
     parser.add_argument("--precision", default="bf16", choices=["no", "bf16", "fp16"])
     parser.add_argument("--train-only", action="store_true", help="score nothing, write no card")
+    parser.add_argument("--ours-only", action="store_true", help="train no network to compare with")
     options = parser.parse_args()
     assets = Path(os.environ.get("LATENTFIT_ASSETS") or sys.exit("make_interposers: set LATENTFIT_ASSETS"))
     pairs = [tuple(name.split(":")) for name in options.only]
     stores = {space: store_of(space, assets) for space in sorted({space for pair in pairs for space in pair})}
     for source, target in pairs:
         joined = JoinedStores(stores[source], stores[target])
-        ours(joined, options.images, options.precision)
-        theirs(joined, options.precision)
+        ours(joined, assets, options.precision)
+        if not options.ours_only:
+            theirs(joined, assets, options.precision)
         if not options.train_only:
             scored(joined, assets)
     if not options.train_only:
@@ -67,52 +70,77 @@ def path_of(source: str, target: str, network: str = "") -> Path:
     return RUNS / "interposers" / f"{source}-to-{target}{network and '-'}{network}.safetensors"
 
 
-def ours(joined: JoinedStores, n_images: int | None, precision: str) -> None:
-    """Our interposer, on all pictures of the stores: it is scored on others."""
-    out = path_of(joined.source.space.name, joined.target.space.name)
-    if out.is_file():
-        print(f"{out.name}: there already")
-        return
-    config = replace(latent_preset_named("interposer").config, precision=precision)
-    config = replace(config, n_images=n_images or config.n_images)
-    print(f"{out.name}: {config.n_images} crops", flush=True)
-    decoder = lf.load(MODELS / f"{joined.target.space.name}-cell.safetensors")
-    train_latent_map(joined, "interposer", out, decoder=decoder, config=config, split="all", progress=False)
+def ours(joined: JoinedStores, assets: Path, precision: str) -> None:
+    """Our interposer in two courses, on all pictures of the stores: it is scored on others."""
+    source, target = joined.source.space.name, joined.target.space.name
+    out, first = path_of(source, target), path_of(source, target, "first")
+    decoder = lf.load(MODELS / f"{target}-cell.safetensors")
+    trained(joined, "interposer", first, precision, decoder=decoder)
+    trained(joined, "interposer-fine", out, precision, decoder=full_decoder(target, assets), begin=lf.load(first))
 
 
-def theirs(joined: JoinedStores, precision: str) -> None:
-    """City96's network and losses on the same pictures for as many seconds as ours took, as its own short run tells."""
+def theirs(joined: JoinedStores, assets: Path, precision: str) -> None:
+    """City96's network on the same pictures for as long as ours.
+
+    How many crops that is, short runs of all three in turns tell. One way and L1 alone: with their round trip it would
+    see a third of them.
+    """
     source, target = joined.source.space.name, joined.target.space.name
     out = path_of(source, target, "v4")
     if out.is_file():
         print(f"{out.name}: there already")
         return
-    config = replace(latent_preset_named("interposer-v4").config, precision=precision, batch_images=8, log_images=100)
-    short = path_of(source, target, "v4-speed")
+    courses = {"interposer": lf.load(MODELS / f"{target}-cell.safetensors"), V4: None}
+    courses["interposer-fine"] = full_decoder(target, assets)
+    speeds: dict[str, list[float]] = {name: [] for name in courses}
+    for turn in range(SPEED_TURNS):
+        for name, decoder in courses.items():
+            short = path_of(source, target, f"speed-{turn}-{name.split()[0]}")
+            trained(joined, name, short, precision, decoder=decoder, n_images=SPEED_IMAGES)
+            speeds[name].append(rows_of(short)[-1]["images_per_s"])
+    speed = {name: statistics.median(values) for name, values in speeds.items()}
+    seconds = sum(latent_preset_named(name).config.n_images / speed[name] for name in courses if name != V4)
+    print(f"crops a second: {speed}", flush=True)
+    trained(joined, V4, out, precision, n_images=int(seconds * speed[V4]))
+
+
+def trained(
+    joined: JoinedStores,
+    preset: str,
+    out: Path,
+    precision: str,
+    *,
+    decoder: Approximation | None = None,
+    begin: LatentMap | None = None,
+    n_images: int | None = None,
+) -> None:
+    """One course of one network."""
+    if out.is_file():
+        print(f"{out.name}: there already")
+        return
+    chosen = latent_preset_named(preset if preset != V4 else "interposer-v4")
+    if preset == V4:
+        chosen = replace(chosen, title=V4, both_ways=False, config=replace(chosen.config, batch_images=8))
+    config = replace(chosen.config, precision=precision, log_images=SPEED_IMAGES // 2)
+    config = replace(config, n_images=n_images or config.n_images)
+    print(f"{out.name}: {config.n_images} crops", flush=True)
     train_latent_map(
-        joined, "interposer-v4", short, config=replace(config, n_images=SPEED_IMAGES), split="all", progress=False
-    )
-    speed = rows_of(short)[-1]["images_per_s"]
-    n_images = int(speed * seconds_of(path_of(source, target)))
-    print(f"{out.name}: {n_images} crops", flush=True)
-    train_latent_map(
-        joined, "interposer-v4", out, config=replace(config, n_images=n_images), split="all", progress=False
-    )
+        joined, preset if preset != V4 else chosen, out,
+        decoder=decoder, begin=begin, config=config, split="all", progress=False,
+    )  # fmt: skip
+
+
+def full_decoder(space: str, assets: Path) -> Approximation:
+    """TAESD's, which draws texture as the cell decoders do not."""
+    found = lf.load(assets / "weights" / "taesd" / f"{VAES[space]}_decoder.safetensors", space=space)
+    assert isinstance(found, Approximation)
+    return found
 
 
 def rows_of(network: Path) -> list[dict[str, float]]:
     """What a run wrote down of itself."""
     with network.with_suffix(".run").joinpath("metrics.csv").open() as file:
         return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
-
-
-def seconds_of(network: Path) -> float:
-    """Time that a run trained for."""
-    seconds, seen = 0.0, 0.0
-    for row in rows_of(network):
-        seconds += (row["seen_images"] - seen) / row["images_per_s"]
-        seen = row["seen_images"]
-    return seconds
 
 
 def scored(joined: JoinedStores, assets: Path) -> None:
@@ -147,8 +175,9 @@ def scored(joined: JoinedStores, assets: Path) -> None:
     shipped.card["scores"] = json.loads(own.to_json(orient="records", double_precision=5))[0]
     shipped.card["scored_on"] = f"images/eval, {len(scored_on)} pictures"
     machine = f"on {facts['cores']} CPU cores ({facts['cpu']})"
-    shipped.card["trained"] = f"{run_in_words(made.with_suffix('.run'))}, {machine}"
-    shipped.card["v4_trained"] = f"{run_in_words(path_of(source, target, 'v4').with_suffix('.run'))}, {machine}"
+    first, fine, v4_run = (path_of(source, target, part).with_suffix(".run") for part in ("first", "", "v4"))
+    shipped.card["trained"] = f"{run_in_words(first)}; then {run_in_words(fine)}, {machine}"
+    shipped.card["v4_trained"] = f"{run_in_words(v4_run)}, {machine}"
     shipped.name = f"{source}-to-{target}"
     path = lf.save(shipped, MODELS / f"{source}-to-{target}.safetensors", dtype=torch.float16)
     print(f"{path.name}: {path.stat().st_size:,} bytes, {own['psnr'].item():.2f} dB", flush=True)

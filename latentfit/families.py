@@ -95,7 +95,8 @@ def _stretch(space: LatentSpace) -> float:
 @cache
 def _families() -> dict[str, Family]:
     entries = json.loads(data_path("spaces/families.json").read_text("utf-8"))["families"]
-    return {
-        name: Family(*(torch.tensor(entry[key], dtype=torch.float64) for key in ("mean", "covariance")), entry["least"])
-        for name, entry in entries.items()
-    }
+    found = {}
+    for name, entry in entries.items():
+        mean, covariance = (torch.tensor(entry[key], dtype=torch.float64) for key in ("mean", "covariance"))
+        found[name] = Family(mean, covariance, entry["least"])
+    return found

@@ -141,8 +141,8 @@ def _scale(pairs: Sequence[Pair], source: "PairStore", target: "PairStore") -> F
             raise StoreError(
                 f"{_named(source)} and {_named(target)}: {pair.source.name!r} has {rows}x{wide} and "
                 f"{rows_there}x{wide_there} cells: expected one ratio of small whole numbers for every picture; "
-                "collect both with the same --size, and with sides that are whole cells of both (--crops, or a multiple "
-                "of the larger cell)"
+                "collect both with the same --size, and with sides that are whole cells of both (--crops, or a "
+                "multiple of the larger cell)"
             )
     return found.pop()
 

@@ -1,7 +1,7 @@
 """Presets of maps between latents: a network, what it learns, and how long. One table, and city96's weights by pair."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
 from torch import nn
@@ -104,6 +104,11 @@ LATENT_PRESETS: dict[str, LatentPreset] = {
     "interposer": LatentPreset(
         "interposer: least squares, and a network for what it leaves", _ours(80, 6), 32, 2,
         {"mse": 2.0, "decoded_mse": 400.0}, closed_form="5", decoded_cells=16, config=_MUON,
+    ),
+    "interposer-fine": LatentPreset(
+        "interposer, begun from one, through a decoder that draws texture", _ours(80, 6), 32, 2,
+        {"mse": 1.0, "pooled": 10.0, "decoded_mse": 200.0}, closed_form="5", decoded_cells=8,
+        config=replace(_MUON, n_images=6_000, lr=3e-3, weight_decay=0.1),
     ),
     "interposer-round": LatentPreset(
         "interposer, its inverse trained with it", _ours(80, 6), 32, 2,
