@@ -99,7 +99,8 @@ def theirs(joined: JoinedStores, assets: Path, precision: str) -> None:
             trained(joined, name, short, precision, decoder=decoder, n_images=SPEED_IMAGES)
             speeds[name].append(rows_of(short)[-1]["images_per_s"])
     speed = {name: statistics.median(values) for name, values in speeds.items()}
-    seconds = sum(latent_preset_named(name).config.n_images / speed[name] for name in courses if name != V4)
+    seen = {"interposer": path_of(source, target, "first"), "interposer-fine": path_of(source, target)}
+    seconds = sum(rows_of(network)[-1]["seen_images"] / speed[name] for name, network in seen.items())
     print(f"crops a second: {speed}", flush=True)
     trained(joined, V4, out, precision, n_images=int(seconds * speed[V4]))
 

@@ -98,7 +98,7 @@ def _same_size(kind: type[InterposerV1] | type[InterposerV3]) -> Maker:
     return _raw(make)
 
 
-_MUON = TrainConfig(n_images=16_000, batch_images=8, optimizer="muon", lr=1e-2, weight_decay=0.3)
+_MUON = TrainConfig(n_images=8_000, batch_images=8, optimizer="muon", lr=1e-2, weight_decay=0.3)
 
 LATENT_PRESETS: dict[str, LatentPreset] = {
     "interposer": LatentPreset(
@@ -108,7 +108,7 @@ LATENT_PRESETS: dict[str, LatentPreset] = {
     "interposer-fine": LatentPreset(
         "interposer, begun from one, through a decoder that draws texture", _ours(80, 6), 32, 2,
         {"mse": 1.0, "pooled": 10.0, "decoded_mse": 200.0}, closed_form="5", decoded_cells=8,
-        config=replace(_MUON, n_images=6_000, lr=3e-3, weight_decay=0.1),
+        config=replace(_MUON, n_images=4_000, lr=3e-3, weight_decay=0.1),
     ),
     "interposer-round": LatentPreset(
         "interposer, its inverse trained with it", _ours(80, 6), 32, 2,
