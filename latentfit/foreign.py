@@ -50,12 +50,17 @@ def of_others(
     return Approximation(found.module, named, found.scale, name=path.stem, card=card)
 
 
+def spaces_by_name(path: Path) -> tuple[str, str] | None:
+    """Between which spaces city96's usual file names say that an interposer leads; None for other names."""
+    usual = _CITY96_NAME.match(path.name)
+    return (CITY96_SPACES[usual[1]], CITY96_SPACES[usual[2]]) if usual else None
+
+
 def _interposer(
     path: Path, found: Recognised, space: LatentSpace | str | None, target: LatentSpace | str | None
 ) -> LatentMap:
     """City96's: raw latents on both sides; the spaces as they are named, or as the file's usual name has them."""
-    usual = _CITY96_NAME.match(path.name)
-    names = tuple(CITY96_SPACES[part] for part in usual.groups()) if usual else (None, None)
+    names = spaces_by_name(path) or (None, None)
     first, second = space or names[0], target or names[1]
     if first is None or second is None:
         raise BadFileError(

@@ -21,6 +21,7 @@ from latentfit.comfyui.save_pairs import DECODED, PHOTO, LatentFitSavePairs
 from latentfit.dithering import dither
 from latentfit.errors import LatentfitError
 from latentfit.fit.module import PolynomialMap
+from latentfit.nets.interposer import InterposerV4
 from latentfit.nets.palette import PixelVae
 from latentfit.nets.tiny import TinyDecoder, TinyEncoder
 from latentfit.palette import Palette
@@ -146,7 +147,12 @@ def test_combos_list_what_can_be_used(comfyui: ComfyUi, latents: Tensor) -> None
     torch.save(PixelVae(4, 16).state_dict(), approx / "decoder_rd.pt")
     torch.save({"other": torch.zeros(3)}, approx / "of_another_program.pt")
     (approx / "damaged.safetensors").write_bytes(b"\x08\x00\x00\x00\x00\x00\x00\x00{broken}")
-    assert map_files.labels("interposed") == ["across.safetensors"]
+    torch.save(InterposerV4(width=8, n_blocks=1).state_dict(), approx / "xl-to-v1_interposer-v4.0.pt")
+    torch.save(InterposerV4(width=8, n_blocks=1).state_dict(), approx / "between_who_knows_what.pt")
+    bundled = [f"bundled/models/{path.name}" for path in (data_path() / "models").glob("*-to-*.safetensors")]
+    interposed = map_files.labels("interposed")
+    assert (interposed[0], interposed[-1]) == ("across.safetensors", "vae_approx/xl-to-v1_interposer-v4.0.pt")
+    assert sorted(interposed[1:-1]) == sorted(bundled)
     assert map_files.labels("upscaled") == ["larger.safetensors"]
     assert map_files.labels("palette", "rgb")[0] == "few.safetensors", "what is asked for first comes first"
     assert map_files.labels("bare palette") == ["vae_approx/decoder_rd.pt"]
@@ -157,9 +163,9 @@ def test_combos_list_what_can_be_used(comfyui: ComfyUi, latents: Tensor) -> None
 
 
 def test_an_empty_folder_leaves_advice_in_the_combo(comfyui: ComfyUi) -> None:
-    (only,) = LatentFitInterpose.INPUT_TYPES()["required"]["map_name"][0]
+    (only,) = LatentFitUpscale.INPUT_TYPES()["required"]["map_name"][0]
     assert "put one into models/latentfit" in only
-    assert "no such file" in str(LatentFitInterpose.VALIDATE_INPUTS(only))
+    assert "no such file" in str(LatentFitUpscale.VALIDATE_INPUTS(only))
     assert LatentFitDecode.VALIDATE_INPUTS(TABLE) is True
 
 

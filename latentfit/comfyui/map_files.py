@@ -10,6 +10,7 @@ from latentfit.checkpoints import recognisable, recognised
 from latentfit.comfyui import host
 from latentfit.errors import BadFileError, LatentfitError
 from latentfit.files import read_card
+from latentfit.foreign import spaces_by_name
 from latentfit.named_maps import load_any
 from latentfit.nets.palette import PixelVae
 from latentfit.resources import data_path
@@ -119,7 +120,7 @@ def _gives(stamp: Stamp) -> Gives | None:
             return _gives_ours(path)
         if not recognisable(set(weights.names)):
             return None
-        return "bare palette" if isinstance(recognised(path).module, PixelVae) else "rgb"
+        return _gives_others(path)
     except (LatentfitError, LookupError, OSError, TypeError):
         return None
 
@@ -129,6 +130,14 @@ def _gives_ours(path: Path) -> Gives:
     if "target" in header:
         return "upscaled" if header["target"]["name"] == header["space"]["name"] else "interposed"
     return "palette" if header["kind"] == _PALETTIZED else "rgb"
+
+
+def _gives_others(path: Path) -> Gives | None:
+    """Of another project; an interposer only where its name says between which spaces: a node can name but one."""
+    found = recognised(path)
+    if found.n_outputs is not None:
+        return "interposed" if spaces_by_name(path) else None
+    return "bare palette" if isinstance(found.module, PixelVae) else "rgb"
 
 
 def _candidates() -> list[str]:
