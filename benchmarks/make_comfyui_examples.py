@@ -33,6 +33,7 @@ OUT = PACK / "example_workflows"
 LATENT, PHOTO = "latentfit_example.latent", "example.png"  # ComfyUI brings a picture of that name
 CHECKPOINT = "v1-5-pruned-emaonly-fp16.safetensors"
 TABLE, CELL = "bundled/tables/sd1/3.safetensors", "bundled/models/sd1-cell.safetensors"
+ACROSS = "bundled/models/sd1-to-sdxl.safetensors"
 SETTINGS = {
     "Comfy.TutorialCompleted": True,
     "Comfy.Minimap.Visible": False,
@@ -189,6 +190,30 @@ EXAMPLES = {
             "The 3×3 map draws the preview inside KSampler, whichever preview method ComfyUI is set to. Choose a map "
             "of your model's space: for SDXL one of `bundled/tables/sdxl`, and so on. Bypass the node to be rid of it.",
         ),
+    ),
+    "interpose": Example(
+        {
+            "1": node("LoadLatent", latent=LATENT),
+            "2": decode(["1", 0], CELL, "as the map gives"),
+            "3": node("PreviewImage", "SD1's latents, SD1's decoder", images=["2", 0]),
+            "4": node("LatentFitInterpose", samples=["1", 0], map_name=ACROSS, space="auto"),
+            "5": decode(["4", 0], "bundled/models/sdxl-cell.safetensors", "as the map gives"),
+            "6": node("PreviewImage", "SDXL's latents, SDXL's decoder", images=["5", 0]),
+        },
+        {
+            "1": (0, 260, 300, 60),
+            "2": (780, 0, 400, 190),
+            "3": (1240, 0, 400, 320),
+            "4": (360, 400, 360, 110),
+            "5": (780, 400, 400, 190),
+            "6": (1240, 400, 400, 320),
+        },
+        (
+            0, 0, 300, 200,
+            "No VAE in between. Before a second KSampler of an SDXL checkpoint, with a denoise of about 0.5 or more, the "
+            "rest of the error drowns in its noise: `INTERPOSERS.md` beside the models says from what strength on.",
+        ),
+        runs=True,
     ),
     "save_pairs": Example(
         {
