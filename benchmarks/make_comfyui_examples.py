@@ -210,7 +210,7 @@ EXAMPLES = {
         },
         (
             0, 0, 300, 200,
-            "No VAE in between. Before a second KSampler of an SDXL checkpoint, with a denoise of about 0.5 or more, the "
+            "No VAE in between. Before a second KSampler of an SDXL checkpoint, with a denoise of 0.5 or more, the "
             "rest of the error drowns in its noise: `INTERPOSERS.md` beside the models says from what strength on.",
         ),
         runs=True,
