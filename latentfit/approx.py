@@ -190,7 +190,7 @@ def _run(
     flat = latents if n_frames is None else latents.movedim(2, 1).flatten(0, 1)
     rows, columns = flat.shape[-2:]
     expected = (flat.shape[0], *channels, int(rows * wrapper.scale), int(columns * wrapper.scale))
-    mapped: Tensor = call(_pad_to_denominator(flat, wrapper.scale.denominator))
+    mapped: Tensor = call(as_blocks(flat, wrapper.scale.denominator))
     mapped = mapped[..., : expected[-2], : expected[-1]]
     if tuple(mapped.shape) != expected:
         raise SpaceMismatchError(
@@ -202,7 +202,7 @@ def _run(
     return unfolded.movedim(1, 2) if channels else unfolded
 
 
-def _pad_to_denominator(latents: Tensor, denominator: int) -> Tensor:
+def as_blocks(latents: Tensor, denominator: int) -> Tensor:
     """Replicate the last row and column until both sides divide, so that a scale of 1/2 takes odd sizes."""
     down, right = -latents.shape[-2] % denominator, -latents.shape[-1] % denominator
     return nn.functional.pad(latents, (0, right, 0, down), mode="replicate") if down or right else latents

@@ -33,12 +33,13 @@ def convert(
     """
     from latentfit.latent_files import read_latents, write_latents
     from latentfit.named_maps import load_latent_map
+    from latentfit.tiled import map_latents_in_tiles
 
     check_out(out, ".latent")
     loaded = load_latent_map(map, source, target)
     read = read_latents(latents, loaded.source).latents
     note_likelier_space(latents, read, loaded.source)
-    made = loaded(read)
+    made = map_latents_in_tiles(loaded, read)
     if not bool(made.isfinite().all()):
         raise BadFileError(f"{latents}: too large for {loaded.name!r}: what it makes overflows; expected about ±5")
     print(f"{write_latents(out, made, loaded.target)}: {loaded.target.title} latents {tuple(made.shape)}")

@@ -1,11 +1,12 @@
-"""Big latents in bounded memory: an approximation over overlapping tiles, exact where its receptive field is known."""
+"""Big latents in bounded memory: a map over overlapping tiles, exact where its receptive field is known."""
 
+import math
 import warnings
 
 import torch
 from torch import Tensor, nn
 
-from latentfit.approx import Approximation
+from latentfit.approx import Approximation, LatentMap, as_blocks
 from latentfit.errors import SpaceMismatchError
 from latentfit.nets.palette import Palettized
 from latentfit.vae_tiling import Tiles, map_in_tiles
@@ -68,8 +69,42 @@ def indices_in_tiles(approximation: Approximation, latents: Tensor, tile_cells: 
         return module.chosen(map_in_tiles(module.logits, latents, tiles, px_in=1, px_out=1))
 
 
-def _tiles(approximation: Approximation, tile_cells: int) -> Tiles:
-    """Overlapping by twice the receptive field, or blended where it is the whole picture."""
+def map_latents_in_tiles(latent_map: LatentMap, latents: Tensor, tile_cells: int = TILE_CELLS) -> Tensor:
+    """Latents of the source ``(N, C, [T,] h, w)`` -> latents of the target, as the call gives them, memory for a tile.
+
+    Exact, also at scales such as 1/2 or 3/2: tiles begin where a block of cells begins, and overlap by twice the
+    receptive field in whole blocks.
+
+    Parameters
+    ----------
+    latent_map : LatentMap
+    latents : Tensor
+        Model domain of the source.
+    tile_cells : int
+        Side of a tile, in source cells; rounded up to whole blocks.
+
+    Raises
+    ------
+    SpaceMismatchError
+        When the tile is no wider than its overlap.
+    """
+    if max(latents.shape[-2:]) <= tile_cells:
+        return latent_map(latents)
+    latent_map.source.check(latents)
+    if latents.ndim == 5:
+        frames = [map_latents_in_tiles(latent_map, frame, tile_cells) for frame in latents.unbind(2)]
+        return torch.stack(frames, 2)
+    up, block = latent_map.scale.as_integer_ratio()
+    rows, columns = (int(side * latent_map.scale) for side in latents.shape[-2:])
+    whole = as_blocks(latents, block)
+    tiles = _tiles(latent_map, tile_cells, block)
+    with torch.no_grad():
+        mapped = map_in_tiles(latent_map.module, whole, tiles, px_in=block, px_out=up)
+    return mapped[..., :rows, :columns].to(latents.dtype)
+
+
+def _tiles(approximation: Approximation | LatentMap, tile_cells: int, block: int = 1) -> Tiles:
+    """Overlapping by twice the receptive field, or blended where it is the whole picture; in blocks of cells."""
     margin = receptive_cells_of(approximation.module)
     if margin is None:
         warnings.warn(
@@ -77,10 +112,11 @@ def _tiles(approximation: Approximation, tile_cells: int) -> Tiles:
             "is low in contrast but not zero",
             stacklevel=3,
         )
-    overlap = tile_cells // 4 if margin is None else 2 * margin
-    if overlap >= tile_cells:
+    tile, margin = math.ceil(tile_cells / block), None if margin is None else math.ceil(margin / block)
+    overlap = tile // 4 if margin is None else 2 * margin
+    if overlap >= tile:
         raise SpaceMismatchError(
-            f"{approximation.name!r}: expected tiles of more than {overlap} cells, twice its receptive field, got "
-            f"{tile_cells}"
+            f"{approximation.name!r}: expected tiles of more than {overlap * block} cells, twice its receptive field, "
+            f"got {tile_cells}"
         )
-    return Tiles(tile_cells, overlap, margin or 0)
+    return Tiles(tile, overlap, margin or 0)

@@ -1,5 +1,6 @@
 """Tiles of big latents are the whole call; a TAESD pair and its diffusers folder are one network."""
 
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
@@ -10,9 +11,11 @@ import latentfit as lf
 from latentfit.errors import SpaceMismatchError, VaeError
 from latentfit.nets.approx_cnn import ApproxCnn
 from latentfit.nets.cell import CellDecoder
+from latentfit.nets.domains import ModelDomain
+from latentfit.nets.interposer import Interposer, InterposerV1, InterposerV3, InterposerV4
 from latentfit.nets.pixel_mlp import PixelMlp
 from latentfit.nets.tiny import TinyDecoder, TinyEncoder
-from latentfit.tiled import decode_in_tiles
+from latentfit.tiled import decode_in_tiles, map_latents_in_tiles
 from latentfit.tiny_folder import save_tiny_folder
 
 MODULES = {
@@ -45,6 +48,65 @@ def test_closed_forms_too(kernels: str) -> None:
     fitted = lf.ChannelMap(kernels, smoothing=smoothing).fit_arrays(latents, torch.rand(4, 3, 40, 33), space="sd1")
     one = fitted.approximation()
     torch.testing.assert_close(decode_in_tiles(one, latents, 12), one(latents), atol=2e-5, rtol=0)
+
+
+def latent_map(name: str) -> lf.LatentMap:
+    """Maps of every kind, their numbers drawn."""
+    raw = lf.get_space("sd1"), lf.get_space("sdxl")
+    if name in ("3/2", "1/2", "2", "1/4", "1"):
+        scale, side = Fraction(name), 48
+        rows = {"1/4": 12, "1/2": 24, "1": 48, "3/2": 72, "2": 96}[name]
+        given, wanted = torch.randn(2, 4, side, side), torch.randn(2, 4, rows, rows)
+        fitted = lf.ChannelMap("3", scale=scale).fit_arrays(given, wanted, space=raw[0], target_space=raw[1])
+        return fitted.latent_map()
+    network: torch.nn.Module = {
+        "interposer": lambda: Interposer(4, 4, 8, 3, 5),
+        "v1": InterposerV1,
+        "v3": lambda: InterposerV3(4, 8),
+        "v4": lambda: InterposerV4(4, 4, 8, 2),
+        "v4, halved": lambda: InterposerV4(4, 4, 8, 2, scale=0.5),
+        "v4, doubled": lambda: InterposerV4(4, 4, 8, 2, scale=2.0),
+    }[name]()
+    if name != "interposer":
+        network = ModelDomain(network, raw[0].shift, raw[0].scale, raw[1].shift, raw[1].scale)
+    scale = {"v4, halved": Fraction(1, 2), "v4, doubled": Fraction(2)}.get(name, Fraction(1))
+    return lf.LatentMap(shaken(network), *raw, scale)
+
+
+LATENT_MAPS = ("1", "1/2", "1/4", "3/2", "2", "interposer", "v1", "v3", "v4", "v4, halved", "v4, doubled")
+
+
+@pytest.mark.parametrize("name", LATENT_MAPS)
+def test_tiles_of_maps_between_latents_are_the_whole(name: str) -> None:
+    one, latents = latent_map(name), torch.randn(1, 4, 71, 101)
+    whole = one(latents)
+    sides: list[int] = []
+    tiled = map_latents_in_tiles(watched(one, sides), latents, 60)
+    torch.testing.assert_close(tiled, whole, atol=1e-4 * float(whole.abs().max()), rtol=0)
+    assert 1 < len(sides) < 80
+    assert max(sides) <= 60
+
+
+def watched(one: lf.LatentMap, sides: list[int]) -> lf.LatentMap:
+    """The same map, noting the sides of what it is given."""
+
+    def note(module: torch.nn.Module, given: tuple[torch.Tensor, ...]) -> None:
+        sides.append(max(given[0].shape[-2:]))
+
+    one.module.register_forward_pre_hook(note)
+    return one
+
+
+def test_video_and_small_latents_of_maps_between_latents() -> None:
+    one = latent_map("interposer")
+    video = torch.randn(1, 4, 2, 50, 70)
+    torch.testing.assert_close(map_latents_in_tiles(one, video, 48), one(video), atol=1e-4, rtol=1e-4)
+    small = torch.randn(1, 4, 9, 11)
+    assert torch.equal(map_latents_in_tiles(one, small, 48), one(small))
+    with pytest.raises(SpaceMismatchError, match="more than 18 cells"):
+        map_latents_in_tiles(one, torch.randn(1, 4, 60, 60), 16)
+    with pytest.raises(SpaceMismatchError, match="expected"):
+        map_latents_in_tiles(one, torch.randn(1, 16, 60, 60), 48)
 
 
 def test_what_sees_the_whole_picture_says_so() -> None:

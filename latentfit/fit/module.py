@@ -90,8 +90,9 @@ class PolynomialMap(nn.Module):
 
     @property
     def receptive_cells(self) -> int:
-        """Cells, each way, that an output depends on."""
-        return max(self.kernels) // 2 + (self.smoothing is not None)
+        """Cells, each way, that an output depends on: of a block's farthest cell, where blocks enter as one."""
+        reach = max(self.kernels) // 2 + (self.smoothing is not None)
+        return reach if self.shrink == 1 else (reach + 1) * self.shrink - 1
 
     @property
     def n_fitted(self) -> int:
