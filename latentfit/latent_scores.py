@@ -7,9 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
-import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
 from latentfit.approx import LatentMap
@@ -19,7 +17,7 @@ from latentfit.errors import SpaceMismatchError, StoreError
 from latentfit.joined import JoinedStores, Pair
 from latentfit.metrics import ColourSums
 from latentfit.pairs import Split
-from latentfit.pixels import rgb_tensor, to_pil
+from latentfit.pixels import resampled
 from latentfit.similarity import Look, structure
 from latentfit.spaces import LatentSpace
 
@@ -211,13 +209,6 @@ def _baseline(source_vae: Codec, target_vae: Codec, joined: JoinedStores) -> Cal
         return target_vae.encode(rgb)
 
     return through_the_picture
-
-
-def resampled(rgb: Tensor, size_px: tuple[int, int]) -> Tensor:
-    """Pictures ``(N, 3, H, W)`` in [0, 1] at another size, by Pillow's Lanczos."""
-    high, wide = size_px
-    images = [to_pil(picture).resize((wide, high), Image.Resampling.LANCZOS) for picture in rgb]
-    return torch.cat([rgb_tensor(np.asarray(image)) for image in images])
 
 
 def _milliseconds(calls: Mapping[str, Call], latents: Tensor) -> dict[str, float]:

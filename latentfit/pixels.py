@@ -177,3 +177,10 @@ def _top_level(levels: NDArray[np.float64], mode: str) -> float:
 def _rounded(box: tuple[float, float, float, float]) -> Box:
     left, top, right, bottom = (round(edge) for edge in box)
     return left, top, right, bottom
+
+
+def resampled(rgb: Tensor, size_px: tuple[int, int]) -> Tensor:
+    """Pictures ``(N, 3, H, W)`` in [0, 1] at another size, by Pillow's Lanczos."""
+    high, wide = size_px
+    images = [to_pil(picture).resize((wide, high), Image.Resampling.LANCZOS) for picture in rgb]
+    return torch.cat([rgb_tensor(np.asarray(image)) for image in images])
