@@ -183,4 +183,4 @@ def resampled(rgb: Tensor, size_px: tuple[int, int]) -> Tensor:
     """Pictures ``(N, 3, H, W)`` in [0, 1] at another size, by Pillow's Lanczos."""
     high, wide = size_px
     images = [to_pil(picture).resize((wide, high), Image.Resampling.LANCZOS) for picture in rgb]
-    return torch.cat([rgb_tensor(np.asarray(image)) for image in images])
+    return torch.cat([rgb_tensor(np.array(image)) for image in images])
