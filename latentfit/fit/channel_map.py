@@ -122,7 +122,8 @@ class ChannelMap:
         """
         parallel.start()
         chosen = list(store.split(split) if samples is None else samples)
-        material = of_store(store, chosen, self.ratio, self.n_folds)
+        ratio = Fraction(self.scale).limit_denominator(64)  # `of_store` says which the store's pictures have
+        material = of_store(store, chosen, ratio, self.n_folds)
         return self._fit(material, split if samples is None else "chosen samples", progress)
 
     def fit_joined(
