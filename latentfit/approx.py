@@ -2,23 +2,15 @@
 
 from collections.abc import Callable, Mapping
 from fractions import Fraction
+from functools import partial
 from typing import Any, final
 
 import torch
 from torch import Tensor, nn
 
-from latentfit.errors import PaletteError, SpaceMismatchError
+from latentfit.errors import PaletteError, ScaleError, SpaceMismatchError
+from latentfit.scales import AtScale, Scale, as_scale
 from latentfit.spaces import LatentSpace, get_space
-
-Scale = int | float | str | Fraction
-
-
-def as_scale(scale: Scale) -> Fraction:
-    """Cells or pixels per source cell as an exact fraction: 8, 1/2, ``"3/2"``."""
-    fraction = Fraction(scale).limit_denominator(64)
-    if fraction <= 0:
-        raise ValueError(f"scale: expected a positive number of pixels per cell, got {scale!r}")
-    return fraction
 
 
 @final
@@ -103,10 +95,16 @@ class LatentMap(nn.Module):
     Parameters
     ----------
     module : nn.Module
-        ``(N, C, h, w)`` -> ``(N, C', h * scale, w * scale)``, model domain of both spaces.
+        ``(N, C, h, w)`` -> ``(N, C', h * scale, w * scale)``, model domain of both spaces. A network of any factor
+        comes as an `AtScale`.
     source, target : LatentSpace or str
     scale : int, Fraction or str
         Target cells per source cell.
+
+    Raises
+    ------
+    ScaleError
+        When the module is held at another scale.
     """
 
     def __init__(
@@ -124,16 +122,42 @@ class LatentMap(nn.Module):
         self.source = get_space(source)
         self.target = get_space(target)
         self.scale = as_scale(scale)
+        if isinstance(module, AtScale) and module.scale != self.scale:
+            raise ScaleError(f"scale: expected the module's, {module.scale}, got {self.scale}; give both the same")
         self.name = name or type(module).__name__
         self.card: dict[str, Any] = dict(card or {})
 
     @torch.no_grad()
     def __call__(self, latents: Tensor, size: tuple[int, int] | None = None) -> Tensor:
-        """Latents of `source` -> latents of `target`; `size` ``(h, w)`` asks for another output size."""
-        mapped = _run(self, self.source, latents, (self.target.channels,), self.module)
+        """Latents of `source` -> latents of `target`; `size` ``(h, w)`` asks for another output size.
+
+        A network of any factor makes that size itself; what others give is resampled bilinearly.
+        """
+        channels = (self.target.channels,)
+        if isinstance(self.module, AtScale):
+            return _run(self, self.source, latents, channels, partial(self.module, size=size), size)
+        mapped = _run(self, self.source, latents, channels, self.module)
         if size is not None and tuple(mapped.shape[-2:]) != tuple(size):
             mapped = nn.functional.interpolate(mapped, size=size, mode="bilinear", antialias=True)
         return mapped
+
+    def at_scale(self, scale: Scale) -> "LatentMap":
+        """The same weights at another factor.
+
+        Raises
+        ------
+        ScaleError
+            When the map gives one factor only, or not that one.
+        """
+        if as_scale(scale) == self.scale:
+            return self
+        if not isinstance(self.module, AtScale):
+            raise ScaleError(
+                f"{self.name!r}: gives {self.scale} target cells a cell, not {as_scale(scale)}; use a map of any "
+                "factor, or another file"
+            )
+        module = AtScale(self.module.network, scale)
+        return LatentMap(module, self.source, self.target, scale, name=self.name, card=self.card)
 
     @property
     def n_parameters(self) -> int:
@@ -180,6 +204,7 @@ def _run(
     latents: Tensor,
     channels: tuple[int, ...],
     call: Callable[[Tensor], Tensor],
+    size: tuple[int, int] | None = None,
 ) -> Tensor:
     """Check, fold time into the batch, run, check the shape, unfold; no `channels`: the result has no such axis."""
     if not isinstance(latents, Tensor) or not latents.is_floating_point():
@@ -189,8 +214,9 @@ def _run(
     n_frames = latents.shape[2] if latents.ndim == 5 else None
     flat = latents if n_frames is None else latents.movedim(2, 1).flatten(0, 1)
     rows, columns = flat.shape[-2:]
-    expected = (flat.shape[0], *channels, int(rows * wrapper.scale), int(columns * wrapper.scale))
-    mapped: Tensor = call(as_blocks(flat, wrapper.scale.denominator))
+    expected = (flat.shape[0], *channels, *(size or (int(rows * wrapper.scale), int(columns * wrapper.scale))))
+    denominator = 1 if isinstance(wrapper.module, AtScale) else wrapper.scale.denominator
+    mapped: Tensor = call(as_blocks(flat, denominator))
     mapped = mapped[..., : expected[-2], : expected[-1]]
     if tuple(mapped.shape) != expected:
         raise SpaceMismatchError(

@@ -1,4 +1,4 @@
-"""Other projects' decoders, recognised by their weights' keys and shapes; a file's name tells nothing."""
+"""Other projects' networks, recognised by their weights' keys and shapes; a file's name tells nothing."""
 
 import re
 from collections.abc import Collection, Mapping
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from latentfit.errors import BadFileError
 from latentfit.nets.approx_cnn import ApproxCnn
 from latentfit.nets.interposer import INTERPOSER_KEYS, load_interposer
+from latentfit.nets.known_upscalers import is_upscaler, load_upscaler
 from latentfit.nets.loading import loaded
 from latentfit.nets.pixel_mlp import load_pixel_mlp
 from latentfit.nets.pixelvae import is_pixelvae, load_pixelvae
@@ -30,7 +31,9 @@ class Recognised:
     n_channels, scale : int
         Latent channels it takes, pixels a cell it gives.
     n_outputs : int or None
-        Latent channels that an interposer gives; None: it gives colours.
+        Latent channels that an interposer or an upscaler gives; None: it gives colours.
+    times : float or None
+        Of an upscaler: it wants raw latents times this.
     """
 
     module: nn.Module
@@ -38,10 +41,11 @@ class Recognised:
     n_channels: int
     scale: int
     n_outputs: int | None = None
+    times: float | None = None
 
 
 def recognised(path: Path) -> Recognised:
-    """The decoder in a file of another project: TAESD's, A1111's approximate one, Birch-san's MLP, pixelvae's.
+    """The network in a file of another project: a decoder, an interposer or an upscaler.
 
     Raises
     ------
@@ -82,7 +86,7 @@ def encoder_in(path: Path) -> TinyEncoder | TinyEncoder32 | None:
 def recognisable(keys: Collection[str]) -> bool:
     """Whether these look like one of them, whole or not."""
     single = ("in_proj.weight", "conv1.weight", *INTERPOSER_KEYS)
-    return any(key in single or re.fullmatch(r"\d+\.conv\.0\.weight", key) for key in keys)
+    return is_upscaler(keys) or any(key in single or re.fullmatch(r"\d+\.conv\.0\.weight", key) for key in keys)
 
 
 def _of(weights: Mapping[str, Tensor]) -> Recognised:
@@ -106,6 +110,10 @@ def _of(weights: Mapping[str, Tensor]) -> Recognised:
     if is_pixelvae(weights):
         palettized = load_pixelvae(weights)
         return Recognised(palettized, "pixelvae's decoder", palettized.n_channels, 1)
+    if is_upscaler(weights):
+        known = load_upscaler(weights)
+        n_channels = known.network.n_channels
+        return Recognised(known.network, known.title, n_channels, 1, n_channels, known.times)
     if any(key in weights for key in INTERPOSER_KEYS):
         version, network = load_interposer(weights)
         return Recognised(network, f"city96's interposer {version}", network.n_channels, 1, network.n_outputs)
@@ -113,6 +121,7 @@ def _of(weights: Mapping[str, Tensor]) -> Recognised:
         raise BadFileError("TAESD's encoder: expected a decoder; name the decoder's file, or load both with Vae.load")
     listed = ", ".join(sorted(weights)[:4])
     raise BadFileError(
-        "expected the keys of TAESD's decoder, A1111's approximate decoder, Birch-san's pixel MLP, pixelvae's decoder "
-        f"or city96's interposers, got {listed}; an autoencoder is loaded with Vae.load"
+        "expected the keys of TAESD's decoder, A1111's approximate decoder, Birch-san's pixel MLP, pixelvae's decoder, "
+        f"city96's interposers and upscalers, Ttl's LatentResizer, SwinFIR, CRAFT or DAT, got {listed}; an autoencoder "
+        "is loaded with Vae.load"
     )

@@ -9,6 +9,10 @@ class SpaceMismatchError(LatentfitError):
     """Two things of different latent spaces were put together."""
 
 
+class ScaleError(LatentfitError):
+    """A size, or a factor between sizes, that a map cannot give."""
+
+
 class DomainError(LatentfitError):
     """A tensor's domain (raw, model; signed, unit) cannot be told, or a crossing has no numbers."""
 

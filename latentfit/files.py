@@ -2,61 +2,24 @@
 
 import json
 import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_bytes
-from torch import nn
 
 from latentfit.approx import Approximation, LatentMap
 from latentfit.checkpoints import recognisable
-from latentfit.errors import BadFileError, SpaceMismatchError
-from latentfit.fit.module import PolynomialMap
+from latentfit.errors import BadFileError, ScaleError, SpaceMismatchError
 from latentfit.foreign import of_others
-from latentfit.nets.approx_cnn import ApproxCnn
-from latentfit.nets.cell import CellDecoder
-from latentfit.nets.domains import ModelDomain
-from latentfit.nets.interposer import Interposer, InterposerV1, InterposerV3, InterposerV4
-from latentfit.nets.palette import Palettized
-from latentfit.nets.pixel_mlp import PixelMlp
-from latentfit.nets.tiny import TinyDecoder, TinyDecoder32
+from latentfit.kinds import KINDS, described, wrapped
 from latentfit.palette import Palette
-from latentfit.palettized import palettized_of
 from latentfit.resources import write_atomic
+from latentfit.scales import Scale
 from latentfit.spaces import LatentSpace
 
 SCHEMA = "latentfit/1"
-
-# kind in the header -> how its module is rebuilt from the config
-KINDS: dict[str, Callable[[dict[str, Any]], nn.Module]] = {
-    "polynomial": PolynomialMap.from_config,
-    "cell": lambda config: CellDecoder(**config),
-    "pixel_mlp": lambda config: PixelMlp(**config),
-    "approx_cnn": lambda config: ApproxCnn(**config),
-    "tiny_decoder": lambda config: TinyDecoder(**config),
-    "tiny_decoder_32": lambda config: TinyDecoder32(**config),
-    "palettized": palettized_of,
-    "interposer": lambda config: Interposer(**config),
-    "interposer_v4": lambda config: InterposerV4(**config),
-    "interposer_v3": lambda config: InterposerV3(**config),
-    "interposer_v1": lambda config: InterposerV1(**config),
-}
-_NAMES: dict[type[nn.Module], str] = {
-    PolynomialMap: "polynomial",
-    CellDecoder: "cell",
-    PixelMlp: "pixel_mlp",
-    ApproxCnn: "approx_cnn",
-    TinyDecoder: "tiny_decoder",
-    TinyDecoder32: "tiny_decoder_32",
-    Palettized: "palettized",
-    Interposer: "interposer",
-    InterposerV4: "interposer_v4",
-    InterposerV3: "interposer_v3",
-    InterposerV1: "interposer_v1",
-}
 
 
 def save(wrapper: Approximation | LatentMap, path: str | os.PathLike[str], *, dtype: torch.dtype | None = None) -> Path:
@@ -65,7 +28,7 @@ def save(wrapper: Approximation | LatentMap, path: str | os.PathLike[str], *, dt
     Parameters
     ----------
     wrapper : Approximation or LatentMap
-        Its module must be of a kind in `KINDS`.
+        Its module must be of a kind in `latentfit.kinds.KINDS`.
     path : path
         ``.safetensors`` is added when there is no ending.
     dtype : torch.dtype, optional
@@ -77,25 +40,16 @@ def save(wrapper: Approximation | LatentMap, path: str | os.PathLike[str], *, dt
     BadFileError
         When the module's kind has no reader, so that nobody could load the file, or a number is out of `dtype`'s range.
     """
-    module, domain = wrapper.module, {}
-    if isinstance(module, ModelDomain):
-        module, domain = module.network, {"domain": module.numbers}
-    if type(module) not in _NAMES:
-        raise BadFileError(
-            f"save: expected a module of kind {', '.join(sorted(KINDS))}, got {type(module).__name__}; "
-            "save its state_dict yourself"
-        )
+    network, described_so = described(wrapper.module)
     header = {
         "schema": SCHEMA,
-        "kind": _NAMES[type(module)],
-        "config": module.config(),  # type: ignore[operator]
         "name": wrapper.name,
         "scale": str(wrapper.scale),
         "card": wrapper.card,
-        **domain,
+        **described_so,
         **_spaces(wrapper),
     }
-    tensors = {name: _stored(name, tensor, dtype) for name, tensor in module.state_dict().items()}
+    tensors = {name: _stored(name, tensor, dtype) for name, tensor in network.state_dict().items()}
     target = Path(path)
     if not target.suffix:
         target = target.with_suffix(".safetensors")
@@ -110,8 +64,9 @@ def load(
     palette: Palette | str | os.PathLike[str] | None = None,
     domain: Literal["model", "raw"] = "model",
     target: LatentSpace | str | None = None,
+    scale: Scale | None = None,
 ) -> Approximation | LatentMap:
-    """Read what `save` wrote, or another project's: TAESD's, A1111's, Birch-san's, pixelvae's decoders, interposers.
+    """Read what `save` wrote, or another project's: decoders, interposers and upscalers.
 
     Parameters
     ----------
@@ -126,6 +81,9 @@ def load(
         from files of ComfyUI since 2023-06-23 learned raw latents, and no file tells.
     target : LatentSpace or str, optional
         Where another project's interposer leads; city96's usual file names tell both.
+    scale : int, float, Fraction or str, optional
+        Of a map of any factor between sizes: another one than it was saved at, 2 for Ttl's. Of city96's upscaler: what
+        it was trained for, which its usual file name tells.
 
     Raises
     ------
@@ -133,21 +91,34 @@ def load(
         When the file is truncated, of another program, of a newer schema, or holds NaN; or there is no such `domain`.
     SpaceMismatchError
         When `space` has another number of channels than the file.
+    ScaleError
+        When the map cannot give that scale.
     PaletteError
         When a file of classes comes without a palette, or with one of another number of colours.
     """
     if domain not in ("model", "raw"):
         raise BadFileError(f"{path}: expected domain 'model' or 'raw', got {domain!r}")
     if not _is_ours(Path(path)):
-        return of_others(Path(path), space, target=target, palette=palette, domain=domain)
+        return of_others(Path(path), space, target=target, palette=palette, domain=domain, scale=scale)
+    wrapper = _ours(path)
+    if scale is None:
+        return wrapper
+    if not isinstance(wrapper, LatentMap):
+        raise ScaleError(
+            f"{path}: gives pictures of {wrapper.scale} pixels a cell, no other scale; load it without one"
+        )
+    return wrapper.at_scale(scale)
+
+
+def _ours(path: str | os.PathLike[str]) -> Approximation | LatentMap:
+    """What `save` wrote."""
     header = _header(path)
     with _opened(path) as file:
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     try:
         module = KINDS[header["kind"]](header["config"])
         module.load_state_dict(tensors)
-        if "domain" in header:
-            module = ModelDomain(module, **header["domain"])
+        module = wrapped(module, header)
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise BadFileError(
             f"{path}: its header and tensors do not fit together ({error}); fit or export it anew"

@@ -2,22 +2,29 @@
 
 import os
 import re
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Literal
 
 from latentfit.approx import Approximation, LatentMap
 from latentfit.checkpoints import Recognised, recognised
-from latentfit.errors import BadFileError, SpaceMismatchError
+from latentfit.errors import BadFileError, ScaleError, SpaceMismatchError
 from latentfit.nets.domains import ModelDomain
 from latentfit.nets.interposer import InterposerV4
 from latentfit.nets.palette import PixelVae
+from latentfit.nets.resizer import LatentResizer
+from latentfit.nets.upscaler import UpscalerV1, UpscalerV2
 from latentfit.palette import Palette
 from latentfit.palettized import palette_for, palettized
+from latentfit.scales import AtScale, Scale, as_scale
 from latentfit.spaces import LatentSpace, get_space
 
 CITY96_SPACES = {"v1": "sd1", "xl": "sdxl", "v3": "sd3", "fx": "flux1", "ca": "cascade_b"}
 _CITY96_NAME = re.compile(r"(v1|xl|v3|fx|ca)-to-(v1|xl|v3)_interposer")
+_CITY96_UPSCALER = re.compile(r"latent-upscaler-v[\d.]+_SD(v1|xl)-x(\d+(?:\.\d+)?)$")
+_RESIZER = re.compile(r"(sd15|sdxl|flux)_resizer$")
+_SUDO = re.compile(r"(?:SwinFIR|CRAFT|DAT).*_(1\.5|sdxl)$")
 
 
 def of_others(
@@ -27,12 +34,17 @@ def of_others(
     target: LatentSpace | str | None = None,
     palette: Palette | str | os.PathLike[str] | None = None,
     domain: Literal["model", "raw"] = "model",
+    scale: Scale | None = None,
 ) -> Approximation | LatentMap:
-    """A decoder, a palettized decoder or an interposer of another project, by its keys.
+    """A decoder, a palettized decoder, an interposer or an upscaler of another project, by its keys.
 
     Parameters are those of `latentfit.files.load`.
     """
     found = recognised(path)
+    if found.times is not None:
+        return _upscaler(path, found, found.times, space, scale)
+    if scale is not None:
+        raise ScaleError(f"{path}: {found.title} has one scale of its own; load it without scale")
     if found.n_outputs is not None:
         return _interposer(path, found, space, target)
     if space is None:
@@ -76,8 +88,59 @@ def _interposer(
         network = network.at_scale(float(scale))
     elif scale != 1:
         raise SpaceMismatchError(f"{path}: {found.title} keeps the size; {here.name!r} to {there.name!r} has {scale}")
-    module = ModelDomain(network, here.shift, here.scale, there.shift, there.scale).eval()
+    module = ModelDomain.of_raw(network, here, there).eval()
     return LatentMap(module, here, there, scale, name=path.stem, card={"form": found.title, "file": path.name})
+
+
+def _upscaler(
+    path: Path, found: Recognised, times: float, space: LatentSpace | str | None, scale: Scale | None
+) -> LatentMap:
+    """Raw latents times a number on both sides; space and factor as named, or as the file's usual name has them."""
+    usual = usual_upscaler(path.stem)
+    chosen, factor = space or usual.space, scale or usual.scale
+    if chosen is None:
+        raise BadFileError(
+            f"{path}: {found.title}, for {found.n_channels} channels; the file does not say which latent space: name "
+            "it with --space, or load(path, space=…)"
+        )
+    here, network = get_space(chosen), found.module
+    _check_channels(path, found, here, found.n_channels, "takes")
+    card = {"form": found.title, "file": path.name}
+    if isinstance(network, UpscalerV1 | UpscalerV2):
+        if factor is None:
+            raise ScaleError(
+                f"{path}: {found.title} was trained for one factor, which only its file's name tells: name it with "
+                "load(path, scale=…), 1.25, 1.5 or 2 for the released ones"
+            )
+        network = network.at_scale(float(as_scale(factor)))
+    if not isinstance(network, LatentResizer):
+        own = as_scale(network.scale)  # type: ignore[arg-type]
+        if factor is not None and as_scale(factor) != own:
+            raise ScaleError(f"{path}: {found.title} gives a factor of {own}, not {as_scale(factor)}")
+        return LatentMap(
+            ModelDomain.of_raw(network, here, times=times).eval(), here, here, own, name=path.stem, card=card
+        )
+    module = AtScale(ModelDomain.of_raw(network, here, times=times), factor or 2).eval()
+    return LatentMap(module, here, here, module.scale, name=path.stem, card=card)
+
+
+@dataclass(frozen=True)
+class Usual:
+    """What an upscaler's usual file name tells, and nothing else does."""
+
+    space: str | None = None
+    scale: str | None = None
+
+
+def usual_upscaler(stem: str) -> Usual:
+    """City96's ``latent-upscaler-v2.1_SDxl-x1.5``, Ttl's ``sdxl_resizer``, sudo's ``SwinFIR4x6_mse_200k_1.5``."""
+    if named := _CITY96_UPSCALER.match(stem):
+        return Usual(CITY96_SPACES[named[1]], named[2])
+    if named := _RESIZER.match(stem):
+        return Usual({"sd15": "sd1", "sdxl": "sdxl", "flux": "flux1"}[named[1]])
+    if named := _SUDO.match(stem):
+        return Usual({"1.5": "sd1", "sdxl": "sdxl"}[named[1]])
+    return Usual()
 
 
 def _check_channels(path: Path, found: Recognised, space: LatentSpace, n_channels: int, verb: str) -> None:

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 import latentfit as lf
 from latentfit.errors import BadFileError, SpaceMismatchError, TrainError
-from latentfit.files import KINDS
 from latentfit.joined import JoinedStores
+from latentfit.kinds import KINDS
 from latentfit.nets.domains import ModelDomain
 from latentfit.nets.interposer import Interposer, InterposerV4
 from latentfit.train.latent_objective import BothWays, LatentObjective

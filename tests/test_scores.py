@@ -16,6 +16,7 @@ from latentfit.errors import SpaceMismatchError, StoreError
 from latentfit.judging import as_seen, at_cells
 from latentfit.metrics import ColourSums
 from latentfit.pairs import PairStore
+from latentfit.scales import as_scale
 from latentfit.scores import summary
 from latentfit.shards import Origin, Sample, sample_key, write_shard
 
@@ -217,7 +218,7 @@ def test_seen_equals_pillows_bilinear_of_a_server() -> None:
 
 @pytest.mark.parametrize("factor", ["1/2", "1", "2", "3/2", "8"])
 def test_any_scale_is_brought_to_the_cells(factor: str) -> None:
-    scale = lf.approx.as_scale(factor)
+    scale = as_scale(factor)
     ramp = torch.linspace(0.2, 0.8, int(24 * scale)).expand(1, 3, int(12 * scale), -1)
     cells = at_cells(ramp, (12, 24))
     assert cells.shape == (1, 3, 12, 24)

@@ -22,7 +22,7 @@ Gives = Literal["rgb", "palette", "bare palette", "interposed", "upscaled"]  # b
 BUNDLED = "bundled"
 APPROX = "vae_approx"
 _LARGEST = 256 << 20  # bytes; no decoder of the kinds that are recognised comes near
-_PALETTIZED = "palettized"  # the kind in the header; see latentfit.files.KINDS
+_PALETTIZED = "palettized"  # the kind in the header; see latentfit.kinds.KINDS
 
 
 def labels(*gives: Gives) -> list[str]:

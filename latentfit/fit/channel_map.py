@@ -8,7 +8,7 @@ import numpy as np
 from torch import Tensor
 
 from latentfit import parallel
-from latentfit.approx import Approximation, LatentMap, Scale, as_scale
+from latentfit.approx import Approximation, LatentMap
 from latentfit.errors import FitError, NotFittedError
 from latentfit.fit.cells import Cells
 from latentfit.fit.censored import censored
@@ -19,6 +19,7 @@ from latentfit.fit.monomials import Basis, form_name, parse_kernels
 from latentfit.fit.solve import Solver
 from latentfit.joined import JoinedStores, Pair
 from latentfit.pairs import PairStore, Sample, Split
+from latentfit.scales import Scale, as_scale
 from latentfit.spaces import LatentSpace, get_space
 
 if TYPE_CHECKING:

@@ -5,9 +5,13 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from latentfit.spaces import LatentSpace
+
 
 class ModelDomain(nn.Module):
     """Latents in the model domain -> latents in the model domain, through a network that wants others.
+
+    A network of any factor is told the size as well.
 
     ``network((latents / scale_in + shift_in))`` is what it is given, ``(made - shift_out) * scale_out`` what comes out.
 
@@ -39,12 +43,32 @@ class ModelDomain(nn.Module):
         for name, values in self.numbers.items():
             self.register_buffer(name, torch.tensor(values).reshape(1, -1, 1, 1), persistent=False)
 
+    @classmethod
+    def of_raw(
+        cls, network: nn.Module, source: LatentSpace, target: LatentSpace | None = None, times: float = 1.0
+    ) -> "ModelDomain":
+        """Around a network that speaks raw latents of these spaces, multiplied by `times` on both sides.
+
+        Where the VAE normalises, raw latents are the model domain's.
+        """
+        numbers: dict[str, Sequence[float]] = {}
+        for side, space in (("in", source), ("out", target or source)):
+            numbers[f"shift_{side}"] = [shift * times for shift in space.shift]
+            numbers[f"scale_{side}"] = [scale / times for scale in space.scale]
+        return cls(network, **numbers)
+
+    @property
+    def factors(self) -> tuple[float, float]:
+        """The network's, where it gives any factor."""
+        low, high = self.network.factors  # type: ignore[misc]
+        return float(low), float(high)
+
     @property
     def receptive_cells(self) -> int | None:
         """The network's."""
         cells = getattr(self.network, "receptive_cells", None)
         return None if cells is None else int(cells)
 
-    def forward(self, latents: Tensor) -> Tensor:
-        made: Tensor = self.network(latents / self.scale_in + self.shift_in)
+    def forward(self, latents: Tensor, *size: tuple[int, int]) -> Tensor:
+        made: Tensor = self.network(latents / self.scale_in + self.shift_in, *size)
         return (made - self.shift_out) * self.scale_out

@@ -1,0 +1,90 @@
+"""kinds: what a module is called in a saved map's header, and how it is built again from its config."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from torch import nn
+
+from latentfit.errors import BadFileError
+from latentfit.fit.module import PolynomialMap
+from latentfit.nets.any_upscaler import AnyUpscaler
+from latentfit.nets.approx_cnn import ApproxCnn
+from latentfit.nets.cell import CellDecoder
+from latentfit.nets.domains import ModelDomain
+from latentfit.nets.interposer import Interposer, InterposerV1, InterposerV3, InterposerV4
+from latentfit.nets.palette import Palettized
+from latentfit.nets.pixel_mlp import PixelMlp
+from latentfit.nets.resampling import Resampling
+from latentfit.nets.resizer import LatentResizer
+from latentfit.nets.tiny import TinyDecoder, TinyDecoder32
+from latentfit.nets.upscaler import Upscaler, UpscalerV1, UpscalerV2
+from latentfit.palettized import palettized_of
+from latentfit.scales import AtScale
+
+# kind in the header -> how its module is rebuilt from the config
+KINDS: dict[str, Callable[[dict[str, Any]], nn.Module]] = {
+    "polynomial": PolynomialMap.from_config,
+    "cell": lambda config: CellDecoder(**config),
+    "pixel_mlp": lambda config: PixelMlp(**config),
+    "approx_cnn": lambda config: ApproxCnn(**config),
+    "tiny_decoder": lambda config: TinyDecoder(**config),
+    "tiny_decoder_32": lambda config: TinyDecoder32(**config),
+    "palettized": palettized_of,
+    "interposer": lambda config: Interposer(**config),
+    "interposer_v4": lambda config: InterposerV4(**config),
+    "interposer_v3": lambda config: InterposerV3(**config),
+    "interposer_v1": lambda config: InterposerV1(**config),
+    "resampling": lambda config: Resampling(**config),
+    "upscaler": lambda config: Upscaler(**config),
+    "any_upscaler": lambda config: AnyUpscaler(**config),
+    "upscaler_v2": lambda config: UpscalerV2(**config),
+    "upscaler_v1": lambda config: UpscalerV1(**config),
+    "latent_resizer": lambda config: LatentResizer(**config),
+}
+_NAMES: dict[type[nn.Module], str] = {
+    PolynomialMap: "polynomial",
+    CellDecoder: "cell",
+    PixelMlp: "pixel_mlp",
+    ApproxCnn: "approx_cnn",
+    TinyDecoder: "tiny_decoder",
+    TinyDecoder32: "tiny_decoder_32",
+    Palettized: "palettized",
+    Interposer: "interposer",
+    InterposerV4: "interposer_v4",
+    InterposerV3: "interposer_v3",
+    InterposerV1: "interposer_v1",
+    Resampling: "resampling",
+    Upscaler: "upscaler",
+    AnyUpscaler: "any_upscaler",
+    UpscalerV2: "upscaler_v2",
+    UpscalerV1: "upscaler_v1",
+    LatentResizer: "latent_resizer",
+}
+
+
+def described(module: nn.Module) -> tuple[nn.Module, dict[str, Any]]:
+    """The network inside its wrappers, and what a header says of both: kind, config, domain, whether any factor.
+
+    Raises
+    ------
+    BadFileError
+        When the network has no reader, so that nobody could load the file.
+    """
+    header: dict[str, Any] = {}
+    if isinstance(module, AtScale):
+        module, header = module.network, {"any_factor": True}
+    if isinstance(module, ModelDomain):
+        module, header = module.network, {**header, "domain": module.numbers}
+    if type(module) not in _NAMES:
+        raise BadFileError(
+            f"save: expected a module of kind {', '.join(sorted(KINDS))}, got {type(module).__name__}; "
+            "save its state_dict yourself"
+        )
+    return module, {"kind": _NAMES[type(module)], "config": module.config(), **header}  # type: ignore[operator]
+
+
+def wrapped(network: nn.Module, header: Mapping[str, Any]) -> nn.Module:
+    """A network in the wrappers that `described` took off."""
+    if "domain" in header:
+        network = ModelDomain(network, **header["domain"])
+    return AtScale(network, header["scale"]) if header.get("any_factor") else network

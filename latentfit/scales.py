@@ -1,0 +1,74 @@
+"""scales: factors between sizes as exact fractions, and networks of any factor held at one."""
+
+from fractions import Fraction
+
+from torch import Tensor, nn
+
+from latentfit.errors import ScaleError
+
+Scale = int | float | str | Fraction
+_FINEST = 1000  # largest denominator: 1.37 is 137/100
+
+
+def as_scale(scale: Scale) -> Fraction:
+    """Cells or pixels per source cell as an exact fraction: 8, 1/2, ``"3/2"``."""
+    fraction = Fraction(scale).limit_denominator(_FINEST)
+    if fraction <= 0:
+        raise ValueError(f"scale: expected a positive number of pixels per cell, got {scale!r}")
+    return fraction
+
+
+class AtScale(nn.Module):
+    """A network of any factor, held at one: ``(N, C, h, w)`` -> ``(N, C', int(h * scale), int(w * scale))``.
+
+    Parameters
+    ----------
+    network : nn.Module
+        Called with latents and a size ``(H, W)``; its `factors` are the least and the largest that it can give.
+    scale : int, float, Fraction or str
+
+    Raises
+    ------
+    ScaleError
+        When the network cannot give that factor.
+    """
+
+    def __init__(self, network: nn.Module, scale: Scale) -> None:
+        super().__init__()
+        self.network = network
+        self.scale = as_scale(scale)
+        self._check(float(self.scale))
+
+    @property
+    def factors(self) -> tuple[float, float]:
+        """The least and the largest, as the network says."""
+        low, high = self.network.factors  # type: ignore[misc]
+        return float(low), float(high)
+
+    @property
+    def receptive_cells(self) -> int | None:
+        """The network's."""
+        cells = getattr(self.network, "receptive_cells", None)
+        return None if cells is None else int(cells)
+
+    def forward(self, latents: Tensor, size: tuple[int, int] | None = None) -> Tensor:
+        """As the class says; or of exactly this size."""
+        rows, columns = latents.shape[-2:]
+        if size is None:
+            size = int(rows * self.scale), int(columns * self.scale)
+        else:
+            self._check(size[0] / rows)
+            self._check(size[1] / columns)
+        made: Tensor = self.network(latents, size)
+        return made
+
+    def extra_repr(self) -> str:
+        return f"scale={self.scale}"
+
+    def _check(self, factor: float) -> None:
+        low, high = self.factors
+        if not low <= factor <= high:
+            raise ScaleError(
+                f"scale: expected {low:g} to {high:g}, what the network was made for, got {factor:g}; go there in "
+                "several steps, or decode, resize and encode"
+            )
