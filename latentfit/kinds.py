@@ -17,6 +17,9 @@ from latentfit.nets.pixel_mlp import PixelMlp
 from latentfit.nets.resampling import Resampling
 from latentfit.nets.resizer import LatentResizer
 from latentfit.nets.tiny import TinyDecoder, TinyDecoder32
+from latentfit.nets.transformers.craft import Craft
+from latentfit.nets.transformers.dat import Dat
+from latentfit.nets.transformers.swinfir import SwinFir
 from latentfit.nets.upscaler import Upscaler, UpscalerV1, UpscalerV2
 from latentfit.palettized import palettized_of
 from latentfit.scales import AtScale
@@ -40,6 +43,9 @@ KINDS: dict[str, Callable[[dict[str, Any]], nn.Module]] = {
     "upscaler_v2": lambda config: UpscalerV2(**config),
     "upscaler_v1": lambda config: UpscalerV1(**config),
     "latent_resizer": lambda config: LatentResizer(**config),
+    "swinfir": lambda config: SwinFir(**config),
+    "craft": lambda config: Craft(**config),
+    "dat": lambda config: Dat(**config),
 }
 _NAMES: dict[type[nn.Module], str] = {
     PolynomialMap: "polynomial",
@@ -59,6 +65,9 @@ _NAMES: dict[type[nn.Module], str] = {
     UpscalerV2: "upscaler_v2",
     UpscalerV1: "upscaler_v1",
     LatentResizer: "latent_resizer",
+    SwinFir: "swinfir",
+    Craft: "craft",
+    Dat: "dat",
 }
 
 

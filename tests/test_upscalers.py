@@ -19,6 +19,10 @@ from latentfit.nets.any_upscaler import AnyUpscaler
 from latentfit.nets.domains import ModelDomain
 from latentfit.nets.resampling import Resampling
 from latentfit.nets.resizer import PRIVATE_FACTORS, LatentResizer
+from latentfit.nets.transformers.craft import Craft
+from latentfit.nets.transformers.dat import Dat
+from latentfit.nets.transformers.parts import TransformerUpscaler
+from latentfit.nets.transformers.swinfir import SwinFir
 from latentfit.nets.upscaler import Upscaler, UpscalerV1, UpscalerV2
 from latentfit.resampling import resampling
 from latentfit.scales import AtScale, as_scale
@@ -55,6 +59,18 @@ def made_by(case: dict[str, Any]) -> nn.Module:
 
 def tiny_resizer(n_channels: int = 4) -> nn.Module:
     return filled(LatentResizer(n_channels, 32, 2, 2), 3)
+
+
+TRANSFORMERS: dict[str, Callable[[int], TransformerUpscaler]] = {
+    "SwinFIR": lambda n_channels=4: SwinFir(n_channels, 24, (2,), 2, 8, 48),
+    "CRAFT": lambda n_channels=4: Craft(n_channels, 32, (1,), 2, (4, 16), 64, 85),
+    "DAT": lambda n_channels=4: Dat(n_channels, 32, (3,), 2, (8, 16), 64),
+}
+
+
+def public(network: TransformerUpscaler) -> dict[str, Tensor]:
+    """As the project's own class saves itself: weights, and buffers for latents of 64 × 64."""
+    return {**network.state_dict(), **network.buffers_of()}
 
 
 def written(network: nn.Module, path: Path) -> Path:
@@ -336,6 +352,93 @@ def test_an_upscaler_before_a_decoder_is_a_larger_decoder() -> None:
 
 def test_keys_are_theirs() -> None:
     for case in NETWORKS:
-        state = made_by(case).state_dict()
+        network = made_by(case)
+        state = public(network) if isinstance(network, TransformerUpscaler) else network.state_dict()
         listed = "\n".join(f"{key} {list(value.shape)}" for key, value in sorted(state.items()))
         assert hashlib.sha256(listed.encode()).hexdigest() == case["keys"], named(case)
+
+
+# Transformers
+
+
+@pytest.mark.parametrize("name", TRANSFORMERS)
+def test_a_transformers_file_is_known_by_its_keys(name: str, tmp_path: Path) -> None:
+    """With its buffers or without; raw latents, a factor of 2, sizes that its windows do not divide."""
+    network = filled(TRANSFORMERS[name](4), 6)
+    latents = torch.randn(1, 4, 19, 13)
+    for state, stem in ((public(network), f"{name}4x6_mse_200k_1.5"), (network.state_dict(), f"{name}_64k_sdxl")):
+        torch.save(state, tmp_path / f"{stem}.pth")
+        one = lf.load(tmp_path / f"{stem}.pth")
+        assert isinstance(one, lf.LatentMap)
+        assert (one.source.name, one.scale, one.card["form"]) == ("sd1" if "1.5" in stem else "sdxl", 2, name)
+        with torch.no_grad():
+            expected = one.source.to_model(network(one.source.to_raw(latents)))
+        torch.testing.assert_close(one(latents), expected, atol=1e-4, rtol=1e-4)
+    again = lf.load(lf.save(one, tmp_path / "ours.safetensors", dtype=torch.float16))
+    assert float((again(latents) - one(latents)).abs().max()) < 0.1
+    with pytest.raises(ScaleError, match="gives a factor of 2, not 3/2"):
+        lf.load(tmp_path / f"{stem}.pth", scale=1.5)
+
+
+@pytest.mark.parametrize("name", TRANSFORMERS)
+def test_a_checkpoint_whose_buffers_disagree_is_refused(name: str, tmp_path: Path) -> None:
+    network = filled(TRANSFORMERS[name](16), 6)
+    buffers = network.buffers_of()
+    for key in dict.fromkeys((next(iter(buffers)), list(buffers)[-1])):
+        state = {one: value.clone() for one, value in public(network).items()}
+        state[key].view(-1)[3] += 1
+        torch.save(state, tmp_path / "x.pth")
+        with pytest.raises(BadFileError, match=rf"x.pth: weights.*buffer '{key}' disagrees"):
+            lf.load(tmp_path / "x.pth", "flux1")
+    other = network.buffers_of(32)
+    torch.save({**network.state_dict(), **other}, tmp_path / "x.pth")
+    assert lf.load(tmp_path / "x.pth", "flux1").scale == 2
+    torch.save({**public(network), "layers.9.attn_mask": torch.zeros(64, 64, 64)}, tmp_path / "x.pth")
+    with pytest.raises(BadFileError, match="belongs to none of its attentions"):
+        lf.load(tmp_path / "x.pth", "flux1")
+
+
+@pytest.mark.parametrize("name", TRANSFORMERS)
+def test_a_transformers_file_that_lacks_something_is_refused(name: str, tmp_path: Path) -> None:
+    state = public(filled(TRANSFORMERS[name](4), 6))
+    for lacking in ("conv_first.weight", "conv_after_body.bias"):
+        torch.save({key: value for key, value in state.items() if key != lacking}, tmp_path / "x.pth")
+        with pytest.raises(BadFileError, match=f"{lacking}"):
+            lf.load(tmp_path / "x.pth", "sd1")
+
+
+@pytest.mark.parametrize("name", TRANSFORMERS)
+def test_padding_to_windows_is_replicated_and_cut(name: str) -> None:
+    """Sizes of a real picture that 16 does not divide; DAT pads by itself, as its checkpoints learned."""
+    network = filled(TRANSFORMERS[name](4), 6)
+    raw = torch.randn(1, 4, 152, 104)[..., :40, :24]
+    with torch.no_grad():
+        made = network(raw)
+        assert made.shape == (1, 4, 80, 48)
+        if name == "DAT":
+            return
+        padded = nn.functional.pad(raw, (0, -24 % network.multiple, 0, -40 % network.multiple), mode="replicate")
+        torch.testing.assert_close(network(padded)[..., :80, :48], made, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", TRANSFORMERS)
+def test_batches_are_independent(name: str) -> None:
+    network = filled(TRANSFORMERS[name](4), 6)
+    raw = torch.randn(3, 4, 16, 16)
+    with torch.no_grad():
+        torch.testing.assert_close(network(raw)[1:2], network(raw[1:2]), atol=1e-4, rtol=1e-4)
+
+
+def test_the_seeds_networks_have_the_published_number_of_weights() -> None:
+    """Of as many groups as theirs, by what a second one adds to the first."""
+
+    def millions(make: Callable[..., nn.Module], n_groups: int) -> float:
+        one, two = (sum(each.numel() for each in make(depths=(6,) * n).parameters()) for n in (1, 2))
+        return (one + (n_groups - 1) * (two - one)) / 1e6
+
+    assert millions(SwinFir, 4) == 3.822036
+    assert [round(number, 1) for number in (millions(Craft, 7), millions(Dat, 6), millions(Dat, 12))] == [
+        46.1,
+        24.4,
+        47.9,
+    ]

@@ -8,9 +8,10 @@ from torch import Tensor
 from latentfit.errors import BadFileError
 from latentfit.nets.loading import loaded
 from latentfit.nets.resizer import PRIVATE_FACTORS, TITLE, LatentResizer, load_resizer
+from latentfit.nets.transformers.files import Transformer, is_transformer, load_transformer
 from latentfit.nets.upscaler import UpscalerV1, UpscalerV2
 
-Upscaling = UpscalerV1 | UpscalerV2 | LatentResizer
+Upscaling = UpscalerV1 | UpscalerV2 | LatentResizer | Transformer
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class Known:
 
 def is_upscaler(keys: Collection[str]) -> bool:
     """Whether these keys are one of theirs, whole or not."""
-    return _is_city96s(keys) or _is_ttls(keys)
+    return _is_city96s(keys) or _is_ttls(keys) or is_transformer(keys)
 
 
 def load_upscaler(weights: Mapping[str, Tensor]) -> Known:
@@ -44,6 +45,8 @@ def load_upscaler(weights: Mapping[str, Tensor]) -> Known:
     BadFileError
         When keys, shapes or buffers are of none of them.
     """
+    if is_transformer(weights):
+        return Known(*load_transformer(weights))
     if _is_ttls(weights):
         resizer = load_resizer(weights)
         times = PRIVATE_FACTORS.get(resizer.n_channels)
