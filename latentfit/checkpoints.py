@@ -122,6 +122,6 @@ def _of(weights: Mapping[str, Tensor]) -> Recognised:
     listed = ", ".join(sorted(weights)[:4])
     raise BadFileError(
         "expected the keys of TAESD's decoder, A1111's approximate decoder, Birch-san's pixel MLP, pixelvae's decoder, "
-        f"city96's interposers and upscalers, Ttl's LatentResizer, SwinFIR, CRAFT or DAT, got {listed}; an autoencoder "
-        "is loaded with Vae.load"
+        f"city96's interposers and upscalers, Ttl's LatentResizer, SwinFIR, CRAFT, DAT or DRCT, got {listed}; an "
+        "autoencoder is loaded with Vae.load"
     )

@@ -24,7 +24,7 @@ CITY96_SPACES = {"v1": "sd1", "xl": "sdxl", "v3": "sd3", "fx": "flux1", "ca": "c
 _CITY96_NAME = re.compile(r"(v1|xl|v3|fx|ca)-to-(v1|xl|v3)_interposer")
 _CITY96_UPSCALER = re.compile(r"latent-upscaler-v[\d.]+_SD(v1|xl)-x(\d+(?:\.\d+)?)$")
 _RESIZER = re.compile(r"(sd15|sdxl|flux)_resizer$")
-_SUDO = re.compile(r"(?:SwinFIR|CRAFT|DAT).*_(1\.5|sdxl)$")
+_SUDO = re.compile(r"(?:SwinFIR|CRAFT|DAT|DRCT).*_(1\.5|sdxl)$")
 
 
 def of_others(

@@ -19,6 +19,7 @@ from latentfit.nets.resizer import LatentResizer
 from latentfit.nets.tiny import TinyDecoder, TinyDecoder32
 from latentfit.nets.transformers.craft import Craft
 from latentfit.nets.transformers.dat import Dat
+from latentfit.nets.transformers.drct import Drct
 from latentfit.nets.transformers.swinfir import SwinFir
 from latentfit.nets.upscaler import Upscaler, UpscalerV1, UpscalerV2
 from latentfit.palettized import palettized_of
@@ -46,6 +47,7 @@ KINDS: dict[str, Callable[[dict[str, Any]], nn.Module]] = {
     "swinfir": lambda config: SwinFir(**config),
     "craft": lambda config: Craft(**config),
     "dat": lambda config: Dat(**config),
+    "drct": lambda config: Drct(**config),
 }
 _NAMES: dict[type[nn.Module], str] = {
     PolynomialMap: "polynomial",
@@ -68,6 +70,7 @@ _NAMES: dict[type[nn.Module], str] = {
     SwinFir: "swinfir",
     Craft: "craft",
     Dat: "dat",
+    Drct: "drct",
 }
 
 

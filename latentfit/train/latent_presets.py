@@ -81,7 +81,7 @@ def _raw(make: Callable[[LatentSpace, LatentSpace, Fraction], nn.Module]) -> Mak
     """City96's networks want raw latents."""
 
     def made(source: LatentSpace, target: LatentSpace, scale: Fraction) -> nn.Module:
-        return ModelDomain(make(source, target, scale), source.shift, source.scale, target.shift, target.scale)
+        return ModelDomain.of_raw(make(source, target, scale), source, target)
 
     return made
 

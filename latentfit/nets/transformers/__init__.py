@@ -1,4 +1,4 @@
-"""Transformers that enlarge latents: SwinFIR, CRAFT and DAT, on shared parts, with their public key names.
+"""Transformers that enlarge latents: SwinFIR, CRAFT, DAT and DRCT, on shared parts, with their public key names.
 
 As https://github.com/styler00dollar/ComfyUI-sudo-latent-upscale runs them: raw latents, a factor of 2. Attention masks
 and relative positions are computed; a checkpoint that brings others is refused.

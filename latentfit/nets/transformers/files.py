@@ -11,21 +11,23 @@ from latentfit.errors import BadFileError
 from latentfit.nets.loading import loaded
 from latentfit.nets.transformers.craft import Craft
 from latentfit.nets.transformers.dat import Dat
+from latentfit.nets.transformers.drct import Drct
 from latentfit.nets.transformers.parts import REFERENCE_CELLS
 from latentfit.nets.transformers.swinfir import SwinFir
 
-Transformer = SwinFir | Craft | Dat
+Transformer = SwinFir | Craft | Dat | Drct
 Weights = Mapping[str, Tensor]
 
 _SWINFIR = "layers.0.conv.S.body.0.weight"
 _CRAFT = "layers.0.residual_group.srwa_blocks.0.qkv.weight"
 _DAT = "layers.0.blocks.0.attn.attns.0.pos.pos_proj.weight"
+_DRCT = "layers.0.swin1.attn.relative_position_bias_table"
 _BUFFER = re.compile(r"(.*\.)?(attn_mask(_[01])?|relative_position_index(_[hv])?|rpe_biases|biases_[hv])$")
 
 
 def is_transformer(keys: Collection[str]) -> bool:
     """Whether these keys are one of theirs, whole or not."""
-    return any(key in keys for key in (_SWINFIR, _CRAFT, _DAT))
+    return any(key in keys for key in (_SWINFIR, _CRAFT, _DAT, _DRCT))
 
 
 def load_transformer(weights: Weights) -> tuple[str, Transformer]:
@@ -42,7 +44,7 @@ def load_transformer(weights: Weights) -> tuple[str, Transformer]:
         title, network = _sized(rest, buffers)
     except (KeyError, IndexError, ValueError, TypeError) as error:
         raise BadFileError(
-            f"weights of SwinFIR, CRAFT or DAT: their sizes cannot be told ({error!r}); is the file whole?"
+            f"weights of SwinFIR, CRAFT, DAT or DRCT: their sizes cannot be told ({error!r}); is the file whole?"
         ) from error
     network = loaded(network, rest, title)
     _check_buffers(title, network, buffers)
@@ -67,6 +69,13 @@ def _sized(weights: Weights, buffers: Weights) -> tuple[str, Transformer]:
         gated = weights[f"{part}.hf_blocks.0.ffn.project_out.weight"].shape[1]
         window = _window(buffers, "biases_h", (4, 16))
         return "CRAFT", Craft(n_channels, width, depths, n_heads, window, hidden, gated)
+    if _DRCT in weights:
+        block, table = "layers.0.swin1", weights[_DRCT]
+        ratio, growth = len(weights[f"{block}.mlp.fc1.weight"]) / width, len(weights["layers.0.adjust1.weight"])
+        fourier = "conv_after_body.F.conv2.weight" in weights
+        side = (math.isqrt(len(table)) + 1) // 2
+        title = "DRCTFIR" if fourier else "DRCT"
+        return title, Drct(n_channels, width, n_layers, table.shape[1], side, growth, ratio, fourier)
     block = "layers.0.blocks.0"
     depths = [_count(weights, rf"layers\.{layer}\.blocks\.(\d+)\.") for layer in range(n_layers)]
     n_heads = 2 * len(weights[f"{block}.attn.attns.0.pos.pos3.2.weight"])

@@ -32,7 +32,7 @@ class TransformerUpscaler(nn.Module, ABC):
         super().__init__()
         self.n_channels, self.width, self.multiple = n_channels, width, multiple
         self.conv_first = conv3(n_channels, width)
-        self.conv_after_body = conv3(width, width)
+        self.conv_after_body: nn.Module = conv3(width, width)
         self.conv_before_upsample: nn.Module = nn.Identity()
         self.conv_last: nn.Module = nn.Identity()
         if tail_width is not None:
