@@ -1,6 +1,6 @@
 """The two contracts: latents -> rgb, and latents -> latents. Final wrappers; modules inside write only mathematics."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 from functools import partial
 from typing import Any, final
@@ -183,6 +183,7 @@ def chain(*maps: LatentMap | Approximation) -> Approximation:
     last = maps[-1]
     space: LatentSpace = last.space
     scale: Fraction = last.scale
+    multiple = scale.denominator
     for part in reversed(maps[:-1]):
         if not isinstance(part, LatentMap):
             raise SpaceMismatchError(
@@ -193,9 +194,21 @@ def chain(*maps: LatentMap | Approximation) -> Approximation:
                 f"chain: {part.name!r} gives space {part.target.name!r}, the next part takes {space.name!r}; "
                 f"put a map {part.target.name} -> {space.name} between them"
             )
-        space, scale = part.source, scale * part.scale
+        space, scale, multiple = part.source, scale * part.scale, multiple * part.scale.denominator
     name = " -> ".join(part.name for part in maps)
-    return Approximation(nn.Sequential(*(part.module for part in maps)), space, scale, name=name)
+    return Approximation(_Chain(multiple, [part.module for part in maps]), space, scale, name=name)
+
+
+class _Chain(nn.Sequential):
+    """One after the other, on sides that every one's scale keeps whole; the wrapper cuts what is too much."""
+
+    def __init__(self, multiple: int, modules: Sequence[nn.Module]) -> None:
+        super().__init__(*modules)
+        self.multiple = multiple
+
+    def forward(self, latents: Tensor) -> Tensor:
+        made: Tensor = super().forward(_pad_to_denominator(latents, self.multiple))  # type: ignore[no-untyped-call]
+        return made
 
 
 def _run(

@@ -379,6 +379,8 @@ def test_an_upscaler_before_a_decoder_is_a_larger_decoder() -> None:
     both = lf.chain(one, decoder)
     assert both.scale == Fraction(3, 2)
     torch.testing.assert_close(both(latents), decoder(one(latents)))
+    eight = lf.Approximation(nn.Sequential(nn.Conv2d(4, 3 * 64, 1), nn.PixelShuffle(8)), "sd1", 8)
+    assert lf.chain(one, eight)(latents[..., :5, :7]).shape == (1, 3, 60, 84)
 
 
 def test_keys_are_theirs() -> None:
@@ -436,6 +438,16 @@ def test_a_transformers_file_that_lacks_something_is_refused(name: str, tmp_path
         torch.save({key: value for key, value in state.items() if key != lacking}, tmp_path / "x.pth")
         with pytest.raises(BadFileError, match=f"{lacking}"):
             lf.load(tmp_path / "x.pth", "sd1")
+
+
+@pytest.mark.parametrize("name", [*TRANSFORMERS, "city96", "ttl"])
+def test_files_with_other_shapes_are_refused(name: str, tmp_path: Path) -> None:
+    networks = {"city96": lambda: UpscalerV2(width=8, n_convs=2), "ttl": tiny_resizer}
+    state = networks[name]().state_dict() if name in networks else public(TRANSFORMERS[name](4))
+    for key in list(state)[:: max(1, len(state) // 12)]:
+        torch.save({**state, key: torch.zeros(7, 1)}, tmp_path / "x.pth")
+        with pytest.raises(BadFileError):
+            lf.load(tmp_path / "x.pth", "sd1", scale=2)
 
 
 @pytest.mark.parametrize("name", TRANSFORMERS)

@@ -45,6 +45,17 @@ def load_upscaler(weights: Mapping[str, Tensor]) -> Known:
     BadFileError
         When keys, shapes or buffers are of none of them.
     """
+    try:
+        return _loaded(weights)
+    except BadFileError:
+        raise
+    except (KeyError, IndexError, TypeError, ValueError, RuntimeError) as error:
+        raise BadFileError(
+            f"an upscaler's keys, but its sizes cannot be told ({error!r}); is the file whole?"
+        ) from error
+
+
+def _loaded(weights: Mapping[str, Tensor]) -> Known:
     if is_transformer(weights):
         return Known(*load_transformer(weights))
     if _is_ttls(weights):

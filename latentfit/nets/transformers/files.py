@@ -37,15 +37,12 @@ def load_transformer(weights: Weights) -> tuple[str, Transformer]:
     ------
     BadFileError
         When keys, shapes or buffers are not its.
+    KeyError, IndexError, ValueError, RuntimeError
+        When its sizes cannot be told.
     """
     buffers = {key: tensor for key, tensor in weights.items() if _BUFFER.match(key)}
     rest = {key: tensor for key, tensor in weights.items() if key not in buffers}
-    try:
-        title, network = _sized(rest, buffers)
-    except (KeyError, IndexError, ValueError, TypeError) as error:
-        raise BadFileError(
-            f"weights of SwinFIR, CRAFT, DAT or DRCT: their sizes cannot be told ({error!r}); is the file whole?"
-        ) from error
+    title, network = _sized(rest, buffers)
     network = loaded(network, rest, title)
     _check_buffers(title, network, buffers)
     return title, network
@@ -84,8 +81,13 @@ def _sized(weights: Weights, buffers: Weights) -> tuple[str, Transformer]:
 
 
 def _count(keys: Iterable[str], pattern: str) -> int:
-    """One more than the largest number that stands there."""
-    return 1 + max(int(found[1]) for key in keys if (found := re.match(pattern, key)))
+    """How many numbers stand there, from 0 on."""
+    found = {int(match[1]) for key in keys if (match := re.match(pattern, key))}
+    if found != set(range(len(found))) or not found:
+        raise BadFileError(
+            f"weights: expected keys {pattern!r} numbered from 0, got {sorted(found)[:8]}; fetch them again"
+        )
+    return len(found)
 
 
 def _window(buffers: Weights, key: str, usual: tuple[int, int]) -> tuple[int, int]:
