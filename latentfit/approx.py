@@ -243,6 +243,8 @@ def _run(
 
 def as_blocks(latents: Tensor, denominator: int) -> Tensor:
     """Replicate the last row and column until both sides divide, so that a scale of 1/2 takes odd sizes."""
+    if denominator == 1:
+        return latents
     down, right = -latents.shape[-2] % denominator, -latents.shape[-1] % denominator
     return nn.functional.pad(latents, (0, right, 0, down), mode="replicate") if down or right else latents
 

@@ -12,6 +12,7 @@ from latentfit.nets.transformers.parts import (
     Mlp,
     RectangleAttention,
     TransformerUpscaler,
+    check_halves,
     first,
     last,
 )
@@ -47,6 +48,7 @@ class Craft(TransformerUpscaler):
         hidden: int = 360,
         gated: int = 478,
     ) -> None:
+        check_halves(width, n_heads)
         super().__init__(n_channels, width, None, multiple=max(window))
         self.depths, self.n_heads, self.hidden, self.gated = tuple(depths), n_heads, hidden, gated
         self.window: Window = (window[0], window[1])

@@ -7,7 +7,14 @@ import torch
 from torch import Tensor, nn
 
 from latentfit.nets.tiny import conv3
-from latentfit.nets.transformers.parts import REFERENCE_CELLS, RectangleAttention, TransformerUpscaler, first, last
+from latentfit.nets.transformers.parts import (
+    REFERENCE_CELLS,
+    RectangleAttention,
+    TransformerUpscaler,
+    check_halves,
+    first,
+    last,
+)
 from latentfit.nets.transformers.windows import (
     Window,
     channels_attended,
@@ -48,6 +55,7 @@ class Dat(TransformerUpscaler):
         window: Sequence[int] = (8, 16),
         hidden: int = 540,
     ) -> None:
+        check_halves(width, n_heads)
         super().__init__(n_channels, width, TAIL_WIDTH, multiple=1)
         self.depths, self.n_heads, self.hidden = tuple(depths), n_heads, hidden
         self.window: Window = (window[0], window[1])

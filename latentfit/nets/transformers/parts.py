@@ -109,6 +109,15 @@ class RectangleAttention(nn.Module):
         return picture_of(attended(q, k, v, self.n_heads, bias, mask), self.window, size)
 
 
+def check_halves(width: int, n_heads: int) -> None:
+    """Both halves of the channels have half of the heads, and enough channels for a bias from offsets."""
+    if width < 32 or n_heads < 2 or n_heads % 2 or width % n_heads:
+        raise ValueError(
+            f"expected 32 channels or more, a multiple of an even number of heads, got {width} channels and {n_heads} "
+            "heads; take others"
+        )
+
+
 def last(x: Tensor) -> Tensor:
     """``(N, C, h, w)`` -> ``(N, h, w, C)``."""
     return x.permute(0, 2, 3, 1)
