@@ -207,7 +207,7 @@ class _Chain(nn.Sequential):
         self.multiple = multiple
 
     def forward(self, latents: Tensor) -> Tensor:
-        made: Tensor = super().forward(_pad_to_denominator(latents, self.multiple))  # type: ignore[no-untyped-call]
+        made: Tensor = super().forward(as_blocks(latents, self.multiple))  # type: ignore[no-untyped-call]
         return made
 
 

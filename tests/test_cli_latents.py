@@ -248,7 +248,7 @@ def test_interposers_that_cannot_be_trained(
     train = [*base, "--source", stores[0], "--target", stores[1]]
     decoder = str(_models() / "sd1-cell.safetensors")
     for command, said in (
-        ([*train, "--preset", "cell"], "preset 'cell': expected one of interposer, interposer-round"),
+        ([*train, "--preset", "cell"], "preset 'cell': expected one of interposer, interposer-fine"),
         ([*train, "--preset", "interposer", "--decoder", decoder], "is of space 'sd1', the map leads to 'sdxl'"),
         ([*train, "--preset", "interposer-v4", "--decoder", decoder], "looks at no decoded pictures"),
         ([*train, "--preset", "interposer-v4", "--samples", "8"], "looks at no decoded pictures"),
