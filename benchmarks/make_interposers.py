@@ -38,7 +38,7 @@ PAIRS = (("sd1", "sdxl"), ("sdxl", "sd1"), ("sd1", "flux1"), ("flux1", "sd1"))
 FORMS = ("affine", "3", "5", "3,1")
 OURS, THEIRS = "interposer", "city96's v4.0 network, trained as long"
 V4 = "city96's v4.0 network, one way"
-SPEED_IMAGES, SPEED_TURNS = 320, 3
+SPEED_IMAGES, SPEED_TURNS = 320, 1
 """Crops after which a network's speed is known, and how often that is taken."""
 
 
