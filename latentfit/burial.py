@@ -7,7 +7,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from latentfit.spectra import N_BANDS, bands_of, cosine_transform
+from latentfit.spectra import N_BANDS, band_middles, bands_of, cosine_transform
 
 Schedule = Literal["sd", "flow"]
 _TRAIN_STEPS, _BETA_START, _BETA_END = 1000, 0.00085, 0.012  # Stable Diffusion's "scaled linear" schedule
@@ -41,8 +41,7 @@ class ErrorBands:
     @property
     def frequencies(self) -> Tensor:
         """Middles of those bands, cycles a cell, up to the corner's 0.71."""
-        edges = (torch.arange(N_BANDS + 1, dtype=torch.float64) / N_BANDS).square() * math.sqrt(0.5)
-        return ((edges[1:] + edges[:-1]) / 2)[self.counts > 0]
+        return band_middles()[self.counts > 0]
 
     @property
     def sigma(self) -> float:
@@ -68,11 +67,35 @@ def strength_that_buries(sigma: float, schedule: Schedule) -> float:
     """
     if schedule == "flow":
         return sigma / (1 + sigma)
+    reached = int(torch.searchsorted(_sd_sigmas(), torch.tensor(sigma, dtype=torch.float64)))
+    return min(1.0, (reached + 1) / _TRAIN_STEPS)
+
+
+def sigma_at(strength: float, schedule: Schedule) -> float:
+    """Noise over signal where a sampler begins at an image-to-image strength: `strength_that_buries`, turned round.
+
+    Raises
+    ------
+    ValueError
+        When the strength is not above 0 and at most 1, or 1 of a flow, which has no signal left.
+
+    Examples
+    --------
+    >>> sigma_at(0.5, "flow")
+    1.0
+    """
+    if not 0 < strength <= 1 or (schedule == "flow" and strength == 1):
+        raise ValueError(f"strength: expected more than 0 and at most 1 (less than 1 of a flow), got {strength}")
+    if schedule == "flow":
+        return strength / (1 - strength)
+    return float(_sd_sigmas()[max(0, round(strength * _TRAIN_STEPS) - 1)])
+
+
+def _sd_sigmas() -> Tensor:
+    """Noise over signal of Stable Diffusion's steps, float64, rising."""
     steps = torch.linspace(_BETA_START**0.5, _BETA_END**0.5, _TRAIN_STEPS, dtype=torch.float64).square()
     kept = torch.cumprod(1 - steps, 0)
-    sigmas = ((1 - kept) / kept).sqrt()
-    reached = int(torch.searchsorted(sigmas, torch.tensor(sigma, dtype=torch.float64)))
-    return min(1.0, (reached + 1) / _TRAIN_STEPS)
+    return ((1 - kept) / kept).sqrt()
 
 
 def schedule_of(space_name: str) -> Schedule:

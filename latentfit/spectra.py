@@ -127,6 +127,47 @@ def bands_of(high: int, wide: int) -> Tensor:
     return (N_BANDS * (radius / math.sqrt(0.5)).sqrt()).long().clamp(max=N_BANDS - 1)
 
 
+@lru_cache(maxsize=1)
+def band_middles() -> Tensor:
+    """Middle of each band, ``(N_BANDS,)`` float64, cycles a cell: up to nearly the corner's 0.71."""
+    edges = (torch.arange(N_BANDS + 1, dtype=torch.float64) / N_BANDS).square() * math.sqrt(0.5)
+    return (edges[1:] + edges[:-1]) / 2
+
+
+def explained_by_band(made: Tensor, true: Tensor) -> tuple[Tensor, Tensor]:
+    """How much of each channel's variance is explained, by radial spatial frequency.
+
+    Parameters
+    ----------
+    made, true : Tensor, (N, C, h, w)
+        Latents of one space; variance is about the true channels' means.
+
+    Returns
+    -------
+    frequencies, r2 : Tensor, (n,) and (C, n) float64
+        Of the bands that hold anything, cycles a cell, low ones first. R² is 1 where made is true, 0 where nothing is
+        known but the mean, and below where it is worse.
+
+    Raises
+    ------
+    ValueError
+        When the shapes differ.
+    """
+    if made.shape != true.shape or true.ndim != 4:
+        raise ValueError(
+            f"explained_by_band: expected two tensors (N, C, h, w) of equal shape, got {tuple(made.shape)} and "
+            f"{tuple(true.shape)}"
+        )
+    bands = bands_of(*true.shape[-2:]).flatten()
+    centred = true.double() - true.double().mean((0, 2, 3), keepdim=True)
+    sums = []
+    for values in ((made - true).double(), centred):
+        energy = cosine_transform(values).square().sum(0).flatten(1).cpu()
+        sums.append(energy.new_zeros(len(energy), N_BANDS).index_add_(1, bands, energy))
+    held = torch.bincount(bands, minlength=N_BANDS) > 0
+    return band_middles()[held], (1 - sums[0] / sums[1].clamp(min=1e-12))[:, held]
+
+
 def _covariances(sums: Tensor, counts: Tensor) -> Tensor:
     """Mean of each band, drawn to its diagonal where coefficients are few; a band without any takes a neighbour's."""
     n_channels = sums.shape[1]

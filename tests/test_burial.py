@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from latentfit.burial import ErrorBands, strength_that_buries
+from latentfit.burial import ErrorBands, Schedule, sigma_at, strength_that_buries
 
 
 def test_white_noise_has_energy_one_in_every_band() -> None:
@@ -34,3 +34,15 @@ def test_strengths() -> None:
     assert strengths == sorted(strengths)
     assert strengths[-1] == 1.0
     assert 0.3 < strengths[2] < 0.5  # sigma 1 lies at about step 400 of Stable Diffusion's 1000
+
+
+@pytest.mark.parametrize("schedule", ["sd", "flow"])
+@pytest.mark.parametrize("strength", [0.001, 0.1, 0.5, 0.9])
+def test_a_strengths_noise_is_buried_by_it(schedule: Schedule, strength: float) -> None:
+    assert strength_that_buries(sigma_at(strength, schedule), schedule) == pytest.approx(strength)
+
+
+def test_a_strength_without_signal_is_refused() -> None:
+    for strength, schedule in ((0.0, "sd"), (1.2, "sd"), (1.0, "flow")):
+        with pytest.raises(ValueError, match="strength"):
+            sigma_at(strength, schedule)

@@ -15,7 +15,7 @@ from latentfit.errors import SpaceMismatchError, StoreError
 from latentfit.estimates import noise_beside_x0, scores_over_sigma, simulate_x0
 from latentfit.pairs import PairStore
 from latentfit.shards import Origin, Sample, sample_key, write_shard
-from latentfit.spectra import N_BANDS, Spectrum, bands_of, cosine_transform, spectrum_of
+from latentfit.spectra import N_BANDS, Spectrum, bands_of, cosine_transform, explained_by_band, spectrum_of
 
 MIXING = torch.tensor([[1.0, 0.5, 0, 0], [0, 1, 0, 0], [0, 0.3, 0.5, 0], [0, 0, 0, 2.0]], dtype=torch.float64)
 MEAN = torch.tensor([0.5, -1.0, 0.0, 2.0], dtype=torch.float64)
@@ -76,6 +76,21 @@ def test_bands_start_at_zero_and_grow_outwards() -> None:
     assert bands[-1, -1] == N_BANDS - 1
     assert (bands.diff(dim=0) >= 0).all()
     assert (bands.diff(dim=1) >= 0).all()
+
+
+def test_what_is_explained_is_found_in_its_band_and_channel() -> None:
+    true = torch.randn(4, 2, 16, 16, generator=torch.Generator().manual_seed(0))
+    coefficients = cosine_transform(true.double())
+    lost = bands_of(16, 16) > N_BANDS // 2
+    coefficients[:, 1, lost] = 0
+    frequencies, r2 = explained_by_band(cosine_transform(coefficients, inverse=True).float(), true)
+    assert r2.shape == (2, len(frequencies))
+    torch.testing.assert_close(r2[0], torch.ones_like(r2[0]), atol=1e-5, rtol=0)
+    fine = frequencies > (N_BANDS // 2 + 1) ** 2 / N_BANDS**2 * math.sqrt(0.5)
+    torch.testing.assert_close(r2[1], (~fine).double(), atol=1e-4, rtol=0)
+    assert float(explained_by_band(true.mean((0, 2, 3), keepdim=True).expand_as(true), true)[1].abs().max()) < 1e-5
+    with pytest.raises(ValueError, match="equal shape"):
+        explained_by_band(true, true[:1])
 
 
 def test_mean_and_spectrum_are_found_again(coloured: PairStore) -> None:

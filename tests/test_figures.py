@@ -11,12 +11,18 @@ import torch
 from matplotlib.figure import Figure
 
 import latentfit as lf
+from latentfit.burial import ErrorBands
+from latentfit.charts import draw_chart
+from latentfit.colour import oklab_to_rgb, rgb_to_oklab
 from latentfit.compare import figures
 from latentfit.compare.canvas import SURROUND, placed
 from latentfit.compare.pareto import front
 from latentfit.compare.sheets import MOST_ACROSS, score_words
 from latentfit.judging import as_seen
 from latentfit.palette import Palette
+from latentfit.pixels import rgb_tensor
+
+WHEEL = rgb_tensor(draw_chart("hue_wheel", 48))[0]
 
 
 def table() -> lf.Approximation:
@@ -66,6 +72,19 @@ DRAWN = {
     "bars": lambda **k: figures.bars({"one": 1.0, "two": 2.0}, title="t", **k),
     "swatches": lambda **k: figures.swatches([Palette.load("nes"), Palette.load("1-bit")], **k),
     "swatches of one": lambda **k: figures.swatches(Palette.load("slso8"), **k),
+    "hue_rings": lambda **k: figures.hue_rings({"a": WHEEL, "b": WHEEL.flip(0)}, WHEEL, title="t", **k),
+    "hue_turns": lambda **k: figures.hue_turns({"a": WHEEL, "b": WHEEL.flip(0)}, WHEEL, title="t", **k),
+    "latent_sheet": lambda **k: figures.latent_sheet(
+        {"narrow": torch.randn(4, 6, 8), "true": torch.randn(6, 6, 8), "made": torch.randn(6, 6, 8)},
+        "true",
+        errors=True,
+        title="t",
+        **k,
+    ),
+    "explained": lambda **k: figures.explained({"a": torch.rand(4, 5), "b": torch.rand(4, 5)}, torch.rand(5), **k),
+    "burial": lambda **k: figures.burial(
+        {"a": ErrorBands().add(torch.randn(1, 4, 16, 16), torch.zeros(1, 4, 16, 16))}, "flow", **k
+    ),
     "palette_usage": lambda **k: figures.palette_usage(
         {"a": torch.randint(0, 16, (8, 8)), "b": torch.randint(0, 16, (2, 4, 4))}, Palette.load("ega16"), **k
     ),
@@ -359,3 +378,58 @@ def test_a_contact_sheet_of_blocks_keeps_each_pictures_own_pixels() -> None:
     expected = cells.repeat_interleave(8, 1).repeat_interleave(8, 2)
     np.testing.assert_allclose(shown[0], expected.movedim(0, -1).numpy())
     np.testing.assert_allclose(shown[1], picture.movedim(0, -1).numpy())
+
+
+def turned(picture: torch.Tensor, degrees: float, chroma: float) -> torch.Tensor:
+    """In OKLab, about grey; paled beforehand so that nothing leaves the cube."""
+    lab = rgb_to_oklab(picture.double()[None])
+    angle = torch.tensor(degrees).deg2rad()
+    a, b = lab[:, 1] * chroma, lab[:, 2] * chroma
+    spun = torch.stack([lab[:, 0], a * angle.cos() - b * angle.sin(), a * angle.sin() + b * angle.cos()], 1)
+    return oklab_to_rgb(spun)[0]
+
+
+def test_turns_by_hue_find_what_was_turned() -> None:
+    pale = (0.4 + 0.3 * WHEEL).double()
+    frame = figures.turns_by_hue(turned(pale, 10.0, 0.8), pale, n_hues=12)
+    assert len(frame) == 12
+    assert frame["turn"].to_numpy() == pytest.approx(np.full(12, 10.0), abs=0.1)
+    assert frame["chroma"].to_numpy() == pytest.approx(np.full(12, 0.8), abs=0.01)
+
+
+def test_hues_of_a_red_picture_are_those_of_red() -> None:
+    red = torch.tensor([0.8, 0.2, 0.2])[:, None, None].expand(3, 4, 4)
+    frame = figures.turns_by_hue(red, red, n_hues=36)
+    assert frame["hue"].tolist() == [25.0]
+    assert (frame["turn"].item(), frame["chroma"].item()) == pytest.approx((0.0, 1.0))
+
+
+def test_hues_of_a_grey_truth_are_refused() -> None:
+    with pytest.raises(ValueError, match="grey"):
+        figures.hue_turns({"a": WHEEL}, torch.full((3, 48, 48), 0.5))
+    with pytest.raises(ValueError, match="one size"):
+        figures.turns_by_hue(WHEEL, WHEEL[:, :8])
+
+
+def test_a_latent_sheet_holds_rows_of_its_shape_against_the_reference() -> None:
+    true = torch.randn(2, 8, 8)
+    sheet = figures.latent_sheet({"other": true, "true": true, "made": true, "wide": torch.randn(3, 8, 8)}, "true")
+    assert [word for word in words(sheet) if word.startswith("R²")] == ["R² 1.00", "R² 1.00"]
+    with_errors = figures.latent_sheet({"true": true, "made": 0.5 * true}, "true", errors=True)
+    np.testing.assert_allclose(drawn_images(with_errors)[-1], -0.5 * true[-1].numpy(), atol=1e-6)
+    with pytest.raises(ValueError, match="reference"):
+        figures.latent_sheet({"a": true}, "b")
+    with pytest.raises(ValueError, match=r"\(C, h, w\)"):
+        figures.latent_sheet({"a": true[None]})
+
+
+def test_explained_wants_a_share_for_each_band() -> None:
+    with pytest.raises(ValueError, match="5"):
+        figures.explained({"a": torch.rand(4, 6)}, torch.rand(5))
+
+
+def test_burial_says_the_least_strength() -> None:
+    error = torch.full((1, 4, 8, 8), 0.125)  # a mean over 64 cells stands out 8 times as far: sigma 1
+    chart = figures.burial({"off": ErrorBands().add(error, torch.zeros_like(error))}, "flow", strengths=(0.25,))
+    assert "off: from 0.50" in words(chart)
+    assert "noise at 0.25" in words(chart)

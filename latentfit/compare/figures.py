@@ -16,6 +16,8 @@ from latentfit.compare.errors import (
     error_map,
     error_sheet,
 )
+from latentfit.compare.hues import hue_rings, hue_turns, turns_by_hue
+from latentfit.compare.latents import burial, explained, latent_sheet
 from latentfit.compare.palettes import palette_usage, swatches
 from latentfit.compare.pareto import pareto
 from latentfit.compare.plots import ORIGINS, bars, curves, ranking
@@ -32,6 +34,7 @@ __all__ = [
     "amplified_differences",
     "bars",
     "brightness_error",
+    "burial",
     "channel_histograms",
     "channel_residuals",
     "clipping",
@@ -42,8 +45,12 @@ __all__ = [
     "delta_e",
     "error_map",
     "error_sheet",
+    "explained",
+    "hue_rings",
+    "hue_turns",
     "joint_channels",
     "latent_channels",
+    "latent_sheet",
     "palette_usage",
     "pareto",
     "ranking",
@@ -52,5 +59,6 @@ __all__ = [
     "style",
     "swatches",
     "sweep_strip",
+    "turns_by_hue",
     "under_curtain",
 ]
