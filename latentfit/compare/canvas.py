@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from cycler import cycler
 from matplotlib.figure import Figure as MplFigure
+from PIL import Image
 from torch import Tensor
 
 from latentfit.judging import as_seen
@@ -124,7 +125,9 @@ def saved(figure: Figure, path: str | os.PathLike[str] | None) -> Figure:
 
 
 def _png(figure: Figure, dpi: int) -> bytes:
-    """PNG without a date, so that equal data gives equal bytes."""
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=dpi, metadata={"Software": None})
+    """PNG without a date, so that equal data gives equal bytes; opaque, since alpha is a tenth of the file."""
+    drawn, buffer = io.BytesIO(), io.BytesIO()
+    figure.savefig(drawn, format="png", dpi=dpi, metadata={"Software": None})
+    with Image.open(drawn) as image:
+        image.convert("RGB").save(buffer, "PNG", optimize=True, dpi=(dpi, dpi))
     return buffer.getvalue()
