@@ -86,7 +86,7 @@ def hue_rings(
     n_columns = min(columns, len(pictures))
     n_rows = -(-len(pictures) // n_columns)
     with style():
-        figure = Figure(figsize=(2.4 * n_columns, 2.75 * n_rows + 0.3), layout="constrained")
+        figure = Figure(figsize=(2.0 * n_columns, 2.35 * n_rows + 0.3), layout="constrained")
         axes = [axis for row in rows_of_axes(figure, n_rows, n_columns) for axis in row]
         for axis in axes:
             axis.axis("off")
@@ -133,7 +133,7 @@ def hue_turns(
     """
     something(pictures, "hue_turns: pictures")
     with style():
-        figure = Figure(figsize=(9.6, 3.5), layout="constrained")
+        figure = Figure(figsize=(8.8, 3.1), layout="constrained")
         axes = figure.subplots(1, 2, sharex=True)
         for name, picture in pictures.items():
             frame = turns_by_hue(picture, truth, n_hues=n_hues)
@@ -196,8 +196,8 @@ def _draw_rings(axis: Any, made: Any, true: Any) -> None:
             np.stack([starts.real, ends.real]), np.stack([starts.imag, ends.imag]), color=SOFT, linewidth=0.8, zorder=1
         )
         colours = _colours_of(starts)
-        axis.scatter(starts.real, starts.imag, s=16, facecolors="white", edgecolors=colours, linewidths=1, zorder=2)
-        axis.scatter(ends.real, ends.imag, s=18, c=colours, edgecolors=INK, linewidths=0.4, zorder=3)
+        axis.scatter(starts.real, starts.imag, s=13, facecolors="white", edgecolors=colours, linewidths=1, zorder=2)
+        axis.scatter(ends.real, ends.imag, s=14, c=colours, edgecolors=INK, linewidths=0.4, zorder=3)
 
 
 def _hue_strip(axis: Any) -> None:

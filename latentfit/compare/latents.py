@@ -62,7 +62,7 @@ def latent_sheet(
             for axis in axes:
                 axis.axis("off")
             for axis, channel, said in zip(axes, one, words, strict=False):
-                axis.imshow(channel.numpy(), cmap="gray", vmin=-MOST, vmax=MOST)
+                axis.imshow(channel.numpy(), cmap="gray", vmin=-MOST, vmax=MOST, interpolation="nearest")
                 axis.set_title(said, fontsize=7, fontweight="normal", pad=1.5, color=SOFT)
             axes[0].text(
                 -0.06, 0.5, name, transform=axes[0].transAxes, rotation=90, va="center", ha="right", fontsize=7.5
@@ -168,7 +168,7 @@ def burial(
     """
     something(errors, "burial: errors")
     with style():
-        figure = Figure(figsize=(9, 3.9), layout="constrained")
+        figure = Figure(figsize=(8.4, 3.5), layout="constrained")
         axis = figure.subplots()
         for name, bands in errors.items():
             least = strength_that_buries(bands.sigma, schedule)
