@@ -133,7 +133,7 @@ def hue_turns(
     """
     something(pictures, "hue_turns: pictures")
     with style():
-        figure = Figure(figsize=(8.8, 3.1), layout="constrained")
+        figure = Figure(figsize=(7.8, 2.8), layout="constrained")
         axes = figure.subplots(1, 2, sharex=True)
         for name, picture in pictures.items():
             frame = turns_by_hue(picture, truth, n_hues=n_hues)

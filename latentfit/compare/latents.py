@@ -168,7 +168,7 @@ def burial(
     """
     something(errors, "burial: errors")
     with style():
-        figure = Figure(figsize=(8.4, 3.5), layout="constrained")
+        figure = Figure(figsize=(7.8, 3.1), layout="constrained")
         axis = figure.subplots()
         for name, bands in errors.items():
             least = strength_that_buries(bands.sigma, schedule)
