@@ -183,7 +183,7 @@ def burial(
             )  # fmt: skip
         axis.set_yscale("log")
         axis.set(xlabel="spatial frequency, cycles a cell", ylabel="energy of the error, noise of σ 1 = 1")
-        axis.legend(title="buried at strength", loc="center left", bbox_to_anchor=(1.12, 0.5), alignment="left")
+        axis.legend(title="buried at strength", loc="center left", bbox_to_anchor=(1.18, 0.5), alignment="left")
         figure.suptitle(title, x=0.01, ha="left", fontsize=9, fontweight="bold")
     return saved(figure, path)
 
