@@ -15,7 +15,6 @@ from latentfit.train.losses import PIXEL_LOSSES
 from latentfit.train.objective import Batch
 
 DECODED = "decoded_"
-POOLED, POOLED_CELLS = "pooled", 8
 CYCLES = ("round", "back", "back_round")
 _DECODED_LOSSES = (*(f"{DECODED}{name}" for name in PIXEL_LOSSES), "oklab")
 
@@ -50,8 +49,7 @@ class LatentObjective:
     ----------
     weights : mapping of str to float
         Names of `PIXEL_LOSSES`, on latents; the same after ``decoded_``, on what `decoder` makes of both; ``oklab``, L1
-        in OKLab over cells (hue and saturation); ``pooled``, squared error of means over 8×8 cells, which noise buries
-        last; and, L1 as city96 has them, ``round``, ``back`` and ``back_round``.
+        in OKLab over cells (hue and saturation); and, L1 as city96 has them, ``round``, ``back`` and ``back_round``.
     decoder : Approximation or None
         Of the target's space, frozen; needed by the decoded losses.
     decoded_cells : int or None
@@ -63,7 +61,7 @@ class LatentObjective:
     def __init__(
         self, weights: Mapping[str, float], decoder: Approximation | None = None, decoded_cells: int | None = None
     ) -> None:
-        known = [*PIXEL_LOSSES, POOLED, *_DECODED_LOSSES, *CYCLES]
+        known = [*PIXEL_LOSSES, *_DECODED_LOSSES, *CYCLES]
         if not weights or set(weights) - set(known):
             raise TrainError(f"losses: expected some of {', '.join(known)}, got {', '.join(weights) or 'none'}")
         if decoder is None and looks_at_pictures(weights):
@@ -81,8 +79,6 @@ class LatentObjective:
         paths = model(source, real if needs_back else None) if self.cycles else {"made": model(source)}
         made = _kept(paths["made"], real, inside)
         found = {name: PIXEL_LOSSES[name](made, real) for name in self.weights if name in PIXEL_LOSSES}
-        if POOLED in self.weights:
-            found[POOLED] = avg_pool2d(made - real, POOLED_CELLS).square().mean()
         for name, truth in (("round", source), ("back", source), ("back_round", real)):
             if name in self.weights:
                 found[name] = PIXEL_LOSSES["l1"](paths[name], truth)

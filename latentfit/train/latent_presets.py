@@ -107,8 +107,8 @@ LATENT_PRESETS: dict[str, LatentPreset] = {
     ),
     "interposer-fine": LatentPreset(
         "interposer, begun from one, through a decoder that draws texture", _ours(80, 6), 32, 2,
-        {"mse": 1.0, "pooled": 5.0, "decoded_mse": 200.0}, closed_form="5", decoded_cells=8,
-        config=replace(_MUON, n_images=4_000, lr=3e-3, weight_decay=1.0, ema_images=3_000.0),
+        {"mse": 1.0, "decoded_mse": 300.0}, closed_form="5", decoded_cells=8,
+        config=replace(_MUON, n_images=5_000, lr=3e-3, weight_decay=1.0, ema_images=3_000.0),
     ),
     "interposer-round": LatentPreset(
         "interposer, its inverse trained with it", _ours(80, 6), 32, 2,
