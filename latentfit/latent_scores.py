@@ -18,7 +18,7 @@ from latentfit.joined import JoinedStores, Pair
 from latentfit.metrics import ColourSums
 from latentfit.pairs import Split
 from latentfit.pixels import resampled
-from latentfit.similarity import Look, structure
+from latentfit.similarity import Look, ms_ssim
 from latentfit.spaces import LatentSpace
 
 if TYPE_CHECKING:
@@ -157,7 +157,7 @@ class _Pool:
         self.bands.add(made, true)
         look = Look(shown.clamp(0, 1))
         self.colours.add(look, truth)
-        self.shapes.append(structure(look, truth).get("ms_ssim", math.nan))
+        self.shapes.append(ms_ssim(look, truth))
         self.turned, self.chroma = _hue_turn(look.rgb, truth.rgb)
         if returned is not None:
             self.returned.append(returned)
