@@ -35,7 +35,7 @@ from latentfit.train.latent_recipes import train_latent_map
 ROOT = Path(__file__).resolve().parents[1]
 MODELS = ROOT / "data" / "models"
 PAIRS = (("sd1", "sdxl"), ("sdxl", "sd1"), ("sd1", "flux1"), ("flux1", "sd1"))
-FORMS = ("affine", "3", "5")
+FORMS = ("affine", "3", "5", "3,1")
 OURS, THEIRS = "interposer", "city96's v4.0 network, trained as long"
 V4 = "city96's v4.0 network, one way"
 SPEED_IMAGES, SPEED_TURNS = 320, 1
