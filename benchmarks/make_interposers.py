@@ -71,12 +71,23 @@ def path_of(source: str, target: str, network: str = "") -> Path:
 
 
 def ours(joined: JoinedStores, assets: Path, precision: str) -> None:
-    """Our interposer in two courses, on all pictures of the stores: it is scored on others."""
+    """Our interposer in two courses, and the mean of their weights, on all pictures of the stores: scored on others."""
     source, target = joined.source.space.name, joined.target.space.name
-    out, first = path_of(source, target), path_of(source, target, "first")
+    out, first, fine = (path_of(source, target, part) for part in ("", "first", "fine"))
     decoder = lf.load(MODELS / f"{target}-cell.safetensors")
     trained(joined, "interposer", first, precision, decoder=decoder)
-    trained(joined, "interposer-fine", out, precision, decoder=full_decoder(target, assets), begin=lf.load(first))
+    trained(joined, "interposer-fine", fine, precision, decoder=full_decoder(target, assets), begin=lf.load(first))
+    if not out.is_file():
+        lf.save(mean_of(lf.load(first), lf.load(fine)), out)
+
+
+def mean_of(first: LatentMap, fine: LatentMap) -> LatentMap:
+    """Half-way between two courses: on other pictures than it learned from, as good as the better one or better."""
+    weights = fine.module.state_dict()
+    for name, tensor in first.module.state_dict().items():
+        weights[name] = (weights[name] + tensor) / 2
+    fine.module.load_state_dict(weights)
+    return fine
 
 
 def theirs(joined: JoinedStores, assets: Path, precision: str) -> None:
@@ -99,7 +110,7 @@ def theirs(joined: JoinedStores, assets: Path, precision: str) -> None:
             trained(joined, name, short, precision, decoder=decoder, n_images=SPEED_IMAGES)
             speeds[name].append(rows_of(short)[-1]["images_per_s"])
     speed = {name: statistics.median(values) for name, values in speeds.items()}
-    seen = {"interposer": path_of(source, target, "first"), "interposer-fine": path_of(source, target)}
+    seen = {"interposer": path_of(source, target, "first"), "interposer-fine": path_of(source, target, "fine")}
     seconds = sum(rows_of(network)[-1]["seen_images"] / speed[name] for name, network in seen.items())
     print(f"crops a second: {speed}", flush=True)
     trained(joined, V4, out, precision, n_images=int(seconds * speed[V4]))
@@ -176,8 +187,8 @@ def scored(joined: JoinedStores, assets: Path) -> None:
     shipped.card["scores"] = json.loads(own.to_json(orient="records", double_precision=5))[0]
     shipped.card["scored_on"] = f"images/eval, {len(scored_on)} pictures"
     machine = f"on {facts['cores']} CPU cores ({facts['cpu']})"
-    first, fine, v4_run = (path_of(source, target, part).with_suffix(".run") for part in ("first", "", "v4"))
-    shipped.card["trained"] = f"{run_in_words(first)}; then {run_in_words(fine)}, {machine}"
+    first, fine, v4_run = (path_of(source, target, part).with_suffix(".run") for part in ("first", "fine", "v4"))
+    shipped.card["trained"] = f"{run_in_words(first)}; then {run_in_words(fine)}; the mean of both, {machine}"
     shipped.card["v4_trained"] = f"{run_in_words(v4_run)}, {machine}"
     shipped.name = f"{source}-to-{target}"
     path = lf.save(shipped, MODELS / f"{source}-to-{target}.safetensors", dtype=torch.float16)
