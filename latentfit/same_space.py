@@ -14,6 +14,7 @@ from latentfit.vae import Vae
 
 SAME, SLOPE_OFF, OFFSET_OFF = 0.98, 0.03, 0.05
 ONE_SHAPE, RELATED = 0.9, 0.6
+_CELLS_A_TERM = 8  # of fewer a 1×1 map explains what it likes, and every two VAEs look like one space
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,7 @@ def same_space(
     Raises
     ------
     NoPicturesError
-        When no picture can be read.
+        When no picture can be read, or their cells are too few to tell anything by.
     """
     if first.space.cell_px != second.space.cell_px:
         a, b = first.space.cell_px, second.space.cell_px
@@ -107,6 +108,12 @@ def same_space(
         n_pictures += 1
     if not n_pictures:
         raise NoPicturesError(f"same_space: none of the pictures of {images!r} can be read; give others")
+    n_cells, least = int(gram[0, 0]), _CELLS_A_TERM * (1 + channels[0])
+    if n_cells < least:
+        raise NoPicturesError(
+            f"same_space: {n_cells} cells in {n_pictures} pictures, expected {least} or more for a map of "
+            f"{1 + channels[0]} terms; give more pictures, or a larger size"
+        )
     return _judged(first.name, second.name, gram, channels, n_pictures)
 
 
@@ -118,6 +125,8 @@ def _judged(first: str, second: str, gram: Tensor, channels: tuple[int, int], n_
     aa, ab, bb = moments[1 : 1 + c, 1 : 1 + c], moments[1 : 1 + c, 1 + c :], moments[1 + c :, 1 + c :]
     variance = float(bb.trace())
     explained = float((torch.linalg.lstsq(aa, ab).solution * ab).sum())
+    if not variance > 0:
+        raise NoPicturesError("same_space: every cell has the same latents; give pictures of more than one colour")
     by_table = explained / variance
     slopes: tuple[float, ...] = ()
     offsets: tuple[float, ...] = ()

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 import latentfit as lf
+from latentfit.errors import NoPicturesError
 from latentfit.nets.tiny import TinyDecoder, TinyEncoder
 from latentfit.same_space import same_space
 from latentfit.vae import Vae
@@ -75,3 +76,9 @@ def test_other_cells_are_no_without_encoding(first: Vae) -> None:
     assert found.slopes == ()
     assert "Not one space" in found.verdict
     assert "R² of the latents as they are" not in str(found)
+
+
+def test_too_few_cells_give_no_verdict(first: Vae) -> None:
+    other = lf.Vae.load("mini-sdxl", device="cpu")
+    with pytest.raises(NoPicturesError, match="cells in 1 pictures, expected 40 or more for a map of 5 terms"):
+        same_space(first, other, limit=1, size=16)  # six cells: five terms would explain nearly all of them
