@@ -228,6 +228,10 @@ def _run(
     flat = latents if n_frames is None else latents.movedim(2, 1).flatten(0, 1)
     rows, columns = flat.shape[-2:]
     expected = (flat.shape[0], *channels, *(size or (int(rows * wrapper.scale), int(columns * wrapper.scale))))
+    if min(expected[-2:]) < 1 <= min(rows, columns):
+        raise ScaleError(
+            f"{wrapper.name!r}: {rows}x{columns} cells at scale {wrapper.scale} are less than one; give larger latents"
+        )
     denominator = 1 if isinstance(wrapper.module, AtScale) else wrapper.scale.denominator
     mapped: Tensor = call(as_blocks(flat, denominator))
     mapped = mapped[..., : expected[-2], : expected[-1]]

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from latentfit import Approximation, LatentMap, chain
-from latentfit.errors import SpaceMismatchError
+from latentfit.errors import ScaleError, SpaceMismatchError
 
 
 def decoder(scale: int) -> Approximation:
@@ -64,6 +64,8 @@ class _Halve(nn.Module):
 def test_fractional_scale_takes_odd_sizes() -> None:
     halve = LatentMap(_Halve(), "sd1", "sdxl", Fraction(1, 2))
     assert halve(torch.randn(1, 4, 7, 10)).shape == (1, 4, 3, 5)
+    with pytest.raises(ScaleError, match="1x10 cells at scale 1/2 are less than one"):
+        halve(torch.randn(1, 4, 1, 10))
 
 
 def test_size_at_the_call() -> None:
