@@ -6,7 +6,7 @@ from typing import Annotated
 import tyro
 
 from latentfit.cli_support import Device, Name, OutFile, check_out, note_likelier_space
-from latentfit.errors import BadFileError
+from latentfit.errors import BadFileError, SpaceMismatchError
 
 
 def convert(
@@ -27,16 +27,23 @@ def convert(
     out : Path
         ComfyUI's .latent to write.
     source : str or None
-        Space that another project's map takes, whose file does not say it.
+        Space that another project's map takes, whose file does not say it. What a file says itself must agree.
     target : str or None
         Space that it leads to.
     """
     from latentfit.latent_files import read_latents, write_latents
     from latentfit.named_maps import load_latent_map
+    from latentfit.spaces import get_space
     from latentfit.tiled import map_latents_in_tiles
 
     check_out(out, ".latent")
     loaded = load_latent_map(map, source, target)
+    for flag, named, own in (("--source", source, loaded.source), ("--target", target, loaded.target)):
+        if named is not None and get_space(named) != own:
+            raise SpaceMismatchError(
+                f"{flag} {named}: {map} leads from {loaded.source.name!r} to {loaded.target.name!r}; leave that flag "
+                "out, or take a map between the spaces you mean"
+            )
     read = read_latents(latents, loaded.source).latents
     note_likelier_space(latents, read, loaded.source)
     made = map_latents_in_tiles(loaded, read)

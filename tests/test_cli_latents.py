@@ -13,6 +13,7 @@ from torch import Tensor, nn
 import latentfit as lf
 from latentfit.cli import main
 from latentfit.latent_files import read_latents, write_latents
+from latentfit.nets.domains import ModelDomain
 from latentfit.nets.interposer import Interposer, InterposerV4
 from latentfit.pixels import save_png
 
@@ -102,6 +103,30 @@ def test_what_cannot_be_converted(across: Path, latents: Tensor, tmp_path: Path,
         assert said in refused(["convert", str(given), "--map", str(one), "--out", out], capsys)
     assert ".latent" in refused(["convert", str(good), "--map", str(across), "--out", str(tmp_path / "y.png")], capsys)
     assert not Path(out).exists()
+
+
+@pytest.mark.parametrize("flags", [["--source", "sdxl"], ["--target", "sd1"], ["--source", "sdxl", "--target", "sd1"]])
+def test_convert_believes_no_flag_against_the_file(
+    flags: list[str], across: Path, latent_file: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    out = tmp_path / "y.latent"
+    command = ["convert", str(latent_file), "--map", str(across), "--out", str(out), *flags]
+    assert f"{flags[0]} {flags[1]}: {across} leads from 'sd1' to 'sdxl'; leave that flag out" in refused(
+        command, capsys
+    )
+    assert not out.exists()
+
+
+def test_convert_writes_no_empty_latents(tmp_path: Path, capsys: Capture) -> None:
+    halved = lf.save(
+        lf.LatentMap(ModelDomain(InterposerV4(width=8, n_blocks=1, scale=0.5)), "sd1", "sd1", "1/2"),
+        tmp_path / "halved.safetensors",
+    )
+    narrow = write_latents(tmp_path / "narrow.latent", torch.randn(1, 4, 1, 6), lf.get_space("sd1"))
+    out = tmp_path / "y.latent"
+    said = refused(["convert", str(narrow), "--map", str(halved), "--out", str(out)], capsys)
+    assert "1x6 cells at scale 1/2 are less than one; give larger latents" in said
+    assert not out.exists()
 
 
 def test_a_map_between_latents_is_no_decoder(across: Path, latent_file: Path, tmp_path: Path, capsys: Capture) -> None:
