@@ -21,11 +21,13 @@ from latentfit.comfyui.save_pairs import DECODED, PHOTO, LatentFitSavePairs
 from latentfit.dithering import dither
 from latentfit.errors import LatentfitError
 from latentfit.fit.module import PolynomialMap
+from latentfit.images import pictures
 from latentfit.nets.interposer import InterposerV4
 from latentfit.nets.palette import PixelVae
 from latentfit.nets.tiny import TinyDecoder, TinyEncoder
 from latentfit.palette import Palette
 from latentfit.palettized import nearest_of
+from latentfit.pixels import crop_to_cells, rgb_tensor
 from latentfit.resources import data_path
 from latentfit.vae_opening import fingerprint_of
 
@@ -373,6 +375,20 @@ def test_interpose_gives_the_other_spaces_raw_latents_and_keeps_the_wire(comfyui
     assert (gone["batch_index"], gone["mine"]) == ([4, 7], "kept")
     assert "downscale_ratio_spacial" not in gone
     assert torch.equal(came["samples"], SD1.to_raw(latents)), "the wire that came stays as it was"
+
+
+def test_interpose_says_when_latents_look_like_another_familys(
+    comfyui: ComfyUi, caplog: pytest.LogCaptureFixture
+) -> None:
+    lf.save(random_map("sd1", "sdxl"), own(comfyui, "across.safetensors"))
+    photograph = pictures("photographs")[0]
+    rgb = rgb_tensor(crop_to_cells(photograph.load()[0], 256, 8)[0])
+    for name, expected in (("sd1", 0), ("sdxl", 1)):
+        vae = lf.Vae.load(f"mini-{name}", device="cpu")
+        came = wire(vae.encode(rgb), lf.get_space(name))
+        LatentFitInterpose().interpose(came, "across.safetensors", spaces.AUTO)
+        assert len(caplog.messages) == expected
+    assert "takes SD1 latents, these are by their statistics likelier SDXL latents" in caplog.messages[0]
 
 
 def test_upscale_resizes_masks_with_the_latents(comfyui: ComfyUi, latents: Tensor) -> None:

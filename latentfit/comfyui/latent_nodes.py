@@ -1,5 +1,6 @@
 """LatentFit Interpose and LatentFit Upscale: latents -> latents of another space or size."""
 
+import logging
 from typing import Any
 
 import torch
@@ -8,9 +9,11 @@ from torch import Tensor
 from latentfit.approx import LatentMap
 from latentfit.comfyui import host, inputs, maps, spaces, wires
 from latentfit.errors import SpaceMismatchError
+from latentfit.families import likelier_space
 from latentfit.spaces import LatentSpace
 
 _BYTES_A_CELL = 4 * 1024
+_log = logging.getLogger(__name__)
 
 
 class LatentFitInterpose(inputs.OfMapFile):
@@ -86,6 +89,11 @@ def mapped(wire: wires.Latent, latent_map: LatentMap, ready: maps.Ready, ratio: 
         Target cells per source cell; None: the map's own.
     """
     latents = wires.latents_on(wire, latent_map.source)
+    if (likelier := likelier_space(latents.cpu(), latent_map.source)) is not None:
+        _log.warning(
+            "LatentFit: %s takes %s latents, these are by their statistics likelier %s latents; if so, choose a map "
+            "of %s", latent_map.name, latent_map.source.title, likelier.title, likelier.name,
+        )  # fmt: skip
     frames = wires.frames_of(latents)
     multiple = 2 if latent_map.target.packing else 1
     size = (
