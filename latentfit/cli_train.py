@@ -126,7 +126,7 @@ def palette(
 
 
 def interposer(source: Store, target: Store, how: Flags, decoder: MaybeFile = None) -> None:
-    """A map from one VAE's latents to another's. Presets: interposer, interposer-round, interposer-v4, -v3, -v1.
+    """A map from one VAE's latents to another's. Presets: interposer, -fine, -round, -v4, -v3, -v1.
 
     Parameters
     ----------

@@ -162,7 +162,8 @@ def pack_flux2(latents: Tensor) -> Tensor:
     """``(N, 32, 2h, 2w)`` -> ``(N, 128, h, w)``; inverse of `unpack_flux2`."""
     if latents.ndim != 4 or latents.shape[2] % 2 or latents.shape[3] % 2:
         raise SpaceMismatchError(
-            f"latents to pack: expected (N, C, 2h, 2w) with even sides, got {tuple(latents.shape)}"
+            f"latents to pack: expected (N, C, 2h, 2w) with even sides, got {tuple(latents.shape)}; this model's "
+            "cells go in blocks of 2×2: cut a row or column off first"
         )
     return torch.nn.functional.pixel_unshuffle(latents, 2)
 
