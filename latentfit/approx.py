@@ -131,7 +131,8 @@ class LatentMap(nn.Module):
     def __call__(self, latents: Tensor, size: tuple[int, int] | None = None) -> Tensor:
         """Latents of `source` -> latents of `target`; `size` ``(h, w)`` asks for another output size.
 
-        A network of any factor makes that size itself; what others give is resampled bilinearly.
+        A network of any factor makes that size itself; what others give is resampled bilinearly. Keeps dtype and device
+        of `latents`; a network's weights may have another dtype.
         """
         channels = (self.target.channels,)
         if isinstance(self.module, AtScale):
@@ -233,7 +234,10 @@ def _run(
             f"{wrapper.name!r}: {rows}x{columns} cells at scale {wrapper.scale} are less than one; give larger latents"
         )
     denominator = 1 if isinstance(wrapper.module, AtScale) else wrapper.scale.denominator
-    mapped: Tensor = call(as_blocks(flat, denominator))
+    held = {parameter.dtype for parameter in wrapper.module.parameters()}
+    is_other = len(held) == 1 and latents.dtype not in held and next(iter(held)).is_floating_point
+    mapped: Tensor = call(as_blocks(flat.to(next(iter(held))) if is_other else flat, denominator))
+    mapped = mapped.to(latents.dtype) if mapped.is_floating_point() else mapped
     mapped = mapped[..., : expected[-2], : expected[-1]]
     if tuple(mapped.shape) != expected:
         raise SpaceMismatchError(

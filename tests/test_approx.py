@@ -68,6 +68,13 @@ def test_fractional_scale_takes_odd_sizes() -> None:
         halve(torch.randn(1, 4, 1, 10))
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_latents_of_another_dtype_than_the_weights_keep_it(dtype: torch.dtype) -> None:
+    there, latents = LatentMap(nn.Conv2d(4, 16, 1), "sd1", "flux1"), torch.randn(1, 4, 5, 5).to(dtype)
+    assert there(latents).dtype == decoder(8)(latents).dtype == dtype
+    torch.testing.assert_close(there(latents).float(), there(latents.float()), atol=0.02, rtol=0.02)
+
+
 def test_size_at_the_call() -> None:
     same = LatentMap(nn.Identity(), "sd1", "sd1")
     assert same(torch.randn(1, 4, 8, 8), size=(12, 10)).shape == (1, 4, 12, 10)
