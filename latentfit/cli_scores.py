@@ -99,7 +99,7 @@ def _evaluate_between(
     split: Literal["test", "train", "all"],
     device: Device,
 ) -> None:
-    """Maps between latents; an inverse beside one, ``NAME_back.safetensors``, has its round trip scored."""
+    """Maps between latents; an inverse beside one, ``NAME_back`` or called as bundled ones, scores the round trip."""
     from latentfit.latent_scores import evaluate_latent_maps
     from latentfit.latent_tables import summary
     from latentfit.named_maps import load_latent_map, named_apart
@@ -116,8 +116,9 @@ def _evaluate_between(
     maps = named_apart(loaded)
     backs: dict[str, LatentMap] = {}
     for path, one in loaded.items():
-        inverse = path.with_name(f"{path.stem}_back.safetensors")
-        if inverse.is_file():
+        names = (f"{path.stem}_back.safetensors", f"{there.space.name}-to-{here.space.name}.safetensors")
+        inverse = next((found for name in names if (found := path.with_name(name)).is_file()), None)
+        if inverse is not None:
             backs[one.name] = load_latent_map(inverse, there.space, here.space)
     first, second = (_vae_of(str(vae), store, device) for vae, store in zip(vaes, (here, there), strict=True))
     frame = evaluate_latent_maps(maps, joined, first, second, backs=backs, split=split, progress=True)

@@ -273,6 +273,10 @@ def test_interposers_that_cannot_be_trained(
     train = [*base, "--source", stores[0], "--target", stores[1]]
     decoder = str(_models() / "sd1-cell.safetensors")
     for command, said in (
+        (
+            [*train, "--preset", "interposer-fine"],
+            "preset 'interposer-fine' goes on from a trained map: name it, with --begin",
+        ),
         ([*train, "--preset", "cell"], "preset 'cell': expected one of interposer, interposer-fine"),
         ([*train, "--preset", "interposer", "--decoder", decoder], "is of space 'sd1', the map leads to 'sdxl'"),
         ([*train, "--preset", "interposer-v4", "--decoder", decoder], "looks at no decoded pictures"),

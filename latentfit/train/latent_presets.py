@@ -51,6 +51,8 @@ class LatentPreset:
         Train the inverse with it.
     decoded_cells : int or None
         See `LatentObjective`.
+    goes_on : bool
+        A last course: it needs a trained map to begin from.
     draw : mapping of str to float
         How often pictures of a kind are drawn, relative to 1.
     config : TrainConfig
@@ -64,6 +66,7 @@ class LatentPreset:
     closed_form: str | None = None
     both_ways: bool = False
     decoded_cells: int | None = None
+    goes_on: bool = False
     draw: Mapping[str, float] = field(default_factory=lambda: CHARTS_COUNT_LESS)
     config: TrainConfig = field(default_factory=TrainConfig)
 
@@ -107,7 +110,7 @@ LATENT_PRESETS: dict[str, LatentPreset] = {
     ),
     "interposer-fine": LatentPreset(
         "interposer, begun from one, through a decoder that draws texture", _ours(80, 6), 32, 2,
-        {"mse": 1.0, "decoded_mse": 300.0}, closed_form="5", decoded_cells=8,
+        {"mse": 1.0, "decoded_mse": 300.0}, closed_form="5", decoded_cells=8, goes_on=True,
         config=replace(_MUON, n_images=5_000, lr=3e-3, weight_decay=1.0, ema_images=3_000.0),
     ),
     "interposer-round": LatentPreset(

@@ -74,6 +74,8 @@ def train_latent_map(
         chosen = replace(chosen, losses=city96_losses(joined.source.space, joined.target.space))
     if not set(CYCLES) & set(chosen.losses):  # nothing would teach an inverse
         chosen = replace(chosen, both_ways=False)
+    if chosen.goes_on and begin is None:
+        raise TrainError(f"preset {name!r} goes on from a trained map: name it, with --begin at the command line")
     course, source, target = config or chosen.config, joined.source, joined.target
     if decoder is not None and decoder.space != target.space:
         raise SpaceMismatchError(
