@@ -62,6 +62,7 @@ class ChannelMap:
 
     Examples
     --------
+    >>> import torch
     >>> latents = torch.randn(4, 4, 8, 8)
     >>> rgb = latents[:, :3] * 0.1 + 0.5
     >>> ChannelMap("affine").fit_arrays(latents, rgb, space="sd1").solution_.r2 > 0.999
