@@ -107,3 +107,29 @@ def test_a_shipped_decoder_scores_what_its_card_says(path: Path, assets: Path, t
         latents = teacher.encode(rgb_tensor(crop_to_cells(picture.load()[0], 320, 16)[0]))
         found = psnr(decoder(latents), teacher.decode(latents))
         assert found == pytest.approx(decoder.card["pictures"][picture.name], abs=0.05)
+
+
+INTERPOSERS = sorted((DATA / "models").glob("*-to-*.safetensors"))
+
+
+@pytest.mark.parametrize("path", INTERPOSERS, ids=lambda path: path.stem)
+def test_a_shipped_interposer_leads_where_its_name_says(path: Path) -> None:
+    source, target = path.stem.split("-to-")
+    shipped = lf.load(path)
+    assert isinstance(shipped, lf.LatentMap)
+    assert (shipped.source.name, shipped.target.name, shipped.scale) == (source, target, 1)
+    assert path.stat().st_size <= 3_000_000
+    assert {"scores", "scored_on", "trained", "train_hashes", "config"} <= set(shipped.card)
+    made = shipped(0.5 * torch.randn(1, shipped.source.channels, 7, 9, generator=torch.Generator().manual_seed(0)))
+    assert made.shape == (1, shipped.target.channels, 7, 9)
+    assert bool(made.isfinite().all())
+
+
+@pytest.mark.parametrize("path", INTERPOSERS, ids=lambda path: path.stem)
+def test_interposers_cards_say_what_was_measured(path: Path) -> None:
+    table = pd.read_csv(DATA / "models" / "interposers.csv")
+    row = table[(table["pair"] == path.stem.replace("-to-", " → ")) & (table["map"] == "interposer")]
+    assert f"{row['psnr'].item():.2f}" in (DATA / "models" / "INTERPOSERS.md").read_text("utf-8")
+    assert lf.load(path).card["scores"]["psnr"] == pytest.approx(row["psnr"].item(), abs=1e-3)
+    forms = table[(table["pair"] == row["pair"].item()) & table["map"].str.startswith("closed form")]
+    assert row["psnr"].item() > forms["psnr"].max() + 1, "a network must be worth its milliseconds"
