@@ -1,9 +1,9 @@
 """Train what the project ships: mini VAEs (data/vaes) and cell decoders (data/models) of sd1, sdxl and flux1.
 
-Reads LATENTFIT_ASSETS: weights/taesd (the teachers) and images/cc0, which with the bundled photographs and charts is
-all that is trained on. Pairs are collected into runs/train, networks are trained there; a killed run goes on with the
-same command. `--only sd1:mini-encoder sd1:cell` trains some only. Scores, cards and the files in data/ are made by
-`make_cards.py`.
+Reads LATENTFIT_ASSETS: weights/taesd (the teachers) and images/cc0, which with the bundled photographs, the charts and
+the photographs of data/training_pictures.json (`gather_pictures.py`) is all that is trained on. Pairs are collected
+into runs/train, networks are trained there; a killed run goes on with the same command. `--only sd1:mini-encoder
+sd1:cell` trains some only. Scores, cards and the files in data/ are made by `make_cards.py`.
 """
 
 import argparse
@@ -12,6 +12,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+from gather_pictures import gathered
 from PIL import Image, ImageOps
 
 import latentfit as lf
@@ -25,10 +26,11 @@ ROOT = Path(__file__).resolve().parents[1]
 RUNS = ROOT / "runs" / "train"
 VAES = {"sd1": "taesd", "sdxl": "taesdxl", "flux1": "taef1"}
 PRESETS = ("mini-encoder", "mini-decoder", "cell", "cell-large")
-CROPS = {"sd1": 24, "sdxl": 24, "flux1": 48}  # of each CC0 photograph
+CROPS = {"sd1": 24, "sdxl": 24, "flux1": 48}  # of each photograph of images/cc0
+CROPS_GATHERED = 24  # of each other free photograph
 VARIANTS = tuple(zip(Image.Transpose, ("GRB", "BRG", "BGR", "RBG", "GBR", "RGB", "INVERTED"), strict=True))
-"""The seven other orientations, each in other colours: eighteen photographs have few of their own."""
-CROPS_VARIED = 4  # of each CC0 photograph in each of them
+"""The seven other orientations, each in other colours: some fifty photographs have few of their own."""
+CROPS_VARIED = 4  # of each photograph in each of them
 
 
 def main() -> None:
@@ -54,16 +56,18 @@ def store_of(space: str, assets: Path) -> PairStore:
     vae = lf.Vae.load(str(assets / "weights" / "taesd" / VAES[space]), space=space)
     store = RUNS / space
     lf.collect(vae, ["bundled"], store, size=256, crops=12, keep="photo", progress=False)
-    cc0 = assets / "images" / "cc0"
+    cc0, others = assets / "images" / "cc0", gathered()
     lf.collect(vae, str(cc0), store, size=256, crops=CROPS[space], keep="photo", progress=False)
-    return lf.collect(vae, str(varied(cc0)), store, size=256, crops=CROPS_VARIED, keep="photo", progress=False)
+    lf.collect(vae, str(others), store, size=256, crops=CROPS_GATHERED, keep="photo", progress=False)
+    turned = str(varied(cc0, others))
+    return lf.collect(vae, turned, store, size=256, crops=CROPS_VARIED, keep="photo", progress=False)
 
 
-def varied(folder: Path) -> Path:
-    """Every picture of `folder` turned and in other colours, see `VARIANTS`, as PNGs in runs/train/varied."""
+def varied(*folders: Path) -> Path:
+    """Every picture of the folders turned and in other colours, see `VARIANTS`, as PNGs in runs/train/varied."""
     out = RUNS / "varied"
     out.mkdir(parents=True, exist_ok=True)
-    for path in sorted(folder.glob("*.jpg")):
+    for path in sorted(path for folder in folders for path in folder.glob("*.jpg")):
         for turn, order in VARIANTS:
             target = out / f"{path.stem}-{turn.name.lower()}-{order.lower()}.png"
             if not target.is_file():

@@ -234,9 +234,7 @@ def _run(
             f"{wrapper.name!r}: {rows}x{columns} cells at scale {wrapper.scale} are less than one; give larger latents"
         )
     denominator = 1 if isinstance(wrapper.module, AtScale) else wrapper.scale.denominator
-    held = {parameter.dtype for parameter in wrapper.module.parameters()}
-    is_other = len(held) == 1 and latents.dtype not in held and next(iter(held)).is_floating_point
-    mapped: Tensor = call(as_blocks(flat.to(next(iter(held))) if is_other else flat, denominator))
+    mapped: Tensor = call(as_blocks(in_dtype_of(wrapper.module, flat), denominator))
     mapped = mapped.to(latents.dtype) if mapped.is_floating_point() else mapped
     mapped = mapped[..., : expected[-2], : expected[-1]]
     if tuple(mapped.shape) != expected:
@@ -247,6 +245,12 @@ def _run(
         return mapped
     unfolded = mapped.reshape(-1, n_frames, *mapped.shape[1:])
     return unfolded.movedim(1, 2) if channels else unfolded
+
+
+def in_dtype_of(module: nn.Module, latents: Tensor) -> Tensor:
+    """Latents as the module computes: half-precision latents go through float32 weights, and the other way round."""
+    first = next(module.parameters(), None)
+    return latents if first is None or not first.is_floating_point() else latents.to(first.dtype)
 
 
 def as_blocks(latents: Tensor, denominator: int) -> Tensor:

@@ -116,7 +116,9 @@ def _evaluate_between(
     maps = named_apart(loaded)
     backs: dict[str, LatentMap] = {}
     for path, one in loaded.items():
-        names = (f"{path.stem}_back.safetensors", f"{there.space.name}-to-{here.space.name}.safetensors")
+        names = [f"{path.stem}_back.safetensors"]
+        if path.stem == f"{here.space.name}-to-{there.space.name}":
+            names.append(f"{there.space.name}-to-{here.space.name}.safetensors")
         inverse = next((found for name in names if (found := path.with_name(name)).is_file()), None)
         if inverse is not None:
             backs[one.name] = load_latent_map(inverse, there.space, here.space)

@@ -145,7 +145,7 @@ def interposer(source: Store, target: Store, how: Flags, decoder: MaybeFile = No
     preset = latent_preset_named(how.preset)
     config, joined = how.config(preset.config), PairStore(source).join(PairStore(target))
     here, there = joined.source.space, joined.target.space
-    looks = _decoder_for(how, preset, there, decoder)
+    looks = _decoder_for(how, preset, here, there, decoder)
     first = load_latent_map(how.begin, here, there) if how.begin else None
     made = train_latent_map(
         joined, how.preset, how.out, decoder=looks, config=config, split=how.split, begin=first, device=how.device
@@ -164,14 +164,14 @@ def interposer(source: Store, target: Store, how: Flags, decoder: MaybeFile = No
 
 
 def _decoder_for(
-    how: TrainFlags, preset: "LatentPreset", space: "LatentSpace", file: Path | None
+    how: TrainFlags, preset: "LatentPreset", source: "LatentSpace", space: "LatentSpace", file: Path | None
 ) -> "Approximation | None":
     """What decoded losses look through, where there are such: the one that is named, or the bundled one."""
     from latentfit.files import load_approximation
     from latentfit.resources import data_path
     from latentfit.train.latent_objective import looks_at_pictures
 
-    if not looks_at_pictures(preset.losses):
+    if not looks_at_pictures(preset.losses_of(source, space)):
         if file is not None or how.samples:
             flag = f"--samples {how.samples}" if file is None else f"--decoder {file}"
             raise TrainError(f"{flag}: preset {how.preset!r} looks at no decoded pictures; leave that flag out")

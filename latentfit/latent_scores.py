@@ -12,7 +12,7 @@ from torch import Tensor
 
 from latentfit.approx import LatentMap
 from latentfit.burial import ErrorBands, schedule_of, strength_that_buries
-from latentfit.colour import rgb_to_oklab
+from latentfit.colour import LEAST_CHROMA, rgb_to_oklab
 from latentfit.errors import SpaceMismatchError, StoreError
 from latentfit.joined import JoinedStores, Pair
 from latentfit.metrics import ColourSums
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 BASELINE, IDENTITY = "decode → encode", "identity"
-_LEAST_CHROMA = 0.02  # OKLab: greyer pixels have no hue worth the name
 _MOST_RUNS, _ENOUGH_MS = 15, 400.0
 
 Call = Callable[[Tensor], Tensor]
@@ -192,7 +191,7 @@ def _hue_turn(shown: Tensor, truth: Tensor) -> tuple[float, float]:
     """Chroma-weighted sum of turns of hue in OKLab, radians, and the sum of weights; greys have none."""
     first, second = (rgb_to_oklab(picture.double())[:, 1:] for picture in (shown, truth))
     chroma = torch.minimum(first.norm(dim=1), second.norm(dim=1))
-    coloured = chroma > _LEAST_CHROMA
+    coloured = chroma > LEAST_CHROMA
     cross = first[:, 0] * second[:, 1] - first[:, 1] * second[:, 0]
     turn = torch.atan2(cross, (first * second).sum(1)).abs()
     return float((turn * chroma)[coloured].sum()), float(chroma[coloured].sum())

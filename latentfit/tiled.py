@@ -6,7 +6,7 @@ import warnings
 import torch
 from torch import Tensor, nn
 
-from latentfit.approx import Approximation, LatentMap, as_blocks
+from latentfit.approx import Approximation, LatentMap, as_blocks, in_dtype_of
 from latentfit.errors import SpaceMismatchError
 from latentfit.nets.palette import Palettized
 from latentfit.vae_tiling import Tiles, map_in_tiles
@@ -66,7 +66,8 @@ def indices_in_tiles(approximation: Approximation, latents: Tensor, tile_cells: 
     approximation.space.check(latents)
     tiles = _tiles(approximation, tile_cells)
     with torch.no_grad():
-        return module.chosen(map_in_tiles(module.logits, latents, tiles, px_in=1, px_out=1))
+        logits = map_in_tiles(module.logits, in_dtype_of(module, latents), tiles, px_in=1, px_out=1)
+        return module.chosen(logits)
 
 
 def map_latents_in_tiles(latent_map: LatentMap, latents: Tensor, tile_cells: int = TILE_CELLS) -> Tensor:
@@ -96,7 +97,7 @@ def map_latents_in_tiles(latent_map: LatentMap, latents: Tensor, tile_cells: int
         return torch.stack(frames, 2)
     up, block = latent_map.scale.as_integer_ratio()
     rows, columns = (int(side * latent_map.scale) for side in latents.shape[-2:])
-    whole = as_blocks(latents, block)
+    whole = as_blocks(in_dtype_of(latent_map.module, latents), block)
     tiles = _tiles(latent_map, tile_cells, block)
     with torch.no_grad():
         mapped = map_in_tiles(latent_map.module, whole, tiles, px_in=block, px_out=up)

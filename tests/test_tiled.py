@@ -148,3 +148,11 @@ def test_what_a_diffusers_folder_cannot_hold(tmp_path: Path) -> None:
     with pytest.raises(VaeError, match="without pooling"):
         save_tiny_folder(TinyEncoder(32, 8, pool=True), TinyDecoder(32, 8, pool=True), tmp_path / "a")
     assert not (tmp_path / "a").exists()
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_latents_go_through_float32_weights_in_tiles(dtype: torch.dtype) -> None:
+    one, latents = latent_map("interposer"), torch.randn(1, 4, 60, 71).to(dtype)
+    tiled = map_latents_in_tiles(one, latents, 40)
+    assert tiled.dtype == dtype
+    torch.testing.assert_close(tiled, one(latents), atol=1e-2, rtol=1e-2)

@@ -10,13 +10,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from latentfit.colour import oklab_to_rgb, rgb_to_oklab
+from latentfit.colour import LEAST_CHROMA, oklab_to_rgb, rgb_to_oklab
 from latentfit.compare.canvas import INK, SOFT, Figure, rows_of_axes, saved, something, style
 
 if TYPE_CHECKING:
     import pandas as pd
 
-LEAST_CHROMA = 0.03  # OKLab: greyer pixels have no hue worth the name
 N_RINGS = 3
 _LIGHTNESS = 0.72  # of the colours that stand for a hue
 

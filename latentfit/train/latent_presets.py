@@ -14,6 +14,7 @@ from latentfit.train.config import TrainConfig
 from latentfit.train.presets import CHARTS_COUNT_LESS
 
 Maker = Callable[[LatentSpace, LatentSpace, Fraction], nn.Module]
+Losses = Mapping[str, float] | Callable[[LatentSpace, LatentSpace], Mapping[str, float]]
 
 # city96's p (the way there), r (there and back), b (back), h (back and there) by pair, of their v4.0 configs
 CITY96: Mapping[tuple[str, str], tuple[float, float, float, float]] = {
@@ -32,6 +33,13 @@ CITY96: Mapping[tuple[str, str], tuple[float, float, float, float]] = {
 }
 
 
+def city96_losses(source: LatentSpace, target: LatentSpace) -> dict[str, float]:
+    """City96's weights for a pair, by our names; those of most pairs where they have none."""
+    there, around, back, back_round = CITY96.get((source.name, target.name), (1, 0.1, 1, 0))
+    named = {"l1": there, "round": around, "back": back, "back_round": back_round}
+    return {name: weight for name, weight in named.items() if weight}
+
+
 @dataclass(frozen=True)
 class LatentPreset:
     """A network between latents, what it learns, and how long.
@@ -43,8 +51,8 @@ class LatentPreset:
         (source, target, scale) -> network in the model domain, its weights drawn from torch's generator.
     crop_cells, border_cells : int
         Side of a crop in source cells, and the rim of the target's that no loss sees unless it is the picture's own.
-    losses : mapping of str to float
-        See `LatentObjective`.
+    losses : mapping of str to float, or callable
+        See `LatentObjective`; a callable gives those of (source, target).
     closed_form : str or None
         The linear form that is put in as the network's skip: "5"; None: there is no skip.
     both_ways : bool
@@ -62,13 +70,17 @@ class LatentPreset:
     make: Maker
     crop_cells: int
     border_cells: int
-    losses: Mapping[str, float]
+    losses: Losses
     closed_form: str | None = None
     both_ways: bool = False
     decoded_cells: int | None = None
     goes_on: bool = False
     draw: Mapping[str, float] = field(default_factory=lambda: CHARTS_COUNT_LESS)
     config: TrainConfig = field(default_factory=TrainConfig)
+
+    def losses_of(self, source: LatentSpace, target: LatentSpace) -> Mapping[str, float]:
+        """The losses between two spaces."""
+        return self.losses(source, target) if callable(self.losses) else self.losses
 
 
 def _ours(width: int, n_blocks: int) -> Maker:
@@ -120,7 +132,7 @@ LATENT_PRESETS: dict[str, LatentPreset] = {
     ),
     "interposer-v4": LatentPreset(
         "city96's v4.0 network and losses", _raw(lambda a, b, scale: InterposerV4(
-            a.channels, b.channels, scale=float(scale))), 32, 0, {"l1": 1.0}, both_ways=True,
+            a.channels, b.channels, scale=float(scale))), 32, 0, city96_losses, both_ways=True,
         config=TrainConfig(n_images=100_000, batch_images=16, lr=5e-4, betas=(0.5, 0.95)),
     ),
     "interposer-v3": LatentPreset(
@@ -145,10 +157,3 @@ def latent_preset_named(name: str) -> LatentPreset:
     if name not in LATENT_PRESETS:
         raise TrainError(f"preset {name!r}: expected one of {', '.join(LATENT_PRESETS)}")
     return LATENT_PRESETS[name]
-
-
-def city96_losses(source: LatentSpace, target: LatentSpace) -> dict[str, float]:
-    """City96's weights for a pair, by our names; those of most pairs where they have none."""
-    there, around, back, back_round = CITY96.get((source.name, target.name), (1, 0.1, 1, 0))
-    named = {"l1": there, "round": around, "back": back, "back_round": back_round}
-    return {name: weight for name, weight in named.items() if weight}

@@ -16,7 +16,7 @@ from latentfit.train.callbacks import SampleSheet
 from latentfit.train.config import TrainConfig
 from latentfit.train.latent_crops import JoinedCrops
 from latentfit.train.latent_objective import CYCLES, BothWays, LatentObjective
-from latentfit.train.latent_presets import LatentPreset, city96_losses, latent_preset_named
+from latentfit.train.latent_presets import LatentPreset, latent_preset_named
 from latentfit.train.loop import Callback
 from latentfit.train.run import Begin, Run, result_path
 from latentfit.vae_opening import fingerprint_of
@@ -70,9 +70,8 @@ def train_latent_map(
         When no pair is as large as a crop, or the run goes wrong.
     """
     name, chosen = (preset, latent_preset_named(preset)) if isinstance(preset, str) else (preset.title, preset)
-    if name == "interposer-v4":
-        chosen = replace(chosen, losses=city96_losses(joined.source.space, joined.target.space))
-    if not set(CYCLES) & set(chosen.losses):  # nothing would teach an inverse
+    losses = dict(chosen.losses_of(joined.source.space, joined.target.space))
+    if not set(CYCLES) & set(losses):  # nothing would teach an inverse
         chosen = replace(chosen, both_ways=False)
     if chosen.goes_on and begin is None:
         raise TrainError(f"preset {name!r} goes on from a trained map: name it, with --begin at the command line")
@@ -91,20 +90,20 @@ def train_latent_map(
     there = model.there if isinstance(model, BothWays) else model
     identity = {
         "source": source.fingerprint, "target": target.fingerprint, "spaces": [source.space.name, target.space.name],
-        "scale": str(joined.scale), "losses": dict(chosen.losses), "draw": dict(chosen.draw),
+        "scale": str(joined.scale), "losses": losses, "draw": dict(chosen.draw),
         "crop": [chosen.crop_cells, chosen.border_cells],
         "closed_form": chosen.closed_form, "both_ways": chosen.both_ways,
         "decoded_cells": chosen.decoded_cells,
         "network": [type(there).__name__, sum(p.numel() for p in model.parameters())],
         "decoder": None if decoder is None else fingerprint_of(decoder.module),
     }  # fmt: skip
-    objective = LatentObjective(chosen.losses, decoder, chosen.decoded_cells)
+    objective = LatentObjective(losses, decoder, chosen.decoded_cells)
     trained = run.train(
         model, objective, crops, identity, callbacks=_sheets(run, crops, decoder), device=device, progress=progress
     )
     about = {
         "target_vae": target.vae_name, "target_fingerprint": target.fingerprint, "target_reference": target.reference,
-        "losses": dict(chosen.losses), "decoder": None if decoder is None else decoder.name,
+        "losses": losses, "decoder": None if decoder is None else decoder.name,
     }  # fmt: skip
     card, made = run.card(trained, about), trained.model.cpu()
     if isinstance(made, BothWays):
