@@ -20,7 +20,7 @@ from latentfit.cli_latents import convert, same_space
 from latentfit.cli_scores import audit, evaluate
 from latentfit.cli_support import Device, Dtype, Name
 from latentfit.cli_train import train
-from latentfit.errors import LatentfitError, StoreError
+from latentfit.errors import LatentfitError, ScaleError, StoreError
 from latentfit.ladder_config import LadderConfig
 
 
@@ -33,6 +33,8 @@ def collect(
     keep: Literal["cells", "rgb", "photo"] = "rgb",
     crops: int = 1,
     limit: Annotated[int | None, tyro.conf.arg(metavar="INT", help_behavior_hint="")] = None,
+    scales: Annotated[tuple[str, ...], tyro.conf.arg(metavar="S...", help_behavior_hint="")] = (),
+    random_scales: int = 0,
     device: Device = "auto",
     dtype: Dtype = "float32",
 ) -> None:
@@ -56,6 +58,10 @@ def collect(
         Square crops a picture; 1: the centre of the picture, not square.
     limit : int or None
         Use at most this many pictures.
+    scales : tuple of str
+        Such as 1 1.5 2: a store a scale, STORE/x1, STORE/x1.5, STORE/x2, of the same crops, for upscalers.
+    random_scales : int
+        So many scales more, drawn between the least and the largest.
     device : str
         Where the VAE runs.
     dtype : str
@@ -66,7 +72,18 @@ def collect(
     from latentfit.collector import collect as run
     from latentfit.vae import Vae
 
+    if random_scales and not scales:
+        raise ScaleError("--random-scales: lie between those of --scales; name these, such as 1 2")
     loaded = Vae.load(vae, space=space, device=device, dtype=dtype)
+    if scales:
+        from latentfit.scaled_stores import collect_scales
+
+        every = collect_scales(
+            loaded, list(images), out, scales, n_random=random_scales, size=size, keep=keep, crops=crops, limit=limit
+        )
+        print(f"{out}: {every}")
+        print(f"train on it: latentfit train upscaler --store {out} --preset upscaler --out FILE")
+        return
     store = run(loaded, list(images), out, size=size, keep=keep, crops=crops, limit=limit)
     print(f"{out}: {len(store.samples)} samples of {store.space.name} from {store.reference}")
 

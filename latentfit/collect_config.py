@@ -1,6 +1,8 @@
 """What `collect` is told, and what it says at the end."""
 
+import math
 from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import Literal
 
 
@@ -20,6 +22,11 @@ class CollectConfig:
         With one crop: cut the long side too.
     limit : int or None
         Use at most this many pictures.
+    scale : Fraction
+        The store's sides over those of `size`.
+    scales : tuple of Fraction
+        Of all stores that are to hold the same crops: they are cut for the largest, and each is resampled from the
+        original once.
     """
 
     size: int = 512
@@ -27,6 +34,23 @@ class CollectConfig:
     crops: int = 1
     square: bool = False
     limit: int | None = None
+    scale: Fraction = Fraction(1)
+    scales: tuple[Fraction, ...] = (Fraction(1),)
+
+    @property
+    def largest(self) -> Fraction:
+        """The scale that crops are cut for."""
+        return max(self.scale, *self.scales)
+
+    @property
+    def multiple_cells(self) -> int:
+        """What both sides of a crop are multiples of at scale 1, so that every store has even cells: packed spaces."""
+        return 2 * math.lcm(*(scale.denominator for scale in (self.scale, *self.scales)))
+
+    @property
+    def size_px(self) -> int:
+        """Pixels of the short side in this store."""
+        return int(self.size * self.scale)
 
     @property
     def columns(self) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ from latentfit.errors import NoPicturesError, StoreError
 from latentfit.images import Picture
 from latentfit.pairs import PairStore
 from latentfit.preparing import Prepared, Preparer, SavedLatents, batched, found, joined, prefetched
+from latentfit.scales import Scale, as_scale
 from latentfit.shards import Origin, Sample, write_shard
 from latentfit.spaces import LatentSpace
 
@@ -50,6 +51,8 @@ def collect(
     crops: int = CollectConfig.crops,
     square: bool = CollectConfig.square,
     limit: int | None = CollectConfig.limit,
+    scale: Scale = 1,
+    scales: Sequence[Scale] = (1,),
     progress: bool = True,
 ) -> PairStore:
     """Encode and decode every picture once, and keep the pairs.
@@ -65,8 +68,8 @@ def collect(
         As `latentfit.images.pictures` takes it, or `SavedLatents`; folders may hold latent files.
     out : path
         Folder of the store.
-    size, keep, crops, square, limit
-        See `CollectConfig`.
+    size, keep, crops, square, limit, scale, scales
+        See `CollectConfig`; `latentfit.scaled_stores.collect_scales` writes a store for each scale.
     progress : bool
         Show a bar with rate and time left.
 
@@ -83,10 +86,10 @@ def collect(
         When the folder holds pairs of another VAE, size or columns, or the disk is full.
     """
     parallel.start()
-    config = CollectConfig(size, keep, crops, square, limit)
+    config = CollectConfig(size, keep, crops, square, limit, as_scale(scale), tuple(map(as_scale, scales)))
     _check(config, vae.space)
     folder = Path(out)
-    origin = Origin(vae.name, vae.reference, vae.fingerprint, vae.space, size)
+    origin = Origin(vae.name, vae.reference, vae.fingerprint, vae.space, config.size_px)
     everything = found(images, config)
     _check_writable(folder)
     known = _known(folder, origin, config)
@@ -159,10 +162,10 @@ def columns_of(latents: Tensor, rgb: Tensor) -> dict[str, Tensor]:
 
 
 def _check(config: CollectConfig, space: LatentSpace) -> None:
-    if config.size < space.cell_px or config.crops < 1 or (config.limit is not None and config.limit < 1):
+    if config.size_px < space.cell_px or config.crops < 1 or (config.limit is not None and config.limit < 1):
         raise StoreError(
             f"collect: expected size >= {space.cell_px}, crops >= 1 and limit >= 1, "
-            f"got size {config.size}, crops {config.crops}, limit {config.limit}"
+            f"got size {config.size_px}, crops {config.crops}, limit {config.limit}"
         )
 
 

@@ -4,6 +4,7 @@ import io
 import os
 import struct
 import warnings
+from fractions import Fraction
 from pathlib import Path
 from typing import Literal
 
@@ -19,6 +20,7 @@ from latentfit.resources import write_atomic
 Kind = Literal["photograph", "chart", "drawing", "greyscale", "latents"]
 Box = tuple[int, int, int, int]
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF", "PPM")  # by content; some of Pillow's others start programs
+WHOLE = Fraction(1)
 GREY_CHROMA = 6  # 8-bit levels between the channels below which 99 % of a greyscale picture's pixels lie
 
 # What Pillow lets out on damaged files: OSError, SyntaxError and ValueError mostly, and on a few Exif blocks the others
@@ -70,7 +72,7 @@ def kind_of(image: Image.Image, declared: Kind) -> Kind:
 
 
 def crop_to_cells(
-    image: Image.Image, size: int, multiple_px: int, square: bool = False
+    image: Image.Image, size: int, multiple_px: int, square: bool = False, share: Fraction = WHOLE
 ) -> tuple[NDArray[np.uint8], Box]:
     """Shrink the short side to `size` with Lanczos, never enlarge, and centre-crop to whole cells.
 
@@ -84,6 +86,8 @@ def crop_to_cells(
         Both sides become multiples of it.
     square : bool
         Crop the long side to the short one too.
+    share : Fraction
+        At most 1: the same crop of the original, resampled once to this share of the sides that it would have.
 
     Returns
     -------
@@ -107,26 +111,29 @@ def crop_to_cells(
     left, top = (wide - columns) // 2, (tall - rows) // 2
     box = (left / ratio, top / ratio, (left + columns) / ratio, (top + rows) / ratio)
     clipped = (max(0.0, box[0]), max(0.0, box[1]), min(float(width), box[2]), min(float(height), box[3]))
-    shrunk = image if ratio == 1 else image.resize((columns, rows), Image.Resampling.LANCZOS, box=clipped)
-    if ratio == 1:
+    if ratio == share == 1:
         shrunk = image.crop((left, top, left + columns, top + rows))
+    else:
+        shrunk = image.resize((int(columns * share), int(rows * share)), Image.Resampling.LANCZOS, box=clipped)
     return np.array(shrunk, dtype=np.uint8), _rounded(clipped)
 
 
 def square_crops(
-    image: Image.Image, size: int, multiple_px: int, n_crops: int, sha256: str
+    image: Image.Image, size: int, multiple_px: int, n_crops: int, sha256: str, share: Fraction = WHOLE
 ) -> list[tuple[NDArray[np.uint8], Box]]:
     """`n_crops` square crops of `size` px, at places and zooms that the hash decides, the first the whole centre.
 
-    A crop covers from the whole short side down to `size` px of it; crops of one picture may overlap.
+    A crop covers from the whole short side down to `size` px of it; crops of one picture may overlap. `share` as in
+    `crop_to_cells`.
     """
-    crops = [crop_to_cells(image, size, multiple_px, square=True)]
+    crops = [crop_to_cells(image, size, multiple_px, True, share)]
     width, height = image.size
     rng = np.random.default_rng(int(sha256[:16], 16))
     for _ in range(n_crops - 1):
         side = round(min(width, height) * max(min(1.0, size / min(width, height)), rng.uniform(0.35, 1.0)))
         left, top = int(rng.integers(0, width - side + 1)), int(rng.integers(0, height - side + 1))
-        rgb, inner = crop_to_cells(image.crop((left, top, left + side, top + side)), size, multiple_px, square=True)
+        part = image.crop((left, top, left + side, top + side))
+        rgb, inner = crop_to_cells(part, size, multiple_px, True, share)
         crops.append((rgb, (left + inner[0], top + inner[1], left + inner[2], top + inner[3])))
     return crops
 

@@ -64,6 +64,11 @@ def found(
             f"collect: {len(saved)} latent files have no photograph beside them ({saved[0].path}); expected keep "
             "'cells' or 'rgb', got 'photo'"
         )
+    if saved and (config.scale != 1 or len(config.scales) > 1):
+        raise StoreError(
+            f"collect: {len(saved)} latent files have one size ({saved[0].path}); expected pictures, which each scale "
+            "is resampled from"
+        )
     return every[: config.limit]
 
 
@@ -111,15 +116,16 @@ class Preparer:
             yield new
 
     def _of_picture(self, picture: Picture) -> list[Prepared]:
-        config, cell_px = self._config, self._space.cell_px
-        multiple = cell_px * 2  # even cells, so that packed spaces divide
+        config, largest = self._config, self._config.largest
+        size, multiple = int(config.size * largest), int(self._space.cell_px * config.multiple_cells * largest)
+        share = config.scale / largest
         image, sha256 = picture.load()
         if self._is_met(sha256, config.crops):
             return []
         if config.crops > 1:
-            crops = square_crops(image, config.size, multiple, config.crops, sha256)
+            crops = square_crops(image, size, multiple, config.crops, sha256, share)
         else:
-            crops = [crop_to_cells(image, config.size, multiple, square=config.square)]
+            crops = [crop_to_cells(image, size, multiple, config.square, share)]
         kind = kind_of(image, picture.kind)
         return [
             Prepared(self._sample(picture.name, sha256, kind, box, pixels.shape[:2]), rgb=rgb_tensor(pixels))

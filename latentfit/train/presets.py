@@ -86,9 +86,9 @@ PRESETS: dict[str, Preset] = {
         closed_form=True, config=TrainConfig(n_images=30_000, batch_images=8, optimizer="muon", lr=1e-2),
     ),
     "cell-large": Preset(
-        "cell decoder, large: learns from photographs", _cell(112, 6, 80, 3), 32, 2, {"mse": 10.0},
+        "cell decoder, large: learns from photographs", _cell(96, 5, 72, 3), 32, 2, {"mse": 10.0},
         target="photo", closed_form=True,
-        config=TrainConfig(n_images=12_000, batch_images=8, optimizer="muon", lr=1e-2),
+        config=TrainConfig(n_images=20_000, batch_images=8, optimizer="muon", lr=1e-2, weight_decay=0.3),
     ),
     "tiny": Preset(
         "TAESD's decoder, anew", _tiny(TinyDecoder, 64), 32, 5,

@@ -1,0 +1,159 @@
+"""ScaledStores: one VAE's pictures at several sizes, a pair store a scale, joined by crop."""
+
+import os
+from collections.abc import Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from latentfit.collector import AnyVae, collect
+from latentfit.errors import ScaleError, StoreError
+from latentfit.images import Picture
+from latentfit.joined import JoinedStores
+from latentfit.pairs import PairStore
+from latentfit.scales import Scale, as_scale
+
+RANDOM_STEP = Fraction(1, 8)  # of random factors: sides stay multiples of 16 cells
+_LARGEST_DENOMINATOR = 16
+
+
+class ScaledStores:
+    """A folder of pair stores ``x1``, ``x1.5``, ``x2`` …: the same crops, each resampled from the original once.
+
+    Parameters
+    ----------
+    path : path
+        As `collect_scales` or ``latentfit collect --scales`` wrote it.
+
+    Attributes
+    ----------
+    stores : dict of Fraction to PairStore
+        By scale, the smallest first.
+
+    Raises
+    ------
+    StoreError
+        When there are fewer than two stores, or they are of different VAEs.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+        folders = {scale: folder for folder in self.path.glob("x*") if (scale := _scale_of(folder.name)) is not None}
+        held = {scale: PairStore(folders[scale]) for scale in sorted(folders)}
+        if len(held) < 2:
+            raise StoreError(
+                f"{self.path}: expected pair stores of two scales or more (x1, x2 …), found {len(held)}; collect them "
+                "with: latentfit collect --vae REF --out STORE --scales 1 2"
+            )
+        self.stores: dict[Fraction, PairStore] = held
+        first = next(iter(held.values()))
+        for store in held.values():
+            if store.fingerprint != first.fingerprint:
+                raise StoreError(
+                    f"{store.path}: holds latents of {store.vae_name!r}, {first.path} of {first.vae_name!r}; expected "
+                    "one VAE at several sizes"
+                )
+
+    def __repr__(self) -> str:
+        scales = ", ".join(f"x{scale}" for scale in self.stores)
+        return f"ScaledStores({self.path.name!r}: {scales}, {len(next(iter(self.stores.values())))} samples)"
+
+    @property
+    def factors(self) -> list[Fraction]:
+        """From the smallest store to each larger one."""
+        least, *larger = self.stores
+        return [scale / least for scale in larger]
+
+    def join(self, factor: Scale) -> JoinedStores:
+        """The smallest store beside the one that is `factor` times as large.
+
+        Raises
+        ------
+        ScaleError
+            When there is none.
+        """
+        least = next(iter(self.stores))
+        target = self.stores.get(as_scale(factor) * least)
+        if target is None or as_scale(factor) == 1:
+            known = ", ".join(str(one) for one in self.factors)
+            raise ScaleError(f"{self.path}: expected a factor of {known}, got {factor}; collect that scale too")
+        return self.stores[least].join(target)
+
+    def joined(self) -> list[JoinedStores]:
+        """The smallest store beside each larger one."""
+        return [self.join(factor) for factor in self.factors]
+
+
+def collect_scales(
+    vae: AnyVae,
+    images: str | os.PathLike[str] | Sequence[Picture | str | os.PathLike[str]],
+    out: str | os.PathLike[str],
+    scales: Sequence[Scale],
+    *,
+    n_random: int = 0,
+    **how: Any,
+) -> ScaledStores:
+    """Collect the same crops at several scales; the same call goes on where a killed one stopped.
+
+    Parameters
+    ----------
+    vae : Vae
+    images
+        As `collect` takes them; no latent files, which have one size.
+    out : path
+        The folder of the stores.
+    scales : sequence of int, float, Fraction or str
+        Sides over `size`, two or more: 1, 1.5, 2. Crops are cut for the largest and never enlarged, so pictures must be
+        larger than its size for it to show more than the others.
+    n_random : int
+        So many more, drawn in eighths between the least and the largest: an upscaler of any factor wants many.
+    **how
+        `size` (at scale 1), `keep`, `crops`, `square`, `limit`, `progress` of `collect`.
+
+    Raises
+    ------
+    ScaleError
+        When a scale is not positive, has a denominator over 16, or is the only one.
+    """
+    wanted = _checked(scales, n_random)
+    for scale in wanted:
+        collect(vae, images, Path(out) / name_of(scale), scale=scale, scales=wanted, **how)
+    return ScaledStores(out)
+
+
+def name_of(scale: Fraction) -> str:
+    """The folder's name: x2, x1.5, x4-3."""
+    decimal = f"{float(scale):.4f}".rstrip("0").rstrip(".")
+    return f"x{decimal}" if Fraction(decimal) == scale else f"x{scale.numerator}-{scale.denominator}"
+
+
+def _scale_of(name: str) -> Fraction | None:
+    try:
+        scale = Fraction(name.removeprefix("x").replace("-", "/"))
+    except (ValueError, ZeroDivisionError):
+        return None
+    return scale if scale > 0 and name.startswith("x") else None
+
+
+def _checked(scales: Sequence[Scale], n_random: int) -> tuple[Fraction, ...]:
+    try:
+        wanted = {as_scale(scale) for scale in scales}
+    except (ValueError, ZeroDivisionError) as error:
+        raise ScaleError(f"scales: expected positive numbers such as 1 1.5 2, got {list(scales)}") from error
+    fine = [scale for scale in wanted if scale.denominator > _LARGEST_DENOMINATOR]
+    if len(wanted) < 2 or fine:
+        raise ScaleError(
+            f"scales: expected two or more, in steps no finer than 1/{_LARGEST_DENOMINATOR} (sides must be whole cells "
+            f"in every store), got {', '.join(str(scale) for scale in sorted(wanted))}"
+        )
+    low, high = min(wanted), max(wanted)
+    between = [low + step * RANDOM_STEP for step in range(1, int((high - low) / RANDOM_STEP) + 1)]
+    free = [scale for scale in between if scale < high and scale not in wanted]
+    if n_random > len(free):
+        raise ScaleError(
+            f"random scales: {len(free)} eighths lie between {low} and {high}, got {n_random}; ask for fewer"
+        )
+    drawn = np.random.default_rng(len(free)).permutation(len(free))[:n_random]
+    return tuple(sorted(wanted | {free[int(index)] for index in drawn}))
