@@ -27,10 +27,10 @@ RUNS = ROOT / "runs" / "train"
 VAES = {"sd1": "taesd", "sdxl": "taesdxl", "flux1": "taef1"}
 PRESETS = ("mini-encoder", "mini-decoder", "cell", "cell-large")
 CROPS = {"sd1": 24, "sdxl": 24, "flux1": 48}  # of each photograph of images/cc0
-CROPS_GATHERED = 24  # of each other free photograph
+CROPS_GATHERED = {"sd1": 24, "sdxl": 24, "flux1": 12}  # of each other free photograph
 VARIANTS = tuple(zip(Image.Transpose, ("GRB", "BRG", "BGR", "RBG", "GBR", "RGB", "INVERTED"), strict=True))
 """The seven other orientations, each in other colours: some fifty photographs have few of their own."""
-CROPS_VARIED = 4  # of each photograph in each of them
+CROPS_VARIED = {"sd1": 4, "sdxl": 4, "flux1": 1}  # of each photograph in each of them
 
 
 def main() -> None:
@@ -58,9 +58,9 @@ def store_of(space: str, assets: Path) -> PairStore:
     lf.collect(vae, ["bundled"], store, size=256, crops=12, keep="photo", progress=False)
     cc0, others = assets / "images" / "cc0", gathered()
     lf.collect(vae, str(cc0), store, size=256, crops=CROPS[space], keep="photo", progress=False)
-    lf.collect(vae, str(others), store, size=256, crops=CROPS_GATHERED, keep="photo", progress=False)
+    lf.collect(vae, str(others), store, size=256, crops=CROPS_GATHERED[space], keep="photo", progress=False)
     turned = str(varied(cc0, others))
-    return lf.collect(vae, turned, store, size=256, crops=CROPS_VARIED, keep="photo", progress=False)
+    return lf.collect(vae, turned, store, size=256, crops=CROPS_VARIED[space], keep="photo", progress=False)
 
 
 def varied(*folders: Path) -> Path:

@@ -16,7 +16,7 @@ import tyro
 from latentfit.cli_comfyui import comfyui
 from latentfit.cli_files import decode, export, info, report
 from latentfit.cli_fit import fit
-from latentfit.cli_latents import convert, same_space
+from latentfit.cli_latents import convert, same_space, upscale
 from latentfit.cli_scores import audit, evaluate
 from latentfit.cli_support import Device, Dtype, Name
 from latentfit.cli_train import train
@@ -109,6 +109,7 @@ COMMANDS: dict[str, Callable[..., object]] = {
     "export": export,
     "decode": decode,
     "convert": convert,
+    "upscale": upscale,
     "same-space": same_space,
     "info": info,
     "comfyui": comfyui,

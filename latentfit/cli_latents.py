@@ -1,12 +1,14 @@
-"""`latentfit convert`, `same-space`: what is done between latent spaces."""
+"""`latentfit convert`, `upscale`, `same-space`: latents to other latents."""
 
+from fractions import Fraction
 from pathlib import Path
 from typing import Annotated
 
 import tyro
 
-from latentfit.cli_support import Device, Name, OutFile, check_out, note_likelier_space
-from latentfit.errors import BadFileError, SpaceMismatchError
+from latentfit.cli_support import Device, MaybeFile, Name, OutFile, check_out, note_likelier_space
+from latentfit.errors import BadFileError, ScaleError, SpaceMismatchError
+from latentfit.scales import as_scale
 
 
 def convert(
@@ -50,6 +52,70 @@ def convert(
     if not bool(made.isfinite().all()):
         raise BadFileError(f"{latents}: too large for {loaded.name!r}: what it makes overflows; expected about ±5")
     print(f"{write_latents(out, made, loaded.target)}: {loaded.target.title} latents {tuple(made.shape)}")
+
+
+def upscale(
+    latents: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="LATENT")],
+    out: OutFile,
+    model: MaybeFile = None,
+    factor: Annotated[str, tyro.conf.arg(metavar="F", help_behavior_hint="")] = "2",
+    space: Name = None,
+) -> None:
+    """Enlarge latents within their space.
+
+    Parameters
+    ----------
+    latents : Path
+        ComfyUI's .latent, or .npy, .pt, .bin.
+    out : Path
+        ComfyUI's .latent to write.
+    model : Path or None
+        An upscaler written by `train upscaler` or `fit`, or another project's; left out: the bundled one of --space.
+    factor : str
+        How many times the sides: 2, 1.5, 4/3. Beyond 2 in several steps.
+    space : str or None
+        Space of the latents, for the bundled models and for other projects' files, which do not say it.
+    """
+    from latentfit.enlarging import enlarge
+    from latentfit.latent_files import read_latents, write_latents
+    from latentfit.named_maps import load_latent_map
+
+    check_out(out, ".latent")
+    wanted = _factor_of(factor)
+    loaded = load_latent_map(model or _bundled_upscaler(space, wanted), space, space)
+    if space is not None and loaded.source.name != space:
+        raise SpaceMismatchError(f"--space {space}: {model} is of {loaded.source.name!r}; leave that flag out")
+    read = read_latents(latents, loaded.source).latents
+    note_likelier_space(latents, read, loaded.source)
+    made = enlarge(loaded, read, wanted)
+    if not bool(made.isfinite().all()):
+        raise BadFileError(f"{latents}: too large for {loaded.name!r}: what it makes overflows; expected about ±5")
+    shape = tuple(made.shape)
+    print(f"{write_latents(out, made, loaded.target)}: {loaded.name}, {loaded.target.title} latents {shape}")
+
+
+def _factor_of(factor: str) -> Fraction:
+    try:
+        return as_scale(factor)
+    except (ValueError, ZeroDivisionError) as error:
+        raise ScaleError(f"--factor: expected a positive number such as 2, 1.5 or 4/3, got {factor!r}") from error
+
+
+def _bundled_upscaler(space: str | None, factor: Fraction) -> Path:
+    """The one that doubles where that is enough, else the one of any factor."""
+    from latentfit.resources import data_path
+    from latentfit.spaces import get_space
+
+    if space is None:
+        raise SpaceMismatchError("upscale: name the latents' space with --space, or an upscaler with --model")
+    doubles = factor.denominator == 1 and factor.numerator & (factor.numerator - 1) == 0 and factor > 1
+    path = data_path("models") / f"{get_space(space).name}-upscaler{'' if doubles else '-any'}.safetensors"
+    if not path.is_file():
+        raise BadFileError(
+            f"upscale: no upscaler of {space!r} is bundled; train one with `latentfit train upscaler`, and name it "
+            "with --model"
+        )
+    return path
 
 
 def same_space(

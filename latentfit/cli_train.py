@@ -1,4 +1,4 @@
-"""`latentfit train decoder|encoder|palette|interposer`: networks, where the closed form stops."""
+"""`latentfit train decoder|encoder|palette|interposer|upscaler`: networks, where the closed form stops."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from latentfit.approx import Approximation
     from latentfit.pixelvae_folder import PixelvaeFolder
     from latentfit.spaces import LatentSpace
-    from latentfit.train.latent_presets import LatentPreset
+    from latentfit.train.latent_preset import LatentPreset
 
 
 def decoder(store: Store, how: Flags) -> None:
@@ -163,6 +163,46 @@ def interposer(source: Store, target: Store, how: Flags, decoder: MaybeFile = No
     )
 
 
+def upscaler(store: Store, how: Flags, factor: str = "", decoder: MaybeFile = None) -> None:
+    """A map to larger latents of the same space. Presets: upscaler, -fine, -any, -any-fine, and other projects'.
+
+    Those are city96-v1, city96-v2, ttl-resizer, swinfir-mse, swinfir-fft, craft, dat, dat-large, drct, drct-hfen,
+    drct-fft, drctfir.
+
+    Parameters
+    ----------
+    store : Path
+        Stores of several scales: latentfit collect --scales 1 2.
+    factor : str
+        Which of the scales, over the least; left out: 2, or all of them where the preset learns any.
+    decoder : Path or None
+        A saved decoder of the space, through which decoded losses look; left out: the bundled cell decoder.
+    """
+    from latentfit.named_maps import load_latent_map
+    from latentfit.scaled_stores import ScaledStores
+    from latentfit.train.latent_presets import latent_preset_named
+    from latentfit.train.latent_recipes import train_latent_map
+
+    preset, stores = latent_preset_named(how.preset), ScaledStores(store)
+    joined = [stores.join(factor or 2)] if factor or not preset.any_factor else stores.joined()
+    space = joined[0].source.space
+    looks = _decoder_for(how, preset, space, space, decoder)
+    first = load_latent_map(how.begin, space, space) if how.begin else None
+    made = train_latent_map(
+        joined, how.preset, how.out,
+        decoder=looks, config=how.config(preset.config), split=how.split, begin=first, device=how.device,
+    )  # fmt: skip
+    factors = ", ".join(str(one.scale) for one in joined)
+    _say(
+        f"{how.path}: {made.name}, {space.title} latents {factors} times as large, {made.n_parameters} numbers, "
+        f"{made.card['seen_images']} crops seen of {len(joined[0])} pairs",
+        _curve(how),
+        f"score it: latentfit evaluate {how.path} --source {stores.join(made.scale).source.path} --target "
+        f"{stores.join(made.scale).target.path} --source-vae REF --target-vae REF",
+        f"use it: latentfit upscale X.latent --model {how.path} --factor {made.scale} --out Y.latent",
+    )
+
+
 def _decoder_for(
     how: TrainFlags, preset: "LatentPreset", source: "LatentSpace", space: "LatentSpace", file: Path | None
 ) -> "Approximation | None":
@@ -225,6 +265,7 @@ Kind = (
     | Annotated[Any, tyro.conf.subcommand(name="encoder", constructor=encoder)]
     | Annotated[Any, tyro.conf.subcommand(name="palette", constructor=palette)]
     | Annotated[Any, tyro.conf.subcommand(name="interposer", constructor=interposer)]
+    | Annotated[Any, tyro.conf.subcommand(name="upscaler", constructor=upscaler)]
 )
 
 

@@ -5,6 +5,7 @@ import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 import torch
@@ -13,6 +14,7 @@ from torch import Tensor
 from latentfit.approx import LatentMap
 from latentfit.burial import ErrorBands, schedule_of, strength_that_buries
 from latentfit.colour import LEAST_CHROMA, rgb_to_oklab
+from latentfit.costs import peak_mib
 from latentfit.errors import SpaceMismatchError, StoreError
 from latentfit.joined import JoinedStores, Pair
 from latentfit.metrics import ColourSums
@@ -76,8 +78,10 @@ def evaluate_latent_maps(
         A row for each map and image, and pooled ones whose image is "all": ``r2`` and ``l1`` of the latents; ``psnr``
         (pooled), ``delta_e``, ``saturation`` (chroma over the truth's) and ``hue`` (mean turn in degrees, weighted by
         chroma) and ``ms_ssim`` of the target decoder's pictures; ``round`` L1 after the way back; ``ms`` of one map on
-        one latent, taken in turns in one run; ``buried_sigma`` and ``buried_strength``, the least noise and the least
-        image-to-image strength that cover the error in every frequency band.
+        one latent, taken in turns in one run, and ``extra_mib``, the most that it allocates; ``buried_sigma`` and
+        ``buried_strength``, the least noise and the least image-to-image strength that cover the error in every
+        frequency band. Where the target keeps photo also ``photo_psnr``, ``photo_delta_e`` and ``photo_ms_ssim``:
+        against the picture that was encoded, not against its decode.
 
     Raises
     ------
@@ -99,7 +103,8 @@ def evaluate_latent_maps(
     calls |= dict(maps)
     pools = {name: _Pool() for name in calls}
     rows: list[dict[str, object]] = []
-    columns = ("latents", "cells", "rgb")
+    has_photo = "photo" in joined.target.columns
+    columns = ("latents", "cells", "rgb", *(("photo",) if has_photo else ()))
     for here, there in tqdm(
         joined.batches(chosen, columns, n_cells=1),
         total=len(chosen),
@@ -109,20 +114,22 @@ def evaluate_latent_maps(
     ):
         assert there.rgb is not None
         truth, sample = Look(there.rgb), here.samples[0]
+        photo = None if there.photo is None else Look(there.photo)
         for name, call in calls.items():
             made = call(here.latents).float()
             back = (backs or {}).get(name)
             returned = None if back is None else float((back(made) - here.latents).abs().mean())
-            one = _Pool().add(made, there.latents, target_vae.decode(made).cpu(), truth, returned)
+            one = _Pool().add(made, there.latents, target_vae.decode(made).cpu(), truth, returned, photo)
             rows.append({"map": name, "image": sample.name, "sample": sample.key, "kind": sample.kind, **one.scores()})
             pools[name].merge(one)
-    spent = _milliseconds(calls, next(joined.batches(chosen[:1], n_cells=1))[0].latents)
+    latents = next(joined.batches(chosen[:1], n_cells=1))[0].latents
+    spent = _milliseconds(calls, latents)
     schedule = schedule_of(joined.target.space.name)
     for name, pool in pools.items():
         sigma = pool.bands.sigma
         buried = {"buried_sigma": sigma, "buried_strength": strength_that_buries(sigma, schedule)}
         parameters = maps[name].n_parameters if name in maps else math.nan
-        costs = {"ms": spent[name], "parameters": parameters}
+        costs = {"ms": spent[name], "extra_mib": peak_mib(partial(calls[name], latents)), "parameters": parameters}
         rows.append({"map": name, "image": "all", "kind": "all", **pool.scores(), **buried, **costs})
     frame = pd.DataFrame(rows)
     frame.attrs = {
@@ -146,9 +153,13 @@ class _Pool:
     bands: ErrorBands = field(default_factory=ErrorBands)
     colours: ColourSums = field(default_factory=ColourSums)
     shapes: list[float] = field(default_factory=list)
+    photo_colours: ColourSums = field(default_factory=ColourSums)
+    photo_shapes: list[float] = field(default_factory=list)
     returned: list[float] = field(default_factory=list)
 
-    def add(self, made: Tensor, true: Tensor, shown: Tensor, truth: Look, returned: float | None) -> "_Pool":
+    def add(
+        self, made: Tensor, true: Tensor, shown: Tensor, truth: Look, returned: float | None, photo: Look | None
+    ) -> "_Pool":
         difference = (made - true).double()
         self.error, self.absolute = float(difference.square().sum()), float(difference.abs().sum())
         self.n_values = true.numel()
@@ -158,6 +169,9 @@ class _Pool:
         self.colours.add(look, truth)
         self.shapes.append(ms_ssim(look, truth))
         self.turned, self.chroma = _hue_turn(look.rgb, truth.rgb)
+        if photo is not None:
+            self.photo_colours.add(look, photo)
+            self.photo_shapes.append(ms_ssim(look, photo))
         if returned is not None:
             self.returned.append(returned)
         return self
@@ -169,6 +183,9 @@ class _Pool:
         self.bands.counts += other.bands.counts
         self.colours.merge(other.colours)
         self.shapes += other.shapes
+        if other.photo_shapes:
+            self.photo_colours.merge(other.photo_colours)
+            self.photo_shapes += other.photo_shapes
         self.returned += other.returned
 
     def scores(self) -> dict[str, float]:
@@ -184,7 +201,17 @@ class _Pool:
             "hue": math.degrees(self.turned / self.chroma) if self.chroma else math.nan,
             "ms_ssim": statistics.fmean(self.shapes),
             "round": statistics.fmean(self.returned) if self.returned else math.nan,
+            **self._against_the_photo(),
         }
+
+    def _against_the_photo(self) -> dict[str, float]:
+        if not self.photo_shapes:
+            return {}
+        colours = self.photo_colours.scores()
+        return {
+            "photo_psnr": colours["psnr"], "photo_delta_e": colours["delta_e"],
+            "photo_ms_ssim": statistics.fmean(self.photo_shapes),
+        }  # fmt: skip
 
 
 def _hue_turn(shown: Tensor, truth: Tensor) -> tuple[float, float]:

@@ -9,8 +9,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SHOWN = (
-    "r2", "l1", "psnr", "ms_ssim", "delta_e", "hue", "saturation", "round", "buried_sigma", "buried_strength",
-    "parameters", "ms",
+    "r2", "l1", "psnr", "ms_ssim", "delta_e", "hue", "saturation", "photo_psnr", "round", "buried_sigma",
+    "buried_strength", "parameters", "ms", "extra_mib",
 )  # fmt: skip
 
 
@@ -20,7 +20,7 @@ def summary(frame: "pd.DataFrame") -> str:
     pooled = frame[frame["image"] == "all"]
     ranked = pooled.sort_values("psnr", ascending=False)
     ranked = ranked.sort_values("map", key=lambda names: names != BASELINE, kind="stable")
-    columns = ["map", *(name for name in SHOWN if ranked[name].notna().any())]
+    columns = ["map", *(name for name in SHOWN if name in ranked and ranked[name].notna().any())]
     table = ranked[columns].to_string(index=False, float_format=_three_digits, na_rep="")
     left_out = f"{attrs['n_left_out']} left out because a compared map was fitted on them"
     lines = [

@@ -16,8 +16,9 @@ from latentfit.joined import JoinedStores
 from latentfit.kinds import KINDS
 from latentfit.nets.domains import ModelDomain
 from latentfit.nets.interposer import Interposer, InterposerV4
+from latentfit.train.interposer_presets import city96_losses
 from latentfit.train.latent_objective import BothWays, LatentObjective
-from latentfit.train.latent_presets import LATENT_PRESETS, city96_losses
+from latentfit.train.latent_presets import LATENT_PRESETS
 from latentfit.train.latent_recipes import train_latent_map
 
 from .test_joined import write_store

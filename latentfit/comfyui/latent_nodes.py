@@ -10,7 +10,9 @@ from latentfit.approx import LatentMap
 from latentfit.comfyui import host, inputs, maps, spaces, wires
 from latentfit.errors import SpaceMismatchError
 from latentfit.families import likelier_space
+from latentfit.scales import AtScale
 from latentfit.spaces import LatentSpace
+from latentfit.tiled import map_latents_in_tiles
 
 _BYTES_A_CELL = 4 * 1024
 _log = logging.getLogger(__name__)
@@ -58,7 +60,7 @@ class LatentFitUpscale(inputs.OfMapFile):
 
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, Any]:
-        ratio = "0: as the map was fitted. Else the result is resized from there, smoothly."
+        ratio = "0: as the map was fitted. Maps of any factor give this one; what others give is resized, smoothly."
         return {
             "required": {
                 "samples": inputs.LATENTS,
@@ -96,16 +98,18 @@ def mapped(wire: wires.Latent, latent_map: LatentMap, ready: maps.Ready, ratio: 
         )  # fmt: skip
     frames = wires.frames_of(latents)
     multiple = 2 if latent_map.target.packing else 1
-    size = (
-        None
-        if ratio is None
-        else (_side(frames.shape[-2] * ratio, multiple), _side(frames.shape[-1] * ratio, multiple))
-    )
+    size = None
+    if ratio is not None and isinstance(latent_map.module, AtScale) and multiple == 1:
+        latent_map = latent_map.at_scale(ratio)
+    elif ratio is not None:
+        size = (_side(frames.shape[-2] * ratio, multiple), _side(frames.shape[-1] * ratio, multiple))
     device = ready.device_for(frames[0, 0].numel() * _BYTES_A_CELL)
     outputs = []
     with host.progress(len(frames)) as bar:
         for frame in torch.split(frames, 1):
-            outputs.append(latent_map(frame.to(device), size).to(host.image_device()))
+            given = frame.to(device)
+            made = map_latents_in_tiles(latent_map, given) if size is None else latent_map(given, size)
+            outputs.append(made.to(host.image_device()))
             bar.update(1)
     output = torch.cat(outputs)
     px = latent_map.target.cell_px / latent_map.source.cell_px

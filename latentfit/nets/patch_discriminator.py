@@ -1,4 +1,4 @@
-"""A patch discriminator with spectral norms: real or made, a verdict for every patch of 50 px, from texture alone."""
+"""A patch discriminator with spectral norms: real or made, a verdict for every patch of 50 px or cells."""
 
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
@@ -23,10 +23,13 @@ class PatchDiscriminator(nn.Module):
         c: 3 for rgb.
     width : int
         Channels of the first level; twice as many at each next one.
+    sees_detail : bool
+        As said; False: it is given what there is, as it is. Latents, whose every cell is detail.
     """
 
-    def __init__(self, n_channels: int = 3, width: int = 32) -> None:
+    def __init__(self, n_channels: int = 3, width: int = 32, *, sees_detail: bool = True) -> None:
         super().__init__()
+        self.sees_detail = sees_detail
         self.levels = nn.ModuleList(
             [
                 _conv(n_channels, width, 3, 1),
@@ -40,7 +43,9 @@ class PatchDiscriminator(nn.Module):
     def features(self, picture: Tensor) -> list[Tensor]:
         """Activations of each level, the verdicts last."""
         found = []
-        picture = GAIN * (picture - nn.functional.avg_pool2d(picture, SIDE, 1, SIDE // 2, count_include_pad=False))
+        if self.sees_detail:
+            mean = nn.functional.avg_pool2d(picture, SIDE, 1, SIDE // 2, count_include_pad=False)
+            picture = GAIN * (picture - mean)
         for level in self.levels:
             picture = nn.functional.leaky_relu(level(picture), 0.2)
             found.append(picture)

@@ -12,7 +12,7 @@ from latentfit.colour import rgb_to_oklab
 from latentfit.errors import TrainError
 from latentfit.nets.patch_discriminator import PatchDiscriminator
 from latentfit.train.losses import PIXEL_LOSSES
-from latentfit.train.objective import Batch
+from latentfit.train.objective import ADVERSARIAL, Batch, judged, verdict_loss
 
 DECODED = "decoded_"
 CYCLES = ("round", "back", "back_round")
@@ -54,29 +54,40 @@ class LatentObjective:
         Of the target's space, frozen; needed by the decoded losses.
     decoded_cells : int or None
         Side of the middle of each crop, in target cells, that is decoded: a decoder costs more than the map. None: all.
+    adversary : PatchDiscriminator or None
+        Judges latents, as ``gan`` and ``features`` weigh it.
+    is_sized : bool
+        The model is told the target's size: it gives any factor.
     """
 
-    adversary: PatchDiscriminator | None = None
-
     def __init__(
-        self, weights: Mapping[str, float], decoder: Approximation | None = None, decoded_cells: int | None = None
+        self,
+        weights: Mapping[str, float],
+        decoder: Approximation | None = None,
+        decoded_cells: int | None = None,
+        adversary: PatchDiscriminator | None = None,
+        *,
+        is_sized: bool = False,
     ) -> None:
-        known = [*PIXEL_LOSSES, *_DECODED_LOSSES, *CYCLES]
+        known = [*PIXEL_LOSSES, *_DECODED_LOSSES, *CYCLES, *(ADVERSARIAL if adversary is not None else ())]
         if not weights or set(weights) - set(known):
             raise TrainError(f"losses: expected some of {', '.join(known)}, got {', '.join(weights) or 'none'}")
         if decoder is None and looks_at_pictures(weights):
             seen = ", ".join(sorted(set(weights) & set(_DECODED_LOSSES)))
             raise TrainError(f"losses {seen}: expected a decoder, got none")
-        self.weights, self.cycles = dict(weights), bool(set(weights) & set(CYCLES))
+        self.weights, self.cycles, self.adversary = dict(weights), bool(set(weights) & set(CYCLES)), adversary
         self.decoder = None if decoder is None else decoder.module.eval().requires_grad_(False)
-        self.decoded_cells = decoded_cells
+        self.decoded_cells, self.is_sized = decoded_cells, is_sized
         self.cell_px = 1 if decoder is None else decoder.scale.numerator
 
     def losses(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
         """Each loss by name, "loss" their weighted sum."""
         source, real, inside = batch["input"], batch["target"], batch.get("inside")
         needs_back = {"back", "back_round"} & set(self.weights)
-        paths = model(source, real if needs_back else None) if self.cycles else {"made": model(source)}
+        if self.cycles:
+            paths = model(source, real if needs_back else None)
+        else:
+            paths = {"made": model(source, tuple(real.shape[-2:])) if self.is_sized else model(source)}
         made = _kept(paths["made"], real, inside)
         found = {name: PIXEL_LOSSES[name](made, real) for name in self.weights if name in PIXEL_LOSSES}
         for name, truth in (("round", source), ("back", source), ("back_round", real)):
@@ -84,12 +95,16 @@ class LatentObjective:
                 found[name] = PIXEL_LOSSES["l1"](paths[name], truth)
         if looks_at_pictures(self.weights):
             found |= self._decoded(self._middle(made), self._middle(real))
+        kept = {}
+        if self.adversary is not None:
+            found |= judged(self.adversary, made, real, self.weights)
+            kept = {"made": made.detach(), "real": real}
         total = torch.stack([self.weights[name] * value for name, value in found.items()]).sum()
-        return {"loss": total, **found}
+        return {"loss": total, **found, **kept}
 
     def adversary_loss(self, adversary: nn.Module, losses: Mapping[str, Tensor]) -> Tensor:
-        """There is none."""
-        raise TrainError("a map between latents is trained without an adversary")
+        """The adversary's own, on what `losses` made."""
+        return verdict_loss(adversary, losses)
 
     def _middle(self, latents: Tensor) -> Tensor:
         if self.decoded_cells is None:

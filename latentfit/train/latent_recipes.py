@@ -1,6 +1,7 @@
 """Recipes of maps between latents: a preset, run on two joined stores."""
 
 import os
+from collections.abc import Sequence
 from dataclasses import replace
 
 from torch import Tensor, nn
@@ -11,19 +12,24 @@ from latentfit.files import save
 from latentfit.fit import ChannelMap
 from latentfit.joined import JoinedStores
 from latentfit.nets.interposer import Interposer
+from latentfit.nets.patch_discriminator import PatchDiscriminator
+from latentfit.nets.upscaler import Upscaler
 from latentfit.pairs import Split
+from latentfit.scales import AtScale
 from latentfit.train.callbacks import SampleSheet
 from latentfit.train.config import TrainConfig
 from latentfit.train.latent_crops import JoinedCrops
 from latentfit.train.latent_objective import CYCLES, BothWays, LatentObjective
-from latentfit.train.latent_presets import LatentPreset, latent_preset_named
+from latentfit.train.latent_preset import LatentPreset
+from latentfit.train.latent_presets import latent_preset_named
 from latentfit.train.loop import Callback
+from latentfit.train.objective import ADVERSARIAL
 from latentfit.train.run import Begin, Run, result_path
 from latentfit.vae_opening import fingerprint_of
 
 
 def train_latent_map(
-    joined: JoinedStores,
+    joined: JoinedStores | Sequence[JoinedStores],
     preset: str | LatentPreset,
     out: str | os.PathLike[str],
     *,
@@ -38,7 +44,9 @@ def train_latent_map(
 
     Parameters
     ----------
-    joined : JoinedStores
+    joined : JoinedStores, or sequence of them
+        Several scales, for a preset of any factor: the map that is made is of the largest; `LatentMap.at_scale` gives
+        the others.
     preset : str or LatentPreset
         A name of `LATENT_PRESETS`.
     out : path
@@ -70,6 +78,13 @@ def train_latent_map(
         When no pair is as large as a crop, or the run goes wrong.
     """
     name, chosen = (preset, latent_preset_named(preset)) if isinstance(preset, str) else (preset.title, preset)
+    every = [joined] if isinstance(joined, JoinedStores) else list(joined)
+    joined = max(every, key=lambda one: one.scale)
+    if len(every) > 1 and not chosen.any_factor:
+        scales = ", ".join(str(one.scale) for one in every)
+        raise TrainError(
+            f"preset {name!r}: learns one factor, got stores of {scales}; choose one, or take upscaler-any"
+        )
     losses = dict(chosen.losses_of(joined.source.space, joined.target.space))
     if not set(CYCLES) & set(losses):  # nothing would teach an inverse
         chosen = replace(chosen, both_ways=False)
@@ -81,7 +96,7 @@ def train_latent_map(
             f"decoder: {decoder.name!r} is of space {decoder.space.name!r}, the map leads to {target.space.name!r}"
         )
     crops = JoinedCrops(
-        joined, joined.split(split), chosen.crop_cells,
+        every, split, chosen.crop_cells,
         border_cells=chosen.border_cells, weights=chosen.draw, seed=course.seed,
     )  # fmt: skip
     samples = [pair.source for pair in crops.pairs]
@@ -90,14 +105,16 @@ def train_latent_map(
     there = model.there if isinstance(model, BothWays) else model
     identity = {
         "source": source.fingerprint, "target": target.fingerprint, "spaces": [source.space.name, target.space.name],
-        "scale": str(joined.scale), "losses": losses, "draw": dict(chosen.draw),
+        "scale": ", ".join(str(one.scale) for one in every), "losses": losses, "draw": dict(chosen.draw),
         "crop": [chosen.crop_cells, chosen.border_cells],
         "closed_form": chosen.closed_form, "both_ways": chosen.both_ways,
         "decoded_cells": chosen.decoded_cells,
         "network": [type(there).__name__, sum(p.numel() for p in model.parameters())],
         "decoder": None if decoder is None else fingerprint_of(decoder.module),
     }  # fmt: skip
-    objective = LatentObjective(losses, decoder, chosen.decoded_cells)
+    judge = run.drawn(lambda: PatchDiscriminator(target.space.channels, sees_detail=False))
+    adversary = judge if set(ADVERSARIAL) & set(losses) else None
+    objective = LatentObjective(losses, decoder, chosen.decoded_cells, adversary, is_sized=chosen.any_factor)
     trained = run.train(
         model, objective, crops, identity, callbacks=_sheets(run, crops, decoder), device=device, progress=progress
     )
@@ -155,6 +172,8 @@ def _model(preset: LatentPreset, run: Run, joined: JoinedStores, split: Split) -
             preset.make(target, source, 1 / scale) if preset.both_ways else None,
         )
     )
+    if preset.any_factor:
+        there = AtScale(there, scale)
     run.begun(there)
     if preset.closed_form is not None:
         _put_closed_form_in(there, preset.closed_form, joined, split, run.is_new)
@@ -166,7 +185,7 @@ def _model(preset: LatentPreset, run: Run, joined: JoinedStores, split: Split) -
 
 def _put_closed_form_in(network: nn.Module, form: str, joined: JoinedStores, split: Split, fitted: bool) -> None:
     """Least squares' linear map as the network's skip; when a run goes on or begins from one, that brings it."""
-    if not isinstance(network, Interposer):
+    if not isinstance(network, Interposer | Upscaler):
         raise TrainError(f"{type(network).__name__} has no skip to put a closed form in; give the preset none")
     if fitted:
         values = ChannelMap(form, scale=joined.scale).fit_joined(joined, split).module_.coefficients

@@ -19,6 +19,11 @@ def mse(made: Tensor, target: Tensor) -> Tensor:
     return (made - target).square().mean()
 
 
+def huber(made: Tensor, target: Tensor) -> Tensor:
+    """Squared up to an error of 1, linear beyond (Huber 1964)."""
+    return nn.functional.huber_loss(made, target)
+
+
 def charbonnier(made: Tensor, target: Tensor, epsilon: float = 1e-3) -> Tensor:
     """Smooth L1: sqrt(d² + ε²) (Charbonnier et al. 1994)."""
     return ((made - target).square() + epsilon**2).sqrt().mean()
@@ -34,6 +39,18 @@ def fft(made: Tensor, target: Tensor) -> Tensor:
     """L1 of the orthonormal spectra, real and imaginary parts: every frequency counts alike."""
     error: Tensor = torch.fft.rfft2((made - target).float(), norm="ortho")
     return torch.view_as_real(error).abs().sum(-1).mean()
+
+
+def hfen(made: Tensor, target: Tensor) -> Tensor:
+    """High-frequency error norm: L1 between Laplacians of Gaussians of 1.5 px, 15×15 (Ravishankar & Bresler 2011)."""
+    error = (made - target).float()
+    at = torch.arange(-7, 8, dtype=torch.float32, device=error.device)
+    squares = (at[:, None] ** 2 + at[None] ** 2) / (2 * 1.5**2)
+    bell = torch.exp(-squares)
+    kernel = bell * (squares - 1)
+    kernel = (kernel - kernel.mean()) / bell.sum()
+    n_channels = error.shape[1]
+    return nn.functional.conv2d(error, kernel.expand(n_channels, 1, 15, 15), padding=7, groups=n_channels).abs().mean()
 
 
 def gradient_similarity(made: Tensor, target: Tensor) -> Tensor:
@@ -97,9 +114,11 @@ def hinge_discriminator(verdict_on_real: Tensor, verdict_on_made: Tensor) -> Ten
 PIXEL_LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "l1": l1,
     "mse": mse,
+    "huber": huber,
     "charbonnier": charbonnier,
     "gradient": gradient,
     "fft": fft,
+    "hfen": hfen,
     "ms_ssim": ms_ssim,
     "gradient_similarity": gradient_similarity,
 }

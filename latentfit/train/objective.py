@@ -11,6 +11,7 @@ from latentfit.nets.patch_discriminator import PatchDiscriminator
 from latentfit.train.losses import PIXEL_LOSSES, feature_matching, hinge_discriminator, hinge_generator
 
 Batch = Mapping[str, Tensor]
+ADVERSARIAL = ("gan", "features")
 
 
 class AnyObjective(Protocol):
@@ -35,7 +36,7 @@ class Objective:
     """
 
     def __init__(self, weights: Mapping[str, float], adversary: PatchDiscriminator | None = None) -> None:
-        known = {*PIXEL_LOSSES, *(("gan", "features") if adversary is not None else ())}
+        known = {*PIXEL_LOSSES, *(ADVERSARIAL if adversary is not None else ())}
         unknown = set(weights) - known
         if unknown or not weights:
             raise TrainError(f"losses: expected some of {', '.join(sorted(known))}, got {', '.join(weights) or 'none'}")
@@ -50,21 +51,31 @@ class Objective:
             made = torch.where(batch["inside"] > 0, made, real.to(made.dtype))
         found = {name: PIXEL_LOSSES[name](made, real) for name in self.weights if name in PIXEL_LOSSES}
         if self.adversary is not None:
-            features = self._judged(made)
-            if "features" in self.weights:
-                with torch.no_grad():
-                    wanted = self._judged(real)
-                found["features"] = feature_matching(features[:-1], wanted[:-1])
-            if "gan" in self.weights:
-                found["gan"] = hinge_generator(features[-1])
+            found |= judged(self.adversary, made, real, self.weights)
         total = torch.stack([self.weights[name] * value for name, value in found.items()]).sum()
         return {"loss": total, **found, "made": made.detach(), "real": real}
 
     def adversary_loss(self, adversary: nn.Module, losses: Mapping[str, Tensor]) -> Tensor:
         """The adversary's own, on what `losses` made."""
-        real, made = adversary(torch.cat([losses["real"], losses["made"]])).chunk(2)
-        return hinge_discriminator(real, made)
+        return verdict_loss(adversary, losses)
 
-    def _judged(self, picture: Tensor) -> list[Tensor]:
-        assert self.adversary is not None
-        return self.adversary.features(picture)
+
+def judged(
+    adversary: PatchDiscriminator, made: Tensor, real: Tensor, weights: Mapping[str, float]
+) -> dict[str, Tensor]:
+    """Those of "gan" and "features" that have weights."""
+    found = {}
+    features = adversary.features(made)
+    if "features" in weights:
+        with torch.no_grad():
+            wanted = adversary.features(real)
+        found["features"] = feature_matching(features[:-1], wanted[:-1])
+    if "gan" in weights:
+        found["gan"] = hinge_generator(features[-1])
+    return found
+
+
+def verdict_loss(adversary: nn.Module, losses: Mapping[str, Tensor]) -> Tensor:
+    """What the adversary has to learn, from what an objective's `losses` kept as "made" and "real"."""
+    real, made = adversary(torch.cat([losses["real"], losses["made"]])).chunk(2)
+    return hinge_discriminator(real, made)

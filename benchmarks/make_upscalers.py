@@ -1,0 +1,230 @@
+"""Train and score the upscalers that ship: data/models/SPACE-upscaler.safetensors and SPACE-upscaler-any.safetensors.
+
+Reads LATENTFIT_ASSETS: weights/taesd (the VAEs), images/cc0, which with the bundled photographs, the charts and the
+photographs of data/training_pictures.json (`gather_pictures.py`) is all that is trained on, and images/eval, which is
+only scored on. The large side of each pair are the squares of `make_models.py`; the same crops are encoded again at
+`SHARES` of their sides, which is the small side. A killed run goes on with the same command. Writes the models,
+upscalers.csv and UPSCALERS.md into data/models. Run by `make upscalers`.
+"""
+
+import argparse
+import json
+import os
+import sys
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+import pandas as pd
+import torch
+from gather_pictures import gathered
+from make_cards import run_in_words
+from make_interposers import full_decoder, mean_of
+from make_models import RUNS, VAES, store_of, varied
+from measuring import machine_facts
+
+import latentfit as lf
+from latentfit.approx import LatentMap
+from latentfit.fit import ChannelMap
+from latentfit.joined import JoinedStores
+from latentfit.latent_scores import BASELINE, evaluate_latent_maps
+from latentfit.pairs import PairStore
+from latentfit.resampling import resampling
+from latentfit.resources import write_atomic
+from latentfit.train.latent_presets import latent_preset_named
+from latentfit.train.latent_recipes import train_latent_map
+
+ROOT = Path(__file__).resolve().parents[1]
+MODELS = ROOT / "data" / "models"
+SIZE = 256
+SHARES = {Fraction(1, 2): (12, 2), Fraction(5, 8): (6, 0), Fraction(3, 4): (6, 0)}
+"""Sides over the large store's: crops of each photograph, upright and in each of `make_models.VARIANTS`."""
+KINDS = {"upscaler": "upscaler", "upscaler-any": "any factor"}
+FACTORS = {"2×": Fraction(2), "1.5×": Fraction(3, 2)}
+EVAL_SIZE = 320
+OURS, OURS_ANY = "upscaler", "upscaler of any factor"
+INCUMBENTS = ("nearest", "bilinear", "bicubic", "bislerp")
+FORMS = ("3", "5")
+
+
+def main() -> None:
+    """Train what is not there, score, write."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    jobs = [f"{space}:{kind}" for space in VAES for kind in KINDS]
+    parser.add_argument("--only", nargs="+", default=jobs, choices=jobs, metavar="SPACE:KIND")
+    parser.add_argument("--precision", default="bf16", choices=["no", "bf16", "fp16"])
+    parser.add_argument("--train-only", action="store_true", help="score nothing, write no card")
+    parser.add_argument("--score-only", action="store_true", help="train nothing")
+    options = parser.parse_args()
+    assets = Path(os.environ.get("LATENTFIT_ASSETS") or sys.exit("make_upscalers: set LATENTFIT_ASSETS"))
+    spaces = sorted({job.split(":")[0] for job in options.only}, key=list(VAES).index)
+    for space in spaces:
+        joined = joined_of(space, assets)
+        for kind in (kind for kind in KINDS if f"{space}:{kind}" in options.only and not options.score_only):
+            ours(space, kind, joined, assets, options.precision)
+        if not options.train_only:
+            scored(space, joined, assets)
+    if not options.train_only:
+        write_atomic(MODELS / "UPSCALERS.md", card())
+
+
+def joined_of(space: str, assets: Path) -> list[JoinedStores]:
+    """The small stores beside the large one, collected when they are not there; factor 2 first."""
+    large = store_of(space, assets)
+    vae = lf.Vae.load(str(assets / "weights" / "taesd" / VAES[space]), space=space)
+    cc0, others = assets / "images" / "cc0", gathered()
+    found = []
+    for share, (upright, turned) in SHARES.items():
+        out = RUNS / f"{space}-x{float(share):g}"
+        how = {"size": SIZE, "keep": "cells", "scale": share, "scales": (1, *SHARES), "progress": False}
+        lf.collect(vae, ["bundled", str(cc0), str(others)], out, crops=upright, **how)
+        if turned:
+            lf.collect(vae, str(varied(cc0, others)), out, crops=turned, **how)
+        found.append(PairStore(out).join(large))
+    return found
+
+
+def path_of(space: str, kind: str, course: str = "") -> Path:
+    """Where a trained network lies."""
+    return RUNS / "upscalers" / f"{space}-{kind}{course and '-'}{course}.safetensors"
+
+
+def ours(space: str, kind: str, joined: list[JoinedStores], assets: Path, precision: str) -> None:
+    """One upscaler in two courses, and the mean of their weights, on all pictures of the stores: scored on others."""
+    out, first, fine = (path_of(space, kind, course) for course in ("", "first", "fine"))
+    stores = joined if kind.endswith("any") else joined[:1]
+    for preset, path in ((kind, first), (f"{kind}-fine", fine)):
+        if path.is_file():
+            print(f"{path.name}: there already")
+            continue
+        config = replace(latent_preset_named(preset).config, precision=precision)
+        print(f"{path.name}: {config.n_images} crops", flush=True)
+        is_first = path == first
+        decoder = lf.load(MODELS / f"{space}-cell.safetensors") if is_first else full_decoder(space, assets)
+        train_latent_map(
+            stores, preset, path,
+            decoder=decoder, begin=None if is_first else lf.load(first), config=config, split="all", progress=False,
+        )  # fmt: skip
+    if not out.is_file():
+        lf.save(mean_of(lf.load(first), lf.load(fine)), out)
+
+
+def eval_stores(space: str, assets: Path, factor: Fraction) -> JoinedStores:
+    """The evaluation photographs at `EVAL_SIZE`, and the same crops smaller by the factor."""
+    vae = lf.Vae.load(str(assets / "weights" / "taesd" / VAES[space]), space=space)
+    made = []
+    for scale in (1 / factor, Fraction(1)):
+        out = ROOT / "runs" / "upscaling" / f"{space}-{factor.numerator}-{factor.denominator}-x{float(scale):.2f}"
+        how = {"size": EVAL_SIZE, "keep": "photo", "scale": scale, "scales": (1, 1 / factor), "progress": False}
+        made.append(lf.collect(vae, str(assets / "images" / "eval"), out, **how))
+    return made[0].join(made[1])
+
+
+def scored(space: str, joined: list[JoinedStores], assets: Path) -> None:
+    """Ship the upscalers, float16, with their scores; the pooled rows of all they are compared with."""
+    vae = lf.Vae.load(str(assets / "weights" / "taesd" / VAES[space]), space=space, device="cpu")
+    shipped = {kind: lf.load(path_of(space, kind)) for kind in KINDS if path_of(space, kind).is_file()}
+    for one in shipped.values():
+        one.module.half().float()  # as it ships
+    tables = []
+    for words, factor in FACTORS.items():
+        maps: dict[str, LatentMap] = {name: resampling(name, space, factor) for name in INCUMBENTS}
+        fitted_on = next((one for one in joined if one.scale == factor), None)
+        if fitted_on is not None:
+            maps |= {f"closed form {form}": ChannelMap(form, scale=factor).fit_joined(fitted_on, "all").latent_map()
+                     for form in FORMS}  # fmt: skip
+        if OURS in shipped and factor == 2:
+            maps[OURS] = shipped[OURS]
+        if "upscaler-any" in shipped:
+            maps[OURS_ANY] = shipped["upscaler-any"].at_scale(factor)
+        scored_on = eval_stores(space, assets, factor)
+        frame = evaluate_latent_maps(maps, scored_on, vae, vae)
+        pooled = frame[frame["image"] == "all"].drop(columns=["image", "sample", "kind"])
+        pooled.insert(0, "factor", words)
+        pooled.insert(0, "space", space)
+        tables.append(pooled)
+    everything = pd.concat(tables)
+    path = MODELS / "upscalers.csv"
+    if path.is_file():
+        kept = pd.read_csv(path)
+        everything = pd.concat([kept[kept["space"] != space], everything])
+    write_atomic(path, everything.to_csv(index=False, float_format="%.5g"))
+    facts = machine_facts()
+    for kind, one in shipped.items():
+        name = OURS if kind == OURS else OURS_ANY
+        own = everything[(everything["space"] == space) & (everything["map"] == name)]
+        one.card["scores"] = json.loads(
+            own.drop(columns=["space", "map"]).to_json(orient="records", double_precision=5)
+        )
+        one.card["scored_on"] = f"images/eval, {len(scored_on)} pictures"
+        first, fine = (path_of(space, kind, course).with_suffix(".run") for course in ("first", "fine"))
+        one.card["trained"] = (
+            f"{run_in_words(first)}; then {run_in_words(fine)}; the mean of both, on {torch.get_num_threads()} of "
+            f"{facts['cores']} CPU cores ({facts['cpu']})"
+        )
+        one.name = f"{space}-{kind}"
+        path = lf.save(one, MODELS / f"{space}-{kind}.safetensors", dtype=torch.float16)
+        print(
+            f"{path.name}: {path.stat().st_size:,} bytes, {', '.join(f'{x:.2f} dB' for x in own['psnr'])}", flush=True
+        )
+
+
+def card() -> str:
+    """data/models/UPSCALERS.md: the shipped upscalers with their numbers, beside all they are held against."""
+    scores = pd.read_csv(MODELS / "upscalers.csv")
+    shipped = sorted(MODELS.glob("*-upscaler*.safetensors"))
+    lines = [
+        "# Upscalers", "",
+        "Latents to larger latents of the same space, model domain. float16 files, run in float32; those of any factor",
+        "give 1 to 2. Trained and scored through TAESD's family, standing in for the spaces' own VAEs. Scored by",
+        f"`make upscalers` on images/eval (40 photographs, short side {EVAL_SIZE} px when large, none of them trained on).",
+        "", "| file | MB | numbers |", "|---|--:|--:|",
+    ]  # fmt: skip
+    lines += [f"| {path.name} | {path.stat().st_size / 1e6:.2f} | {lf.load(path).n_parameters:,} |" for path in shipped]
+    for (space, factor), block in scores.groupby(["space", "factor"], sort=False):
+        lines += ["", f"## {lf.get_space(space).title}, {factor}", "", *table_of(block), "", *marks_of(block)]
+    lines += [
+        "", "dB, MS-SSIM, ΔE (CIEDE2000): the VAE's decode of what a map makes against its decode of the true large "
+        "latents; picture: dB against the photograph itself. R²: of the latents. Buried from: the least image-to-image "
+        "strength whose noise covers the error in every frequency band. ms and MiB: one latent, ms in turns in one run, "
+        "MiB the most that is allocated at once. decode → encode: decoded, resized with Lanczos, encoded.", "",
+        "Trained on free photographs (images/cc0 and data/training_pictures.json), upright, turned and recoloured, the "
+        "photographs that scikit-image and scikit-learn carry, and this project's charts, in squares of 256 px and the "
+        "same crops at 1/2, 5/8 and 3/4 of them; the closed forms are fitted on the same pairs, so for 1.5× there is "
+        "none.", "",
+    ]  # fmt: skip
+    return "\n".join([*lines, *(f"- `{path.name}`: {lf.load(path).card['trained']}" for path in shipped), ""])
+
+
+def table_of(block: pd.DataFrame) -> list[str]:
+    """One space's rows at one factor, best picture first."""
+    lines = ["| | dB | MS-SSIM | ΔE | picture | R² | buried from | ms | MiB |", "|---|" + "--:|" * 8]
+    for row in block.sort_values("psnr", ascending=False).itertuples():
+        lines.append(
+            f"| {row.map} | {row.psnr:.2f} | {row.ms_ssim:.3f} | {row.delta_e:.2f} | {row.photo_psnr:.2f} | "
+            f"{row.r2:.3f} | {row.buried_strength:.2f} | {row.ms:.1f} | {row.extra_mib:.1f} |"
+        )
+    return lines
+
+
+def marks_of(block: pd.DataFrame) -> list[str]:
+    """What was asked of the upscalers, and what they reached."""
+    by_map = block.set_index("map")
+    closed = by_map[by_map.index.str.startswith("closed form")]["psnr"]
+    lines = ["| asked | measured | |", "|---|--:|---|"]
+    for name in (name for name in (OURS, OURS_ANY) if name in by_map.index):
+        own = by_map.loc[name]
+        marks = [(f"{name}: at least 2 dB over latent bicubic", own["psnr"] - by_map.loc["bicubic", "psnr"], 2.0, True)]
+        if len(closed):
+            marks.append((f"{name}: at least 1 dB over the closed form", own["psnr"] - closed.max(), 1.0, True))
+        below = by_map.loc[BASELINE, "psnr"] - own["psnr"]
+        marks.append((f"{name}: at most 1 dB below decode → encode", below, 1.0, False))
+        marks.append((f"{name}: at most 0.1 of its time", own["ms"] / by_map.loc[BASELINE, "ms"], 0.1, False))
+        for words, value, limit, at_least in marks:
+            met = "met" if (value >= limit if at_least else value <= limit) else "missed"
+            lines.append(f"| {words} | {value:.2f} | {met} |")
+    return lines
+
+
+if __name__ == "__main__":
+    main()
