@@ -177,7 +177,7 @@ def card() -> str:
         "# Upscalers", "",
         "Latents to larger latents of the same space, model domain. float16 files, run in float32; those of any factor",
         "give 1 to 2. Trained and scored through TAESD's family, standing in for the spaces' own VAEs. Scored by",
-        f"`make upscalers` on images/eval (40 photographs, short side {EVAL_SIZE} px when large, none of them trained on).",
+        f"`make upscalers` on images/eval: 40 photographs, {EVAL_SIZE} px the short side when large, none trained on.",
         "", "| file | MB | numbers |", "|---|--:|--:|",
     ]  # fmt: skip
     lines += [f"| {path.name} | {path.stat().st_size / 1e6:.2f} | {lf.load(path).n_parameters:,} |" for path in shipped]
@@ -186,8 +186,8 @@ def card() -> str:
     lines += [
         "", "dB, MS-SSIM, ΔE (CIEDE2000): the VAE's decode of what a map makes against its decode of the true large "
         "latents; picture: dB against the photograph itself. R²: of the latents. Buried from: the least image-to-image "
-        "strength whose noise covers the error in every frequency band. ms and MiB: one latent, ms in turns in one run, "
-        "MiB the most that is allocated at once. decode → encode: decoded, resized with Lanczos, encoded.", "",
+        "strength whose noise covers the error in every frequency band. ms and MiB: one latent, ms in turns in one "
+        "run, MiB the most that is allocated at once. decode → encode: decoded, resized with Lanczos, encoded.", "",
         "Trained on free photographs (images/cc0 and data/training_pictures.json), upright, turned and recoloured, the "
         "photographs that scikit-image and scikit-learn carry, and this project's charts, in squares of 256 px and the "
         "same crops at 1/2, 5/8 and 3/4 of them; the closed forms are fitted on the same pairs, so for 1.5× there is "
