@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pandas as pd
 import torch
-from make_models import VAES, path_of
+from make_models import LARGE, SHARP, VAES, path_of
 from make_tables import stores_of
 from measuring import machine_facts
 
@@ -35,7 +35,7 @@ from latentfit.tiny_folder import save_tiny_folder
 from latentfit.vae_weights import WeightsFile
 
 ROOT = Path(__file__).resolve().parents[1]
-SHIPPED = ("cell", "cell-large")
+SHIPPED = ("cell", LARGE)
 """Presets."""
 PROVENANCE = """\
 Trained by `benchmarks/make_models.py`, scored by `make cards`. The lines above say what was really run: some runs had
@@ -137,7 +137,7 @@ def training_of(space: str, preset: str) -> str:
     first = last.with_name(last.name.replace(".run", ".first.run"))
     said = ", then ".join(run_in_words(run) for run in (first, last) if run.is_dir())
     facts = machine_facts()
-    return f"{preset}: {said}, on {facts['cores']} CPU cores ({facts['cpu']})"
+    return f"{preset}: {said}, on {torch.get_num_threads()} of {facts['cores']} CPU cores ({facts['cpu']})"
 
 
 def run_in_words(run: Path) -> str:
@@ -160,10 +160,18 @@ def cell_decoders(space: str, assets: Path, eval_store: PairStore) -> None:
     """data/models/SPACE-*.safetensors, the table of all that was compared, the Pareto chart."""
     shipped = {}
     for preset in SHIPPED:
-        if path_of(space, preset).is_file():
-            shipped[f"{space}-{preset}"] = lf.load(path_of(space, preset))
-            shipped[f"{space}-{preset}"].module.half().float()  # as it ships
-            shipped[f"{space}-{preset}"].card["trained"] = training_of(space, preset)
+        path = path_of(space, SHARP if preset == LARGE else preset)
+        if path.is_file():
+            one = lf.load(path)
+            one.module.half().float()  # as it ships
+            one.card["trained"] = training_of(space, preset)
+            if "sharpened" in one.card:
+                side, energy = one.card["sharpened"]["side"], one.card["sharpened"]["energy"]
+                one.card["trained"] += (
+                    f"; then a filter of {side}×{side} pixels in closed form, for {energy:g} of the training photographs' "
+                    "high frequencies"
+                )
+            shipped[f"{space}-{preset}"] = one
     families: dict[str, str] = {}
     compared: dict[str, lf.Approximation] = {}
     for family, name, approximation in contenders(space, assets):
@@ -255,9 +263,9 @@ def readme_of_models() -> None:
         )
         trained.append(f"- `{path.name}`: {approximation.card['title']}; {approximation.card['trained']}")
     data = (
-        "Trained on 18 CC0 photographs, the photographs that scikit-image and scikit-learn carry, and this project's "
-        "charts, in squares of 256 px, through TAESD. High frequencies: energy above half of Nyquist "
-        "over the photograph's; below 1 is blur."
+        "Trained on free photographs (images/cc0; the large ones also on those of data/training_pictures.json), the "
+        "photographs that scikit-image and scikit-learn carry, and this project's charts, in squares of 256 px, "
+        "through TAESD. High frequencies: energy above half of Nyquist over the photograph's; below 1 is blur."
     )
     lines += ["", data, "", *trained, "", PROVENANCE, "", "## What was asked of them", "", *bars_of_decoders(), ""]
     write_atomic(ROOT / "data" / "models" / "README.md", "\n".join(lines))

@@ -85,7 +85,9 @@ def _applied(module: nn.Module, x: Any) -> Any:
         return _polynomial(module, x)
     if isinstance(module, CellDecoder):
         skip = _shuffled(_convolved(module.skip, _edges(x, 1)), module.cell_px)
-        return layers.Add()([skip, _applied(module.body, x)])
+        picture = layers.Add()([skip, _applied(module.body, x)])
+        sharp = module.sharp
+        return picture if sharp is None else _convolved(sharp, _edges(picture, module.sharp_side // 2))
     if isinstance(module, PixelMlp):
         return _pixel_mlp(module, x)
     if isinstance(module, ApproxCnn):

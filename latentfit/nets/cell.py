@@ -4,6 +4,7 @@ Ours. What costs TAESD most is its last level, at full size; here a few narrow c
 a whole cell of pixels at once, on top of the closed form that least squares found.
 """
 
+import math
 from typing import Any
 
 import torch
@@ -41,11 +42,15 @@ class CellDecoder(nn.Module):
         Pixels of a cell's side, even.
     fine_width, n_fine : int
         Channels and number of the convolutions at twice the latents' resolution: there edges find their place.
+    sharp_side : int
+        Of the filter that the picture goes through in the end, in pixels, odd; 0: none.
 
     Attributes
     ----------
     skip : nn.Conv2d
         A linear 3×3 decoder: `ChannelMap("3", scale=cell_px)` fits in exactly, see `latentfit.train.recipes`.
+    sharp : nn.Conv2d or None
+        The filter, the same for each channel: `latentfit.sharpening` finds it.
     """
 
     def __init__(
@@ -56,12 +61,13 @@ class CellDecoder(nn.Module):
         cell_px: int = 8,
         fine_width: int = 32,
         n_fine: int = 1,
+        sharp_side: int = 0,
     ) -> None:
         super().__init__()
         if cell_px % FINE:
             raise ValueError(f"cell_px: expected an even number, got {cell_px}; fit a closed-form decoder instead")
         self.n_channels, self.width, self.n_blocks, self.cell_px = n_channels, width, n_blocks, cell_px
-        self.fine_width, self.n_fine = fine_width, n_fine
+        self.fine_width, self.n_fine, self.sharp_side = fine_width, n_fine, sharp_side
         self.skip = nn.Conv2d(n_channels, 3 * cell_px**2, 3, padding=1, padding_mode="replicate")
         last = conv3(fine_width, 3 * (cell_px // FINE) ** 2)
         nn.init.zeros_(last.weight)  # it begins as its skip
@@ -76,20 +82,34 @@ class CellDecoder(nn.Module):
             *fine,
             last, nn.PixelShuffle(cell_px // FINE),
         )  # fmt: skip
+        self.sharp: nn.Conv2d | None = None
+        if sharp_side:
+            self.sharp = nn.Conv2d(3, 3, sharp_side, padding=sharp_side // 2, padding_mode="replicate", bias=False)
+            nn.init.dirac_(self.sharp.weight)
 
     @property
     def receptive_cells(self) -> int:
         """Cells, each way, that an output depends on: tiles that overlap by as much are exact."""
-        return 2 + 2 * self.n_blocks + (self.n_fine + FINE) // FINE
+        return 2 + 2 * self.n_blocks + (self.n_fine + FINE) // FINE + math.ceil(self.sharp_side // 2 / self.cell_px)
 
     def config(self) -> dict[str, Any]:
         """Constructor arguments, JSON-able."""
-        names = ("n_channels", "width", "n_blocks", "cell_px", "fine_width", "n_fine")
+        names = ("n_channels", "width", "n_blocks", "cell_px", "fine_width", "n_fine", "sharp_side")
         return {name: getattr(self, name) for name in names}
 
     def forward(self, latents: Tensor) -> Tensor:
         added: Tensor = nn.functional.pixel_shuffle(self.skip(latents), self.cell_px) + self.body(latents)
-        return added
+        return added if self.sharp is None else self.sharp(added)
+
+    @torch.no_grad()
+    def sharpened(self, kernel: Tensor) -> "CellDecoder":
+        """The same network with a filter ``(side, side)`` behind it, in place of the one that it has."""
+        made = CellDecoder(**{**self.config(), "sharp_side": len(kernel)})
+        kept = {name: value for name, value in self.state_dict().items() if not name.startswith("sharp")}
+        made.load_state_dict(kept, strict=False)
+        assert made.sharp is not None
+        made.sharp.weight.copy_(torch.eye(3)[..., None, None] * kernel)
+        return made.eval()
 
     @torch.no_grad()
     def set_skip(self, weight: Tensor, bias: Tensor) -> "CellDecoder":
