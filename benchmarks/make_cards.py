@@ -168,8 +168,8 @@ def cell_decoders(space: str, assets: Path, eval_store: PairStore) -> None:
             if "sharpened" in one.card:
                 side, energy = one.card["sharpened"]["side"], one.card["sharpened"]["energy"]
                 one.card["trained"] += (
-                    f"; then a filter of {side}×{side} pixels in closed form, for {energy:g} of the training photographs' "
-                    "high frequencies"
+                    f"; then a filter of {side}×{side} pixels in closed form, for {energy:g} of the training "
+                    "photographs' high frequencies"
                 )
             shipped[f"{space}-{preset}"] = one
     families: dict[str, str] = {}
