@@ -3,8 +3,8 @@
 Reads LATENTFIT_ASSETS: weights/taesd (the VAEs), images/cc0, which with the bundled photographs, the charts and the
 photographs of data/training_pictures.json (`gather_pictures.py`) is all that is trained on, and images/eval, which is
 only scored on. The large side of each pair are the squares of `make_models.py`; the same crops are encoded again at
-`SHARES` of their sides, which is the small side. A killed run goes on with the same command. Writes the models,
-upscalers.csv and UPSCALERS.md into data/models. Run by `make upscalers`.
+`SHARES` of their sides, which is the small side; for 1.5× there are stores of their own. A killed run goes on with the
+same command. Writes the models, upscalers.csv and UPSCALERS.md into data/models. Run by `make upscalers`.
 """
 
 import argparse
@@ -31,14 +31,17 @@ from latentfit.latent_scores import BASELINE, evaluate_latent_maps
 from latentfit.pairs import PairStore
 from latentfit.resampling import resampling
 from latentfit.resources import write_atomic
+from latentfit.scaled_stores import collect_scales
 from latentfit.train.latent_presets import latent_preset_named
 from latentfit.train.latent_recipes import train_latent_map
 
 ROOT = Path(__file__).resolve().parents[1]
 MODELS = ROOT / "data" / "models"
 SIZE = 256
-SHARES = {Fraction(1, 2): (12, 2), Fraction(5, 8): (6, 0), Fraction(3, 4): (6, 0)}
+SHARES = {Fraction(1, 2): (12, 2), Fraction(3, 4): (6, 0)}
 """Sides over the large store's: crops of each photograph, upright and in each of `make_models.VARIANTS`."""
+HALF_MORE, SMALL_SIZE, HALF_MORE_CROPS = Fraction(3, 2), 160, 4
+"""A factor that 32 cells have no share for has stores of its own: of small squares, so many crops of a photograph."""
 KINDS = {"upscaler": "upscaler", "upscaler-any": "any factor"}
 FACTORS = {"2×": Fraction(2), "1.5×": Fraction(3, 2)}
 EVAL_SIZE = 320
@@ -81,7 +84,11 @@ def joined_of(space: str, assets: Path) -> list[JoinedStores]:
         if turned:
             lf.collect(vae, str(varied(cc0, others)), out, crops=turned, **how)
         found.append(PairStore(out).join(large))
-    return found
+    half_more = collect_scales(
+        vae, [str(cc0), str(others)], RUNS / f"{space}-1.5", (1, HALF_MORE),
+        size=SMALL_SIZE, crops=HALF_MORE_CROPS, keep="cells", progress=False,
+    )  # fmt: skip
+    return [*found, half_more.join(HALF_MORE)]
 
 
 def path_of(space: str, kind: str, course: str = "") -> Path:
@@ -190,8 +197,7 @@ def card() -> str:
         "run, MiB the most that is allocated at once. decode → encode: decoded, resized with Lanczos, encoded.", "",
         "Trained on free photographs (images/cc0 and data/training_pictures.json), upright, turned and recoloured, the "
         "photographs that scikit-image and scikit-learn carry, and this project's charts, in squares of 256 px and the "
-        "same crops at 1/2, 5/8 and 3/4 of them; the closed forms are fitted on the same pairs, so for 1.5× there is "
-        "none.", "",
+        "same crops at 1/2 and 3/4 of them, and of 240 and 160 px; closed forms are fitted on the same pairs.", "",
     ]  # fmt: skip
     return "\n".join([*lines, *(f"- `{path.name}`: {lf.load(path).card['trained']}" for path in shipped), ""])
 

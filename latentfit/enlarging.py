@@ -48,7 +48,10 @@ def steps_to(latent_map: LatentMap, factor: Scale) -> list[Fraction]:
     wanted, largest = as_scale(factor), latent_map.scale
     least = largest
     if isinstance(latent_map.module, AtScale):
-        least, largest = (as_scale(one) for one in latent_map.module.factors)
+        low, high = latent_map.module.factors
+        if low < wanted < high:
+            return [wanted]
+        least, largest = as_scale(low), as_scale(high)
     steps: list[Fraction] = []
     left = wanted
     while left > largest > 1:
