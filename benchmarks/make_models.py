@@ -34,8 +34,8 @@ CROPS = {"sd1": 24, "sdxl": 24, "flux1": 48}  # of each photograph of images/cc0
 CROPS_GATHERED = {"sd1": 24, "sdxl": 24, "flux1": 12}  # of each other free photograph
 VARIANTS = tuple(zip(Image.Transpose, ("GRB", "BRG", "BGR", "RBG", "GBR", "RGB", "INVERTED"), strict=True))
 """The seven other orientations, each in other colours: some fifty photographs have few of their own."""
-ENERGY, SHARPENED_ON = 0.75, 8
-"""Detail over the photograph's that the filter is fitted for, some being lost on others; every so many squares."""
+ENERGY, SHARPENED_ON = 0.55, 8
+"""Detail over the photograph's that the filter is fitted for, others get more; every so many squares."""
 CROPS_VARIED = {"sd1": 4, "sdxl": 4, "flux1": 1}  # of each photograph in each of them
 
 

@@ -46,12 +46,13 @@ def convert(
                 f"{flag} {named}: {map} leads from {loaded.source.name!r} to {loaded.target.name!r}; leave that flag "
                 "out, or take a map between the spaces you mean"
             )
-    read = read_latents(latents, loaded.source).latents
-    note_likelier_space(latents, read, loaded.source)
-    made = map_latents_in_tiles(loaded, read)
+    file = read_latents(latents, loaded.source)
+    note_likelier_space(latents, file.latents, loaded.source)
+    made = map_latents_in_tiles(loaded, file.latents)
     if not bool(made.isfinite().all()):
         raise BadFileError(f"{latents}: too large for {loaded.name!r}: what it makes overflows; expected about ±5")
-    print(f"{write_latents(out, made, loaded.target)}: {loaded.target.title} latents {tuple(made.shape)}")
+    written = write_latents(out, made, loaded.target, file.metadata)
+    print(f"{written}: {loaded.target.title} latents {tuple(made.shape)}")
 
 
 def upscale(
@@ -85,13 +86,13 @@ def upscale(
     loaded = load_latent_map(model or _bundled_upscaler(space, wanted), space, space)
     if space is not None and loaded.source.name != space:
         raise SpaceMismatchError(f"--space {space}: {model} is of {loaded.source.name!r}; leave that flag out")
-    read = read_latents(latents, loaded.source).latents
-    note_likelier_space(latents, read, loaded.source)
-    made = enlarge(loaded, read, wanted)
+    file = read_latents(latents, loaded.source)
+    note_likelier_space(latents, file.latents, loaded.source)
+    made = enlarge(loaded, file.latents, wanted)
     if not bool(made.isfinite().all()):
         raise BadFileError(f"{latents}: too large for {loaded.name!r}: what it makes overflows; expected about ±5")
-    shape = tuple(made.shape)
-    print(f"{write_latents(out, made, loaded.target)}: {loaded.name}, {loaded.target.title} latents {shape}")
+    written = write_latents(out, made, loaded.target, file.metadata)
+    print(f"{written}: {loaded.name}, {loaded.target.title} latents {tuple(made.shape)}")
 
 
 def _factor_of(factor: str) -> Fraction:

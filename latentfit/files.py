@@ -175,7 +175,8 @@ def load_approximation(
     if not isinstance(loaded, Approximation):
         raise SpaceMismatchError(
             f"{path}: expected a map from latents to pictures, got one from {loaded.source.title} latents to "
-            f"{loaded.target.title} latents; carry latents over with `latentfit convert`, then decode those"
+            f"{loaded.target.title} latents; carry latents over with `latentfit convert` and decode those, or "
+            "score it between two stores, `latentfit evaluate FILE --source STORE --target STORE`"
         )
     return loaded
 

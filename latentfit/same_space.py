@@ -93,6 +93,10 @@ def same_space(
         nan = math.nan
         verdict = f"Not one space: {a} and {b} pixels a cell."
         return Kinship(first.name, second.name, 0, 0, nan, nan, nan, (), (), verdict)
+    if size < first.space.cell_px or (limit is not None and limit < 1):
+        raise NoPicturesError(
+            f"same_space: expected size >= {first.space.cell_px} and limit >= 1, got size {size}, limit {limit}"
+        )
     channels = (first.space.channels, second.space.channels)
     gram, n_pictures = torch.zeros((1 + sum(channels),) * 2, dtype=torch.float64), 0
     for picture in pictures(images)[:limit]:

@@ -219,8 +219,8 @@ def check_values(shard: Shard) -> None:
             raise StoreError(_edited(shard.path))
 
 
-def open_shard(path: Path) -> Any:
-    """The safetensors file, open.
+def open_shard(path: Path, framework: str = "pt") -> Any:
+    """The safetensors file, open; its tensors as `framework` has them, "pt" or "np".
 
     Raises
     ------
@@ -228,7 +228,7 @@ def open_shard(path: Path) -> Any:
         When it is cut short or gone.
     """
     try:
-        return safe_open(os.fspath(path), framework="pt")
+        return safe_open(os.fspath(path), framework=framework)
     except (SafetensorError, OSError) as error:
         raise StoreError(f"{path}: a damaged shard ({error}); delete it and run collect again") from error
 

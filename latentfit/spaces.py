@@ -126,6 +126,11 @@ class LatentSpace:
                 f"latents of space {self.name!r}: expected (N, {self.channels}, h, w) or (N, {self.channels}, T, h, w)"
                 f", got {tuple(latents.shape)}; {_channel_hint(latents)}"
             )
+        if 0 in latents.shape:
+            raise SpaceMismatchError(
+                f"latents of space {self.name!r}: expected at least one cell, got {tuple(latents.shape)}; is the file "
+                "whole?"
+            )
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON-able description, read back by `from_dict`."""

@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 import latentfit as lf
-from latentfit.errors import BadFileError, SpaceMismatchError, TrainError
+from latentfit.errors import BadFileError, SpaceMismatchError, StoreError, TrainError
 from latentfit.joined import JoinedStores
 from latentfit.kinds import KINDS
 from latentfit.nets.domains import ModelDomain
@@ -252,6 +252,19 @@ def test_losses_that_cannot_be_are_refused() -> None:
 def test_a_decoder_of_another_space_is_refused(joined: JoinedStores, tmp_path: Path) -> None:
     with pytest.raises(SpaceMismatchError, match="the map leads to 'sdxl'"):
         train_latent_map(joined, small(), tmp_path / "x", decoder=lf.Approximation(nn.Conv2d(4, 3, 1), "sd1"))
+
+
+def test_a_map_between_latents_is_no_decoder(joined: JoinedStores, tmp_path: Path) -> None:
+    across = lf.LatentMap(nn.Conv2d(4, 4, 1), "sd1", "sdxl")
+    with pytest.raises(SpaceMismatchError, match="expected a map to pictures, got LatentMap"):
+        train_latent_map(joined, small(), tmp_path / "x", decoder=across)  # type: ignore[arg-type]
+
+
+def test_a_store_that_is_gone_is_named(joined: JoinedStores, tmp_path: Path) -> None:
+    for shard in joined.target.path.glob("*.safetensors"):
+        shard.unlink()
+    with pytest.raises(StoreError, match="delete it and run collect again"):
+        train_latent_map(joined, replace(small(), closed_form=None), tmp_path / "x", progress=False)
 
 
 @pytest.mark.parametrize("case", GOLDEN["cases"][:1] + GOLDEN["cases"][3:], ids=lambda case: case["kind"])

@@ -7,11 +7,11 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import safe_open
 from torch import Tensor
 
 from latentfit.errors import TrainError
 from latentfit.pairs import PairStore, Sample
+from latentfit.shards import open_shard
 
 Floats = NDArray[np.float32]
 Target = Literal["rgb", "photo", "cells"]
@@ -126,7 +126,7 @@ class CropSource:
 
     def _read(self, sample: Sample, column: str, top: int, left: int, px: int) -> Floats:
         if sample.shard not in self._files:
-            self._files[sample.shard] = safe_open(Path(self.store.path) / sample.shard, framework="np")
+            self._files[sample.shard] = open_shard(Path(self.store.path) / sample.shard, "np")
         rows, columns = (slice(start * px, (start + self.crop_cells) * px) for start in (top, left))
         part = self._files[sample.shard].get_slice(column)[sample.row : sample.row + 1, :, rows, columns][0]
         values: Floats = part.astype(np.float32)

@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import safe_open
 from torch import Tensor
 
 from latentfit.errors import TrainError
 from latentfit.joined import JoinedStores, Pair
 from latentfit.pairs import PairStore, Sample, Split
+from latentfit.shards import open_shard
 
 Floats = NDArray[np.float32]
 
@@ -94,7 +94,7 @@ class JoinedCrops:
     def _read(self, store: PairStore, sample: Sample, top: int, left: int, side: int) -> Floats:
         path = Path(store.path) / sample.shard
         if path not in self._files:
-            self._files[path] = safe_open(path, framework="np")
+            self._files[path] = open_shard(path, "np")
         rows, columns = slice(top, top + side), slice(left, left + side)
         part = self._files[path].get_slice("latents")[sample.row : sample.row + 1, :, rows, columns][0]
         values: Floats = part.astype(np.float32)

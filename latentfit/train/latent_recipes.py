@@ -91,6 +91,10 @@ def train_latent_map(
     if chosen.goes_on and begin is None:
         raise TrainError(f"preset {name!r} goes on from a trained map: name it, with --begin at the command line")
     course, source, target = config or chosen.config, joined.source, joined.target
+    if decoder is not None and not isinstance(decoder, Approximation):
+        raise SpaceMismatchError(
+            f"decoder: expected a map to pictures, got {type(decoder).__name__}; decoded losses look through one"
+        )
     if decoder is not None and decoder.space != target.space:
         raise SpaceMismatchError(
             f"decoder: {decoder.name!r} is of space {decoder.space.name!r}, the map leads to {target.space.name!r}"
