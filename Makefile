@@ -10,7 +10,7 @@ PORT ?=
 ARGS ?=
 JOBS ?= 2
 
-.PHONY: help setup test test-browser test-comfyui lint types unit notebooks notebooks-fast lab voila tables bench bench-quick models cards palettes interposers families estimates clean
+.PHONY: help setup test test-browser test-comfyui lint types unit notebooks notebooks-fast lab voila tables bench bench-quick models cards palettes interposers upscalers families estimates clean
 help:
 	@grep -E '^## ' Makefile | sed 's/^## //'
 
@@ -93,6 +93,10 @@ palettes: .venv/.ready
 ## make interposers      train and score the maps between latents of data/models; needs LATENTFIT_ASSETS; two hours
 interposers: .venv/.ready
 	$(BIN)/python benchmarks/make_interposers.py
+
+## make upscalers      train and score the upscalers of latents of data/models; needs LATENTFIT_ASSETS; two hours
+upscalers: .venv/.ready
+	$(BIN)/python benchmarks/make_upscalers.py
 
 ## make families        statistics that tell latent spaces apart (data/spaces); ARGS='STORE STORE …', a store a space
 families: .venv/.ready

@@ -137,7 +137,7 @@ def training_of(space: str, preset: str) -> str:
     first = last.with_name(last.name.replace(".run", ".first.run"))
     said = ", then ".join(run_in_words(run) for run in (first, last) if run.is_dir())
     facts = machine_facts()
-    return f"{preset}: {said}, on {torch.get_num_threads()} of {facts['cores']} CPU cores ({facts['cpu']})"
+    return f"{preset}: {said}, on a machine of {facts['cores']} CPU cores ({facts['cpu']})"
 
 
 def run_in_words(run: Path) -> str:

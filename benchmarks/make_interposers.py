@@ -186,7 +186,7 @@ def scored(joined: JoinedStores, assets: Path) -> None:
     facts = machine_facts()
     shipped.card["scores"] = json.loads(own.to_json(orient="records", double_precision=5))[0]
     shipped.card["scored_on"] = f"images/eval, {len(scored_on)} pictures"
-    machine = f"on {torch.get_num_threads()} of {facts['cores']} CPU cores ({facts['cpu']})"
+    machine = f"on a machine of {facts['cores']} CPU cores ({facts['cpu']})"
     first, fine = (path_of(source, target, part).with_suffix(".run") for part in ("first", "fine"))
     shipped.card["trained"] = f"{run_in_words(first)}; then {run_in_words(fine)}; the mean of both, {machine}"
     if THEIRS in maps:
