@@ -26,7 +26,7 @@ from latentfit.nets.tiny import TinyDecoder, TinyEncoder
 CLOSED = ["linear", "affine", "quadratic", "cubic", "3", "3,1", "5,3"]
 NETWORKS = {
     "cell": (lambda: CellDecoder(4, 8, 2), 8),
-    "cell, sharpened": (lambda: CellDecoder(4, 8, 2, sharp_side=5, finest_width=6, n_finest=1), 8),
+    "cell, sharpened": (lambda: CellDecoder(4, 8, 2, sharp_side=5), 8),
     "mlp": (lambda: PixelMlp(4), 1),
     "cnn": (lambda: ApproxCnn(4), 2),
     "tiny": (lambda: TinyDecoder(4, 8), 8),

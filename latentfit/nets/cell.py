@@ -42,8 +42,6 @@ class CellDecoder(nn.Module):
         Pixels of a cell's side, even.
     fine_width, n_fine : int
         Channels and number of the convolutions at twice the latents' resolution: there edges find their place.
-    finest_width, n_finest : int
-        The same at four times the latents' resolution, for latents that hold as much detail (FLUX.1); 0: none.
     sharp_side : int
         Of the filter that the picture goes through in the end, in pixels, odd; 0: none.
 
@@ -64,35 +62,25 @@ class CellDecoder(nn.Module):
         fine_width: int = 32,
         n_fine: int = 1,
         sharp_side: int = 0,
-        finest_width: int = 0,
-        n_finest: int = 0,
     ) -> None:
         super().__init__()
-        steps = FINE**2 if finest_width else FINE
-        if cell_px % steps:
-            raise ValueError(
-                f"cell_px: expected a multiple of {steps}, got {cell_px}; fit a closed-form decoder instead"
-            )
+        if cell_px % FINE:
+            raise ValueError(f"cell_px: expected an even number, got {cell_px}; fit a closed-form decoder instead")
         self.n_channels, self.width, self.n_blocks, self.cell_px = n_channels, width, n_blocks, cell_px
         self.fine_width, self.n_fine, self.sharp_side = fine_width, n_fine, sharp_side
         self.skip = nn.Conv2d(n_channels, 3 * cell_px**2, 3, padding=1, padding_mode="replicate")
-        self.finest_width, self.n_finest = finest_width, n_finest
-        last = conv3(finest_width or fine_width, 3 * (cell_px // steps) ** 2)
+        last = conv3(fine_width, 3 * (cell_px // FINE) ** 2)
         nn.init.zeros_(last.weight)  # it begins as its skip
         nn.init.zeros_(last.bias)  # type: ignore[arg-type]
         fine: list[nn.Module] = []
         for _ in range(n_fine):
             fine += [conv3(fine_width, fine_width), nn.ReLU()]
-        if finest_width:
-            fine += [conv3(fine_width, finest_width * FINE**2), nn.PixelShuffle(FINE), nn.ReLU()]
-        for _ in range(n_finest if finest_width else 0):
-            fine += [conv3(finest_width, finest_width), nn.ReLU()]
         self.body = nn.Sequential(
             conv3(n_channels, width), nn.ReLU(),
             *[ResidualBlock(width) for _ in range(n_blocks)],
             conv3(width, fine_width * FINE**2), nn.PixelShuffle(FINE), nn.ReLU(),
             *fine,
-            last, nn.PixelShuffle(cell_px // steps),
+            last, nn.PixelShuffle(cell_px // FINE),
         )  # fmt: skip
         self.sharp: nn.Conv2d | None = None
         if sharp_side:
@@ -102,13 +90,13 @@ class CellDecoder(nn.Module):
     @property
     def receptive_cells(self) -> int:
         """Cells, each way, that an output depends on: tiles that overlap by as much are exact."""
-        fine = (self.n_fine + 1) / FINE + ((self.n_finest + 1) / FINE**2 if self.finest_width else 0)
+        fine = (self.n_fine + 1) / FINE
         return 2 + 2 * self.n_blocks + math.ceil(fine + self.sharp_side // 2 / self.cell_px)
 
     def config(self) -> dict[str, Any]:
         """Constructor arguments, JSON-able."""
         names = ("n_channels", "width", "n_blocks", "cell_px", "fine_width", "n_fine")
-        return {name: getattr(self, name) for name in (*names, "sharp_side", "finest_width", "n_finest")}
+        return {name: getattr(self, name) for name in (*names, "sharp_side")}
 
     def forward(self, latents: Tensor) -> Tensor:
         added: Tensor = nn.functional.pixel_shuffle(self.skip(latents), self.cell_px) + self.body(latents)

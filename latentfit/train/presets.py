@@ -58,8 +58,8 @@ class Preset:
     config: TrainConfig = field(default_factory=TrainConfig)
 
 
-def _cell(width: int, n_blocks: int, fine_width: int, n_fine: int, *finest: int) -> Callable[[LatentSpace], nn.Module]:
-    return lambda space: CellDecoder(space.channels, width, n_blocks, space.cell_px, fine_width, n_fine, 0, *finest)
+def _cell(width: int, n_blocks: int, fine_width: int, n_fine: int) -> Callable[[LatentSpace], nn.Module]:
+    return lambda space: CellDecoder(space.channels, width, n_blocks, space.cell_px, fine_width, n_fine)
 
 
 def _tiny(
@@ -88,11 +88,6 @@ PRESETS: dict[str, Preset] = {
     "cell-large": Preset(
         "cell decoder, large: learns from photographs", _cell(96, 5, 72, 3), 32, 2, {"mse": 10.0},
         target="photo", closed_form=True,
-        config=TrainConfig(n_images=20_000, batch_images=8, optimizer="muon", lr=1e-2, weight_decay=0.3),
-    ),
-    "cell-finest": Preset(
-        "cell decoder, large, for many channels: also at four pixels a cell", _cell(96, 5, 64, 2, 24, 2), 32, 2,
-        {"mse": 10.0}, target="photo", closed_form=True,
         config=TrainConfig(n_images=20_000, batch_images=8, optimizer="muon", lr=1e-2, weight_decay=0.3),
     ),
     "tiny": Preset(
