@@ -256,6 +256,11 @@ def marks_of(block: pd.DataFrame) -> list[str]:
     ]
     if THEIRS in by_map.index:
         marks.append(("dB over city96's v4.0 network", own["psnr"] - by_map.loc[THEIRS, "psnr"], 0.0, True))
+    return marks_in_words(marks)
+
+
+def marks_in_words(marks: list[tuple[str, float, float, bool]]) -> list[str]:
+    """A table of (what, value, limit, whether that is the least): met or missed."""
     lines = ["| asked | measured | |", "|---|--:|---|"]
     for words, value, limit, at_least in marks:
         met = "met" if (value >= limit if at_least else value <= limit) else "missed"
