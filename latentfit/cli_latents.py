@@ -8,7 +8,6 @@ import tyro
 
 from latentfit.cli_support import Device, MaybeFile, Name, OutFile, check_out, note_likelier_space
 from latentfit.errors import BadFileError, ScaleError, SpaceMismatchError
-from latentfit.scales import as_scale
 
 
 def convert(
@@ -95,7 +94,9 @@ def upscale(
     print(f"{written}: {loaded.name}, {loaded.target.title} latents {tuple(made.shape)}")
 
 
-def _factor_of(factor: str) -> Fraction:
+def _factor_of(factor: str) -> "Fraction":
+    from latentfit.scales import as_scale
+
     try:
         return as_scale(factor)
     except (ValueError, ZeroDivisionError) as error:

@@ -126,7 +126,7 @@ class LatentSpace:
                 f"latents of space {self.name!r}: expected (N, {self.channels}, h, w) or (N, {self.channels}, T, h, w)"
                 f", got {tuple(latents.shape)}; {_channel_hint(latents)}"
             )
-        if 0 in latents.shape:
+        if 0 in latents.shape[2:]:
             raise SpaceMismatchError(
                 f"latents of space {self.name!r}: expected at least one cell, got {tuple(latents.shape)}; is the file "
                 "whole?"

@@ -11,7 +11,7 @@ NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("[0-9][0-9]_*.
 
 def test_the_notebooks_are_there() -> None:
     numbers = [path.name[:2] for path in NOTEBOOKS]
-    assert numbers == ["00", "01", "02", "03", "04", "05", "06", "07", "08", "10"]  # 09 is still to come
+    assert numbers == ["00", "01", "02", "03", "04", "05", "06", "07", "08", "09", "10"]
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
