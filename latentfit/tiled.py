@@ -9,9 +9,11 @@ from torch import Tensor, nn
 from latentfit.approx import Approximation, LatentMap, as_blocks, in_dtype_of
 from latentfit.errors import SpaceMismatchError
 from latentfit.nets.palette import Palettized
+from latentfit.scales import AtScale
 from latentfit.vae_tiling import Tiles, map_in_tiles
 
 TILE_CELLS = 128
+_LEAST_BLOCKS = 4  # of a tile's side: two are its overlap
 
 
 def receptive_cells_of(module: nn.Module) -> int | None:
@@ -82,13 +84,15 @@ def map_latents_in_tiles(latent_map: LatentMap, latents: Tensor, tile_cells: int
     latents : Tensor
         Model domain of the source.
     tile_cells : int
-        Side of a tile, in source cells; rounded up to whole blocks.
+        Side of a tile, in source cells; rounded up to whole blocks, four or more of them for a map of any factor.
 
     Raises
     ------
     SpaceMismatchError
         When the tile is no wider than its overlap.
     """
+    if isinstance(latent_map.module, AtScale):  # 1.37 has blocks of 100 cells
+        tile_cells = max(tile_cells, _LEAST_BLOCKS * latent_map.scale.denominator)
     if max(latents.shape[-2:]) <= tile_cells:
         return latent_map(latents)
     latent_map.source.check(latents)

