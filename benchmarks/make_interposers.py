@@ -1,10 +1,11 @@
 """Train and score the interposers that ship: data/models/A-to-B.safetensors for `PAIRS`, with their card.
 
-Reads LATENTFIT_ASSETS: weights/taesd (the VAEs), images/cc0, which with the bundled photographs and charts is all that
-is trained on, and images/eval, which is only scored on. Pairs of pictures are those of `make_models.py`, in runs/train;
-networks are trained into runs/train/interposers; a killed run goes on with the same command. Beside each interposer
-city96's v4.0 network is trained on the same pictures for the same time. Writes data/models/A-to-B.safetensors,
-interposers.csv and INTERPOSERS.md there. Run by `make interposers`.
+Reads LATENTFIT_ASSETS: weights/taesd (the VAEs), images/cc0, which with the bundled photographs, the charts and the
+photographs of data/training_pictures.json (`gather_pictures.py`) is all that is trained on, and images/eval, which is
+only scored on. Squares are collected into runs/train, networks are trained into runs/train/interposers; a killed run
+goes on with the same command. Each begins with the blocks of the source's large cell decoder. Beside it city96's v4.0
+network is trained on the same squares for the same time. Writes data/models/A-to-B.safetensors, interposers.csv and
+INTERPOSERS.md there. Run by `make interposers`.
 """
 
 import argparse
@@ -14,12 +15,13 @@ import os
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import torch
 from make_cards import run_in_words
-from make_models import RUNS, VAES, store_of
-from make_tables import stores_of
+from make_models import RUNS, VAES, maps_store_of
+from make_tables import eval_store_of
 from measuring import machine_facts
 
 import latentfit as lf
@@ -35,8 +37,11 @@ ROOT = Path(__file__).resolve().parents[1]
 MODELS = ROOT / "data" / "models"
 PAIRS = (("sd1", "sdxl"), ("sdxl", "sd1"), ("sd1", "flux1"), ("flux1", "sd1"))
 FORMS = ("affine", "3", "5", "3,1")
+COURSES = ("first", "fine", "gentle")
 OURS, THEIRS = "interposer", "city96's v4.0 network, trained as long"
 V4 = "city96's v4.0 network, one way"
+GENTLE = {"n_images": 4_000, "lr": 1e-3, "weight_decay": 0.1, "ema_images": 1_000.0, "seed": 1}
+"""What the second of two last courses has instead of the preset's: the mean of both is better than either."""
 SPEED_IMAGES = 320
 """Crops after which a network's speed is known."""
 
@@ -52,7 +57,7 @@ def main() -> None:
     options = parser.parse_args()
     assets = Path(os.environ.get("LATENTFIT_ASSETS") or sys.exit("make_interposers: set LATENTFIT_ASSETS"))
     pairs = [tuple(name.split(":")) for name in options.only]
-    stores = {space: store_of(space, assets) for space in sorted({space for pair in pairs for space in pair})}
+    stores = {space: maps_store_of(space, assets) for space in sorted({space for pair in pairs for space in pair})}
     for source, target in pairs:
         joined = JoinedStores(stores[source], stores[target])
         ours(joined, assets, options.precision)
@@ -70,23 +75,26 @@ def path_of(source: str, target: str, network: str = "") -> Path:
 
 
 def ours(joined: JoinedStores, assets: Path, precision: str) -> None:
-    """Our interposer in two courses, and the mean of their weights, on all pictures of the stores: scored on others."""
+    """Our interposer: a first course, from that two others, and the mean of their weights; on all pictures."""
     source, target = joined.source.space.name, joined.target.space.name
-    out, first, fine = (path_of(source, target, part) for part in ("", "first", "fine"))
+    out, first, *last = (path_of(source, target, part) for part in ("", *COURSES))
     decoder = lf.load(MODELS / f"{target}-cell.safetensors")
-    trained(joined, "interposer", first, precision, decoder=decoder)
-    trained(joined, "interposer-fine", fine, precision, decoder=full_decoder(target, assets), begin=lf.load(first))
+    trunk = lf.load(MODELS / f"{source}-cell-large.safetensors")
+    trained(joined, "interposer", first, precision, decoder=decoder, trunk=trunk)
+    for path, changes in zip(last, ({}, GENTLE), strict=True):
+        how = {"decoder": full_decoder(target, assets), "begin": lf.load(first)}
+        trained(joined, "interposer-fine", path, precision, **how, **changes)
     if not out.is_file():
-        lf.save(mean_of(lf.load(first), lf.load(fine)), out)
+        lf.save(mean_of(*(lf.load(path) for path in last)), out)
 
 
-def mean_of(first: LatentMap, fine: LatentMap) -> LatentMap:
-    """Half-way between two courses (docs/log.md: not below the better of them by more than 0.01 dB where compared)."""
-    weights = fine.module.state_dict()
+def mean_of(first: LatentMap, second: LatentMap) -> LatentMap:
+    """Half-way between the weights of two courses that began alike (docs/log.md says what that is worth)."""
+    weights = second.module.state_dict()
     for name, tensor in first.module.state_dict().items():
         weights[name] = (weights[name] + tensor) / 2
-    fine.module.load_state_dict(weights)
-    return fine
+    second.module.load_state_dict(weights)
+    return second
 
 
 def theirs(joined: JoinedStores, assets: Path, precision: str) -> None:
@@ -105,10 +113,12 @@ def theirs(joined: JoinedStores, assets: Path, precision: str) -> None:
     speed: dict[str, float] = {}
     for name, decoder in courses.items():
         short = path_of(source, target, f"speed-{name.split()[0]}")
-        trained(joined, name, short, precision, decoder=decoder, n_images=SPEED_IMAGES)
+        begin = lf.load(path_of(source, target, COURSES[0])) if name == "interposer-fine" else None
+        trained(joined, name, short, precision, decoder=decoder, begin=begin, n_images=SPEED_IMAGES)
         speed[name] = rows_of(short)[-1]["images_per_s"]
-    seen = {"interposer": path_of(source, target, "first"), "interposer-fine": path_of(source, target, "fine")}
-    seconds = sum(rows_of(network)[-1]["seen_images"] / speed[name] for name, network in seen.items())
+    presets = dict(zip(COURSES, ("interposer", "interposer-fine", "interposer-fine"), strict=True))
+    seen = {part: rows_of(path_of(source, target, part))[-1]["seen_images"] for part in COURSES}
+    seconds = sum(seen[part] / speed[preset] for part, preset in presets.items())
     print(f"crops a second: {speed}", flush=True)
     trained(joined, V4, out, precision, n_images=int(seconds * speed[V4]))
 
@@ -121,7 +131,8 @@ def trained(
     *,
     decoder: Approximation | None = None,
     begin: LatentMap | None = None,
-    n_images: int | None = None,
+    trunk: Approximation | None = None,
+    **changes: Any,
 ) -> None:
     """One course of one network."""
     if out.is_file():
@@ -131,11 +142,11 @@ def trained(
     if preset == V4:
         chosen = replace(chosen, title=V4, losses={"l1": 1.0}, config=replace(chosen.config, batch_images=8))
     config = replace(chosen.config, precision=precision, log_images=SPEED_IMAGES // 2)
-    config = replace(config, n_images=n_images or config.n_images)
+    config = replace(config, **changes)
     print(f"{out.name}: {config.n_images} crops", flush=True)
     train_latent_map(
         joined, preset if preset != V4 else chosen, out,
-        decoder=decoder, begin=begin, config=config, split="all", progress=False,
+        decoder=decoder, begin=begin, trunk=trunk, config=config, split="all", progress=False,
     )  # fmt: skip
 
 
@@ -165,7 +176,7 @@ def scored(joined: JoinedStores, assets: Path) -> None:
         assert isinstance(v4, LatentMap)
         maps[THEIRS] = v4
     maps[OURS] = shipped
-    scored_on = JoinedStores(stores_of(source, assets)[1], stores_of(target, assets)[1])
+    scored_on = JoinedStores(eval_store_of(source, assets), eval_store_of(target, assets))
     vaes = [
         lf.Vae.load(str(assets / "weights" / "taesd" / VAES[space]), space=space, device="cpu")
         for space in (source, target)
@@ -187,8 +198,8 @@ def scored(joined: JoinedStores, assets: Path) -> None:
     shipped.card["scores"] = json.loads(own.to_json(orient="records", double_precision=5))[0]
     shipped.card["scored_on"] = f"images/eval, {len(scored_on)} pictures"
     machine = f"on a machine of {facts['cores']} CPU cores ({facts['cpu']})"
-    first, fine = (path_of(source, target, part).with_suffix(".run") for part in ("first", "fine"))
-    shipped.card["trained"] = f"{run_in_words(first)}; then {run_in_words(fine)}; the mean of both, {machine}"
+    first, *last = (run_in_words(path_of(source, target, part).with_suffix(".run")) for part in COURSES)
+    shipped.card["trained"] = f"{first}; from there {' and '.join(last)}; the mean of these two, {machine}"
     if THEIRS in maps:
         shipped.card["v4_trained"] = f"{run_in_words(path_of(source, target, 'v4').with_suffix('.run'))}, {machine}"
     shipped.name = f"{source}-to-{target}"
@@ -217,8 +228,10 @@ def card() -> str:
         "(mean turn, degrees, weighted by chroma): of the target decoder's pictures. There and back: L1 after ours the "
         "other way. Buried from: the least image-to-image strength whose noise covers the error in every "
         "frequency band. ms: one latent, all in turns in one run.", "",
-        "Trained on 18 CC0 photographs, upright and turned, in their own colours and in others, the photographs that "
-        "scikit-image and scikit-learn carry, and this project's charts, in squares of 256 px.", "",
+        "Trained on free photographs (images/cc0 and data/training_pictures.json), upright, turned and recoloured, the "
+        "photographs that scikit-image and scikit-learn carry, and this project's charts, in squares of 256 px. Each "
+        "began with the blocks of the source's large cell decoder (README.md here says what that learned from), its "
+        "last convolution solved by least squares; the v4.0 network began anew and had as long as all our courses.", "",
     ]  # fmt: skip
     for path in (path for path in shipped if path.is_file()):
         told = lf.load(path).card

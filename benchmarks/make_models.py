@@ -37,6 +37,8 @@ VARIANTS = tuple(zip(Image.Transpose, ("GRB", "BRG", "BGR", "RBG", "GBR", "RGB",
 ENERGY, SHARPENED_ON = 0.55, 8
 """Detail over the photograph's that the filter is fitted for, others get more; every so many squares."""
 CROPS_VARIED = {"sd1": 4, "sdxl": 4, "flux1": 1}  # of each photograph in each of them
+CROPS_OF_MAPS = {"bundled": 4, "free": 12, "varied": 2}
+"""Of each picture for maps between latents, whose pairs are the same places in every space."""
 
 
 def main() -> None:
@@ -70,6 +72,21 @@ def store_of(space: str, assets: Path) -> PairStore:
     lf.collect(vae, str(others), store, size=256, crops=CROPS_GATHERED[space], keep="photo", progress=False)
     turned = str(varied(cc0, others))
     return lf.collect(vae, turned, store, size=256, crops=CROPS_VARIED[space], keep="photo", progress=False)
+
+
+def maps_store_of(space: str, assets: Path) -> PairStore:
+    """The squares that maps between latents are trained on, collected when they are not there."""
+    vae = lf.Vae.load(str(assets / "weights" / "taesd" / VAES[space]), space=space)
+    pictures = pictures_of_maps(assets)
+    for which, crops in CROPS_OF_MAPS.items():
+        lf.collect(vae, pictures[which], RUNS / f"{space}-maps", size=256, crops=crops, keep="cells", progress=False)
+    return PairStore(RUNS / f"{space}-maps")
+
+
+def pictures_of_maps(assets: Path) -> dict[str, list[str]]:
+    """What `CROPS_OF_MAPS` names."""
+    cc0, others = assets / "images" / "cc0", gathered()
+    return {"bundled": ["bundled"], "free": [str(cc0), str(others)], "varied": [str(varied(cc0, others))]}
 
 
 def varied(*folders: Path) -> Path:

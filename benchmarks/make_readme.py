@@ -13,7 +13,15 @@ import sys
 from pathlib import Path
 
 import pandas as pd
-from model_tables import decoders_block, interposers_block, operators_block, palettes_block, speed_block, vaes_block
+from model_tables import (
+    decoders_block,
+    interposers_block,
+    operators_block,
+    palettes_block,
+    speed_block,
+    upscalers_block,
+    vaes_block,
+)
 
 from latentfit.dialects.python_programs import comfyui
 from latentfit.files import load_approximation
@@ -42,6 +50,7 @@ def main() -> int:
         "operators": operators_block(),
         "palettes": palettes_block(),
         "interposers": interposers_block(),
+        "upscalers": upscalers_block(),
     }
     after = before
     for name, text in blocks.items():

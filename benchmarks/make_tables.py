@@ -66,10 +66,15 @@ def stores_of(space: str, assets: Path) -> tuple[PairStore, PairStore]:
     """The pairs to fit and the pairs to score, collected when they are not there."""
     vae = lf.Vae.load(str(assets / "weights" / "taesd" / VAES[space]), space=space)
     to_fit = ["bundled", str(assets / "images" / "cc0"), str(assets / "images" / "fit")]
-    runs = ROOT / "runs" / "tables"
-    fit_store = lf.collect(vae, to_fit, runs / f"{space}_fit", size=SIZE, keep="rgb")
-    eval_store = lf.collect(vae, str(assets / "images" / "eval"), runs / f"{space}_eval", size=SIZE, keep="photo")
-    return fit_store, eval_store
+    fit_store = lf.collect(vae, to_fit, ROOT / "runs" / "tables" / f"{space}_fit", size=SIZE, keep="rgb")
+    return fit_store, eval_store_of(space, assets)
+
+
+def eval_store_of(space: str, assets: Path) -> PairStore:
+    """The pairs to score, collected when they are not there."""
+    vae = lf.Vae.load(str(assets / "weights" / "taesd" / VAES[space]), space=space)
+    out = ROOT / "runs" / "tables" / f"{space}_eval"
+    return lf.collect(vae, str(assets / "images" / "eval"), out, size=SIZE, keep="photo")
 
 
 def fit_form(form: str, scale: int, store: PairStore) -> "lf.ChannelMap | None":

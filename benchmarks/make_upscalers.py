@@ -2,9 +2,10 @@
 
 Reads LATENTFIT_ASSETS: weights/taesd (the VAEs), images/cc0, which with the bundled photographs, the charts and the
 photographs of data/training_pictures.json (`gather_pictures.py`) is all that is trained on, and images/eval, which is
-only scored on. The large side of each pair are the squares of `make_models.py`; the same crops are encoded again at
-`SHARES` of their sides, which is the small side; for 1.5× there are stores of their own. A killed run goes on with the
-same command. Writes the models, upscalers.csv and UPSCALERS.md into data/models. Run by `make upscalers`.
+only scored on. The large side of each pair are the squares that `make_interposers.py` trains on; the same crops are
+encoded again at `SHARES` of their sides, which is the small side; for 1.5× there are stores of their own. Each network
+begins with the blocks of the space's large cell decoder. A killed run goes on with the same command. Writes the models,
+upscalers.csv and UPSCALERS.md into data/models. Run by `make upscalers`.
 """
 
 import argparse
@@ -17,10 +18,9 @@ from pathlib import Path
 
 import pandas as pd
 import torch
-from gather_pictures import gathered
 from make_cards import run_in_words
 from make_interposers import full_decoder, marks_in_words, mean_of
-from make_models import RUNS, VAES, store_of, varied
+from make_models import CROPS_OF_MAPS, RUNS, VAES, maps_store_of, pictures_of_maps
 from measuring import machine_facts
 
 import latentfit as lf
@@ -38,8 +38,8 @@ from latentfit.train.latent_recipes import train_latent_map
 ROOT = Path(__file__).resolve().parents[1]
 MODELS = ROOT / "data" / "models"
 SIZE = 256
-SHARES = {Fraction(1, 2): (12, 2), Fraction(3, 4): (6, 0)}
-"""Sides over the large store's: crops of each photograph, upright and in each of `make_models.VARIANTS`."""
+SHARES = {Fraction(1, 2): CROPS_OF_MAPS, Fraction(3, 4): {"bundled": 2, "free": 6}}
+"""Sides over the large store's: crops of each picture."""
 HALF_MORE, SMALL_SIZE, HALF_MORE_CROPS = Fraction(3, 2), 160, 4
 """A factor that 32 cells have no share for has stores of its own: of small squares, so many crops of a photograph."""
 KINDS = {"upscaler": "upscaler", "upscaler-any": "any factor"}
@@ -73,19 +73,18 @@ def main() -> None:
 
 def joined_of(space: str, assets: Path) -> list[JoinedStores]:
     """The small stores beside the large one, collected when they are not there; factor 2 first."""
-    large = store_of(space, assets)
+    large = maps_store_of(space, assets)
     vae = lf.Vae.load(str(assets / "weights" / "taesd" / VAES[space]), space=space)
-    cc0, others = assets / "images" / "cc0", gathered()
+    pictures = pictures_of_maps(assets)
     found = []
-    for share, (upright, turned) in SHARES.items():
+    for share, crops in SHARES.items():
         out = RUNS / f"{space}-x{float(share):g}"
         how = {"size": SIZE, "keep": "cells", "scale": share, "scales": (1, *SHARES), "progress": False}
-        lf.collect(vae, ["bundled", str(cc0), str(others)], out, crops=upright, **how)
-        if turned:
-            lf.collect(vae, str(varied(cc0, others)), out, crops=turned, **how)
+        for which in crops:
+            lf.collect(vae, pictures[which], out, crops=crops[which], **how)
         found.append(PairStore(out).join(large))
     half_more = collect_scales(
-        vae, [str(cc0), str(others)], RUNS / f"{space}-1.5", (1, HALF_MORE),
+        vae, pictures["free"], RUNS / f"{space}-1.5", (1, HALF_MORE),
         size=SMALL_SIZE, crops=HALF_MORE_CROPS, keep="cells", progress=False,
     )  # fmt: skip
     return [*found, half_more.join(HALF_MORE)]
@@ -108,8 +107,9 @@ def ours(space: str, kind: str, joined: list[JoinedStores], assets: Path, precis
         print(f"{path.name}: {config.n_images} crops", flush=True)
         is_first = path == first
         decoder = lf.load(MODELS / f"{space}-cell.safetensors") if is_first else full_decoder(space, assets)
+        trunk = lf.load(MODELS / f"{space}-cell-large.safetensors") if is_first else None
         train_latent_map(
-            stores, preset, path,
+            stores, preset, path, trunk=trunk,
             decoder=decoder, begin=None if is_first else lf.load(first), config=config, split="all", progress=False,
         )  # fmt: skip
     if not out.is_file():
@@ -197,7 +197,9 @@ def card() -> str:
         "run, MiB the most that is allocated at once. decode → encode: decoded, resized with Lanczos, encoded.", "",
         "Trained on free photographs (images/cc0 and data/training_pictures.json), upright, turned and recoloured, the "
         "photographs that scikit-image and scikit-learn carry, and this project's charts, in squares of 256 px and the "
-        "same crops at 1/2 and 3/4 of them, and of 240 and 160 px; closed forms are fitted on the same pairs.", "",
+        "same crops at 1/2 and 3/4 of them, and of 240 and 160 px; closed forms are fitted on the same pairs. Each "
+        "began with the blocks of its space's large cell decoder (README.md here says what that learned from), its "
+        "last convolution solved by least squares.", "",
     ]  # fmt: skip
     return "\n".join([*lines, *(f"- `{path.name}`: {lf.load(path).card['trained']}" for path in shipped), ""])
 

@@ -139,3 +139,61 @@ def interposers_block() -> str:
         f"all in {100 * min(time):.0f} to {100 * max(time):.0f} % of its time.",
     ]
     return "\n".join(lines)
+
+
+def upscalers_block() -> str:
+    """Shipped upscalers beside resampling, the closed forms and the way through the picture, by space and factor."""
+    path = MODELS / "upscalers.csv"
+    if not path.is_file():
+        return "*run `make upscalers`*"
+    scores = pd.read_csv(path)
+    parts = []
+    for index, (space, block) in enumerate(scores.groupby("space", sort=False)):
+        title, table = get_space(space).title, upscalers_of(block)
+        parts.append(table if not index else f"<details><summary><b>{title}</b></summary>\n\n{table}\n\n</details>")
+    return "\n\n".join([*parts, marks_of_upscalers(scores)])
+
+
+def upscalers_of(scores: pd.DataFrame) -> str:
+    """One space's rows, best picture first."""
+    lines = [
+        "| | dB | MS-SSIM | ΔE | dB to the photograph | R² | buried from | ms | MiB |",
+        "|---|" + "--:|" * 8,
+    ]
+    for (space, factor), block in scores.groupby(["space", "factor"], sort=False):
+        lines.append(f"| **{get_space(space).title}, {factor}** |" + " |" * 8)
+        for row in block.sort_values("psnr", ascending=False).itertuples():
+            name = f"**{row.map}**" if row.map.startswith("upscaler") else row.map
+            lines.append(
+                f"| {name} | {row.psnr:.2f} | {row.ms_ssim:.3f} | {row.delta_e:.1f} | {row.photo_psnr:.2f} | "
+                f"{row.r2:.2f} | {row.buried_strength:.2f} | {row.ms:.3g} | {row.extra_mib:.1f} |"
+            )
+    return "\n".join(lines)
+
+
+def marks_of_upscalers(scores: pd.DataFrame) -> str:
+    """What was asked of every shipped upscaler, and how many have it."""
+    over: dict[str, list[float]] = {"latent bicubic": [], "the best closed form": []}
+    below: list[float] = []
+    time: list[float] = []
+    for _, block in scores.groupby(["space", "factor"]):
+        by_map = block.set_index("map")
+        through = by_map.loc["decode → encode"]
+        closed = by_map[by_map.index.str.startswith("closed form")]["psnr"].max()
+        for _, own in by_map[by_map.index.str.startswith("upscaler")].iterrows():
+            over["latent bicubic"].append(own["psnr"] - by_map.loc["bicubic", "psnr"])
+            over["the best closed form"].append(own["psnr"] - closed)
+            below.append(through["psnr"] - own["psnr"])
+            time.append(own["ms"] / through["ms"])
+    said = []
+    for (what, gains), least in zip(over.items(), (2, 1), strict=True):
+        met = sum(gain >= least for gain in gains)
+        said.append(f"{least} dB over {what}: {met} of {len(gains)} ({min(gains):.1f} to {max(gains):.1f})")
+    said.append(
+        f"within 1 dB of decode → encode: {sum(short <= 1 for short in below)} of {len(below)} ({min(below):.1f} to "
+        f"{max(below):.1f} below)"
+    )
+    return (
+        f"Asked of each upscaler at each factor: {'; '.join(said)}; in {100 * min(time):.1f} to {100 * max(time):.1f} "
+        "% of its time."
+    )

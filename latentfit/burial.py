@@ -24,7 +24,11 @@ class ErrorBands:
     counts: Tensor = field(default_factory=lambda: torch.zeros(N_BANDS, dtype=torch.float64))
 
     def add(self, made: Tensor, true: Tensor) -> "ErrorBands":
-        """Add latents ``(N, C, h, w)``, model domain, and their truth."""
+        """Add latents ``(N, C, h, w)``, model domain, and their truth, of equal shape."""
+        if made.shape != true.shape:
+            raise ValueError(
+                f"errors: expected latents of equal shape, got {tuple(made.shape)} and {tuple(true.shape)}"
+            )
         energy = cosine_transform((made - true).double()).square()
         bands = bands_of(made.shape[-2], made.shape[-1]).to(energy.device)
         per_place = energy.mean((0, 1)).flatten().cpu()
@@ -64,7 +68,14 @@ def strength_that_buries(sigma: float, schedule: Schedule) -> float:
     --------
     >>> strength_that_buries(1.0, "flow")
     0.5
+
+    Raises
+    ------
+    ValueError
+        When sigma is below 0 or NaN.
     """
+    if not sigma >= 0:
+        raise ValueError(f"sigma: expected 0 or more, noise over signal, got {sigma}")
     if schedule == "flow":
         return sigma / (1 + sigma)
     reached = int(torch.searchsorted(_sd_sigmas(), torch.tensor(sigma, dtype=torch.float64)))
@@ -99,5 +110,8 @@ def _sd_sigmas() -> Tensor:
 
 
 def schedule_of(space_name: str) -> Schedule:
-    """Which schedule the models of a space have: that of Stable Diffusion 1 and XL, or flow matching."""
+    """Which schedule to count with: that of Stable Diffusion 1 and XL for their spaces, flow matching for all others.
+
+    Stable Cascade's and CogVideoX's models have schedules of their own: for their spaces a strength is only a guide.
+    """
     return "sd" if space_name in ("sd1", "sdxl", "playground25", "eq_sdxl") else "flow"

@@ -2,12 +2,15 @@
 
 from fractions import Fraction
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import tyro
 
 from latentfit.cli_support import Device, MaybeFile, Name, OutFile, check_out, note_likelier_space
 from latentfit.errors import BadFileError, ScaleError, SpaceMismatchError
+
+if TYPE_CHECKING:
+    from latentfit.approx import LatentMap
 
 
 def convert(
@@ -58,7 +61,7 @@ def upscale(
     latents: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="LATENT")],
     out: OutFile,
     model: MaybeFile = None,
-    factor: Annotated[str, tyro.conf.arg(metavar="F", help_behavior_hint="")] = "2",
+    factor: Annotated[str | None, tyro.conf.arg(metavar="F", help_behavior_hint="")] = None,
     space: Name = None,
 ) -> None:
     """Enlarge latents within their space.
@@ -71,19 +74,19 @@ def upscale(
         ComfyUI's .latent to write.
     model : Path or None
         An upscaler written by `train upscaler` or `fit`, or another project's; left out: the bundled one of --space.
-    factor : str
-        How many times the sides: 2, 1.5, 4/3. Beyond 2 in several steps.
+    factor : str or None
+        How many times the sides: 2, 1.5, 4/3. Beyond 2 in several steps. Left out: the model's own, 2 for bundled ones.
     space : str or None
         Space of the latents, for the bundled models and for other projects' files, which do not say it.
     """
     from latentfit.enlarging import enlarge
     from latentfit.latent_files import read_latents, write_latents
-    from latentfit.named_maps import load_latent_map
+    from latentfit.spaces import get_space
 
     check_out(out, ".latent")
-    wanted = _factor_of(factor)
-    loaded = load_latent_map(model or _bundled_upscaler(space, wanted), space, space)
-    if space is not None and loaded.source.name != space:
+    wanted = None if factor is None else _factor_of(factor)
+    loaded = _upscaler(model, space, wanted) if model else _upscaler(_bundled_upscaler(space, wanted or 2), space, None)
+    if space is not None and loaded.source != get_space(space):
         raise SpaceMismatchError(f"--space {space}: {model} is of {loaded.source.name!r}; leave that flag out")
     file = read_latents(latents, loaded.source)
     note_likelier_space(latents, file.latents, loaded.source)
@@ -99,11 +102,24 @@ def _factor_of(factor: str) -> "Fraction":
 
     try:
         return as_scale(factor)
-    except (ValueError, ZeroDivisionError) as error:
+    except ScaleError as error:
         raise ScaleError(f"--factor: expected a positive number such as 2, 1.5 or 4/3, got {factor!r}") from error
 
 
-def _bundled_upscaler(space: str | None, factor: Fraction) -> Path:
+def _upscaler(path: Path, space: str | None, factor: Fraction | None) -> "LatentMap":
+    """The map of a file; city96's, whose file does not say its factor, is told it."""
+    from latentfit.files import load
+    from latentfit.named_maps import load_latent_map
+
+    try:
+        return load_latent_map(path, space, space)
+    except ScaleError:
+        if factor is None:
+            raise
+        return cast("LatentMap", load(path, space, scale=factor))
+
+
+def _bundled_upscaler(space: str | None, factor: Fraction | int) -> Path:
     """The one that doubles where that is enough, else the one of any factor."""
     from latentfit.resources import data_path
     from latentfit.spaces import get_space

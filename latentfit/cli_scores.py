@@ -104,6 +104,7 @@ def _evaluate_between(
     from latentfit.latent_tables import summary
     from latentfit.named_maps import load_latent_map, named_apart
     from latentfit.pairs import PairStore
+    from latentfit.scales import AtScale
 
     joined = PairStore(source).join(PairStore(target))
     here, there = joined.source, joined.target
@@ -113,6 +114,9 @@ def _evaluate_between(
             f"{here.vae_name!r} and of {there.vae_name!r}"
         )
     loaded = {path: load_latent_map(path, here.space, there.space) for path in dict.fromkeys(files)}
+    for path, one in loaded.items():
+        if isinstance(one.module, AtScale):
+            loaded[path] = one.at_scale(joined.scale)
     maps = named_apart(loaded)
     backs: dict[str, LatentMap] = {}
     for path, one in loaded.items():

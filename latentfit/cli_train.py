@@ -125,8 +125,8 @@ def palette(
     _say(said, _curve(how), f"on the {len(test)} latents of the test set:", table)
 
 
-def interposer(source: Store, target: Store, how: Flags, decoder: MaybeFile = None) -> None:
-    """A map from one VAE's latents to another's. Presets: interposer, -fine, -round, -v4, -v3, -v1.
+def interposer(source: Store, target: Store, how: Flags, decoder: MaybeFile = None, trunk: MaybeFile = None) -> None:
+    """A map from one VAE's latents to another's. Presets: interposer, -fine, -round, -colour, -v4, -v3, -v1.
 
     Parameters
     ----------
@@ -136,25 +136,30 @@ def interposer(source: Store, target: Store, how: Flags, decoder: MaybeFile = No
         A pair store of the same pictures, with the same crops, of the VAE whose latents go out.
     decoder : Path or None
         A saved decoder of the target's space, through which decoded losses look; left out: the bundled cell decoder.
+    trunk : Path or None
+        A saved decoder of preset cell-large of the source's space, whose blocks the network begins with; left out: the
+        bundled one where the preset can take it; none: it begins anew.
     """
     from latentfit.named_maps import load_latent_map
     from latentfit.pairs import PairStore
+    from latentfit.train.interposer_presets import INTERPOSERS
     from latentfit.train.latent_presets import latent_preset_named
     from latentfit.train.latent_recipes import train_latent_map
 
-    preset = latent_preset_named(how.preset)
+    preset = latent_preset_named(how.preset, INTERPOSERS)
     config, joined = how.config(preset.config), PairStore(source).join(PairStore(target))
     here, there = joined.source.space, joined.target.space
     looks = _decoder_for(how, preset, here, there, decoder)
     first = load_latent_map(how.begin, here, there) if how.begin else None
     made = train_latent_map(
-        joined, how.preset, how.out, decoder=looks, config=config, split=how.split, begin=first, device=how.device
-    )
+        joined, how.preset, how.out, decoder=looks, trunk=_trunk_for(how, preset, here, trunk), config=config,
+        split=how.split, begin=first, device=how.device,
+    )  # fmt: skip
     back = how.path.with_name(f"{how.path.stem}_back.safetensors")
     about = "" if joined.scale == 1 else f", {joined.scale} times as large"
     _say(
         f"{how.path}: {made.name}, {here.title} latents -> {there.title} latents{about}, {made.n_parameters} numbers, "
-        f"{made.card['seen_images']} crops seen of {len(joined)} pairs",
+        f"{made.card['seen_images']} crops seen of {made.card['n_samples']} pairs",
         *([f"its inverse: {back}"] if preset.both_ways and back.is_file() else []),
         _curve(how),
         f"score it: latentfit evaluate {how.path} --source {source} --target {target} --source-vae REF "
@@ -163,7 +168,7 @@ def interposer(source: Store, target: Store, how: Flags, decoder: MaybeFile = No
     )
 
 
-def upscaler(store: Store, how: Flags, factor: str = "", decoder: MaybeFile = None) -> None:
+def upscaler(store: Store, how: Flags, factor: str = "", decoder: MaybeFile = None, trunk: MaybeFile = None) -> None:
     """A map to larger latents of the same space. Presets: upscaler, -fine, -any, -any-fine, and other projects'.
 
     Those are city96-v1, city96-v2, ttl-resizer, swinfir-mse, swinfir-fft, craft, dat, dat-large, drct, drct-hfen,
@@ -177,25 +182,29 @@ def upscaler(store: Store, how: Flags, factor: str = "", decoder: MaybeFile = No
         Which of the scales, over the least; left out: 2, or all of them where the preset learns any.
     decoder : Path or None
         A saved decoder of the space, through which decoded losses look; left out: the bundled cell decoder.
+    trunk : Path or None
+        A saved decoder of preset cell-large of the space, whose blocks the network begins with; left out: the bundled
+        one where the preset can take it; none: it begins anew.
     """
     from latentfit.named_maps import load_latent_map
     from latentfit.scaled_stores import ScaledStores
     from latentfit.train.latent_presets import latent_preset_named
     from latentfit.train.latent_recipes import train_latent_map
+    from latentfit.train.upscaler_presets import UPSCALERS
 
-    preset, stores = latent_preset_named(how.preset), ScaledStores(store)
+    preset, stores = latent_preset_named(how.preset, UPSCALERS), ScaledStores(store)
     joined = [stores.join(factor or 2)] if factor or not preset.any_factor else stores.joined()
     space = joined[0].source.space
     looks = _decoder_for(how, preset, space, space, decoder)
     first = load_latent_map(how.begin, space, space) if how.begin else None
     made = train_latent_map(
-        joined, how.preset, how.out,
-        decoder=looks, config=how.config(preset.config), split=how.split, begin=first, device=how.device,
+        joined, how.preset, how.out, decoder=looks, trunk=_trunk_for(how, preset, space, trunk),
+        config=how.config(preset.config), split=how.split, begin=first, device=how.device,
     )  # fmt: skip
     factors = ", ".join(str(one.scale) for one in joined)
     _say(
         f"{how.path}: {made.name}, {space.title} latents {factors} times as large, {made.n_parameters} numbers, "
-        f"{made.card['seen_images']} crops seen of {len(joined[0])} pairs",
+        f"{made.card['seen_images']} crops seen of {made.card['n_samples']} pairs",
         _curve(how),
         f"score it: latentfit evaluate {how.path} --source {stores.join(made.scale).source.path} --target "
         f"{stores.join(made.scale).target.path} --source-vae REF --target-vae REF",
@@ -224,6 +233,28 @@ def _decoder_for(
         )
     _say(f"decoded losses look through {chosen.name}" + ("" if file else ", the bundled decoder"))
     return load_approximation(chosen, space)
+
+
+def _trunk_for(
+    how: TrainFlags, preset: "LatentPreset", source: "LatentSpace", file: Path | None
+) -> "Approximation | None":
+    """Whose blocks a network begins with: the decoder that is named, or the bundled one, where the preset takes one."""
+    from latentfit.files import load_approximation
+    from latentfit.resources import data_path
+
+    if file is not None and file == Path("none"):
+        return None
+    if file is not None and not preset.takes_trunk:
+        raise TrainError(f"--trunk {file}: preset {how.preset!r} has other blocks than a cell decoder; leave it out")
+    if file is not None and how.begin is not None:
+        raise TrainError(f"--trunk {file}: --begin {how.begin} brings all weights; leave one of the two out")
+    if file is None and (how.begin is not None or not preset.takes_trunk):
+        return None
+    chosen = file or data_path("models") / f"{source.name}-cell-large.safetensors"
+    if file is None and not chosen.is_file():
+        return None
+    _say(f"begins with the blocks of {chosen.name}" + ("" if file else ", the bundled decoder"))
+    return load_approximation(chosen, source)
 
 
 def _folder_pairs(

@@ -35,8 +35,8 @@ class TrainFlags:
         All randomness derives from it.
     samples : int
         A sample sheet every so many crops; 0: none.
-    precision : str
-        Mixed precision; no: float32. bf16 takes half the time on CPUs with AVX512-BF16.
+    precision : str or None
+        Mixed precision; no: float32. bf16 takes half the time on CPUs with AVX512-BF16. Left out: the preset's.
     split : str
         "train": four pictures in five, by their hash, so that the others can be scored; "all": every picture.
     begin : Path or None
@@ -52,7 +52,7 @@ class TrainFlags:
     lr: MaybeFloat = None
     seed: int = 0
     samples: int = 0
-    precision: Literal["no", "bf16", "fp16"] = "no"
+    precision: Annotated[Literal["no", "bf16", "fp16"] | None, tyro.conf.arg(help_behavior_hint="")] = None
     split: Literal["train", "all"] = "train"
     begin: MaybeFile = None
     device: Device = "auto"
@@ -72,7 +72,7 @@ class TrainFlags:
             lr=preset.lr if self.lr is None else self.lr,
             seed=self.seed,
             sample_images=self.samples,
-            precision=self.precision,
+            precision=self.precision or preset.precision,
         )
 
 

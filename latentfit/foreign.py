@@ -42,6 +42,10 @@ def of_others(
     """
     found = recognised(path)
     if found.times is not None:
+        if target is not None and space is not None and get_space(target) != get_space(space):
+            raise SpaceMismatchError(
+                f"{path}: {found.title} keeps the space, it cannot lead to {target!r}; leave it out"
+            )
         return _upscaler(path, found, found.times, space, scale)
     if scale is not None:
         raise ScaleError(f"{path}: {found.title} has one scale of its own; load it without scale")
@@ -81,6 +85,13 @@ def _interposer(
             "target=…))"
         )
     here, there = get_space(first), get_space(second)
+    if here == there:
+        raise SpaceMismatchError(f"{path}: {found.title} leads from one space to another, got {here.name!r} twice")
+    if names != (None, None) and (here.name, there.name) != names:
+        raise SpaceMismatchError(
+            f"{path}: its usual name says that it leads from {names[0]!r} to {names[1]!r}, not from {here.name!r} to "
+            f"{there.name!r}; take the file of that direction, or rename this one if its name is wrong"
+        )
     _check_channels(path, found, here, found.n_channels, "takes")
     _check_channels(path, found, there, found.n_outputs or 0, "gives")
     scale, network = Fraction(here.cell_px, there.cell_px), found.module
@@ -97,7 +108,8 @@ def _upscaler(
 ) -> LatentMap:
     """Raw latents times a number on both sides; space and factor as named, or as the file's usual name has them."""
     usual = usual_upscaler(path.stem)
-    chosen, factor = space or usual.space, scale or usual.scale
+    chosen, factor = space or usual.space, usual.scale if scale is None else scale
+    _check_usual(path, usual, chosen, factor)
     if chosen is None:
         raise BadFileError(
             f"{path}: {found.title}, for {found.n_channels} channels; the file does not say which latent space: name "
@@ -120,7 +132,7 @@ def _upscaler(
         return LatentMap(
             ModelDomain.of_raw(network, here, times=times).eval(), here, here, own, name=path.stem, card=card
         )
-    module = AtScale(ModelDomain.of_raw(network, here, times=times), factor or 2).eval()
+    module = AtScale(ModelDomain.of_raw(network, here, times=times), 2 if factor is None else factor).eval()
     return LatentMap(module, here, here, module.scale, name=path.stem, card=card)
 
 
@@ -130,6 +142,20 @@ class Usual:
 
     space: str | None = None
     scale: str | None = None
+
+
+def _check_usual(path: Path, usual: Usual, space: LatentSpace | str | None, factor: Scale | None) -> None:
+    """What is said must agree with what a usual name says."""
+    if usual.space is not None and space is not None and get_space(space).name != usual.space:
+        raise SpaceMismatchError(
+            f"{path}: its usual name is that of an upscaler of {usual.space!r}, not of {get_space(space).name!r}; take "
+            "one of that space, or rename the file if its name is wrong"
+        )
+    if usual.scale is not None and factor is not None and as_scale(factor) != as_scale(usual.scale):
+        raise ScaleError(
+            f"{path}: its usual name says that it was trained for a factor of {usual.scale}, not {as_scale(factor)}; "
+            "take another file, or rename this one if its name is wrong"
+        )
 
 
 def usual_upscaler(stem: str) -> Usual:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from latentfit.pairs import Batch, PairStore, Split
 
 _ENOUGH_CELLS = 1 << 16
-_LARGEST_BLOCK = 8  # 3 cells of 13 are no scale, but a side that was cut off to whole cells
+LARGEST_BLOCK = 8  # 3 cells of 13 are no scale, but a side that was cut off to whole cells
 
 
 @dataclass(frozen=True)
@@ -135,7 +135,7 @@ def _scale(pairs: Sequence[Pair], source: "PairStore", target: "PairStore") -> F
             Fraction(there, here) for here, there in zip(pair.source.size_cells, pair.target.size_cells, strict=True)
         }
         found |= both
-        if len(found) > 1 or max(one.denominator for one in found) > _LARGEST_BLOCK:
+        if len(found) > 1 or max(one.denominator for one in found) > LARGEST_BLOCK:
             rows, wide = pair.source.size_cells
             rows_there, wide_there = pair.target.size_cells
             raise StoreError(

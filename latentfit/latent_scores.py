@@ -18,8 +18,10 @@ from latentfit.costs import peak_mib
 from latentfit.errors import SpaceMismatchError, StoreError
 from latentfit.joined import JoinedStores, Pair
 from latentfit.metrics import ColourSums
+from latentfit.nets.resampling import Method
 from latentfit.pairs import Split
 from latentfit.pixels import resampled
+from latentfit.resampling import resampling
 from latentfit.similarity import Look, ms_ssim
 from latentfit.spaces import LatentSpace
 
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 BASELINE, IDENTITY = "decode → encode", "identity"
+RESAMPLED: tuple[Method, ...] = ("bilinear", "bicubic")
 _MOST_RUNS, _ENOUGH_MS = 15, 400.0
 
 Call = Callable[[Tensor], Tensor]
@@ -55,7 +58,8 @@ def evaluate_latent_maps(
     """Score maps between latents on pictures that none of them was fitted on.
 
     Beside them stand "decode → encode" (the source VAE's decode, resampled with Lanczos where sizes differ, through the
-    target VAE's encoder) and, between spaces of equal channels and size, "identity": the latents as they are.
+    target VAE's encoder) and, between spaces of equal channels and size, "identity": the latents as they are; within a
+    space, where sizes differ, "bilinear" and "bicubic": the latents resampled.
 
     Parameters
     ----------
@@ -100,6 +104,8 @@ def evaluate_latent_maps(
     calls: dict[str, Call] = {BASELINE: _baseline(source_vae, target_vae, joined)}
     if joined.scale == 1 and joined.source.space.channels == joined.target.space.channels:
         calls[IDENTITY] = lambda latents: latents
+    if joined.scale != 1 and joined.source.space == joined.target.space:
+        calls |= {name: resampling(name, joined.source.space, joined.scale) for name in RESAMPLED}
     calls |= dict(maps)
     pools = {name: _Pool() for name in calls}
     rows: list[dict[str, object]] = []
@@ -127,7 +133,8 @@ def evaluate_latent_maps(
     schedule = schedule_of(joined.target.space.name)
     for name, pool in pools.items():
         sigma = pool.bands.sigma
-        buried = {"buried_sigma": sigma, "buried_strength": strength_that_buries(sigma, schedule)}
+        strength = strength_that_buries(sigma, schedule) if sigma >= 0 else math.nan
+        buried = {"buried_sigma": sigma, "buried_strength": strength}
         parameters = maps[name].n_parameters if name in maps else math.nan
         costs = {"ms": spent[name], "extra_mib": peak_mib(partial(calls[name], latents)), "parameters": parameters}
         rows.append({"map": name, "image": "all", "kind": "all", **pool.scores(), **buried, **costs})

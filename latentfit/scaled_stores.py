@@ -1,6 +1,8 @@
 """ScaledStores: one VAE's pictures at several sizes, a pair store a scale, joined by crop."""
 
+import json
 import os
+import warnings
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -8,15 +10,18 @@ from typing import Any
 
 import numpy as np
 
+from latentfit.collect_config import CollectConfig
 from latentfit.collector import AnyVae, collect
 from latentfit.errors import ScaleError, StoreError
 from latentfit.images import Picture
-from latentfit.joined import JoinedStores
+from latentfit.joined import LARGEST_BLOCK, JoinedStores
 from latentfit.pairs import PairStore
+from latentfit.resources import write_atomic
 from latentfit.scales import Scale, as_scale
 
 RANDOM_STEP = Fraction(1, 8)  # of random factors: sides stay multiples of 16 cells
-_LARGEST_DENOMINATOR = 16
+_LEAST, _MOST = Fraction(1, 16), 16
+_CUT_FOR = "cut_for.json"
 
 
 class ScaledStores:
@@ -115,9 +120,18 @@ def collect_scales(
     Raises
     ------
     ScaleError
-        When a scale is not positive, has a denominator over 16, or is the only one.
+        When a scale is not positive, no small ratio to the least, or the only one, or when `size` is too small for
+        crops that are whole cells at every scale.
+    StoreError
+        When the folder holds crops that were cut for other scales.
+
+    Warns
+    -----
+    UserWarning
+        When crops are smaller than `size`, so as to be whole cells at every scale.
     """
     wanted = _checked(scales, n_random)
+    _check_crops(wanted, int(how.get("size", CollectConfig.size)), vae.space.cell_px, Path(out))
     for scale in wanted:
         collect(vae, images, Path(out) / name_of(scale), scale=scale, scales=wanted, **how)
     return ScaledStores(out)
@@ -140,20 +154,57 @@ def _scale_of(name: str) -> Fraction | None:
 def _checked(scales: Sequence[Scale], n_random: int) -> tuple[Fraction, ...]:
     try:
         wanted = {as_scale(scale) for scale in scales}
-    except (ValueError, ZeroDivisionError) as error:
+    except ScaleError as error:
         raise ScaleError(f"scales: expected positive numbers such as 1 1.5 2, got {list(scales)}") from error
-    fine = [scale for scale in wanted if scale.denominator > _LARGEST_DENOMINATOR]
-    if len(wanted) < 2 or fine:
+    if len(wanted) < 2 or not min(wanted) >= _LEAST or not max(wanted) <= _MOST or not all(map(_is_joined, wanted)):
         raise ScaleError(
-            f"scales: expected two or more, in steps no finer than 1/{_LARGEST_DENOMINATOR} (sides must be whole cells "
-            f"in every store), got {', '.join(str(scale) for scale in sorted(wanted))}"
+            f"scales: expected two or more from {_LEAST} to {_MOST}, in sixteenths, got "
+            f"{', '.join(str(scale) for scale in sorted(wanted))}"
         )
     low, high = min(wanted), max(wanted)
-    between = [low + step * RANDOM_STEP for step in range(1, int((high - low) / RANDOM_STEP) + 1)]
-    free = [scale for scale in between if scale < high and scale not in wanted]
-    if n_random > len(free):
+    odd = [scale for scale in sorted(wanted) if (scale / low).denominator > LARGEST_BLOCK]
+    if odd:
         raise ScaleError(
-            f"random scales: {len(free)} eighths lie between {low} and {high}, got {n_random}; ask for fewer"
+            f"scales: {odd[0]} is {odd[0] / low} times the least, {low}: no ratio of small whole numbers, so the two "
+            f"could not be joined; expected ratios with a denominator of at most {LARGEST_BLOCK}"
+        )
+    between = [low + step * RANDOM_STEP for step in range(1, int((high - low) / RANDOM_STEP) + 1)]
+    free = [one for one in between if one < high and one not in wanted and (one / low).denominator <= LARGEST_BLOCK]
+    if not 0 <= n_random <= len(free):
+        raise ScaleError(
+            f"random scales: expected 0 to {len(free)}, the eighths between {low} and {high} that can be joined, got "
+            f"{n_random}"
         )
     drawn = np.random.default_rng(len(free)).permutation(len(free))[:n_random]
     return tuple(sorted(wanted | {free[int(index)] for index in drawn}))
+
+
+def _is_joined(scale: Fraction) -> bool:
+    """A multiple of a sixteenth: sides must be whole cells in every store."""
+    return scale.denominator <= 1 / _LEAST
+
+
+def _check_crops(wanted: tuple[Fraction, ...], size: int, cell_px: int, folder: Path) -> None:
+    """Crops are whole cells at every scale, and cut for the largest; a folder's stores are all cut alike."""
+    cut = CollectConfig(scales=wanted)
+    multiple_px = cell_px * cut.multiple_cells
+    if size < multiple_px:
+        raise ScaleError(
+            f"size: crops that are whole cells at scales {', '.join(map(str, wanted))} have sides of multiples of "
+            f"{multiple_px} px, got {size}; give --size {multiple_px} or more, or fewer scales"
+        )
+    if size % multiple_px:
+        warnings.warn(
+            f"size {size}: at scales {', '.join(map(str, wanted))} sides are multiples of {multiple_px} px, so short "
+            f"sides have {size // multiple_px * multiple_px} px at scale 1",
+            stacklevel=3,
+        )
+    alike = {"multiple_cells": cut.multiple_cells, "largest": str(cut.largest)}
+    noted = folder / _CUT_FOR
+    if noted.is_file() and json.loads(noted.read_text("utf-8")) != alike:
+        raise StoreError(
+            f"{folder}: its crops were cut for other scales, those of {', '.join(map(str, wanted))} would differ; "
+            "collect all scales into another --out"
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    write_atomic(noted, json.dumps(alike) + "\n")

@@ -11,10 +11,19 @@ _FINEST = 1000  # largest denominator: 1.37 is 137/100
 
 
 def as_scale(scale: Scale) -> Fraction:
-    """Cells or pixels per source cell as an exact fraction: 8, 1/2, ``"3/2"``."""
-    fraction = Fraction(scale).limit_denominator(_FINEST)
+    """Cells or pixels per source cell as an exact fraction: 8, 1/2, ``"3/2"``.
+
+    Raises
+    ------
+    ScaleError
+        When it is no positive number.
+    """
+    try:
+        fraction = Fraction(scale).limit_denominator(_FINEST)
+    except (ValueError, ZeroDivisionError, OverflowError, TypeError):
+        fraction = Fraction(0)
     if fraction <= 0:
-        raise ValueError(f"scale: expected a positive number of pixels per cell, got {scale!r}")
+        raise ScaleError(f"scale: expected a positive number such as 2, 1.5 or 4/3, got {scale!r}")
     return fraction
 
 

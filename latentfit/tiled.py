@@ -76,7 +76,8 @@ def map_latents_in_tiles(latent_map: LatentMap, latents: Tensor, tile_cells: int
     """Latents of the source ``(N, C, [T,] h, w)`` -> latents of the target, as the call gives them, memory for a tile.
 
     Exact, also at scales such as 1/2 or 3/2: tiles begin where a block of cells begins, and overlap by twice the
-    receptive field in whole blocks.
+    receptive field in whole blocks. But where a map of any factor meets sides that the factor does not make whole, the
+    call stretches the picture to whole cells (129 at 3/2 to 193, a factor of 1.496), and tiles keep to the factor.
 
     Parameters
     ----------

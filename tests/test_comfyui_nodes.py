@@ -19,9 +19,11 @@ from latentfit.comfyui.latent_nodes import LatentFitInterpose, LatentFitUpscale
 from latentfit.comfyui.palettizing import FROM_FILE, LatentFitPalettize
 from latentfit.comfyui.save_pairs import DECODED, PHOTO, LatentFitSavePairs
 from latentfit.dithering import dither
+from latentfit.enlarging import enlarge
 from latentfit.errors import LatentfitError
 from latentfit.fit.module import PolynomialMap
 from latentfit.images import pictures
+from latentfit.nets.any_upscaler import AnyUpscaler
 from latentfit.nets.interposer import InterposerV4
 from latentfit.nets.palette import PixelVae
 from latentfit.nets.tiny import TinyDecoder, TinyEncoder
@@ -29,6 +31,7 @@ from latentfit.palette import Palette
 from latentfit.palettized import nearest_of
 from latentfit.pixels import crop_to_cells, rgb_tensor
 from latentfit.resources import data_path
+from latentfit.scales import AtScale
 from latentfit.vae_opening import fingerprint_of
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -155,7 +158,9 @@ def test_combos_list_what_can_be_used(comfyui: ComfyUi, latents: Tensor) -> None
     interposed = map_files.labels("interposed")
     assert (interposed[0], interposed[-1]) == ("across.safetensors", "vae_approx/xl-to-v1_interposer-v4.0.pt")
     assert sorted(interposed[1:-1]) == sorted(bundled)
-    assert map_files.labels("upscaled") == ["larger.safetensors"]
+    enlarging = {f"bundled/models/{path.name}" for path in (data_path() / "models").glob("*-upscaler*.safetensors")}
+    assert map_files.labels("upscaled")[0] == "larger.safetensors"
+    assert set(map_files.labels("upscaled")[1:]) == enlarging
     assert map_files.labels("palette", "rgb")[0] == "few.safetensors", "what is asked for first comes first"
     assert map_files.labels("bare palette") == ["vae_approx/decoder_rd.pt"]
     pictures = map_files.labels("rgb")
@@ -164,10 +169,12 @@ def test_combos_list_what_can_be_used(comfyui: ComfyUi, latents: Tensor) -> None
     assert {TABLE, CELL} <= set(pictures)
 
 
-def test_an_empty_folder_leaves_advice_in_the_combo(comfyui: ComfyUi) -> None:
+def test_an_empty_folder_leaves_advice_in_the_combo(comfyui: ComfyUi, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(map_files, "_bundled", lambda: ())
     (only,) = LatentFitUpscale.INPUT_TYPES()["required"]["map_name"][0]
     assert "put one into models/latentfit" in only
     assert "no such file" in str(LatentFitUpscale.VALIDATE_INPUTS(only))
+    monkeypatch.undo()
     assert LatentFitDecode.VALIDATE_INPUTS(TABLE) is True
 
 
@@ -404,7 +411,27 @@ def test_upscale_resizes_masks_with_the_latents(comfyui: ComfyUi, latents: Tenso
     assert doubled["batch_index"] == [0, 1]
     (half,) = LatentFitUpscale().upscale(came, "larger.safetensors", 1.5, "sd1")
     torch.testing.assert_close(SD1.to_model(half["samples"]), larger(latents, size=(14, 18)))
+    (fourfold,) = LatentFitUpscale().upscale(came, "larger.safetensors", 4.0, "sd1")
+    torch.testing.assert_close(SD1.to_model(fourfold["samples"]), larger(larger(latents)))
     assert half["noise_mask"].shape == (2, 1, 112, 144)  # as the 14 rows of cells
+
+
+def test_upscale_goes_beyond_two_in_steps_and_large_latents_in_tiles(
+    comfyui: ComfyUi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    free = lf.LatentMap(AtScale(AnyUpscaler(4, 6, 1, 6), 2), "sd1", "sd1", 2)
+    lf.save(free, own(comfyui, "free.safetensors"))
+    lf.save(random_map("sd1", "sd1", 2), own(comfyui, "larger.safetensors"))
+    small = 0.1 * torch.randn(1, 4, 8, 8)
+    (threefold,) = LatentFitUpscale().upscale(wire(small), "free.safetensors", 3.0, "sd1")
+    torch.testing.assert_close(SD1.to_model(threefold["samples"]), enlarge(free, small, 3), atol=1e-4, rtol=1e-4)
+    seen: list[int] = []
+    call = lf.LatentMap.__call__
+    monkeypatch.setattr(lf.LatentMap, "__call__", lambda self, *given: (seen.append(1), call(self, *given))[1])
+    for factor in (0.0, 2.0, 1.5):
+        (made,) = LatentFitUpscale().upscale(wire(torch.zeros(1, 4, 20, 140)), "larger.safetensors", factor, "sd1")
+        assert made["samples"].shape[-1] == int(140 * (factor or 2))
+    assert not seen, "a latent of more than a tile went through as a whole"
 
 
 def test_interpose_between_pictures_and_videos(comfyui: ComfyUi, latents: Tensor) -> None:

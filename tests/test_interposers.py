@@ -11,6 +11,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 import latentfit as lf
+from latentfit.burial import ErrorBands, strength_that_buries
 from latentfit.errors import BadFileError, SpaceMismatchError, StoreError, TrainError
 from latentfit.joined import JoinedStores
 from latentfit.kinds import KINDS
@@ -118,7 +119,7 @@ def small(name: str = "interposer", **changes: Any) -> Any:
         ema_images=0,
         checkpoint_seconds=0,
     )
-    make = lambda source, target, scale: Interposer(source.channels, target.channels, 16, 2, 3)  # noqa: E731
+    make = lambda source, target, scale: Interposer(source.channels, target.channels, 16, 2, 3, 0)  # noqa: E731
     return replace(
         preset, make=make, crop_cells=16, losses={"mse": 1.0}, closed_form="3", draw={}, config=config, **changes
     )
@@ -292,3 +293,21 @@ def test_stage_a_of_cascade_is_halved(tmp_path: Path) -> None:
     one = lf.load(path)
     assert isinstance(one, lf.LatentMap)
     assert one(torch.randn(1, 4, 8, 12)).shape == (1, 4, 4, 6)
+
+
+def test_a_usual_name_and_what_is_said_must_agree(tmp_path: Path) -> None:
+    path = tmp_path / "v1-to-xl_interposer-v4.0.safetensors"
+    save_file(filled(InterposerV4(width=8, n_blocks=1), 0).state_dict(), path)
+    for space, target in (("sdxl", "sd1"), ("sd1", "sd1"), ("sdxl", None)):
+        with pytest.raises(SpaceMismatchError, match=r"its usual name says|twice"):
+            lf.load(path, space, target=target)
+    assert isinstance(lf.load(path, "sd15", target="sdxl"), lf.LatentMap)
+
+
+def test_errors_that_cannot_be_buried_are_refused() -> None:
+    for schedule in ("sd", "flow"):
+        for sigma in (float("nan"), -1.0):
+            with pytest.raises(ValueError, match="expected 0 or more"):
+                strength_that_buries(sigma, schedule)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="equal shape"):
+        ErrorBands().add(torch.zeros(1, 4, 8, 8), torch.zeros(1, 1, 8, 8))

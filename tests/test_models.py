@@ -1,4 +1,4 @@
-"""What ships: mini VAEs and cell decoders load, keep their size, say what they are, and do what their cards say."""
+"""What ships: VAEs, decoders and maps between latents load, keep their size, and do what their cards say."""
 
 import json
 from pathlib import Path
@@ -11,7 +11,8 @@ from safetensors import safe_open
 
 import latentfit as lf
 from latentfit.images import pictures
-from latentfit.pixels import crop_to_cells, rgb_tensor
+from latentfit.pixels import crop_to_cells, resampled, rgb_tensor
+from latentfit.resampling import resampling
 from latentfit.resources import data_path
 from latentfit.tiled import decode_in_tiles
 
@@ -133,3 +134,81 @@ def test_interposers_cards_say_what_was_measured(path: Path) -> None:
     assert lf.load(path).card["scores"]["psnr"] == pytest.approx(row["psnr"].item(), abs=1e-3)
     forms = table[(table["pair"] == row["pair"].item()) & table["map"].str.startswith("closed form")]
     assert row["psnr"].item() > forms["psnr"].max() + 1, "a network must be worth its milliseconds"
+
+
+@pytest.mark.parametrize("path", INTERPOSERS, ids=lambda path: path.stem)
+def test_a_shipped_interposer_beats_its_closed_form_on_photographs_it_never_saw(path: Path, assets: Path) -> None:
+    shipped = lf.load(path)
+    assert isinstance(shipped, lf.LatentMap)
+    vaes = [
+        lf.Vae.load(str(assets / "weights" / "taesd" / TEACHERS[space.name]), space=space)
+        for space in (shipped.source, shipped.target)
+    ]
+    evaluated = pictures([str(assets / "images" / "eval")])[::10]
+    errors = {"ours": 0.0, "its skip": 0.0}
+    for picture in evaluated:
+        content, sha256 = picture.load()
+        assert sha256 not in shipped.card["train_hashes"]
+        rgb = rgb_tensor(crop_to_cells(content, 320, 16)[0])
+        here, there = (vae.encode(rgb) for vae in vaes)
+        truth = vaes[1].decode(there)
+        for name, made in (("ours", shipped(here)), ("its skip", shipped.module.skip(here))):  # type: ignore[operator]
+            errors[name] += float((vaes[1].decode(made) - truth).square().mean())
+    assert errors["ours"] < 0.75 * errors["its skip"]  # a decibel and a quarter
+
+
+UPSCALERS = sorted((DATA / "models").glob("*-upscaler*.safetensors"))
+
+
+def test_every_space_has_its_upscalers() -> None:
+    assert {path.stem for path in UPSCALERS} == {
+        f"{space}-upscaler{kind}" for space in TEACHERS for kind in ("", "-any")
+    }
+
+
+@pytest.mark.parametrize("path", UPSCALERS, ids=lambda path: path.stem)
+def test_a_shipped_upscaler_keeps_its_promises(path: Path) -> None:
+    space, _, kind = path.stem.partition("-upscaler")
+    shipped = lf.load(path)
+    assert isinstance(shipped, lf.LatentMap)
+    assert (shipped.source.name, shipped.target.name, shipped.scale) == (space, space, 2)
+    assert path.stat().st_size <= 3_000_000
+    assert {"scores", "scored_on", "trained", "train_hashes", "config", "trunk"} <= set(shipped.card)
+    latents = 0.5 * torch.randn(1, shipped.source.channels, 7, 10, generator=torch.Generator().manual_seed(0))
+    for factor, size in {2: (14, 20), **({1.5: (10, 15), 1: (7, 10), 1.37: (9, 13)} if kind else {})}.items():
+        made = shipped.at_scale(factor)(latents)
+        assert made.shape == (1, shipped.source.channels, *size)
+        assert bool(made.isfinite().all())
+
+
+@pytest.mark.parametrize("path", UPSCALERS, ids=lambda path: path.stem)
+def test_upscalers_cards_say_what_was_measured(path: Path) -> None:
+    space, _, kind = path.stem.partition("-upscaler")
+    table = pd.read_csv(DATA / "models" / "upscalers.csv")
+    card, written = lf.load(path).card, (DATA / "models" / "UPSCALERS.md").read_text("utf-8")
+    rows = table[(table["space"] == space) & (table["map"] == ("upscaler of any factor" if kind else "upscaler"))]
+    assert set(rows["factor"]) == ({"2×", "1.5×"} if kind else {"2×"})
+    for score, row in zip(card["scores"], rows.itertuples(), strict=True):
+        assert score["psnr"] == pytest.approx(row.psnr, abs=1e-3)
+        assert f"{row.psnr:.2f}" in written
+        others = table[(table["space"] == space) & (table["factor"] == row.factor)].set_index("map")["psnr"]
+        assert row.psnr > others["bicubic"] + 1, "a network must be worth its milliseconds"
+        assert row.psnr > others[others.index.str.startswith("closed form")].max() + 0.5
+
+
+@pytest.mark.parametrize("path", UPSCALERS, ids=lambda path: path.stem)
+def test_a_shipped_upscaler_beats_bicubic_on_photographs_it_never_saw(path: Path, assets: Path) -> None:
+    shipped = lf.load(path)
+    assert isinstance(shipped, lf.LatentMap)
+    vae = lf.Vae.load(str(assets / "weights" / "taesd" / TEACHERS[shipped.source.name]), space=shipped.source)
+    errors = {"ours": 0.0, "bicubic": 0.0}
+    bicubic = resampling("bicubic", shipped.source.name, 2)
+    for picture in pictures([str(assets / "images" / "eval")])[::10]:
+        content, sha256 = picture.load()
+        assert sha256 not in shipped.card["train_hashes"]
+        large = rgb_tensor(crop_to_cells(content, 320, 16)[0])
+        small = vae.encode(resampled(large, (large.shape[-2] // 2, large.shape[-1] // 2)))
+        truth = vae.decode(vae.encode(large))
+        for name, one in (("ours", shipped.at_scale(2)), ("bicubic", bicubic)):
+            errors[name] += float((vae.decode(one(small)) - truth).square().mean())
+    assert errors["ours"] < 0.75 * errors["bicubic"]

@@ -41,7 +41,7 @@ def test_stores_hold_the_same_crops(photos: Path, tmp_path: Path, crops: int) ->
     stores = collected(photos, tmp_path / "s", 1, "1.5", 2, crops=crops)
     assert list(stores.stores) == [1, Fraction(3, 2), 2]
     assert stores.factors == [Fraction(3, 2), 2]
-    assert {path.name for path in (tmp_path / "s").iterdir()} == {"x1", "x1.5", "x2"}
+    assert {path.name for path in (tmp_path / "s").iterdir()} == {"x1", "x1.5", "x2", "cut_for.json"}
     for joined in stores.joined():
         assert len(joined) == 4 * crops
         assert joined.n_source_only == joined.n_target_only == 0
@@ -91,8 +91,12 @@ def test_names_are_read_back() -> None:
         ((1, 0), 0, "positive"),
         ((1, -2), 0, "positive"),
         ((1, "x"), 0, "positive"),
-        ((1, 1.37), 0, "no finer than 1/16"),
-        ((1, 2), 8, "7 eighths lie between 1 and 2"),
+        ((1, 1.37), 0, "in sixteenths"),
+        ((1, 1e9), 0, "from 1/16 to 16"),
+        ((1, 1.0625), 0, "17/16 times the least, 1: no ratio of small whole numbers"),
+        ((1.375, 1.5), 0, "12/11 times the least"),
+        ((1, 2), 8, "expected 0 to 7, the eighths between 1 and 2"),
+        ((1, 2), -1, "expected 0 to 7"),
     ],
 )
 def test_scales_that_cannot_be_are_refused(
@@ -101,6 +105,24 @@ def test_scales_that_cannot_be_are_refused(
     with pytest.raises(ScaleError, match=said):
         collected(photos, tmp_path / "s", *scales, n_random=n_random)
     assert not (tmp_path / "s").exists()
+
+
+def test_crops_too_small_for_the_scales_are_told_by_their_size(photos: Path, tmp_path: Path) -> None:
+    with pytest.raises(ScaleError, match="multiples of 128 px, got 64; give --size 128 or more"):
+        collected(photos, tmp_path / "s", 1, 1.125, 2)
+    assert not (tmp_path / "s").exists()
+    with pytest.warns(UserWarning, match="short sides have 80 px at scale 1"):
+        stores = collected(photos, tmp_path / "s", 1, 2, size=90)
+    assert all(min(sample.size_cells) == 10 for sample in stores.stores[Fraction(1)].samples)
+
+
+def test_a_scale_that_would_cut_other_crops_is_refused(photos: Path, tmp_path: Path) -> None:
+    collected(photos, tmp_path / "s", 1, 2)
+    with pytest.raises(StoreError, match=r"cut for other scales.*another --out"):
+        collected(photos, tmp_path / "s", 1, 1.25, 2)
+    with pytest.raises(StoreError, match="cut for other scales"):
+        collected(photos, tmp_path / "s", 1, 3)
+    assert list(ScaledStores(tmp_path / "s").stores) == [1, 2]
 
 
 def test_what_has_one_size_is_refused(photos: Path, tmp_path: Path) -> None:

@@ -104,7 +104,7 @@ def test_video_and_small_latents_of_maps_between_latents() -> None:
     torch.testing.assert_close(map_latents_in_tiles(one, video, 48), one(video), atol=1e-4, rtol=1e-4)
     small = torch.randn(1, 4, 9, 11)
     assert torch.equal(map_latents_in_tiles(one, small, 48), one(small))
-    with pytest.raises(SpaceMismatchError, match="more than 18 cells"):
+    with pytest.raises(SpaceMismatchError, match="more than 20 cells"):
         map_latents_in_tiles(one, torch.randn(1, 4, 60, 60), 16)
     with pytest.raises(SpaceMismatchError, match="expected"):
         map_latents_in_tiles(one, torch.randn(1, 16, 60, 60), 48)

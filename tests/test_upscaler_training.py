@@ -9,10 +9,12 @@ from typing import Any
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 import latentfit as lf
 from latentfit.cli import main
+from latentfit.cli_train_flags import TrainFlags
 from latentfit.enlarging import enlarge, steps_to
 from latentfit.errors import ScaleError, SpaceMismatchError, TrainError
 from latentfit.joined import JoinedStores
@@ -113,6 +115,9 @@ def test_one_network_learns_every_factor(stores: list[JoinedStores], tmp_path: P
     loaded = lf.load(tmp_path / "t.safetensors", scale=1.25)
     assert isinstance(loaded, lf.LatentMap)
     assert loaded(torch.zeros(1, 4, 8, 12)).shape[-2:] == (10, 15)
+    of_one = replace(preset, config=replace(preset.config, n_images=8, lr=0.0))
+    least = min(stores, key=lambda one: one.scale)
+    assert train_latent_map(least, of_one, tmp_path / "o", begin=trained, progress=False).scale == least.scale
     goes_on = replace(quick("upscaler-any-fine"), losses={"mse": 1.0}, make=SMALL["upscaler-any"])
     still = replace(goes_on, config=replace(goes_on.config, n_images=8, lr=0.0))
     second = train_latent_map(stores, still, tmp_path / "u", begin=trained, progress=False)
@@ -242,6 +247,12 @@ def test_big_latents_of_any_factor_go_in_tiles(factor: float, size: tuple[int, i
         torch.testing.assert_close(made, whole, atol=1e-4, rtol=1e-4)
 
 
+def test_a_recipes_precision_holds_until_another_is_told() -> None:
+    flags = TrainFlags("swinfir-fft", Path("x.safetensors"))
+    assert flags.config(UPSCALERS["swinfir-fft"].config).precision == "bf16"
+    assert replace(flags, precision="no").config(UPSCALERS["swinfir-fft"].config).precision == "no"
+
+
 def test_a_map_to_another_space_is_no_upscaler() -> None:
     with pytest.raises(SpaceMismatchError, match="no upscaler"):
         enlarge(lf.LatentMap(nn.Conv2d(4, 4, 1), "sd1", "sdxl"), torch.randn(1, 4, 8, 8))
@@ -284,6 +295,15 @@ def test_from_the_command_line(photos: Path, tmp_path: Path, capsys: Capture) ->
         loaded = lf.load(out)
         assert isinstance(loaded, lf.LatentMap)
         torch.testing.assert_close(made, enlarge(loaded, latents, factor), atol=1e-4, rtol=1e-4)
+    assert main(["upscale", came, "--model", out, "--space", "sd15", "--out", str(went)]) == 0  # its own factor
+    assert read_latents(went, SD1).latents.shape[-2:] == (20, 28)
+    bare = str(tmp_path / "bare.safetensors")  # city96's keys, another name: neither space nor factor
+    save_file({k: t.contiguous() for k, t in UpscalerV2(4, 8, 2).state_dict().items()}, bare)
+    assert main(["upscale", came, "--model", bare, "--space", "sd1", "--factor", "1.5", "--out", str(went)]) == 0
+    assert read_latents(went, SD1).latents.shape[-2:] == (15, 21)
+    at_half = ["evaluate", out, "--source", f"{store}/x1", "--target", f"{store}/x1.5", *vaes.split(), "--split", "all"]
+    assert main(at_half) == 0
+    assert {"bilinear", "bicubic", "upscaler-any"} <= set(capsys.readouterr().out.split())
     for command, words in (
         (["upscale", came, "--model", out, "--factor", "x", "--out", str(went)], "expected a positive number"),
         (["upscale", came, "--model", out, "--factor", "0", "--out", str(went)], "expected a positive number"),
@@ -292,6 +312,7 @@ def test_from_the_command_line(photos: Path, tmp_path: Path, capsys: Capture) ->
         (["upscale", came, "--space", "sd3", "--out", str(went)], "no upscaler of 'sd3' is bundled"),
         (["upscale", came, "--model", out, "--space", "sdxl", "--out", str(went)], "is of 'sd1'"),
         ([*train, "--factor", "4", "--out", str(tmp_path / "q")], "expected a factor of 3/2, 2, got 4"),
+        ([*train, "--factor", "abc", "--out", str(tmp_path / "q")], "expected a positive number"),
         (["train", "upscaler", "--store", f"{store}/x1", "--preset", "upscaler", "--out", out], "two scales or more"),
         ([*collect, "--random-scales", "2"], "lie between those of --scales"),
     ):

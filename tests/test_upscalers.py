@@ -372,6 +372,25 @@ def test_ours_knows_the_factor() -> None:
     assert torch.equal(network(latents, (8, 8)), latents)
 
 
+def test_what_is_said_must_agree_with_a_usual_name(tmp_path: Path) -> None:
+    path = written(filled(UpscalerV2(width=8, n_convs=2), 1), tmp_path / "latent-upscaler-v2.1_SDv1-x1.5.safetensors")
+    with pytest.raises(SpaceMismatchError, match="usual name is that of an upscaler of 'sd1', not of 'sdxl'"):
+        lf.load(path, space="sdxl")
+    with pytest.raises(ScaleError, match=r"trained for a factor of 1\.5, not 2"):
+        lf.load(path, scale=2)
+    assert lf.load(path, space="sd15", scale="3/2").scale == Fraction(3, 2)
+    with pytest.raises(SpaceMismatchError, match="keeps the space"):
+        lf.load(path, space="sd1", target="sdxl")
+    for wrong in ("abc", float("nan"), "1/0", 0, -1):
+        with pytest.raises(ScaleError, match="expected a positive number"):
+            lf.load(path, scale=wrong)
+
+
+def test_no_latents_are_enlarged_to_none() -> None:
+    for network in (SwinFir(4, 12, (2,), 2, 8, 24), Drct(4, 12, 1, 2, 8, 4)):
+        assert network(torch.zeros(0, 4, 5, 6)).shape == (0, 4, 10, 12)
+
+
 def test_an_upscaler_before_a_decoder_is_a_larger_decoder() -> None:
     one = lf.LatentMap(AtScale(any_factor("ours"), 1.5), "sd1", "sd1", 1.5)
     decoder = lf.Approximation(nn.Conv2d(4, 3, 1), "sd1")

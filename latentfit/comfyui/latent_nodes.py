@@ -4,13 +4,14 @@ import logging
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from latentfit.approx import LatentMap
 from latentfit.comfyui import host, inputs, maps, spaces, wires
+from latentfit.enlarging import enlarge
 from latentfit.errors import SpaceMismatchError
 from latentfit.families import likelier_space
-from latentfit.scales import AtScale
+from latentfit.scales import AtScale, as_scale
 from latentfit.spaces import LatentSpace
 from latentfit.tiled import map_latents_in_tiles
 
@@ -97,24 +98,34 @@ def mapped(wire: wires.Latent, latent_map: LatentMap, ready: maps.Ready, ratio: 
             "of %s", latent_map.name, latent_map.source.title, likelier.title, likelier.name,
         )  # fmt: skip
     frames = wires.frames_of(latents)
-    multiple = 2 if latent_map.target.packing else 1
-    size = None
-    if ratio is not None and isinstance(latent_map.module, AtScale) and multiple == 1:
-        latent_map = latent_map.at_scale(ratio)
-    elif ratio is not None:
-        size = (_side(frames.shape[-2] * ratio, multiple), _side(frames.shape[-1] * ratio, multiple))
     device = ready.device_for(frames[0, 0].numel() * _BYTES_A_CELL)
     outputs = []
     with host.progress(len(frames)) as bar:
         for frame in torch.split(frames, 1):
             given = frame.to(device)
-            made = map_latents_in_tiles(latent_map, given) if size is None else latent_map(given, size)
+            made = map_latents_in_tiles(latent_map, given) if ratio is None else _enlarged(latent_map, given, ratio)
             outputs.append(made.to(host.image_device()))
             bar.update(1)
     output = torch.cat(outputs)
     px = latent_map.target.cell_px / latent_map.source.cell_px
     px_ratios = (output.shape[-2] * px / frames.shape[-2], output.shape[-1] * px / frames.shape[-1])
     return wires.replaced(wire, _as_video(output, latents, latent_map.target), latent_map.target, px_ratios)
+
+
+def _enlarged(latent_map: LatentMap, latents: Tensor, ratio: float) -> Tensor:
+    """By this factor, in steps and tiles; what a map of one factor cannot give is resized from the next that it can."""
+    multiple = 2 if latent_map.target.packing else 1
+    wanted = as_scale(round(ratio, 4))
+    size = (_side(latents.shape[-2] * ratio, multiple), _side(latents.shape[-1] * ratio, multiple))
+    if isinstance(latent_map.module, AtScale) and multiple == 1:
+        return enlarge(latent_map, latents, wanted)
+    reached = latent_map.scale
+    while reached < wanted and reached > 1:
+        reached *= latent_map.scale
+    made = enlarge(latent_map, latents, reached)
+    if tuple(made.shape[-2:]) == size:
+        return made
+    return nn.functional.interpolate(made.float(), size=size, mode="bilinear", antialias=True).to(made.dtype)
 
 
 def _side(n_cells: float, multiple: int) -> int:

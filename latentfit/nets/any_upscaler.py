@@ -32,7 +32,7 @@ class AnyUpscaler(nn.Module):
     factors = (1.0, 2.0)
 
     def __init__(
-        self, n_channels: int, width: int = 96, n_blocks: int = 7, fine_width: int = 32, n_fine: int = 1
+        self, n_channels: int, width: int = 96, n_blocks: int = 5, fine_width: int = 72, n_fine: int = 3
     ) -> None:
         super().__init__()
         self.n_channels, self.width, self.n_blocks = n_channels, width, n_blocks

@@ -145,37 +145,39 @@ class Interposer(nn.Module):
     n_channels, n_outputs : int
         C and C'.
     width, n_blocks : int
-        Residual blocks of two 3×3 convolutions; the middle third's first one is dilated by two.
+        Residual blocks of two 3×3 convolutions.
     side : int
         Of the skip's neighbourhood, odd.
+    n_dilated : int
+        So many blocks, the last, look with their first convolution at every second cell: sight at no cost. The others
+        may come from a decoder, see `latentfit.nets.trunk`.
     """
 
-    def __init__(self, n_channels: int, n_outputs: int, width: int = 96, n_blocks: int = 8, side: int = 5) -> None:
+    def __init__(
+        self, n_channels: int, n_outputs: int, width: int = 96, n_blocks: int = 7, side: int = 5, n_dilated: int = 2
+    ) -> None:
         super().__init__()
         self.n_channels, self.n_outputs, self.width, self.n_blocks = n_channels, n_outputs, width, n_blocks
-        self.side = side
+        self.n_dilated, self.side = min(n_dilated, n_blocks), side
         self.skip = nn.Conv2d(n_channels, n_outputs, side, padding=side // 2, padding_mode="replicate")
         last = conv3(width, n_outputs)
         nn.init.zeros_(last.weight)  # it begins as its skip
         nn.init.zeros_(last.bias)  # type: ignore[arg-type]
         self.body = nn.Sequential(
             conv3(n_channels, width), nn.ReLU(),
-            *[_Block(width, 2 if self._is_dilated(block) else 1) for block in range(n_blocks)],
-            nn.ReLU(), last,
+            *[_Block(width, 2 if block >= n_blocks - self.n_dilated else 1) for block in range(n_blocks)],
+            last,
         )  # fmt: skip
 
     @property
     def receptive_cells(self) -> int:
         """Cells, each way, that an output depends on: tiles that overlap by as much are exact."""
-        n_dilated = sum(self._is_dilated(block) for block in range(self.n_blocks))
-        return max(self.side // 2, 2 + 2 * self.n_blocks + n_dilated)
-
-    def _is_dilated(self, block: int) -> bool:
-        return self.n_blocks // 3 <= block < 2 * self.n_blocks // 3
+        return max(self.side // 2, 2 + 2 * self.n_blocks + self.n_dilated)
 
     def config(self) -> dict[str, Any]:
         """Constructor arguments, JSON-able."""
-        return {name: getattr(self, name) for name in ("n_channels", "n_outputs", "width", "n_blocks", "side")}
+        names = ("n_channels", "n_outputs", "width", "n_blocks", "side", "n_dilated")
+        return {name: getattr(self, name) for name in names}
 
     def forward(self, latents: Tensor) -> Tensor:
         mapped: Tensor = self.skip(latents) + self.body(latents)

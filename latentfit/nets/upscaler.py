@@ -122,7 +122,7 @@ class Upscaler(nn.Module):
     scale = FINE
 
     def __init__(
-        self, n_channels: int, width: int = 96, n_blocks: int = 7, fine_width: int = 32, n_fine: int = 1, side: int = 5
+        self, n_channels: int, width: int = 96, n_blocks: int = 5, fine_width: int = 72, n_fine: int = 3, side: int = 5
     ) -> None:
         super().__init__()
         self.n_channels, self.width, self.n_blocks = n_channels, width, n_blocks

@@ -36,13 +36,10 @@ def city96_losses(source: LatentSpace, target: LatentSpace) -> dict[str, float]:
     return {name: weight for name, weight in named.items() if weight}
 
 
-def _ours(width: int, n_blocks: int) -> Maker:
-    def make(source: LatentSpace, target: LatentSpace, scale: Fraction) -> nn.Module:
-        if scale != 1:
-            raise TrainError(f"this interposer keeps the size, the stores have scale {scale}; take interposer-v4")
-        return Interposer(source.channels, target.channels, width, n_blocks, 5)
-
-    return make
+def _ours(source: LatentSpace, target: LatentSpace, scale: Fraction) -> nn.Module:
+    if scale != 1:
+        raise TrainError(f"this interposer keeps the size, the stores have scale {scale}; take interposer-v4")
+    return Interposer(source.channels, target.channels)
 
 
 def _same_size(kind: type[InterposerV1] | type[InterposerV3]) -> Maker:
@@ -57,22 +54,27 @@ def _same_size(kind: type[InterposerV1] | type[InterposerV3]) -> Maker:
     return raw(make)
 
 
-_MUON = TrainConfig(n_images=8_000, batch_images=8, optimizer="muon", lr=1e-2, weight_decay=0.3)
+_MUON = TrainConfig(n_images=6_000, batch_images=8, optimizer="muon", lr=5e-3, weight_decay=0.3)
 
 INTERPOSERS: dict[str, LatentPreset] = {
     "interposer": LatentPreset(
-        "interposer: least squares, and a network for what it leaves", _ours(80, 6), 32, 2,
-        {"mse": 2.0, "decoded_mse": 400.0}, closed_form="5", decoded_cells=16, config=_MUON,
+        "interposer: least squares, and a network for what it leaves", _ours, 32, 2,
+        {"mse": 2.0, "decoded_mse": 400.0}, closed_form="5", takes_trunk=True, decoded_cells=16, config=_MUON,
     ),
     "interposer-fine": LatentPreset(
-        "interposer, begun from one, through a decoder that draws texture", _ours(80, 6), 32, 2,
-        {"mse": 1.0, "decoded_mse": 300.0}, closed_form="5", decoded_cells=8, goes_on=True,
-        config=replace(_MUON, n_images=5_000, lr=3e-3, weight_decay=1.0, ema_images=3_000.0),
+        "interposer, begun from one, through a decoder that draws texture", _ours, 24, 2,
+        {"mse": 2.0, "decoded_mse": 300.0}, closed_form="5", decoded_cells=12, goes_on=True,
+        config=replace(_MUON, lr=3e-3, weight_decay=1.0, ema_images=2_000.0),
     ),
     "interposer-round": LatentPreset(
-        "interposer, its inverse trained with it", _ours(80, 6), 32, 2,
+        "interposer, its inverse trained with it", _ours, 32, 2,
         {"mse": 2.0, "decoded_mse": 400.0, "round": 0.1, "back": 1.0}, closed_form="5", both_ways=True,
-        decoded_cells=16, config=_MUON,
+        takes_trunk=True, decoded_cells=16, config=_MUON,
+    ),
+    "interposer-colour": LatentPreset(
+        "interposer against shifts of hue and saturation: OKLab of the cells, decoded MS-SSIM", _ours, 32, 2,
+        {"mse": 2.0, "decoded_mse": 200.0, "oklab": 20.0, "decoded_ms_ssim": 1.0}, closed_form="5", takes_trunk=True,
+        decoded_cells=24, config=_MUON,
     ),
     "interposer-v4": LatentPreset(
         "city96's v4.0 network and losses", raw(lambda a, b, scale: InterposerV4(

@@ -113,7 +113,7 @@ class _Place:
             largest = max((min(pair.source.size_cells) for pair in among), default=0)
             raise TrainError(
                 f"{joined}: no sample is as large as a crop of {self.side} cells (the largest short side is "
-                f"{largest}); collect larger pictures"
+                f"{largest}); collect squares of {self.side * joined.source.space.cell_px} px or more (--size)"
             )
         self._cumulated = np.cumsum([weights.get(pair.source.kind, 1.0) for pair in self.pairs])
         if not self._cumulated[-1] > 0:

@@ -31,6 +31,8 @@ class LatentPreset:
         See `LatentObjective`; a callable gives those of (source, target).
     closed_form : str or None
         The linear form that is put in as the network's skip: "5"; None: there is no skip.
+    takes_trunk : bool
+        It may begin with a decoder's blocks, see `latentfit.nets.trunk`; its last convolution is solved then.
     both_ways : bool
         Train the inverse with it.
     decoded_cells : int or None
@@ -50,6 +52,7 @@ class LatentPreset:
     border_cells: int
     losses: Losses
     closed_form: str | None = None
+    takes_trunk: bool = False
     both_ways: bool = False
     decoded_cells: int | None = None
     any_factor: bool = False

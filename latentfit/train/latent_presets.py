@@ -1,5 +1,7 @@
 """Presets of maps between latents, by name."""
 
+from collections.abc import Mapping
+
 from latentfit.errors import TrainError
 from latentfit.train.interposer_presets import INTERPOSERS
 from latentfit.train.latent_preset import LatentPreset
@@ -8,7 +10,7 @@ from latentfit.train.upscaler_presets import UPSCALERS
 LATENT_PRESETS: dict[str, LatentPreset] = {**INTERPOSERS, **UPSCALERS}
 
 
-def latent_preset_named(name: str) -> LatentPreset:
+def latent_preset_named(name: str, among: Mapping[str, LatentPreset] = LATENT_PRESETS) -> LatentPreset:
     """The preset of that name.
 
     Raises
@@ -16,6 +18,6 @@ def latent_preset_named(name: str) -> LatentPreset:
     TrainError
         When there is none.
     """
-    if name not in LATENT_PRESETS:
-        raise TrainError(f"preset {name!r}: expected one of {', '.join(LATENT_PRESETS)}")
-    return LATENT_PRESETS[name]
+    if name not in among:
+        raise TrainError(f"preset {name!r}: expected one of {', '.join(among)}")
+    return among[name]

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -13,11 +14,14 @@ from latentfit.fit import ChannelMap
 from latentfit.joined import JoinedStores
 from latentfit.nets.interposer import Interposer
 from latentfit.nets.patch_discriminator import PatchDiscriminator
+from latentfit.nets.trunk import put_trunk_in
 from latentfit.nets.upscaler import Upscaler
 from latentfit.pairs import Split
 from latentfit.scales import AtScale
+from latentfit.spaces import LatentSpace
 from latentfit.train.callbacks import SampleSheet
 from latentfit.train.config import TrainConfig
+from latentfit.train.heads import solve_head
 from latentfit.train.latent_crops import JoinedCrops
 from latentfit.train.latent_objective import CYCLES, BothWays, LatentObjective
 from latentfit.train.latent_preset import LatentPreset
@@ -37,6 +41,7 @@ def train_latent_map(
     config: TrainConfig | None = None,
     split: Split = "train",
     begin: LatentMap | None = None,
+    trunk: Approximation | None = None,
     device: str = "auto",
     progress: bool = True,
 ) -> LatentMap:
@@ -62,6 +67,9 @@ def train_latent_map(
     begin : LatentMap, optional
         What to begin from, of the same make; the pictures that it learned from count as this one's too. An inverse that
         is trained with it begins anew.
+    trunk : Approximation, optional
+        A cell decoder of the source's space whose blocks the network begins with, its last convolution solved by least
+        squares; the pictures that it learned from count as the map's too. Not where `begin` brings all weights.
     device : str
     progress : bool
 
@@ -73,7 +81,7 @@ def train_latent_map(
     Raises
     ------
     SpaceMismatchError
-        When `decoder` or `begin` is of other spaces, or `begin` of another scale.
+        When `decoder`, `begin` or `trunk` is of other spaces, or `begin` of another scale.
     TrainError
         When no pair is as large as a crop, or the run goes wrong.
     """
@@ -99,13 +107,14 @@ def train_latent_map(
         raise SpaceMismatchError(
             f"decoder: {decoder.name!r} is of space {decoder.space.name!r}, the map leads to {target.space.name!r}"
         )
+    _check_trunk(trunk, begin, chosen, source.space)
     crops = JoinedCrops(
         every, split, chosen.crop_cells,
         border_cells=chosen.border_cells, weights=chosen.draw, seed=course.seed,
     )  # fmt: skip
     samples = [pair.source for pair in crops.pairs]
     run = Run(result_path(out), name, chosen.title, source, samples, split, course, _begin(begin, joined))
-    model = _model(chosen, run, joined, split)
+    model = _model(chosen, run, every, split, trunk)
     there = model.there if isinstance(model, BothWays) else model
     identity = {
         "source": source.fingerprint, "target": target.fingerprint, "spaces": [source.space.name, target.space.name],
@@ -115,6 +124,7 @@ def train_latent_map(
         "decoded_cells": chosen.decoded_cells,
         "network": [type(there).__name__, sum(p.numel() for p in model.parameters())],
         "decoder": None if decoder is None else fingerprint_of(decoder.module),
+        "trunk": None if trunk is None else fingerprint_of(trunk.module),
     }  # fmt: skip
     judge = run.drawn(lambda: PatchDiscriminator(target.space.channels, sees_detail=False))
     adversary = judge if set(ADVERSARIAL) & set(losses) else None
@@ -126,7 +136,7 @@ def train_latent_map(
         "target_vae": target.vae_name, "target_fingerprint": target.fingerprint, "target_reference": target.reference,
         "losses": losses, "decoder": None if decoder is None else decoder.name,
     }  # fmt: skip
-    card, made = run.card(trained, about), trained.model.cpu()
+    card, made = _with_trunk(run.card(trained, about), trunk), trained.model.cpu()
     if isinstance(made, BothWays):
         inverse = LatentMap(made.back, target.space, source.space, 1 / joined.scale, name=f"{name}, back", card=card)
         save(inverse, run.path.with_name(f"{run.path.stem}_back.safetensors"))
@@ -159,6 +169,8 @@ def _begin(begin: LatentMap | None, joined: JoinedStores) -> Begin | None:
     if begin is None:
         return None
     source, target = joined.source.space, joined.target.space
+    if isinstance(begin.module, AtScale):
+        begin = begin.at_scale(joined.scale)
     if (begin.source, begin.target, begin.scale) != (source, target, joined.scale):
         raise SpaceMismatchError(
             f"begin: {begin.name!r} leads from {begin.source.name!r} to {begin.target.name!r} at scale {begin.scale}, "
@@ -167,8 +179,36 @@ def _begin(begin: LatentMap | None, joined: JoinedStores) -> Begin | None:
     return Begin(begin.module, begin.card)
 
 
-def _model(preset: LatentPreset, run: Run, joined: JoinedStores, split: Split) -> nn.Module:
+def _check_trunk(
+    trunk: Approximation | None, begin: LatentMap | None, preset: LatentPreset, space: LatentSpace
+) -> None:
+    """A trunk that could not be put in, or that something else would replace, is refused."""
+    if trunk is None:
+        return
+    if not preset.takes_trunk or begin is not None:
+        why = "what it begins from brings all weights" if begin is not None else "its network has other blocks"
+        raise TrainError(f"preset {preset.title!r} takes no trunk: {why}; leave it out")
+    if trunk.space != space:
+        raise SpaceMismatchError(
+            f"trunk: {trunk.name!r} is of space {trunk.space.name!r}, the map begins at {space.name!r}; expected a "
+            "cell decoder of that space"
+        )
+
+
+def _with_trunk(card: dict[str, Any], trunk: Approximation | None) -> dict[str, Any]:
+    """The card, with where the blocks come from and what they had seen."""
+    if trunk is None:
+        return card
+    hashes = sorted({*card["train_hashes"], *trunk.card.get("train_hashes", ())})
+    told = {"name": trunk.name, "fingerprint": fingerprint_of(trunk.module)}
+    return {**card, "train_hashes": hashes, "n_images": len(hashes), "trunk": told}
+
+
+def _model(
+    preset: LatentPreset, run: Run, every: Sequence[JoinedStores], split: Split, trunk: Approximation | None
+) -> nn.Module:
     """The network, drawn from the seed, with its closed form put in; with its inverse where that is trained too."""
+    joined = max(every, key=lambda one: one.scale)
     source, target, scale = joined.source.space, joined.target.space, joined.scale
     there, back = run.drawn(
         lambda: (
@@ -176,6 +216,8 @@ def _model(preset: LatentPreset, run: Run, joined: JoinedStores, split: Split) -
             preset.make(target, source, 1 / scale) if preset.both_ways else None,
         )
     )
+    if trunk is not None:
+        put_trunk_in(there, trunk.module)
     if preset.any_factor:
         there = AtScale(there, scale)
     run.begun(there)
@@ -184,6 +226,8 @@ def _model(preset: LatentPreset, run: Run, joined: JoinedStores, split: Split) -
         if back is not None:
             turned = JoinedStores(joined.target, joined.source)
             _put_closed_form_in(back, preset.closed_form, turned, split, not run.resumes)
+    if trunk is not None and run.is_new:
+        solve_head(there, every, split, preset.draw)
     return there if back is None else BothWays(there, back)
 
 

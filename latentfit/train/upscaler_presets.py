@@ -57,29 +57,29 @@ def _resizer(source: LatentSpace, target: LatentSpace, scale: Fraction) -> nn.Mo
     return ModelDomain.of_raw(LatentResizer(source.channels), source, times=times)
 
 
-_MUON = TrainConfig(n_images=24_000, batch_images=16, optimizer="muon", lr=1e-2, weight_decay=0.3)
-_FINE = replace(_MUON, n_images=8_000, batch_images=8, lr=3e-3, weight_decay=1.0, ema_images=3_000.0)
+_MUON = TrainConfig(n_images=6_000, batch_images=16, optimizer="muon", lr=5e-3, weight_decay=0.3)
+_FINE = replace(_MUON, n_images=12_000, batch_images=8, lr=2e-3, weight_decay=1.0, ema_images=3_000.0)
 _DRCT_ON = TrainConfig(n_images=100_000, batch_images=3, lr=1e-4)
 _PRODIGY = TrainConfig(n_images=100_000, batch_images=16, optimizer="prodigy", lr=0.1, precision="bf16")
 
 _PRESETS: dict[str, LatentPreset] = {
     "upscaler": LatentPreset(
         "upscaler, twice the sides: least squares, and a network for what it leaves",
-        _twice(lambda n_channels: Upscaler(n_channels, 96, 6, 48, 2)), 16, 2,
-        {"mse": 2.0, "decoded_mse": 400.0}, closed_form="5", decoded_cells=16, config=_MUON,
+        _twice(Upscaler), 16, 2,
+        {"mse": 2.0, "decoded_mse": 400.0}, closed_form="5", takes_trunk=True, decoded_cells=16, config=_MUON,
     ),
     "upscaler-fine": LatentPreset(
         "upscaler, begun from one, through a decoder that draws texture",
-        _twice(lambda n_channels: Upscaler(n_channels, 96, 6, 48, 2)), 16, 2,
+        _twice(Upscaler), 16, 2,
         {"mse": 1.0, "decoded_mse": 300.0}, closed_form="5", decoded_cells=8, goes_on=True, config=_FINE,
     ),
     "upscaler-any": LatentPreset(
-        "upscaler of any factor from 1 to 2", lambda source, target, scale: AnyUpscaler(source.channels, 96, 6, 48, 2),
-        16, 2, {"mse": 2.0, "decoded_mse": 400.0}, any_factor=True, decoded_cells=16, config=_MUON,
+        "upscaler of any factor from 1 to 2", lambda source, target, scale: AnyUpscaler(source.channels),
+        16, 2, {"mse": 2.0, "decoded_mse": 400.0}, takes_trunk=True, any_factor=True, decoded_cells=16, config=_MUON,
     ),
     "upscaler-any-fine": LatentPreset(
         "upscaler of any factor, begun from one, through a decoder that draws texture",
-        lambda source, target, scale: AnyUpscaler(source.channels, 96, 6, 48, 2), 16, 2,
+        lambda source, target, scale: AnyUpscaler(source.channels), 16, 2,
         {"mse": 1.0, "decoded_mse": 300.0}, any_factor=True, decoded_cells=8, goes_on=True, config=_FINE,
     ),
     "city96-v2": LatentPreset(

@@ -55,6 +55,8 @@ class TransformerUpscaler(nn.Module, ABC):
 
     def forward(self, raw: Tensor) -> Tensor:
         rows, columns = raw.shape[-2:]
+        if not len(raw):
+            return raw.new_zeros(0, self.n_channels, rows * self.scale, columns * self.scale)
         down, right = -rows % self.multiple, -columns % self.multiple
         first = self.conv_first(nn.functional.pad(raw, (0, right, 0, down), mode="replicate"))
         x = self.conv_after_body(self.body(first)) + first
