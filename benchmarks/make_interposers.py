@@ -192,6 +192,7 @@ def scored(joined: JoinedStores, assets: Path) -> None:
     kept = pd.read_csv(MODELS / "interposers.csv") if (MODELS / "interposers.csv").is_file() else None
     if kept is not None:
         pooled = pd.concat([kept[kept["pair"] != f"{source} → {target}"], pooled])
+        pooled = pd.concat([pooled[pooled["pair"] == f"{first} → {second}"] for first, second in PAIRS])
     write_atomic(MODELS / "interposers.csv", pooled.to_csv(index=False, float_format="%.5g"))
     own = pooled[(pooled["pair"] == f"{source} → {target}") & (pooled["map"] == OURS)].drop(columns=["pair", "map"])
     facts = machine_facts()

@@ -173,7 +173,8 @@ def test_a_shipped_upscaler_keeps_its_promises(path: Path) -> None:
     assert isinstance(shipped, lf.LatentMap)
     assert (shipped.source.name, shipped.target.name, shipped.scale) == (space, space, 2)
     assert path.stat().st_size <= 3_000_000
-    assert {"scores", "scored_on", "trained", "train_hashes", "config", "trunk"} <= set(shipped.card)
+    assert {"scores", "scored_on", "trained", "train_hashes", "config"} <= set(shipped.card)
+    assert shipped.card["begun_from"]["trunk"]["name"] == f"{space}-cell-large"
     latents = 0.5 * torch.randn(1, shipped.source.channels, 7, 10, generator=torch.Generator().manual_seed(0))
     for factor, size in {2: (14, 20), **({1.5: (10, 15), 1: (7, 10), 1.37: (9, 13)} if kind else {})}.items():
         made = shipped.at_scale(factor)(latents)
