@@ -142,7 +142,8 @@ def solution_line(card: dict[str, object]) -> str:
 
 
 def write_csv(frame: "pd.DataFrame", path: Path) -> Path:
-    """Write a table of scores, whole or not at all."""
+    """Write a table of scores, whole or not at all; text in it is text to a spreadsheet."""
+    from latentfit.escaping import csv_cell
     from latentfit.resources import write_atomic
 
-    return write_atomic(path, frame.to_csv(index=False))
+    return write_atomic(path, frame.map(csv_cell).to_csv(index=False))

@@ -11,6 +11,7 @@ import torch
 
 from latentfit.approx import Approximation
 from latentfit.errors import FitError, StoreError
+from latentfit.escaping import csv_cell
 from latentfit.ladder_config import LadderConfig
 from latentfit.ladder_plan import Plan, collected
 from latentfit.ladder_steps import Exports, export_all, fit_every_form, learning_curve, learning_in_words
@@ -95,8 +96,8 @@ def ladder(config: LadderConfig) -> Ladder:
         learning = learning_curve(store, seconds=SHARE_FOR_LEARNING * clock.left(60 * config.minutes))
         clock.lap("score")
     exports = export_all(maps, scores, config.out)
-    write_atomic(config.out / "scores.csv", scores.to_csv(index=False, float_format="%.6g"))
-    write_atomic(config.out / "learning.csv", learning.to_csv(index=False, float_format="%.6g"))
+    write_atomic(config.out / "scores.csv", scores.map(csv_cell).to_csv(index=False, float_format="%.6g"))
+    write_atomic(config.out / "learning.csv", learning.map(csv_cell).to_csv(index=False, float_format="%.6g"))
     result = Ladder(store, plan, maps, scores, learning, exports, left_out, clock.seconds)
     result.page = write_page(result, config.out / "index.html")
     clock.lap("write")

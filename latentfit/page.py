@@ -1,12 +1,12 @@
 """One self-contained HTML page: text, tables, pictures, widgets, code to copy; no network, nothing from elsewhere."""
 
 import base64
-import html
 import io
 from collections.abc import Collection, Mapping, Sequence
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
+from latentfit import escaping
 from latentfit.page_chart import Points, line_chart
 from latentfit.page_widgets import data_block, slot, widget_script, widget_style
 
@@ -27,23 +27,23 @@ class Page:
 
     def __init__(self, title: str, lead: str = "") -> None:
         self.title = title
-        self._parts = [f"<h1>{html.escape(title)}</h1>"]
+        self._parts = [f"<h1>{escaping.html(title)}</h1>"]
         self._blocks: list[str] = []
         if lead:
-            self._parts.append(f'<p class="lead">{html.escape(lead)}</p>')
+            self._parts.append(f'<p class="lead">{escaping.html(lead)}</p>')
 
     def heading(self, text: str) -> None:
         """A section's heading."""
-        self._parts.append(f"<h2>{html.escape(text)}</h2>")
+        self._parts.append(f"<h2>{escaping.html(text)}</h2>")
 
     def text(self, text: str, is_soft: bool = False) -> None:
         """A paragraph of plain text; `is_soft` for what is read last."""
         kind = ' class="soft"' if is_soft else ""
-        self._parts.append(f"<p{kind}>{html.escape(text)}</p>")
+        self._parts.append(f"<p{kind}>{escaping.html(text)}</p>")
 
     def callout(self, text: str) -> None:
         """A sentence that is to be seen first."""
-        self._parts.append(f'<p class="callout">{html.escape(text)}</p>')
+        self._parts.append(f'<p class="callout">{escaping.html(text)}</p>')
 
     def pictures(self, pictures: Sequence[tuple[str, str, bytes]], strong: Collection[str] = ()) -> None:
         """PNGs in one row at one size, which wraps only where the window is narrow.
@@ -57,8 +57,8 @@ class Page:
         cells = []
         for name, caption, png in pictures:
             kind = ' class="reference"' if name in strong else ""
-            picture = f'<img alt="{html.escape(name)}" src="{_embedded(png)}">'
-            words = f"<b>{html.escape(name)}</b><span>{html.escape(caption)}</span>"
+            picture = f'<img alt="{escaping.html(name)}" src="{_embedded(png)}">'
+            words = f"<b>{escaping.html(name)}</b><span>{escaping.html(caption)}</span>"
             cells.append(f"<figure{kind}>{picture}<figcaption>{words}</figcaption></figure>")
         self._parts.append(f'<div class="row" style="--n:{len(cells)}">{"".join(cells)}</div>')
 
@@ -66,7 +66,7 @@ class Page:
         """A matplotlib figure, embedded as PNG; the caption is its alternative text too."""
         buffer = io.BytesIO()
         figure.savefig(buffer, format="png", dpi=dpi, bbox_inches="tight", metadata={"Software": None})
-        words = html.escape(caption)
+        words = escaping.html(caption)
         image = f'<img alt="{words}" src="{_embedded(buffer.getvalue())}">'
         self._parts.append(f'<figure class="plain">{image}<figcaption>{words}</figcaption></figure>')
 
@@ -92,7 +92,7 @@ class Page:
         if not rows:
             return
         words = {next(iter(rows[0])), *left}
-        head = "".join(f"<th{_side(key in words)}>{html.escape(key)}</th>" for key in rows[0])
+        head = "".join(f"<th{_side(key in words)}>{escaping.html(key)}</th>" for key in rows[0])
         bars = _bars([row.get(bar) for row in rows])
         body = ""
         for row, drawn in zip(rows, bars, strict=True):
@@ -101,13 +101,13 @@ class Page:
             )
             body += f"<tr>{''.join(cells)}</tr>"
         table = f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
-        self._parts.append(f"<details><summary>{html.escape(fold)}</summary>{table}</details>" if fold else table)
+        self._parts.append(f"<details><summary>{escaping.html(fold)}</summary>{table}</details>" if fold else table)
 
     def code(self, summary: str, code: str, is_open: bool = False) -> None:
         """Code to copy, folded under its summary."""
         state = " open" if is_open else ""
         self._parts.append(
-            f"<details{state}><summary>{html.escape(summary)}</summary><pre>{html.escape(code)}</pre></details>"
+            f"<details{state}><summary>{escaping.html(summary)}</summary><pre>{escaping.html(code)}</pre></details>"
         )
 
     def share(self, name: str, value: object) -> None:
@@ -133,7 +133,7 @@ class Page:
         name = f"data-{len(self._blocks)}"
         self._blocks.append(data_block(name, data))
         place = slot(kind, name, shared or {})
-        self._parts.append(f"<details><summary>{html.escape(fold)}</summary>{place}</details>" if fold else place)
+        self._parts.append(f"<details><summary>{escaping.html(fold)}</summary>{place}</details>" if fold else place)
 
     def html(self) -> str:
         """The whole page."""
@@ -142,7 +142,7 @@ class Page:
             style = f"{style}\n{widget_style()}"
         head = (
             '<meta charset="utf-8"><meta name="viewport" content="width=device-width">'
-            f"<title>{html.escape(self.title)}</title><style>\n{style}</style>"
+            f"<title>{escaping.html(self.title)}</title><style>\n{style}</style>"
         )
         body = "\n".join([*self._parts, *self._blocks, *([widget_script()] if self._blocks else [])])
         return f'<!doctype html>\n<html lang="en"><head>{head}</head>\n<body>\n{body}\n</body></html>\n'
@@ -174,4 +174,4 @@ def _cell(value: object) -> str:
     """One cell's text: floats short, missing values as a dash."""
     if value is None or (isinstance(value, float) and value != value):
         return "–"
-    return f"{value:.4g}" if isinstance(value, float) else html.escape(str(value))
+    return f"{value:.4g}" if isinstance(value, float) else escaping.html(str(value))

@@ -1,8 +1,9 @@
 """Line charts as SVG that takes the page's colours, light or dark."""
 
-import html
 import math
 from collections.abc import Callable, Mapping, Sequence
+
+from latentfit import escaping
 
 _WIDE, _HIGH = 720, 300
 _LEFT, _RIGHT, _TOP, _BOTTOM = 56, 110, 14, 44
@@ -45,15 +46,15 @@ def line_chart(series: Mapping[str, Points], x_label: str, y_label: str) -> str:
         across = place(x, low)[0]
         parts.append(f'<text x="{across:.1f}" y="{_HIGH - _BOTTOM + 18}" text-anchor="middle">{x:g}</text>')
     middle = (_LEFT + _WIDE - _RIGHT) / 2
-    parts.append(f'<text x="{middle}" y="{_HIGH - 6}" text-anchor="middle">{html.escape(x_label)}</text>')
+    parts.append(f'<text x="{middle}" y="{_HIGH - 6}" text-anchor="middle">{escaping.html(x_label)}</text>')
     parts.append(
         f'<text transform="translate(14 {(_TOP + _HIGH - _BOTTOM) / 2}) rotate(-90)" text-anchor="middle">'
-        f"{html.escape(y_label)}</text>"
+        f"{escaping.html(y_label)}</text>"
     )
     parts += [
         _line(name, index, [place(*point) for point in line]) for index, (name, line) in enumerate(series.items())
     ]
-    words = html.escape(f"{y_label} over {x_label}: {', '.join(series)}")
+    words = escaping.html(f"{y_label} over {x_label}: {', '.join(series)}")
     return f'<svg class="chart" viewBox="0 0 {_WIDE} {_HIGH}" role="img" aria-label="{words}">{"".join(parts)}</svg>'
 
 
@@ -65,7 +66,7 @@ def _line(name: str, index: int, places: Sequence[tuple[float, float]]) -> str:
     x, y = places[-1]
     return (
         f'<g class="line l{index % 4}"><polyline points="{drawn}" stroke-dasharray="{_DASHES[index % 4]}"/>{dots}'
-        f'<text x="{x + 10:.1f}" y="{y + 4:.1f}">{html.escape(name)}</text></g>'
+        f'<text x="{x + 10:.1f}" y="{y + 4:.1f}">{escaping.html(name)}</text></g>'
     )
 
 

@@ -1,9 +1,10 @@
 """The parts of a page that answer the hand: data as JSON, and the ES module that shows it, both inside the page."""
 
-import html
 import json
 from collections.abc import Mapping
 from importlib.resources import files
+
+from latentfit import escaping
 
 _MOUNT = """
 const block = (id) => JSON.parse(document.getElementById(id).textContent);
@@ -40,8 +41,7 @@ def data_block(name: str, value: object) -> str:
     ValueError
         When a number is NaN or infinite, which JSON cannot say.
     """
-    text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    return f'<script type="application/json" id="{html.escape(name)}">{text.replace("<", chr(92) + "u003c")}</script>'
+    return f'<script type="application/json" id="{escaping.html(name)}">{escaping.json_in_html(value)}</script>'
 
 
 def slot(kind: str, block: str, shared: Mapping[str, str]) -> str:
@@ -57,7 +57,7 @@ def slot(kind: str, block: str, shared: Mapping[str, str]) -> str:
         Key of the data -> name of the block that holds its value, for values that several widgets show.
     """
     attributes = {"data-widget": kind, "data-block": block, "data-shared": json.dumps(dict(shared))}
-    said = " ".join(f'{name}="{html.escape(value)}"' for name, value in attributes.items())
+    said = " ".join(f'{name}="{escaping.html(value)}"' for name, value in attributes.items())
     return (
         f'<div class="widget" {said}>'
         "This part needs JavaScript of this decade; everything else on the page stands without it.</div>"

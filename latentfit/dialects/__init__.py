@@ -10,6 +10,7 @@ import torch
 from latentfit.approx import Approximation
 from latentfit.dialects import compiled_programs, keras_model, onnx_graph, python_programs, tables
 from latentfit.errors import ExportError, SpaceMismatchError
+from latentfit.escaping import one_line
 from latentfit.files import load_approximation, save
 from latentfit.nets.tiny import TinyEncoder, TinyEncoder32
 from latentfit.resources import write_atomic
@@ -97,7 +98,7 @@ def export_encoder(
         raise SpaceMismatchError(f"an encoder of {encoder.n_channels} channels: space {name!r} has another number")
     if to == "keras":
         return write_atomic(path, keras_model.saved(keras_model.keras_of(encoder, 3, name=name or "encoder")))
-    about = {"space": name, "domain": "model", "input": "sRGB in [0, 1]"}
+    about = {"space": one_line(name), "domain": "model", "input": "sRGB in [0, 1]"}
     example = torch.zeros(2, 3, 6 * encoder.cell_px, 5 * encoder.cell_px)
     return write_atomic(path, onnx_graph.onnx_of(encoder, example, "rgb", "latents", about))
 

@@ -1,14 +1,16 @@
 """What all dialects share: the numbers of a single-degree map, its provenance in words, and rows of literals."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
 
+from latentfit import escaping
 from latentfit.approx import Approximation
 from latentfit.errors import ExportError
+from latentfit.escaping import Escape, one_line
 from latentfit.fit.module import PolynomialMap
 from latentfit.spaces import LatentSpace, list_spaces
 
@@ -44,8 +46,7 @@ class Table:
 
 def identifier(space: LatentSpace) -> str:
     """A space's name as a variable's name: "hunyuan_video", "_7vae"."""
-    name = re.sub(r"\W", "_", space.name)
-    return f"_{name}" if name[:1].isdigit() else name
+    return escaping.identifier(space.name)
 
 
 def polynomial(approximation: Approximation, consumer: str, *, smooths: bool = False) -> PolynomialMap:
@@ -100,10 +101,17 @@ def without_bias(
     return bias_free
 
 
-def provenance(approximation: Approximation) -> list[str]:
-    """How a table was made, a line each: what every export carries as comments."""
+def provenance(approximation: Approximation, escape: Escape = one_line) -> list[str]:
+    """How a table was made, a line each: what every export carries as comments.
+
+    Parameters
+    ----------
+    approximation : Approximation
+    escape : callable
+        Of `latentfit.escaping`: makes text of the map's file harmless in the language that is written.
+    """
     card, space = approximation.card, approximation.space
-    lines = [f"latentfit: {approximation.name} for {space.title} ({space.channels} channels)"]
+    lines = [f"latentfit: {escape(approximation.name)} for {escape(space.title)} ({space.channels} channels)"]
     if space not in list_spaces() and not space.normalised_by_vae:
         origin = "measured on pictures" if space.measured else "from the autoencoder's own config"
         lines.append(
@@ -112,19 +120,26 @@ def provenance(approximation: Approximation) -> list[str]:
         )
         lines += [f"{key}: {', '.join(f'{v:.6g}' for v in getattr(space, key))}" for key in ("shift", "scale")]
     if "reference" in card:
-        lines.append(f"fitted to: {card['reference']}, {card.get('n_images')} pictures, {card.get('n_cells')} cells")
+        counted = f"{_counted(card.get('n_images'))} pictures, {_counted(card.get('n_cells'))} cells"
+        lines.append(f"fitted to: {escape(str(card['reference']))}, {counted}")
     for score in card.get("scores", ()):
         if score.get("kind") == "all" and score.get("place") == "cells":
             against = "the VAE's decode" if score["reference"] == "vae" else "the photograph"
-            lines.append(f"held out, cells, against {against}: {score['psnr']:.2f} dB, ΔE2000 {score['delta_e']:.2f}")
+            psnr, delta_e = float(score["psnr"]), float(score["delta_e"])
+            lines.append(f"held out, cells, against {against}: {psnr:.2f} dB, ΔE2000 {delta_e:.2f}")
     if "scored_on" in card:
-        lines.append(f"scored on: {card['scored_on']}")
+        lines.append(f"scored on: {escape(str(card['scored_on']))}")
     return lines
 
 
-def comments(approximation: Approximation, prefix: str) -> str:
-    """`provenance` as comment lines."""
-    return "\n".join(f"{prefix} {line}" for line in provenance(approximation))
+def _counted(number: object) -> str:
+    return str(number) if isinstance(number, int) else "unknown"
+
+
+def comments(approximation: Approximation, prefix: Literal["#", "//"]) -> str:
+    """`provenance` as comment lines of Python or of C's family."""
+    escape = escaping.python_comment if prefix == "#" else escaping.c_comment
+    return "\n".join(f"{prefix} {line}" for line in provenance(approximation, escape))
 
 
 def number(value: float) -> str:

@@ -17,6 +17,7 @@ from torch import nn
 
 from latentfit.approx import Approximation
 from latentfit.errors import ExportError
+from latentfit.escaping import identifier
 from latentfit.fit.module import PolynomialMap
 from latentfit.nets.approx_cnn import MARGIN, ApproxCnn
 from latentfit.nets.cell import CellDecoder, ResidualBlock
@@ -67,7 +68,7 @@ def keras_of(module: nn.Module, n_inputs: int, *, clamp: bool = False, name: str
         target = layers.ReLU(max_value=1.0, name="clamped")(target)
     import keras as library
 
-    return library.Model(source, target, name="".join(c if c.isalnum() else "_" for c in name))
+    return library.Model(source, target, name=identifier(name))
 
 
 def _layers() -> Any:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from latentfit.approx import Approximation
 from latentfit.errors import ExportError
+from latentfit.escaping import one_line
 from latentfit.fit.module import PolynomialMap, monomials_of, smoothed
 
 OPSET = 20
@@ -65,8 +66,8 @@ def onnx(approximation: Approximation, bias_free: Approximation | None = None) -
     module = approximation.module
     plain = PlainPolynomial(module) if isinstance(module, PolynomialMap) else module
     about = {
-        "space": approximation.space.name, "domain": "model", "scale": str(approximation.scale),
-        "output": "sRGB in [0, 1]", "name": approximation.name, "card": json.dumps(approximation.card),
+        "space": one_line(approximation.space.name), "domain": "model", "scale": str(approximation.scale),
+        "output": "sRGB in [0, 1]", "name": one_line(approximation.name), "card": json.dumps(approximation.card),
     }  # fmt: skip
     example = torch.zeros(2, approximation.space.channels, 6, 5)
     return onnx_of(_Clamped(plain).eval(), example, "latents", "rgb", about)

@@ -19,6 +19,7 @@ from latentfit.dialects.common import (
     without_bias,
 )
 from latentfit.errors import ExportError
+from latentfit.escaping import python_comment
 from latentfit.spaces import LatentSpace
 
 _SDNEXT_CLAMP = (
@@ -41,7 +42,7 @@ def comfyui(approximation: Approximation, bias_free: Approximation | None = None
     """
     table = linear_table(approximation, "ComfyUI", largest_side=LARGEST_SIDE)
     space, side = approximation.space, table.side
-    where = space.comfy_class or "your latent format"
+    where = python_comment(space.comfy_class) if space.comfy_class else "your latent format"
     lines = [comments(approximation, "#"), f"# comfy/latent_formats.py, at the end of {where}.__init__"]
     hook = _comfy_hook(space, side)
     if hook:

@@ -12,9 +12,11 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from safetensors.torch import save as to_bytes
 
+from latentfit import escaping
 from latentfit.approx import Approximation
 from latentfit.dialects.common import Table, from_table, linear_table, polynomial, provenance
 from latentfit.errors import ExportError
+from latentfit.escaping import csv_comment
 from latentfit.fit.module import PolynomialMap
 from latentfit.spaces import LatentSpace
 
@@ -68,7 +70,8 @@ def csv(approximation: Approximation, bias_free: Approximation | None = None) ->
     """A row a term; columns are outputs; signed range."""
     module = polynomial(approximation, "csv")
     buffer = io.StringIO()
-    buffer.writelines(f"# {line}\n" for line in [*provenance(approximation), "domain: model; output range: [-1, 1]"])
+    said = [*provenance(approximation, csv_comment), "domain: model; output range: [-1, 1]"]
+    buffer.writelines(f"# {line}\n" for line in said)
     writer = csv_module.writer(buffer, lineterminator="\n")
     writer.writerow(["term", *_output_names(module)])
     values = module.coefficients.tolist()
@@ -99,7 +102,8 @@ def markdown(approximation: Approximation, bias_free: Approximation | None = Non
         raise ExportError(
             f"markdown: {approximation.name!r} has {len(module.terms)} terms, too many to read; use csv or json"
         )
-    lines = [f"**{provenance(approximation)[0]}**", "", *(f"- {line}" for line in provenance(approximation)[1:])]
+    title, *facts = provenance(approximation, escaping.markdown)
+    lines = [f"**{title}**", "", *(f"- {line}" for line in facts)]
     lines += ["- model-domain latents in, signed range [-1, 1] out", "", "| term | R | G | B |", "|---|---:|---:|---:|"]
     for term, row in zip(module.terms, module.coefficients.tolist(), strict=True):
         lines.append(f"| `{term}` | {' | '.join(f'{value:.4f}' for value in row)} |")
