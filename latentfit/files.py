@@ -13,13 +13,13 @@ from latentfit.approx import Approximation, LatentMap
 from latentfit.checkpoints import recognisable
 from latentfit.errors import BadFileError, ScaleError, SpaceMismatchError
 from latentfit.foreign import of_others
+from latentfit.headers import SCHEMA, checked_header
 from latentfit.kinds import KINDS, described, wrapped
 from latentfit.palette import Palette
 from latentfit.resources import write_atomic
 from latentfit.scales import Scale
+from latentfit.schemas import parse_json, plain
 from latentfit.spaces import LatentSpace
-
-SCHEMA = "latentfit/1"
 
 
 def save(wrapper: Approximation | LatentMap, path: str | os.PathLike[str], *, dtype: torch.dtype | None = None) -> Path:
@@ -38,7 +38,8 @@ def save(wrapper: Approximation | LatentMap, path: str | os.PathLike[str], *, dt
     Raises
     ------
     BadFileError
-        When the module's kind has no reader, so that nobody could load the file, or a number is out of `dtype`'s range.
+        When the module has no kind, or the card no form, with which anybody could load the file; or a number is
+        out of `dtype`'s range.
     """
     network, described_so = described(wrapper.module)
     header = {
@@ -55,7 +56,9 @@ def save(wrapper: Approximation | LatentMap, path: str | os.PathLike[str], *, dt
         target = target.with_suffix(".safetensors")
     if target.suffix != ".safetensors":
         raise BadFileError(f"save: expected a name that ends in .safetensors, got {target.name!r}")
-    return write_atomic(target, to_bytes(tensors, {"latentfit": json.dumps(header, allow_nan=False)}))
+    said, shapes = json.dumps(header, allow_nan=False), {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+    checked_header(parse_json(said, f"save: {target.name}"), f"save: {target.name}", shapes)  # so that it loads again
+    return write_atomic(target, to_bytes(tensors, {"latentfit": said}))
 
 
 def load(
@@ -112,29 +115,35 @@ def load(
 
 def _ours(path: str | os.PathLike[str]) -> Approximation | LatentMap:
     """What `save` wrote."""
-    header = _header(path)
     with _opened(path) as file:
-        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        header = _header(path, file)
+        tensors = {name: _tensor_in(path, name, file) for name in file.keys()}  # noqa: SIM118
     try:
-        module = KINDS[header["kind"]](header["config"])
-        module.load_state_dict(tensors)
-        module = wrapped(module, header)
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        network = KINDS[header["kind"]](header["config"])
+        network.load_state_dict(tensors)
+        module = wrapped(network, header).eval()
+    except (LookupError, TypeError, ValueError, RuntimeError, ArithmeticError) as error:
         raise BadFileError(
             f"{path}: its header and tensors do not fit together ({error}); fit or export it anew"
         ) from error
-    for name, tensor in tensors.items():
-        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
-            raise BadFileError(f"{path}: tensor {name!r} holds NaN or Inf; fit it anew")
-    module.eval()
+    space, name, card, scale = header["space"], header["name"], header["card"], header["scale"]
+    if "target" in header:
+        return LatentMap(module, space, header["target"], scale, name=name, card=card)
+    return Approximation(module, space, scale, name=name, card=card)
+
+
+def _tensor_in(path: str | os.PathLike[str], name: str, file: Any) -> torch.Tensor:
+    """A tensor of the file; of real, finite numbers."""
     try:
-        source, name, card = LatentSpace.from_dict(header["space"]), str(header["name"]), dict(header["card"])
-        if "target" in header:
-            target = LatentSpace.from_dict(header["target"])
-            return LatentMap(module, source, target, header["scale"], name=name, card=card)
-        return Approximation(module, source, header["scale"], name=name, card=card)
-    except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
-        raise BadFileError(f"{path}: its header cannot be read ({error}); fit or export it anew") from error
+        tensor: torch.Tensor = file.get_tensor(name)
+    except (SafetensorError, OSError, RuntimeError, TypeError, ValueError) as error:
+        raise BadFileError(f"{path}: tensor {name!r} cannot be read ({error}); copy or fit it again") from error
+    if tensor.is_complex():
+        raise BadFileError(f"{path}: tensor {name!r}: expected real numbers, got {tensor.dtype}; fit it anew")
+    values = tensor.float() if tensor.is_floating_point() and tensor.element_size() == 1 else tensor
+    if values.is_floating_point() and not bool(torch.isfinite(values).all()):
+        raise BadFileError(f"{path}: tensor {name!r} holds NaN or Inf; fit it anew")
+    return values
 
 
 def _stored(name: str, tensor: torch.Tensor, dtype: torch.dtype | None) -> torch.Tensor:
@@ -182,8 +191,17 @@ def load_approximation(
 
 
 def read_card(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """Header of a saved map: kind, config, name, spaces, scale and card, without reading its tensors."""
-    return _header(path)
+    """Header of a saved map: kind, config, name, spaces, scale and card, without reading its tensors.
+
+    Raises
+    ------
+    BadFileError
+        When the file is none, or a field of its header is of another type or out of range.
+    """
+    with _opened(path) as file:
+        raw = _raw_header(path, file)
+        checked = checked_header(raw, os.fspath(path), _shapes(path, file))
+    return {**plain(raw, os.fspath(path)), "name": checked["name"], "card": checked["card"]}
 
 
 def _spaces(wrapper: Approximation | LatentMap) -> dict[str, Any]:
@@ -193,6 +211,8 @@ def _spaces(wrapper: Approximation | LatentMap) -> dict[str, Any]:
 
 
 def _opened(path: str | os.PathLike[str]) -> Any:
+    if str(path).endswith(".json"):
+        raise BadFileError(f"{path}: expected a .safetensors map; a table in JSON is read by `latentfit.dialects.read`")
     if not Path(path).is_file():
         raise BadFileError(f"{path}: no such file; expected a map written by `latentfit fit` or lf.save")
     try:
@@ -201,21 +221,22 @@ def _opened(path: str | os.PathLike[str]) -> Any:
         raise BadFileError(f"{path}: not a whole safetensors file ({error}); copy or fit it again") from error
 
 
-def _header(path: str | os.PathLike[str]) -> dict[str, Any]:
-    if str(path).endswith(".json"):
-        raise BadFileError(f"{path}: expected a .safetensors map; a table in JSON is read by `latentfit.dialects.read`")
-    with _opened(path) as file:
-        metadata = file.metadata() or {}
-    try:
-        header = json.loads(metadata["latentfit"])
-    except (KeyError, json.JSONDecodeError) as error:
+def _header(path: str | os.PathLike[str], file: Any) -> dict[str, Any]:
+    """The header, checked, of a file that is open."""
+    return checked_header(_raw_header(path, file), os.fspath(path), _shapes(path, file))
+
+
+def _raw_header(path: str | os.PathLike[str], file: Any) -> Any:
+    metadata = file.metadata() or {}
+    if "latentfit" not in metadata:
         raise BadFileError(
             f"{path}: a safetensors file without this project's header; expected one written by `latentfit fit`"
-        ) from error
-    missing = {"schema", "kind", "config", "name", "scale", "card", "space"} - set(header)
-    if missing or header["schema"] != SCHEMA:
-        raise BadFileError(
-            f"{path}: expected schema {SCHEMA!r} with all its fields, got {header.get('schema')!r}"
-            f"{', missing ' + ', '.join(sorted(missing)) if missing else ''}; fit it anew or update latentfit"
         )
-    return dict(header)
+    return parse_json(metadata["latentfit"], os.fspath(path))
+
+
+def _shapes(path: str | os.PathLike[str], file: Any) -> dict[str, tuple[int, ...]]:
+    try:
+        return {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+    except SafetensorError as error:
+        raise BadFileError(f"{path}: not a whole safetensors file ({error}); copy or fit it again") from error

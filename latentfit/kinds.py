@@ -49,29 +49,31 @@ KINDS: dict[str, Callable[[dict[str, Any]], nn.Module]] = {
     "dat": lambda config: Dat(**config),
     "drct": lambda config: Drct(**config),
 }
-_NAMES: dict[type[nn.Module], str] = {
-    PolynomialMap: "polynomial",
-    CellDecoder: "cell",
-    PixelMlp: "pixel_mlp",
-    ApproxCnn: "approx_cnn",
-    TinyDecoder: "tiny_decoder",
-    TinyDecoder32: "tiny_decoder_32",
-    Palettized: "palettized",
-    Interposer: "interposer",
-    InterposerV4: "interposer_v4",
-    InterposerV3: "interposer_v3",
-    InterposerV1: "interposer_v1",
-    Resampling: "resampling",
-    Upscaler: "upscaler",
-    AnyUpscaler: "any_upscaler",
-    UpscalerV2: "upscaler_v2",
-    UpscalerV1: "upscaler_v1",
-    LatentResizer: "latent_resizer",
-    SwinFir: "swinfir",
-    Craft: "craft",
-    Dat: "dat",
-    Drct: "drct",
+# kind in the header -> the class of its network
+CLASSES: dict[str, type[nn.Module]] = {
+    "polynomial": PolynomialMap,
+    "cell": CellDecoder,
+    "pixel_mlp": PixelMlp,
+    "approx_cnn": ApproxCnn,
+    "tiny_decoder": TinyDecoder,
+    "tiny_decoder_32": TinyDecoder32,
+    "palettized": Palettized,
+    "interposer": Interposer,
+    "interposer_v4": InterposerV4,
+    "interposer_v3": InterposerV3,
+    "interposer_v1": InterposerV1,
+    "resampling": Resampling,
+    "upscaler": Upscaler,
+    "any_upscaler": AnyUpscaler,
+    "upscaler_v2": UpscalerV2,
+    "upscaler_v1": UpscalerV1,
+    "latent_resizer": LatentResizer,
+    "swinfir": SwinFir,
+    "craft": Craft,
+    "dat": Dat,
+    "drct": Drct,
 }
+_NAMES = {made_by: kind for kind, made_by in CLASSES.items()}
 
 
 def described(module: nn.Module) -> tuple[nn.Module, dict[str, Any]]:

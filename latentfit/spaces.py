@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from latentfit import schemas
 from latentfit.errors import DomainError, SpaceMismatchError
 from latentfit.resources import data_path
 
@@ -26,6 +27,26 @@ _TITLES = {
     "wan21": "Wan 2.1",
     "wan22": "Wan 2.2",
 }
+_MOST_CHANNELS = 4096
+_TEXTS = schemas.listed(schemas.text(200), 1000)
+_ENTRY = schemas.record(
+    {
+        "name": schemas.name,
+        "channels": schemas.integer(1, _MOST_CHANNELS),
+        "cell_px": schemas.integer(1, 256),
+        "shift": schemas.listed(schemas.number(), _MOST_CHANNELS, 1),
+        "scale": schemas.listed(schemas.number(nonzero=True), _MOST_CHANNELS, 1),
+        "normalised_by_vae": schemas.flag,
+        "packing": schemas.one_of("flux2", None),
+        "dims": schemas.one_of(2, 3),
+        "temporal": schemas.integer(1, 256),
+        "measured": schemas.flag,
+        **dict.fromkeys(("aliases", "hub_ids"), _TEXTS),
+        **dict.fromkeys(("tiny_decoder", "comfy_class", "comfy_tiny_name"), schemas.optional(schemas.text(200))),
+        **dict.fromkeys(("source", "notes"), schemas.text(4000)),
+    },
+    ("name", "channels", "cell_px"),
+)
 
 
 @dataclass(frozen=True)
@@ -137,11 +158,25 @@ class LatentSpace:
         return asdict(self)
 
     @classmethod
-    def from_dict(cls, entry: dict[str, Any]) -> "LatentSpace":
-        """Inverse of `to_dict`."""
-        fields: dict[str, Any] = {
-            key: tuple(value) if isinstance(value, list) else value for key, value in entry.items()
-        }
+    def from_dict(cls, entry: Any, where: str = "latent space") -> "LatentSpace":
+        """Inverse of `to_dict`.
+
+        Parameters
+        ----------
+        entry : mapping
+            As a file has it.
+        where : str
+            Names the file in errors.
+
+        Raises
+        ------
+        BadFileError
+            When a field is of another type or out of range, unknown or missing.
+        """
+        fields: dict[str, Any] = _ENTRY(entry, where)
+        for key in ("shift", "scale"):
+            if len(fields.get(key, (0,))) not in (1, fields["channels"]):
+                raise schemas.wrong(f"{where}.{key}", f"1 or {fields['channels']} numbers", fields[key])
         return cls(**fields)
 
     def _statistics(self, latents: Tensor) -> tuple[Tensor, Tensor]:

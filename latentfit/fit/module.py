@@ -9,11 +9,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from latentfit.errors import NotFittedError
+from latentfit import schemas
+from latentfit.errors import BadFileError, NotFittedError
 from latentfit.fit.monomials import Basis, neighbourhoods
 
 Kernel = tuple[tuple[float, ...], ...]
 
+LARGEST_SIDE = 31  # of a neighbourhood in a file; none larger than 7 has been of use
+MOST_COEFFICIENTS = 1 << 28
 CHUNK_VALUES = 1 << 22  # products held at once: 16 MiB of float32, whatever the picture's size
 
 
@@ -114,7 +117,7 @@ class PolynomialMap(nn.Module):
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "PolynomialMap":
-        """Inverse of `config`, without coefficients."""
+        """Inverse of `config`, without coefficients; a file's config is checked by `polynomial_config` first."""
         return cls(**{**config, "kernels": tuple(config["kernels"])})
 
     def forward(self, latents: Tensor) -> Tensor:
@@ -167,6 +170,51 @@ class PolynomialMap(nn.Module):
         sizes = [min(rows, high - top) for top in range(0, high, rows)]
         parts = [part.reshape(-1, n, size, wide) for part, size in zip(strips, sizes, strict=True)]
         return torch.cat(parts, 2).movedim(0, 1)
+
+
+_CONFIG = schemas.record(
+    {
+        "n_channels": schemas.integer(1, 4096),
+        "kernels": schemas.listed(schemas.integer(1, LARGEST_SIDE, odd=True), 8, 1),
+        "scale": schemas.integer(1, 64),
+        "intercept": schemas.flag,
+        "target": schemas.one_of("rgb", "latents"),
+        "n_outputs": schemas.integer(1, 4096),
+        "smoothing": schemas.optional(schemas.listed(schemas.listed(schemas.number(), 3, 3), 3, 3)),
+        "shrink": schemas.integer(1, 64),
+    },
+    ("n_channels", "kernels"),
+)
+
+
+def polynomial_config(config: Any, where: str, shape: tuple[int, ...] | None = None) -> dict[str, Any]:
+    """The config of a `PolynomialMap` as it was read from a file, checked; nothing is allocated.
+
+    Parameters
+    ----------
+    config : JSON-able
+    where : str
+        The file, for errors.
+    shape : tuple of int or None
+        Of the coefficients that come with it.
+
+    Raises
+    ------
+    BadFileError
+        When a field is wrong, or the coefficients are not so many.
+    """
+    made: dict[str, Any] = _CONFIG(config, where)
+    if made.get("target", "rgb") == "rgb" and made.get("n_outputs", 3) != 3:
+        raise schemas.wrong(f"{where}.n_outputs", "3 for rgb", made["n_outputs"])
+    basis = Basis(made["n_channels"] * made.get("shrink", 1) ** 2, made["kernels"])
+    expected = (1 + basis.n_terms, made.get("n_outputs", 3) * made.get("scale", 1) ** 2)
+    if expected[0] * expected[1] > MOST_COEFFICIENTS:
+        raise BadFileError(
+            f"{where}: {expected[0]} × {expected[1]} coefficients are more than {MOST_COEFFICIENTS}; fit a smaller form"
+        )
+    if shape is not None and tuple(shape) != expected:
+        raise BadFileError(f"{where}: expected {expected} coefficients, got {tuple(shape)}; export the table anew")
+    return made
 
 
 def smoothed(picture: Tensor, kernel: Kernel | None) -> Tensor:

@@ -28,7 +28,7 @@ from latentfit.spaces import get_space
 MARK = "EVIL"  # within every hostile text: where it stands says what became of it
 BREAKS = ("\n", "\r", "\r\n", "\u2028", "\u2029", "\x0b", "\x0c", "\x85", "\x1c", "\\\n", "\\ \n")
 HOSTILE = {
-    **{f"break {ascii(one)}": f"a{one}EVIL = 1{one}" for one in BREAKS},
+    **{f"break {one!a}": f"a{one}EVIL = 1{one}" for one in BREAKS},
     "quotes": "' \" ''' \"\"\" EVIL ''' \"\"\" ' \"",
     "comment ends": "*/ EVIL() /* --> EVIL <!-- #} EVIL {# ]]> %> */*/ /*/",
     "backslash at the end": "EVIL\\",
@@ -68,13 +68,13 @@ def table(text: str, field: str = "everything", intercept: bool = True) -> Appro
     scores = [{"kind": "all", "place": "cells", "reference": said["score"], "psnr": 20.0, "delta_e": 5.0}]
     card = {
         "reference": said["reference"], "scored_on": said["scored_on"], "scores": scores, "form": said["form"],
-        "n_images": said["n_images"], "n_cells": 7, said["key"]: said["key"],
+        "vae": said["vae"], "n_images": 6, "n_cells": 7, said["key"]: said["key"],
     }  # fmt: skip
     return Approximation(module, space, 1, name=said["name"], card=card)
 
 
 FIELDS = (
-    "name", "space", "comfy_class", "source", "notes", "reference", "scored_on", "score", "form", "n_images", "key"
+    "name", "space", "comfy_class", "source", "notes", "reference", "scored_on", "score", "form", "vae", "key"
 )  # fmt: skip
 
 
@@ -98,12 +98,9 @@ def test_python_has_the_syntax_tree_of_a_harmless_name(to, name, tmp_path):
     text = exported(table(HOSTILE[name]), to, tmp_path / "evil.py")
     assert plain is not None
     assert text is not None
-    harmless = re.sub(r"\bPLAIN_|_PLAIN\b", "", ast.dump(ast.parse(plain)))
-    tree = ast.parse(text)
-    names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
-    tree = re.sub("|".join(map(re.escape, sorted(names, key=len))) or "$^", "", ast.dump(tree)) if False else tree
     own = common.identifier(table(HOSTILE[name]).space).upper()
-    assert ast.dump(tree).replace(own, "PLAIN") == ast.dump(ast.parse(plain)), harmless
+    here = common.identifier(table("plain").space).upper()
+    assert ast.dump(ast.parse(text)).replace(own, here) == ast.dump(ast.parse(plain))
     # the file's bytes are read as UTF-8, whatever a comment says, and all text is in comments
     assert tokenize.detect_encoding(io.BytesIO(text.encode()).readline)[0] == "utf-8"
     tokens = tokenize.tokenize(io.BytesIO(text.encode()).readline)
@@ -169,7 +166,18 @@ def test_markdown_and_csv_show_it_as_text(name, tmp_path):
 
 
 def test_a_spreadsheet_computes_nothing(tmp_path):
-    texts = [*HOSTILE.values(), "=1+1", " =1", "+1", "-1+cmd|' /C calc'!A0", "@SUM(A1)", "\t=1", "\r=1", "\uff1d1", "'=1"]
+    texts = [
+        *HOSTILE.values(),
+        "=1+1",
+        " =1",
+        "+1",
+        "-1+cmd|' /C calc'!A0",
+        "@SUM(A1)",
+        "\t=1",
+        "\r=1",
+        "\uff1d1",
+        "'=1",
+    ]
     frame = pd.DataFrame({"approximation": texts, "psnr": -1.5, "n": 3})
     blob = write_csv(frame, tmp_path / "x.csv").read_text("utf-8")
     back = list(csv.reader(io.StringIO(blob)))
@@ -209,7 +217,7 @@ def test_pages_have_the_tags_of_a_harmless_one(name):
 
     plain, evil = page("plain"), page(HOSTILE[name])
     assert Tags(evil).seen == Tags(plain).seen
-    hidden = {c for c in evil if not c.isprintable() and c not in "\n\t"} - {c for c in plain}
+    hidden = {c for c in evil if not c.isprintable() and c not in "\n\t"} - set(plain)
     within = re.sub(r'<script type="application/json".*?</script>', "", evil, flags=re.DOTALL)
     assert not [c for c in within if unicodedata.category(c) in ("Cf", "Cc", "Cs") and c not in "\n\t"], hidden
     evil.encode("utf-8")
