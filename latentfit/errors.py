@@ -33,6 +33,10 @@ class ExportError(LatentfitError):
     """A consumer cannot run what it was asked to be given."""
 
 
+class BadTableError(ExportError, BadFileError):
+    """An exported file cannot be read back."""
+
+
 class VaeError(LatentfitError):
     """A reference autoencoder cannot be loaded or gave numbers that cannot be used."""
 

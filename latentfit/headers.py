@@ -1,7 +1,7 @@
 """The header of a saved map, checked once, before anything is built from it or allocated for it."""
 
 import types
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from inspect import signature
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
@@ -180,13 +180,13 @@ def _palette(value: Any, where: str) -> dict[str, Any]:
 
 
 def _arguments(
-    made_by: Callable[..., nn.Module],
+    made_by: type[nn.Module],
     config: Any,
     where: str,
     n_tensors: int,
     left_out: Sequence[str] = (),
 ) -> dict[str, Any]:
-    hints = get_type_hints(made_by.__init__ if isinstance(made_by, type) else made_by)
+    hints = get_type_hints(vars(made_by)["__init__"])
     named = {name: one for name, one in signature(made_by).parameters.items() if name not in left_out}
     fields = {name: _check_of(hints[name], name, n_tensors) for name in named}
     required = tuple(name for name, one in named.items() if one.default is one.empty)

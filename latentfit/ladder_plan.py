@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 from tqdm.auto import tqdm
 
+from latentfit import schemas
 from latentfit.collector import collect
 from latentfit.errors import NoPicturesError, StoreError
 from latentfit.images import TEST_SHARE, Picture, is_test, pictures
@@ -44,6 +45,16 @@ class Plan:
     crops: int
     seconds_per_crop: float
     seconds_per_decode: float
+
+
+_SECONDS = schemas.number(0, 1e9)
+_PLAN = schemas.record(
+    {
+        "n_pictures": schemas.integer(1, 1 << 31), "crops": schemas.integer(1, 1 << 20),
+        "seconds_per_crop": _SECONDS, "seconds_per_decode": _SECONDS,
+    },
+    ("n_pictures", "crops", "seconds_per_crop", "seconds_per_decode"),
+)  # fmt: skip
 
 
 def collected(vae: Vae, config: LadderConfig) -> tuple[PairStore, Plan]:
@@ -144,9 +155,9 @@ def _planned(vae: Vae, config: LadderConfig, n_found: int) -> Plan:
     }
     path = config.out / "plan.json"
     try:
-        written = json.loads(path.read_text("utf-8"))
+        written = schemas.read_json(path)
         if written["asked"] == asked:
-            return Plan(**written["plan"])
+            return Plan(**_PLAN(written["plan"], str(path)))
     except (OSError, ValueError, KeyError, TypeError):
         pass  # none, or not one of ours: planned anew
     plan = _plan(vae, config, n_found)

@@ -20,6 +20,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_bytes
 from torch import Tensor
 
+from latentfit import schemas
 from latentfit.errors import BadFileError, SpaceMismatchError
 from latentfit.latent_pngs import read_latent_png
 from latentfit.resources import write_atomic
@@ -173,7 +174,7 @@ def _estimate_in(path: Path, metadata: Mapping[str, str]) -> Estimate | None:
     if _ESTIMATE not in metadata:
         return None
     try:
-        entry = json.loads(metadata[_ESTIMATE])
+        entry = schemas.parse_json(metadata[_ESTIMATE], str(path))
         run, step, n_steps = (int(entry[name]) for name in ("run", "step", "n_steps"))
         timestep, sigma = float(entry["timestep"]), float(entry["sigma"])
         picture, schedule = str(entry["picture"]), entry["schedule"]

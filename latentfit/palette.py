@@ -13,6 +13,7 @@ from torch import Tensor
 
 from latentfit.colour import nearest_rows, rgb_to_oklab
 from latentfit.errors import PaletteError
+from latentfit.escaping import one_line
 from latentfit.palette_files import (
     ENDINGS,
     MOST_COLOURS,
@@ -26,6 +27,7 @@ from latentfit.palette_files import (
 )
 from latentfit.palette_means import distinct_colours, mean_colours
 from latentfit.resources import data_path, write_atomic
+from latentfit.schemas import shown
 
 
 @final
@@ -158,16 +160,17 @@ class Palette:
             When a colour is not ``"#RRGGBB"``, or they make no palette.
         """
         listed = facts.get("colours")
-        if not isinstance(listed, list | tuple):
-            raise PaletteError(f"palette: expected 'colours' as a list of '#RRGGBB', got {type(listed).__name__}")
+        if not isinstance(listed, list | tuple) or len(listed) > MOST_COLOURS:
+            got = f"{len(listed)}" if isinstance(listed, list | tuple) else type(listed).__name__
+            raise PaletteError(f"palette: expected 'colours' as a list of 2 to {MOST_COLOURS} '#RRGGBB', got {got}")
         colours = []
         for text in listed:
             colour = colour_of_hex(text) if isinstance(text, str) else None
             if colour is None:
-                raise PaletteError(f"palette: expected colours as '#RRGGBB', got {text!r}")
+                raise PaletteError(f"palette: expected colours as '#RRGGBB', got {shown(text)}")
             colours.append(colour)
         levels = torch.tensor(colours, dtype=torch.uint8).reshape(-1, 3)
-        return cls(levels, str(facts.get("name", "")), str(facts.get("source", "")))
+        return cls(levels, one_line(facts.get("name", "")), one_line(facts.get("source", ""), 1000))
 
     def to_dict(self) -> dict[str, Any]:
         """For a file's header: name, source, and colours as ``"#RRGGBB"``; JSON can hold it."""

@@ -22,6 +22,7 @@ from latentfit.pairs import PairStore, Sample
 from latentfit.palette import Palette
 from latentfit.palettize import METHODS, Method, palettize
 from latentfit.resources import write_atomic
+from latentfit.schemas import parse_json, plain, record, text
 from latentfit.shards import Shard, read_shard
 
 SCHEMA = "latentfit-palette-targets/1"
@@ -145,7 +146,7 @@ class PaletteTargets:
             return False
         try:
             header = _header(path)
-        except (SafetensorError, OSError, ValueError, KeyError):
+        except (SafetensorError, OSError, ValueError, KeyError, TypeError):
             return False  # what is cut short or foreign is made again, from the store
         return bool(header["schema"] == SCHEMA and header["of"] == shard.checksum and header["key"] == self.how.key)
 
@@ -166,8 +167,12 @@ class PaletteTargets:
 
 def _header(path: Path) -> dict[str, Any]:
     with safe_open(path, framework="np") as file:
-        header: dict[str, Any] = json.loads((file.metadata() or {})["latentfit_palette_targets"])
+        said = (file.metadata() or {})["latentfit_palette_targets"]
+    header: dict[str, Any] = _HEADER(parse_json(said, str(path)), str(path))
     return header
+
+
+_HEADER = record(dict.fromkeys(("schema", "key", "of", "checksum"), text()), ("schema", "key", "of", "checksum"), plain)
 
 
 def _read(path: Path) -> Indices:
@@ -178,8 +183,11 @@ def _read(path: Path) -> Indices:
     StoreError
         When its values are not those that were written.
     """
-    with safe_open(path, framework="np") as file:
-        indices: Indices = file.get_tensor("indices")
+    try:
+        with safe_open(path, framework="np") as file:
+            indices: Indices = file.get_tensor("indices")
+    except (SafetensorError, OSError) as error:
+        raise StoreError(f"{path}: damaged ({error}); delete it: it is made again from the store") from error
     if hashlib.sha256(indices.tobytes()).hexdigest() != _header(path)["checksum"]:
         raise StoreError(f"{path}: was edited or damaged; delete it: it is made again from the store")
     return indices

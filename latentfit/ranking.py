@@ -9,6 +9,7 @@ from latentfit.fit import ChannelMap
 from latentfit.judging import by_name
 from latentfit.pairs import PairStore, Sample
 from latentfit.published import PublishedTable, tables
+from latentfit.scales import as_scale
 from latentfit.scores import Place, Reference, evaluate
 
 if TYPE_CHECKING:
@@ -112,9 +113,12 @@ def oracles(
     forms = {"affine": ChannelMap("affine")}
     for card in (approximation.card for approximation in ours if approximation.card.get("kernels")):
         smoothing = card.get("smoothing")
-        forms[str(card["form"])] = ChannelMap(
+        scale = as_scale(card.get("scale", 1))
+        if scale.denominator != 1:
+            continue  # of latents to latents
+        forms[str(card.get("form"))] = ChannelMap(
             kernels=tuple(card["kernels"]),
-            scale=int(card["scale"]),
+            scale=int(scale),
             intercept=bool(card.get("intercept", True)),
             smoothing=None if smoothing is None else tuple(map(tuple, smoothing)),
         )

@@ -18,6 +18,7 @@ from latentfit.joined import LARGEST_BLOCK, JoinedStores
 from latentfit.pairs import PairStore
 from latentfit.resources import write_atomic
 from latentfit.scales import Scale, as_scale
+from latentfit.schemas import read_json
 
 RANDOM_STEP = Fraction(1, 8)  # of random factors: sides stay multiples of 16 cells
 _LEAST, _MOST = Fraction(1, 16), 16
@@ -201,7 +202,7 @@ def _check_crops(wanted: tuple[Fraction, ...], size: int, cell_px: int, folder: 
         )
     alike = {"multiple_cells": cut.multiple_cells, "largest": str(cut.largest)}
     noted = folder / _CUT_FOR
-    if noted.is_file() and json.loads(noted.read_text("utf-8")) != alike:
+    if noted.is_file() and read_json(noted) != alike:
         raise StoreError(
             f"{folder}: its crops were cut for other scales, those of {', '.join(map(str, wanted))} would differ; "
             "collect all scales into another --out"

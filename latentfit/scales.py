@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from latentfit.errors import ScaleError
 
 Scale = int | float | str | Fraction
+_LARGEST = 4096
 _FINEST = 1000  # largest denominator: 1.37 is 137/100
 
 
@@ -19,11 +20,13 @@ def as_scale(scale: Scale) -> Fraction:
         When it is no positive number.
     """
     try:
-        fraction = Fraction(scale).limit_denominator(_FINEST)
+        is_power = isinstance(scale, str) and "e" in scale.lower()
+        # as a float first: "1e999999999" is a fraction of a billion digits
+        fraction = Fraction(float(scale) if is_power else scale).limit_denominator(_FINEST)
     except (ValueError, ZeroDivisionError, OverflowError, TypeError):
         fraction = Fraction(0)
-    if fraction <= 0:
-        raise ScaleError(f"scale: expected a positive number such as 2, 1.5 or 4/3, got {scale!r}")
+    if not 0 < fraction <= _LARGEST:
+        raise ScaleError(f"scale: expected a positive number such as 2, 1.5 or 4/3, got {str(scale)[:40]!r}")
     return fraction
 
 

@@ -6,8 +6,10 @@ Nothing here allocates more than a few times the size of the text that it was gi
 
 import json
 import math
+import os
 import re
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from latentfit.errors import BadFileError
@@ -22,6 +24,20 @@ MOST_DIGITS = 18  # of a whole number: past them no size, count or index lies
 DEEPEST = 32
 
 _SCALE = re.compile(r"\d{1,6}(\.\d{1,9})?|\d{1,6}/\d{1,6}")
+
+
+def read_json(path: Path, most_values: int = MOST_VALUES, most_bytes: int = MOST_BYTES) -> Any:
+    """A file of strict JSON; see `parse_json`.
+
+    Raises
+    ------
+    BadFileError
+        When it is none.
+    OSError
+        When it cannot be read.
+    """
+    with path.open("rb") as file:
+        return parse_json(file.read(most_bytes + 1), os.fspath(path), most_values, most_bytes)
 
 
 def parse_json(text: str | bytes, where: str, most_values: int = MOST_VALUES, most_bytes: int = MOST_BYTES) -> Any:
@@ -76,7 +92,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _no_constant(name: str) -> Any:
-    raise _WrongJsonError(f"expected finite numbers, got {name}")
+    raise _WrongJsonError(f"holds NaN or Inf ({name}), expected finite numbers")
 
 
 def _whole(digits: str) -> int:
@@ -88,7 +104,7 @@ def _whole(digits: str) -> int:
 def _finite(digits: str) -> float:
     value = float(digits)
     if not math.isfinite(value):
-        raise _WrongJsonError(f"expected finite numbers, got {shown(digits)}")
+        raise _WrongJsonError(f"holds NaN or Inf ({shown(digits)} is none of float's), expected finite numbers")
     return value
 
 

@@ -13,7 +13,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_bytes
 from torch import Tensor
 
-from latentfit.errors import StoreError
+from latentfit import schemas
+from latentfit.errors import BadFileError, StoreError
 from latentfit.images import is_test
 from latentfit.pixels import Box
 from latentfit.resources import write_atomic
@@ -91,8 +92,54 @@ class Origin:
 
     @classmethod
     def from_dict(cls, entry: Mapping[str, Any]) -> "Origin":
-        """Inverse of `to_dict`."""
-        return cls(**{**entry, "space": LatentSpace.from_dict(entry["space"])})
+        """Inverse of `to_dict`.
+
+        Raises
+        ------
+        BadFileError
+            When a field is of another type, unknown or missing.
+        """
+        return cls(**_ORIGIN(entry, "origin"))
+
+
+_ORIGIN = schemas.record(
+    {
+        **dict.fromkeys(("vae", "reference", "fingerprint", "filter"), schemas.text(1000)),
+        "space": LatentSpace.from_dict,
+        "size": schemas.integer(0, 1 << 20),
+    },
+    ("vae", "reference", "fingerprint", "space", "size"),
+)
+_SAMPLE = schemas.record(
+    {
+        "key": schemas.digest,
+        "sha256": schemas.digest,
+        "name": schemas.text(1000),
+        "kind": schemas.text(40),
+        "box": schemas.listed(schemas.integer(-(1 << 31), 1 << 31), 4, 4),
+        "size_cells": schemas.listed(schemas.integer(1, 1 << 20), 2, 2),
+        "sigma": schemas.optional(schemas.number()),
+        "step": schemas.optional(schemas.integer(0, 1 << 31)),
+    },
+    ("key", "sha256", "name", "kind", "box", "size_cells"),
+)
+_HEADER = schemas.record(
+    {
+        "schema": schemas.one_of(SCHEMA),
+        "origin": lambda value, _: Origin.from_dict(value),
+        "columns": schemas.listed(schemas.one_of(*COLUMNS), len(COLUMNS), 1),
+        "checksum": schemas.digest,
+        "samples": schemas.listed(_SAMPLE, 1 << 20, 1),
+    },
+    ("schema", "origin", "columns", "checksum", "samples"),
+)
+_DTYPES = {
+    "latents": ("F16", "BF16", "F32"),
+    "cells": ("F16", "BF16", "F32"),
+    "clipped": ("U8",),
+    "rgb": ("U8",),
+    "photo": ("U8",),
+}
 
 
 def write_shard(
@@ -180,29 +227,39 @@ def read_shard(path: Path) -> Shard:
     """
     with open_shard(path) as file:
         try:
-            header = json.loads((file.metadata() or {})["latentfit_pairs"])
+            header = schemas.parse_json((file.metadata() or {})["latentfit_pairs"], os.fspath(path))
             schema = header["schema"]
-        except (LookupError, TypeError, ValueError) as error:
-            raise StoreError(f"{path}: not a shard of a pair store; move it out of this folder") from error
+        except (LookupError, TypeError, BadFileError) as error:
+            raise StoreError(f"{path}: not a shard of a pair store; move it out of this folder ({error})") from error
         if schema != SCHEMA:
-            raise StoreError(f"{path}: expected schema {SCHEMA!r}, got {schema!r}; collect it anew")
+            raise StoreError(f"{path}: expected schema {SCHEMA!r}, got {schemas.shown(schema)}; collect it anew")
         try:
-            shard = Shard(
-                path,
-                Origin.from_dict(header["origin"]),
-                tuple(header["columns"]),
-                [_sample(entry, path.name, row) for row, entry in enumerate(header["samples"])],
-                header["checksum"],
-            )
-            shapes = {column: file.get_slice(column).get_shape() for column in shard.columns}
-        except (LookupError, TypeError, ValueError, AttributeError, SafetensorError) as error:
-            raise StoreError(_edited(path)) from error
-    sizes = {(*sample.size_cells, len(shard.samples)) for sample in shard.samples}
-    held = {(*shapes[column][-2:], shapes[column][0]) for column in ("latents", "cells") if column in shapes}
-    is_keyed = all(sample.key == sample_key(sample.sha256, sample.box) for sample in shard.samples)
-    if not {"latents", "cells"} <= set(shapes) or sizes != held or not is_keyed:
+            fields = _HEADER(header, os.fspath(path))
+            slices = {column: file.get_slice(column) for column in fields["columns"]}
+            shapes = {column: tuple(one.get_shape()) for column, one in slices.items()}
+            dtypes = {column: one.get_dtype() for column, one in slices.items()}
+        except (BadFileError, SafetensorError) as error:
+            raise StoreError(f"{_edited(path)} ({error})") from error
+    samples = [Sample(**entry, shard=path.name, row=row) for row, entry in enumerate(fields["samples"])]
+    shard = Shard(path, fields["origin"], fields["columns"], samples, fields["checksum"])
+    is_keyed = all(sample.key == sample_key(sample.sha256, sample.box) for sample in samples)
+    if shapes != _shapes_of(shard) or any(dtypes[name] not in _DTYPES[name] for name in dtypes) or not is_keyed:
         raise StoreError(_edited(path))
     return shard
+
+
+def _shapes_of(shard: Shard) -> dict[str, tuple[int, ...]]:
+    """What a shard's header promises of its columns."""
+    n, space, (high, wide) = len(shard.samples), shard.origin.space, shard.samples[0].size_cells
+    if any(sample.size_cells != (high, wide) for sample in shard.samples):
+        return {}
+    picture = (n, 3, high * space.cell_px, wide * space.cell_px)
+    every = {
+        "latents": (n, space.channels, high, wide), "cells": (n, 3, high, wide), "clipped": (n, 6, high, wide),
+        "rgb": picture, "photo": picture,
+    }  # fmt: skip
+    needed = {"latents", "cells"} | set(shard.columns)
+    return {name: every[name] for name in needed}
 
 
 def check_values(shard: Shard) -> None:
@@ -242,15 +299,6 @@ def _entry(sample: Sample) -> dict[str, Any]:
     plain = {name: getattr(sample, name) for name in ("key", "name", "sha256", "kind", "box", "size_cells")}
     level = {"sigma": sample.sigma, "step": sample.step}
     return plain | {name: value for name, value in level.items() if value is not None}
-
-
-def _sample(entry: Mapping[str, Any], shard: str, row: int) -> Sample:
-    left, top, right, bottom = entry["box"]
-    high, wide = entry["size_cells"]
-    box, size = (left, top, right, bottom), (high, wide)
-    sha256, kind = str(entry["sha256"]), entry["kind"]
-    level = (entry.get("sigma"), entry.get("step"))
-    return Sample(entry["key"], entry["name"], sha256, kind, box, size, shard, row, *level)
 
 
 def _short(value: object) -> str:

@@ -13,9 +13,12 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
+from latentfit import schemas
 from latentfit.errors import BadFileError, VaeError
+from latentfit.escaping import one_line
 from latentfit.nets.tiny import load_tiny_decoder, load_tiny_encoder
 from latentfit.resources import data_path
+from latentfit.schemas import shown
 from latentfit.vae_keys import Weights, is_vae_key, prefix_of_vae, to_diffusers_keys
 from latentfit.vae_networks import DiffusersNetwork, TinyNetwork
 from latentfit.vae_weights import WeightsFile
@@ -175,15 +178,64 @@ def build_module(class_name: str, config: Mapping[str, Any]) -> nn.Module:
         )
     try:
         module: nn.Module = getattr(diffusers, class_name).from_config(dict(config))
-    except (TypeError, ValueError, KeyError, AttributeError) as error:
+    except (
+        TypeError, ValueError, LookupError, AttributeError, ArithmeticError, RuntimeError, AssertionError
+    ) as error:  # fmt: skip
         raise VaeError(
-            f"config of {class_name}: expected what diffusers {diffusers.__version__} takes: {error}"
+            f"config of {class_name}: expected what diffusers {diffusers.__version__} takes: {one_line(error)}"
         ) from error
+    if not isinstance(module, nn.Module):
+        raise VaeError(f"config of {class_name}: expected an autoencoder's, not that of a {type(module).__name__}")
     return module.eval().requires_grad_(False)
+
+
+_NUMBERS = schemas.optional(lambda value, where: [schemas.number()(one, where) for one in _flat(value)])
+_STATED: dict[str, schemas.Check] = {
+    "scaling_factor": schemas.optional(schemas.number(nonzero=True)),
+    "shift_factor": schemas.optional(schemas.number()),
+    **dict.fromkeys(("latents_mean", "latents_std"), _NUMBERS),
+    "scale_factor_temporal": schemas.optional(schemas.integer(1, 256)),
+    "temporal_compression_ratio": schemas.optional(schemas.integer(1, 256)),
+}
+
+
+def _flat(value: Any) -> list[Any]:
+    """The values of a list of any depth."""
+    return [leaf for one in value for leaf in _flat(one)] if isinstance(value, list | tuple) else [value]
+
+
+def check_config(config: Mapping[str, Any], n_tensors: int, path: Path) -> None:
+    """Refuse a config that asks for more layers than there are tensors, or for a size that no autoencoder has.
+
+    Raises
+    ------
+    BadFileError
+        Naming the field.
+    """
+    for key, value in config.items():
+        if key in _STATED:
+            _STATED[key](value, f"{path}: {key}")
+        numbers = value if isinstance(value, list) else [value]
+        is_count = re.search("layers|blocks|depth|num_", key) is not None
+        most = max(n_tensors, 256) if is_count else 1 << 20
+        for one in numbers:
+            if len(numbers) > 4096 or (type(one) is int and abs(one) > most):
+                raise BadFileError(f"{path}: {one_line(key)}: expected at most {most}, got {shown(value)}")
+
+
+def check_weights(module: nn.Module, weights: Mapping[str, Tensor], path: Path) -> None:
+    """Raise `BadFileError` unless these are the tensors of the module, none missing and none left over."""
+    _given(module, weights, path)
 
 
 def load_weights(module: nn.Module, weights: Mapping[str, Tensor], path: Path) -> None:
     """Load all weights, none missing and none left over."""
+    given = _given(module, weights, path)
+    module.load_state_dict({key: tensor.to(torch.float32) for key, tensor in given.items()}, strict=False)
+
+
+def _given(module: nn.Module, weights: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]:
+    """Those of the weights that the module keeps, when they are just its own."""
     wanted = {key: tuple(tensor.shape) for key, tensor in _learned(module).items()}
     ignored = [re.compile(pattern) for pattern in getattr(module, "_keys_to_ignore_on_load_unexpected", None) or ()]
     given = {
@@ -198,7 +250,7 @@ def load_weights(module: nn.Module, weights: Mapping[str, Tensor], path: Path) -
             f"{', '.join(differences[:4])}{', ...' if len(differences) > 4 else ''}; fetch the file "
             "again, or check that config.json belongs to it"
         )
-    module.load_state_dict({key: tensor.to(torch.float32) for key, tensor in given.items()}, strict=False)
+    return given
 
 
 def _open_tiny(file: WeightsFile) -> TinyNetwork | None:

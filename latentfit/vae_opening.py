@@ -1,16 +1,24 @@
 """Opening what a source names: the network with its weights, and the space that it speaks."""
 
 import hashlib
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
-from latentfit.errors import VaeError
+from latentfit.errors import BadFileError, VaeError
+from latentfit.schemas import read_json
 from latentfit.spaces import LatentSpace
-from latentfit.vae_files import build_module, load_weights, open_tiny_pair, open_vae_file
+from latentfit.vae_files import (
+    build_module,
+    check_config,
+    check_weights,
+    load_weights,
+    open_tiny_pair,
+    open_vae_file,
+)
 from latentfit.vae_keys import to_diffusers_keys
 from latentfit.vae_networks import DiffusersNetwork, TinyNetwork
 from latentfit.vae_sources import Source, weights_in
@@ -50,8 +58,8 @@ def _is_plain_tiny(config: dict[str, Any]) -> bool:
 def _config_in(folder: Path) -> dict[str, Any]:
     """A diffusers folder's config."""
     try:
-        config = json.loads((folder / "config.json").read_text("utf-8"))
-    except (OSError, ValueError) as error:
+        config = read_json(folder / "config.json")
+    except (OSError, BadFileError) as error:
         raise VaeError(f"{folder / 'config.json'}: expected the JSON of an autoencoder's config: {error}") from error
     if not isinstance(config, dict) or "_class_name" not in config:
         raise VaeError(f"{folder / 'config.json'}: expected a diffusers config with _class_name, got none")
@@ -60,12 +68,17 @@ def _config_in(folder: Path) -> dict[str, Any]:
 
 def _folder_module(folder: Path, config: dict[str, Any]) -> nn.Module:
     """The module of a diffusers folder."""
-    module = build_module(config["_class_name"], {key: value for key, value in config.items() if key[0] != "_"})
     paths = weights_in(folder)
     weights: dict[str, Tensor] = {}
     for path in paths:
         weights |= WeightsFile(path).read()
-    load_weights(module, to_diffusers_keys(weights), paths[0])
+    renamed = to_diffusers_keys(weights)
+    stated = {key: value for key, value in config.items() if not key.startswith("_")}
+    check_config(stated, len(renamed), folder / "config.json")
+    with torch.device("meta"):  # without memory first: a config can ask for any size
+        check_weights(build_module(config["_class_name"], stated), renamed, paths[0])
+    module = build_module(config["_class_name"], stated)
+    load_weights(module, renamed, paths[0])
     return module
 
 

@@ -1,15 +1,19 @@
 """export(): one function a consumer; each format can be read back."""
 
+import csv
 import difflib
 import os
+import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 
 from latentfit.approx import Approximation
 from latentfit.dialects import compiled_programs, keras_model, onnx_graph, python_programs, tables
-from latentfit.errors import ExportError, SpaceMismatchError
+from latentfit.errors import BadTableError, ExportError, LatentfitError, SpaceMismatchError
 from latentfit.escaping import one_line
 from latentfit.files import load_approximation, save
 from latentfit.nets.tiny import TinyEncoder, TinyEncoder32
@@ -33,6 +37,10 @@ _WRITERS: dict[str, Callable[[Approximation, Approximation | None], str | bytes]
     "keras": keras_model.keras,
 }
 NAMES = (*_WRITERS, "safetensors")
+_UNREADABLE = (  # what readers of text, zip and arrays raise on files of another kind
+    ValueError, TypeError, LookupError, ArithmeticError, SyntaxError, RecursionError, RuntimeError, OSError, EOFError,
+    csv.Error, zipfile.BadZipFile, zlib.error, SafetensorError,
+)  # fmt: skip
 
 
 def export(
@@ -113,6 +121,13 @@ def read(path: str | os.PathLike[str], to: str, space: LatentSpace | str | None 
         The format it was written in.
     space : LatentSpace, str or None
         Needed by formats that do not say it: all but json and safetensors.
+
+    Raises
+    ------
+    BadTableError
+        When the file is not of that format, or its numbers fit no form of the space.
+    BadFileError
+        When it is a .safetensors file that is damaged or edited.
     """
     source = Path(path)
     if to == "json":
@@ -127,10 +142,17 @@ def read(path: str | os.PathLike[str], to: str, space: LatentSpace | str | None 
         "numpy": tables.read_numpy,
         "conv2d": tables.read_conv2d,
     }
-    if to in readers:
-        return readers[to](source, known)
     if to in ("sdcpp", "apple"):
-        return compiled_programs.read_compiled(source, known, to)
+        readers[to] = lambda path, space: compiled_programs.read_compiled(path, space, to)
     if to in ("comfyui", "invokeai", "a1111", "sdnext", "diffusers"):
-        return python_programs.read_python(source, known, to)
-    raise ExportError(f"{source}: format {to!r} cannot be read back; expected one of {', '.join(NAMES)}")
+        readers[to] = lambda path, space: python_programs.read_python(path, space, to)
+    if to not in readers:
+        raise ExportError(f"{source}: format {to!r} cannot be read back; expected one of {', '.join(NAMES)}")
+    try:
+        return readers[to](source, known)
+    except LatentfitError:
+        raise
+    except _UNREADABLE as error:
+        raise BadTableError(
+            f"{source}: not what `latentfit export --to {to}` writes ({type(error).__name__}: {error}); export it again"
+        ) from error

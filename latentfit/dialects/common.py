@@ -9,7 +9,7 @@ from torch import Tensor
 
 from latentfit import escaping
 from latentfit.approx import Approximation
-from latentfit.errors import ExportError
+from latentfit.errors import BadTableError, ExportError
 from latentfit.escaping import Escape, one_line
 from latentfit.fit.module import PolynomialMap
 from latentfit.spaces import LatentSpace, list_spaces
@@ -122,7 +122,7 @@ def provenance(approximation: Approximation, escape: Escape = one_line) -> list[
     if "reference" in card:
         counted = f"{_counted(card.get('n_images'))} pictures, {_counted(card.get('n_cells'))} cells"
         lines.append(f"fitted to: {escape(str(card['reference']))}, {counted}")
-    for score in card.get("scores", ()):
+    for score in card["scores"] if isinstance(card.get("scores"), list | tuple) else ():
         if score.get("kind") == "all" and score.get("place") == "cells":
             against = "the VAE's decode" if score["reference"] == "vae" else "the photograph"
             psnr, delta_e = float(score["psnr"]), float(score["delta_e"])
@@ -158,7 +158,7 @@ def from_table(table: Table, space: LatentSpace, name: str) -> Approximation:
     n_rows = table.weights.shape[0]
     channels, rest = divmod(n_rows, table.side**2)
     if rest or channels != space.channels or table.weights.shape[1] != 3:
-        raise ExportError(
+        raise BadTableError(
             f"{name}: expected {space.channels * table.side**2} rows of 3 for space {space.name!r}, "
             f"got {tuple(table.weights.shape)}"
         )

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from latentfit import schemas
 from latentfit.errors import TrainError
 from latentfit.resources import write_atomic
 
@@ -30,6 +31,16 @@ class State:
     seen_images: int
     tensors: dict[str, Any]
     rows: list[dict[str, float]]
+
+
+_HEADER = schemas.record(
+    {
+        "schema": schemas.text(),
+        "identity": schemas.record({}, others=lambda value, _: value),
+        "rows": schemas.listed(schemas.record({}, others=lambda value, _: value), 1 << 24),
+    },
+    ("schema", "identity", "rows"),
+)
 
 
 def save_state(path: Path, state: State, identity: dict[str, Any]) -> None:
@@ -64,7 +75,7 @@ def load_state(path: Path, identity: dict[str, Any]) -> State | None:
         return None
     try:
         read = torch.load(path, map_location="cpu", weights_only=True)
-        header = json.loads(read["header"])
+        header = _HEADER(json.loads(read["header"]), str(path))
         state = State(int(read["seen_images"]), dict(read["tensors"]), list(header["rows"]))
         found, schema = header["identity"], header["schema"]
     except Exception as error:  # whatever a damaged or foreign file raises, it is one thing to the user

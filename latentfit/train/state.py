@@ -65,6 +65,15 @@ class RunState:
         state = load_state(self.checkpoint, self.identity)
         if state is None:
             return
+        try:
+            self._take_over(state)
+        except (RuntimeError, LookupError, TypeError, ValueError, AttributeError) as error:
+            raise TrainError(
+                f"{self.checkpoint}: not the checkpoint of this network and optimiser "
+                f"({' '.join(str(error).split())[:200]}); remove it to begin anew"
+            ) from error
+
+    def _take_over(self, state: State) -> None:
         self.plain(self.model).load_state_dict(state.tensors["model"])
         self.averaged.load_state_dict(state.tensors["averaged"])
         self.optimizer.load_state_dict(state.tensors["optimizer"])
