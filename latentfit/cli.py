@@ -8,6 +8,7 @@ import os
 import sys
 import warnings
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -18,9 +19,11 @@ from latentfit.cli_files import decode, export, info, report
 from latentfit.cli_fit import fit
 from latentfit.cli_latents import convert, same_space, upscale
 from latentfit.cli_scores import audit, evaluate
-from latentfit.cli_support import Device, Dtype, Name
+from latentfit.cli_support import Device, Dtype, Name, open_streams, say
 from latentfit.cli_train import train
-from latentfit.errors import LatentfitError, ScaleError, StoreError
+from latentfit.cli_usage import command, held_until_a_command, in_one_line
+from latentfit.errors import LatentfitError, ScaleError, StoreError, UsageError
+from latentfit.escaping import one_line
 from latentfit.ladder_config import LadderConfig
 
 
@@ -81,11 +84,11 @@ def collect(
         every = collect_scales(
             loaded, list(images), out, scales, n_random=random_scales, size=size, keep=keep, crops=crops, limit=limit
         )
-        print(f"{out}: {every}")
-        print(f"train on it: latentfit train upscaler --store {out} --preset upscaler --out FILE")
+        say(f"{out}: {every}")
+        say(f"train on it: latentfit train upscaler --store {out} --preset upscaler --out FILE")
         return
     store = run(loaded, list(images), out, size=size, keep=keep, crops=crops, limit=limit)
-    print(f"{out}: {len(store.samples)} samples of {store.space.name} from {store.reference}")
+    say(f"{out}: {len(store.samples)} samples of {store.space.name} from {store.reference}")
 
 
 def ladder(config: Annotated[LadderConfig, tyro.conf.arg(name="")]) -> None:
@@ -118,32 +121,70 @@ COMMANDS: dict[str, Callable[..., object]] = {
 
 def _note(message: Warning | str, *rest: object) -> None:
     """A warning as a line for people, without the source line that raised it."""
-    print(f"latentfit: note: {message}", file=sys.stderr)
+    _complain(f"note: {one_line(message, 4000)}")
+
+
+def _complain(said: str) -> None:
+    print(f"latentfit: {one_line(said, 4000)}", file=sys.stderr)
+
+
+def _parse(arguments: Sequence[str]) -> object:
+    """Parse a command line, and run its command."""
+    every = {name: command(function) for name, function in COMMANDS.items()}
+    return tyro.extras.subcommand_cli_from_dict(
+        every, prog="latentfit", description=__doc__, args=arguments, sort_subcommands=False
+    )
+
+
+def _run(arguments: Sequence[str]) -> None:
+    """Run a command; one that cannot be parsed is an error of one line."""
+    with held_until_a_command() as page:
+        try:
+            _parse(arguments)
+        except SystemExit as error:
+            said = page()
+            if error.code != 2 or not said:
+                raise
+            usage = in_one_line(said, arguments, _parse)
+        else:
+            usage = ""
+    if usage:
+        raise UsageError(usage)
+    sys.stdout.flush()
+    if "WORLD_SIZE" in os.environ:
+        from latentfit import parallel
+
+        parallel.stop()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; 0 when it worked, 2 on an error that says what to do, 130 when interrupted."""
+    open_streams()
     warnings.showwarning = _note  # type: ignore[assignment]
     try:
-        tyro.extras.subcommand_cli_from_dict(
-            COMMANDS, prog="latentfit", description=__doc__, args=arguments, sort_subcommands=False
-        )
-        sys.stdout.flush()
-        if "WORLD_SIZE" in os.environ:
-            from latentfit import parallel
-
-            parallel.stop()
+        _run(sys.argv[1:] if arguments is None else arguments)
     except BrokenPipeError:  # `latentfit … | head`: the reader has what it wanted
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         return 0
     except LatentfitError as error:
-        print(f"latentfit: {' '.join(str(error).split())}", file=sys.stderr)
+        _complain(str(error))
         return 2
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
-        print(f"latentfit: {where}{error.strerror or error}; check the path and the disk", file=sys.stderr)
+        _complain(f"{where}{error.strerror or error}; check the path and the disk")
+        if not error.filename:
+            _drop_output()
+        return 2
+    except MemoryError:
+        _complain("not enough memory; use fewer or smaller pictures, or a smaller form")
         return 2
     except KeyboardInterrupt:
-        print("latentfit: interrupted; `collect`, `train` and `ladder` go on where they stopped", file=sys.stderr)
+        _complain("interrupted; `collect`, `train` and `ladder` go on where they stopped")
         return 130
     return 0
+
+
+def _drop_output() -> None:
+    """What is still to be written to a standard output that is closed or full is dropped."""
+    with suppress(OSError, ValueError):  # a stream without a file has nothing to drop
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

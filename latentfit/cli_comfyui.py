@@ -5,6 +5,8 @@ from typing import Annotated, Literal
 
 import tyro
 
+from latentfit.cli_support import say
+
 
 def comfyui(
     action: Annotated[Literal["install", "uninstall"], tyro.conf.Positional],
@@ -24,4 +26,4 @@ def comfyui(
     """
     from latentfit.comfyui.installing import install, uninstall
 
-    print(install(path, copy=copy) if action == "install" else uninstall(path))
+    say(install(path, copy=copy) if action == "install" else uninstall(path))

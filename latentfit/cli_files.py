@@ -15,6 +15,7 @@ from latentfit.cli_support import (
     Store,
     check_out,
     note_likelier_space,
+    say,
     store_in_words,
 )
 from latentfit.errors import BadFileError, PaletteError
@@ -57,9 +58,9 @@ def export(
     check_out(out)
     encoder = encoder_in(file) if file.suffix in (".safetensors", ".pt", ".pth") and file.is_file() else None
     if encoder is not None:
-        print(export_encoder(encoder, space, to, out))
+        say(export_encoder(encoder, space, to, out))
         return
-    print(run(load_any(file, space, palette), to, out, bias_free=load_any(bias_free, space) if bias_free else None))
+    say(run(load_any(file, space, palette), to, out, bias_free=load_any(bias_free, space) if bias_free else None))
 
 
 def decode(
@@ -106,7 +107,7 @@ def decode(
         chosen, indices = palette_of(approximation), indices_in_tiles(approximation, read)
         for index, picture in enumerate(indices.flatten(0, -3)):
             path = out if index == 0 else out.with_stem(f"{out.stem}_{index}")
-            print(write_atomic(path, chosen.indexed_png(picture, enlarge)))
+            say(write_atomic(path, chosen.indexed_png(picture, enlarge)))
         return
     rgb = decode_in_tiles(approximation, read)
     if not bool(rgb.isfinite().all()):
@@ -114,7 +115,7 @@ def decode(
     frames = rgb.movedim(2, 1).flatten(0, 1) if rgb.ndim == 5 else rgb
     for index, picture in enumerate(frames):
         path = out if index == 0 else out.with_stem(f"{out.stem}_{index}")
-        print(save_png(picture, path, enlarge=enlarge))
+        say(save_png(picture, path, enlarge=enlarge))
 
 
 def _check_palette(file: Path, approximation: "Approximation", named: str) -> None:
@@ -159,7 +160,7 @@ def report(
 
     check_out(out, ".html")
     path = run(store, files, out, n_pictures=pictures, split=split, progress=True)
-    print(f"{path}: {path.stat().st_size / 2**20:.1f} MiB; open it in any browser")
+    say(f"{path}: {path.stat().st_size / 2**20:.1f} MiB; open it in any browser")
 
 
 def info(file: File, space: Name = None, target: Name = None, palette: Name = None) -> None:
@@ -180,7 +181,7 @@ def info(file: File, space: Name = None, target: Name = None, palette: Name = No
     from latentfit.named_maps import load_either
 
     if file.is_dir():
-        print(store_in_words(file))
+        say(store_in_words(file))
         return
     loaded = load_either(file, space, palette, target)
     is_ours = file.suffix == ".safetensors" and "file" not in loaded.card
@@ -189,8 +190,8 @@ def info(file: File, space: Name = None, target: Name = None, palette: Name = No
     card = dict(loaded.card)
     if isinstance(card.get("train_hashes"), list):
         card["train_hashes"] = f"{len(card['train_hashes'])} pictures"
-    print(f"{loaded.name}: {takes} -> {gives}, scale {loaded.scale}, {loaded.n_parameters} numbers")
-    print(json.dumps({**header, "card": card}, indent=2))
+    say(f"{loaded.name}: {takes} -> {gives}, scale {loaded.scale}, {loaded.n_parameters} numbers")
+    say(json.dumps({**header, "card": card}, indent=2))
 
 
 def _in_words(loaded: "Approximation | LatentMap") -> tuple[str, str, dict[str, str]]:

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from latentfit.cli_support import MaybeStore, OutFile, check_out, check_places, solution_line
+from latentfit.cli_support import MaybeStore, OutFile, check_out, check_places, say, solution_line
 from latentfit.errors import FitError
 
 
@@ -78,5 +78,5 @@ def fit(
         fitted, leads = channel_map.fit(opened, split=split, progress=True).approximation(), ""
     if rank() == 0:
         path = save(fitted, out)
-        print(f"{path}: {fitted.name}{leads}, {fitted.n_parameters} numbers")
-        print(solution_line(fitted.card))
+        say(f"{path}: {fitted.name}{leads}, {fitted.n_parameters} numbers")
+        say(solution_line(fitted.card))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import tyro
 
-from latentfit.cli_support import Device, MaybeFile, Name, OutFile, check_out, note_likelier_space
+from latentfit.cli_support import Device, MaybeFile, Name, OutFile, check_out, note_likelier_space, say
 from latentfit.errors import BadFileError, ScaleError, SpaceMismatchError
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def convert(
     if not bool(made.isfinite().all()):
         raise BadFileError(f"{latents}: too large for {loaded.name!r}: what it makes overflows; expected about ±5")
     written = write_latents(out, made, loaded.target, file.metadata)
-    print(f"{written}: {loaded.target.title} latents {tuple(made.shape)}")
+    say(f"{written}: {loaded.target.title} latents {tuple(made.shape)}")
 
 
 def upscale(
@@ -94,7 +94,7 @@ def upscale(
     if not bool(made.isfinite().all()):
         raise BadFileError(f"{latents}: too large for {loaded.name!r}: what it makes overflows; expected about ±5")
     written = write_latents(out, made, loaded.target, file.metadata)
-    print(f"{written}: {loaded.name}, {loaded.target.title} latents {tuple(made.shape)}")
+    say(f"{written}: {loaded.name}, {loaded.target.title} latents {tuple(made.shape)}")
 
 
 def _factor_of(factor: str) -> "Fraction":
@@ -165,4 +165,4 @@ def same_space(
     from latentfit.vae import Vae
 
     one, other = (Vae.load(reference, device=device) for reference in (first, second))
-    print(run(one, other, list(images), size=size, limit=limit))
+    say(run(one, other, list(images), size=size, limit=limit))

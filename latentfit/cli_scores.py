@@ -15,8 +15,8 @@ from latentfit.cli_support import (
     check_out,
     check_places,
     evaluate_classes,
+    show_scores,
     tables_unless_fitted_on,
-    write_csv,
 )
 from latentfit.errors import SpaceMismatchError, StoreError
 
@@ -83,9 +83,7 @@ def evaluate(
     opened = PairStore(store)
     named = load_named(files, opened.space, palette)
     frame = run(named, opened, split=split, progress=True)
-    print(summary(frame))
-    if csv is not None:
-        print(write_csv(frame, csv))
+    show_scores(frame, summary(frame), csv)
     if any(map(is_palettized, named.values())):
         evaluate_classes(named, opened, split, csv)
 
@@ -128,9 +126,7 @@ def _evaluate_between(
             backs[one.name] = load_latent_map(inverse, there.space, here.space)
     first, second = (_vae_of(str(vae), store, device) for vae, store in zip(vaes, (here, there), strict=True))
     frame = evaluate_latent_maps(maps, joined, first, second, backs=backs, split=split, progress=True)
-    print(summary(frame))
-    if csv is not None:
-        print(write_csv(frame, csv))
+    show_scores(frame, summary(frame), csv)
 
 
 def _vae_of(reference: str, store: "PairStore", device: Device) -> "Vae":
@@ -167,6 +163,4 @@ def audit(store: Store, files: MaybeFiles = (), csv: MaybeFile = None) -> None:
     opened = PairStore(store)
     paths = files or tables_unless_fitted_on(opened.space.name, {sample.sha256 for sample in opened.samples})
     frame = run(opened, list(load_named(paths, opened.space).values()), progress=True)
-    print(summary(frame))
-    if csv is not None:
-        print(write_csv(frame, csv))
+    show_scores(frame, summary(frame), csv)

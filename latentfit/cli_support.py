@@ -1,6 +1,9 @@
 """What several commands share: kinds of arguments, reading maps, refusing outputs, and a store in words."""
 
+import codecs
+import io
 import os
+import sys
 import warnings
 from collections.abc import Collection
 from pathlib import Path
@@ -9,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import tyro
 
 from latentfit.errors import BadFileError, StoreError
+from latentfit.escaping import lines
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -17,6 +21,40 @@ if TYPE_CHECKING:
     from latentfit.approx import Approximation
     from latentfit.pairs import PairStore, Split
     from latentfit.spaces import LatentSpace
+
+_PLAIN = str.maketrans(
+    {
+        "→": "->", "×": "x", "Δ": "d", "–": "-", "—": "-", "−": "-", "…": "...", "’": "'", "‘": "'", "“": '"', "”": '"',
+        "│": "|", "─": "-", "╭": "+", "╮": "+", "╰": "+", "╯": "+", "█": "#", "±": "+-", "≤": "<=", "≥": ">=",
+        "²": "^2", "·": "*", "•": "*", "°": " deg", "µ": "u", "ü": "ue", "ö": "oe", "ä": "ae", "ß": "ss", "é": "e",
+    }
+)  # fmt: skip
+
+
+def _plainly(error: UnicodeError) -> tuple[str, int]:
+    """In place of what an encoding lacks: signs that all have."""
+    assert isinstance(error, UnicodeEncodeError)
+    lacking = error.object[error.start : error.end].translate(_PLAIN)
+    return lacking.encode("ascii", "replace").decode("ascii"), error.end
+
+
+codecs.register_error("latentfit-plain", _plainly)
+
+
+def open_streams() -> None:
+    """Let the standard streams print anything in any encoding; one that is not there swallows what is written."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:  # pythonw, or a shell's >&-
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="latentfit-plain")
+
+
+def say(*parts: object) -> None:
+    """Print lines for people: nothing in them, wherever it came from, is obeyed by the terminal."""
+    print(lines(" ".join(map(str, parts))), flush=True)
+
 
 File = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="FILE")]
 Folder = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="STORE")]
@@ -72,7 +110,7 @@ def tables_unless_fitted_on(space: str, hashes: Collection[str]) -> list[Path]:
     paths = bundled_tables(space)
     fitted = {sha256 for path in paths for sha256 in load_approximation(path).card.get("train_hashes", ())}
     if paths and set(hashes) <= fitted:
-        print(f"the bundled tables of {space} were fitted on these pictures: ranking the published ones alone")
+        say(f"the bundled tables of {space} were fitted on these pictures: ranking the published ones alone")
         return []
     return paths
 
@@ -95,12 +133,15 @@ def evaluate_classes(named: "dict[str, Approximation]", store: "PairStore", spli
             if hashes - set(load_approximation(path).card.get("train_hashes", ())):
                 compared["bundled 3×3 table"] = load_approximation(path)
             else:
-                print("\nthe bundled 3×3 table is left out: it was fitted on every one of these pictures")
+                say("\nthe bundled 3×3 table is left out: it was fitted on every one of these pictures")
     frame = evaluate_palettes(compared, store, split=split, progress=True)
-    print(f"\n{summary(frame)}")
-    if csv is not None:
-        print(write_csv(frame, csv.with_suffix(".palettes.csv")))
-        print(write_csv(usage_table(frame), csv.with_suffix(".usage.csv")))
+    written = []
+    if csv is not None:  # before anything is shown
+        written.append(write_csv(frame, csv.with_suffix(".palettes.csv")))
+        written.append(write_csv(usage_table(frame), csv.with_suffix(".usage.csv")))
+    say(f"\n{summary(frame)}")
+    for path in written:
+        say(path)
 
 
 def check_out(path: Path | None, ending: str = "", or_none: bool = False) -> None:
@@ -139,6 +180,14 @@ def solution_line(card: dict[str, object]) -> str:
     """How a fit went, from its card."""
     parts = [f"{key} {card[key]:.4g}" for key in ("ridge", "condition", "residual") if isinstance(card.get(key), float)]
     return ", ".join([f"{card.get('n_images')} pictures", f"{card.get('n_cells')} cells", *parts])
+
+
+def show_scores(frame: "pd.DataFrame", said: str, csv: Path | None) -> None:
+    """Write every row where that was asked for, then print the summary: what fails to print was written."""
+    written = None if csv is None else write_csv(frame, csv)
+    say(said)
+    if written is not None:
+        say(written)
 
 
 def write_csv(frame: "pd.DataFrame", path: Path) -> Path:

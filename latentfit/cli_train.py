@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
-from latentfit.cli_support import MaybeFile, Name, Store
+from latentfit.cli_support import MaybeFile, Name, Store, say
 from latentfit.cli_train_flags import Flags, MaybeFloat, TrainFlags
+from latentfit.cli_usage import command
 from latentfit.errors import TrainError
 
 if TYPE_CHECKING:
@@ -288,15 +289,15 @@ def _say(*lines: str) -> None:
 
     parallel.start()
     if parallel.rank() == 0:
-        print("\n".join(lines), flush=True)
+        say("\n".join(lines))
 
 
 Kind = (
-    Annotated[Any, tyro.conf.subcommand(name="decoder", constructor=decoder)]
-    | Annotated[Any, tyro.conf.subcommand(name="encoder", constructor=encoder)]
-    | Annotated[Any, tyro.conf.subcommand(name="palette", constructor=palette)]
-    | Annotated[Any, tyro.conf.subcommand(name="interposer", constructor=interposer)]
-    | Annotated[Any, tyro.conf.subcommand(name="upscaler", constructor=upscaler)]
+    Annotated[Any, tyro.conf.subcommand(name="decoder", constructor=command(decoder))]
+    | Annotated[Any, tyro.conf.subcommand(name="encoder", constructor=command(encoder))]
+    | Annotated[Any, tyro.conf.subcommand(name="palette", constructor=command(palette))]
+    | Annotated[Any, tyro.conf.subcommand(name="interposer", constructor=command(interposer))]
+    | Annotated[Any, tyro.conf.subcommand(name="upscaler", constructor=command(upscaler))]
 )
 
 

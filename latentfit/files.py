@@ -216,6 +216,10 @@ def _opened(path: str | os.PathLike[str]) -> Any:
     if not Path(path).is_file():
         raise BadFileError(f"{path}: no such file; expected a map written by `latentfit fit` or lf.save")
     try:
+        os.fspath(path).encode("utf-8")  # safetensors opens no other names
+    except UnicodeEncodeError as error:
+        raise BadFileError(f"{path}: expected a file's name in UTF-8; rename it") from error
+    try:
         return safe_open(os.fspath(path), framework="pt")
     except (SafetensorError, OSError) as error:
         raise BadFileError(f"{path}: not a whole safetensors file ({error}); copy or fit it again") from error

@@ -1,8 +1,13 @@
 """Where bundled data lies, and how a file is replaced as a whole."""
 
 import errno
+import hashlib
 import os
+import platform
+import re
 import tempfile
+import time
+from functools import cache
 from pathlib import Path
 
 _PACKAGE = Path(__file__).resolve().parent
@@ -35,19 +40,23 @@ def check_writable(path: str | os.PathLike[str]) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     if target.is_dir():
         raise IsADirectoryError(errno.EISDIR, "a folder is in the way", str(target))
-    with tempfile.NamedTemporaryFile(dir=target.parent, prefix=f".{target.name}.", suffix=".part"):
+    with tempfile.NamedTemporaryFile(dir=target.parent, prefix=_prefix(target), suffix=_ENDING):
         pass
 
 
 def write_atomic(path: str | os.PathLike[str], content: bytes | str) -> Path:
     """Write `content` under a temporary name, sync it, and rename it to `path`: whole or not there.
 
-    Text is written as UTF-8 with ``\\n`` line ends. Parent folders are made. The temporary name ends in ``.part``.
+    Text is written as UTF-8 with ``\\n`` line ends. Parent folders are made. The temporary name ends in ``.part`` and
+    says whose it is; those that killed processes left in the folder are removed (`clear_parts`).
     """
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
+    if target.parent not in _cleared:
+        _cleared.add(target.parent)
+        clear_parts(target.parent)
     blob = content.encode("utf-8") if isinstance(content, str) else content
-    handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".part")
+    handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=_prefix(target), suffix=_ENDING)
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(blob)
@@ -59,3 +68,56 @@ def write_atomic(path: str | os.PathLike[str], content: bytes | str) -> Path:
         Path(temporary).unlink(missing_ok=True)
         raise
     return target
+
+
+def clear_parts(folder: Path) -> list[Path]:
+    """Remove the temporary files in a folder whose writers are gone; gives those that were removed.
+
+    A writer is gone when its process on this machine is, or, where that cannot be told (another machine's, or an older
+    release's), when nothing was written for an hour: writing one takes seconds.
+    """
+    removed = []
+    for path in sorted(folder.glob(f".*{_ENDING}")):
+        found = _PART.fullmatch(path.name)
+        try:
+            if found is None or not _is_stale(found, time.time() - path.stat().st_mtime):
+                continue
+            path.unlink()
+        except OSError:  # another run removed it, or it is open, or somebody else's
+            continue
+        removed.append(path)
+    return removed
+
+
+_ENDING = ".part"
+_PART = re.compile(r"\..+\.(?:([0-9a-f]{8})-(\d+)-)?[a-z0-9_]{8}\.part")
+_HOUR = 3600.0
+_cleared: set[Path] = set()  # folders that this process has looked through
+
+
+def _prefix(target: Path) -> str:
+    """Of a temporary name: what will be written, on which machine, by which process; then come 8 random letters."""
+    return f".{target.name[:80]}.{_machine()}-{os.getpid()}-"
+
+
+@cache
+def _machine() -> str:
+    """Tells machines, and containers that count processes anew, from each other: 8 hexadecimal digits."""
+    counted = os.readlink("/proc/self/ns/pid") if os.path.exists("/proc/self/ns/pid") else ""
+    return hashlib.sha256(f"{platform.node()} {counted}".encode()).hexdigest()[:8]
+
+
+def _is_stale(name: re.Match[str], age: float) -> bool:
+    if name[1] != _machine() or os.name == "nt":  # there an open file cannot be removed, and signal 0 would kill
+        return age > (60.0 if name[1] == _machine() else _HOUR)
+    return not _is_running(int(name[2])) or age > _HOUR
+
+
+def _is_running(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):  # another user's
+        return True
+    return True
