@@ -365,7 +365,7 @@ def cosmos() -> tuple[Any, dict[str, Any]]:
         max_size=(4, 32, 32),
         patch_size=(1, 2, 2),
         rope_scale=(2.0, 1.0, 1.0),
-        concat_padding_mask=True,
+        concat_padding_mask=False,
         extra_pos_embed_type="learnable",
     )
 
