@@ -15,7 +15,9 @@ from latentfit.vae_numerics import check_finite, check_rgb, device_name, plain_f
 from latentfit.vae_opening import fingerprint_of, open_source
 from latentfit.vae_sources import find_source
 from latentfit.vae_spaces import NAMED, Spoken, measured_numbers, slug, space_of, speaks_model_domain
+from latentfit.vae_stills import check_of_pictures
 from latentfit.vae_tiling import Tiles, map_in_tiles
+from latentfit.vae_twins import departures, plainly, private_copy
 
 
 @final
@@ -35,7 +37,8 @@ class Vae:
         What it stands for, as every score says: ``"TAESD, standing in for SD1's KL-VAE"``.
     fingerprint : str
         SHA-256, hex, over the sorted names, shapes and float32 values of its weights: the same for the same weights in
-        whatever file and precision they are loaded.
+        whatever file and precision they are loaded. What else changes the output is added where there is any: padding
+        that is circular, methods replaced on a layer, an epsilon of one's own.
     tile_px : int or None
         Pictures with a longer side are taken in tiles of this side; None: never.
 
@@ -60,7 +63,8 @@ class Vae:
         dtype: str = "float32",
         tile_px: int | None = 1024,
     ) -> None:
-        self.fingerprint = fingerprint_of(network)
+        part = network.module if isinstance(network, DiffusersNetwork) else network
+        self.fingerprint = fingerprint_of(network, departures(part, is_own_space=space.normalised_by_vae))
         self.device = torch.device(device)
         self.dtype = torch_dtype(dtype)
         self.network = network.to(self.device, self.dtype)
@@ -127,11 +131,24 @@ class Vae:
     ) -> "Vae":
         """An autoencoder that is already in memory: a pipeline's, or any module with diffusers' `encode` and `decode`.
 
-        The module is not copied: it moves to `device` and `dtype`.
+        Nothing of the module changes, neither its mode, gradients, precision and device nor its flags: a copy in eval
+        mode is made of it, whose weights take their memory a second time. Training the module on afterwards leaves this
+        autoencoder, and its fingerprint, as they are. Tiling and slicing that are switched on in the module are off in
+        the copy, which has tiles of its own; see `tile_px`.
+
+        Raises
+        ------
+        VaeError
+            When no picture can go through it, as through autoencoders of sound, or its space cannot be told.
+        SpaceMismatchError
+            When `space` contradicts the autoencoder.
         """
         torch_dtype(dtype)
-        network = module if isinstance(module, TinyNetwork) else DiffusersNetwork(module)
-        network = network.float().cpu().eval().requires_grad_(False)
+        module = plainly(module)
+        if not isinstance(module, TinyNetwork):
+            check_of_pictures(module)
+        own = private_copy(module)
+        network = own if isinstance(own, TinyNetwork) else DiffusersNetwork(own)
         spoken = space_of(network, name, asked=space, states_numbers=True)
         return cls._of(network, spoken, name, device, dtype)
 

@@ -1,7 +1,8 @@
 """What every reference autoencoder is made of: a network with two directions, and its crossing to the model domain."""
 
-import inspect
-from typing import Any, Protocol, cast
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -9,6 +10,16 @@ from torch import Tensor, nn
 from latentfit.errors import VaeError
 from latentfit.nets.tiny import TinyDecoder, TinyDecoder32, TinyEncoder, TinyEncoder32
 from latentfit.spaces import rgb_to_signed, signed_to_rgb
+from latentfit.vae_stills import (
+    alone,
+    check_of_pictures,
+    decode_options,
+    draws_noise,
+    has_opacity,
+    is_of_video,
+    takes_no_batch,
+    way_of,
+)
 
 
 class Network(Protocol):
@@ -54,29 +65,37 @@ class TinyNetwork(nn.Module):
 
 
 class DiffusersNetwork(nn.Module):
-    """Any module with diffusers' `encode` and `decode`: pictures in [-1, 1], single frames for video autoencoders."""
+    """Any module with diffusers' `encode` and `decode`: pictures in [-1, 1], single frames for video autoencoders.
+
+    Pictures with a channel of opacity enter opaque, and their colours come out. Where decoding draws noise, it is of
+    one seed for every picture, and the random state outside stays.
+    """
 
     def __init__(self, module: nn.Module) -> None:
         super().__init__()
-        if not (callable(getattr(module, "encode", None)) and callable(getattr(module, "decode", None))):
-            raise VaeError(f"autoencoder: expected a module with encode and decode, got {type(module).__name__}")
+        check_of_pictures(module)
         self.module = module
         self.receptive_cells: int | None = None
-        self.has_time = _first_kernel_ndim(module) == 5
-        # SVD's decoder wants to be told how many frames a batch holds.
-        self._decode_options = (
-            {"num_frames": 1} if "num_frames" in inspect.signature(cast(Any, module).decode).parameters else {}
-        )  # fmt: skip
+        self.has_time = is_of_video(module)
+        self._way = way_of(module)
+        self.only_px = self._way.only_px
+        self._has_opacity, self._draws_noise = has_opacity(module), draws_noise(module)
+        self._options, self._takes_no_batch = decode_options(module), takes_no_batch(module)
 
     def encode(self, rgb: Tensor) -> Tensor:
+        if self._takes_no_batch and len(rgb) > 1:
+            return alone(self.encode, rgb)
         signed = rgb_to_signed(rgb)
-        own = _mode(self.module.encode(signed.unsqueeze(2) if self.has_time else signed))  # type: ignore[operator]
-        return own[:, :, 0] if own.ndim == 5 else own
+        if self._has_opacity:
+            signed = torch.cat([signed, torch.ones_like(signed[:, :1])], dim=1)
+        return self._way.encode(self.module, signed)
 
     def decode(self, own: Tensor) -> Tensor:
-        decoded = self.module.decode(own.unsqueeze(2) if self.has_time else own, **self._decode_options)  # type: ignore[operator]
-        signed: Tensor = decoded if isinstance(decoded, Tensor) else decoded[0]
-        return signed_to_rgb(signed[:, :, 0] if signed.ndim == 5 else signed)
+        if self._takes_no_batch and len(own) > 1:
+            return alone(self.decode, own)
+        with _seeded(own.device) if self._draws_noise else nullcontext():
+            signed = self._way.decode(self.module, own, self._options(own))
+        return signed_to_rgb(signed[:, :3])
 
     @property
     def decoder_parts(self) -> list[nn.Module]:
@@ -131,40 +150,35 @@ def batch_norm_crossing(norm: nn.BatchNorm2d, patch: tuple[int, int]) -> Crossin
 def shape_of_latents(network: Network) -> tuple[int, int]:
     """(channels, pixels per cell), found by encoding a grey picture; larger ones are tried where 64 px are too few."""
     failures: list[str] = []
-    for n_pixels in (64, 256):
+    called, only_px = type(network).__name__, None
+    if isinstance(network, DiffusersNetwork):
+        called, only_px = type(network.module).__name__, network.only_px
+    for n_pixels in (64, 256) if only_px is None else (only_px,):
         try:
             with torch.no_grad():
                 own = network.encode(torch.full((1, 3, n_pixels, n_pixels), 0.5))
-        except (RuntimeError, ValueError) as error:
+        except (RuntimeError, ValueError, TypeError, IndexError) as error:
             failures.append(str(error).splitlines()[0])
             continue
         if own.ndim == 4 and own.shape[-1] and n_pixels % own.shape[-1] == 0 and own.shape[-1] == own.shape[-2]:
             return int(own.shape[1]), n_pixels // int(own.shape[-1])
         failures.append(f"latents of shape {tuple(own.shape)}")
     raise VaeError(
-        f"autoencoder: expected latents (1, C, h, w) of a grey picture, got {'; '.join(failures)}; only "
+        f"{called}: expected latents (1, C, h, w) of a grey picture, got {'; '.join(failures)}; only "
         "autoencoders of pictures, or of video's single frames, can be a reference"
     )
 
 
-def _mode(posterior: Any) -> Tensor:
-    """The posterior's mode, or the latents themselves, from any of diffusers' answers."""
-    if isinstance(posterior, Tensor):
-        return posterior
-    for name in ("latent_dist", "latents", "latent"):
-        found = getattr(posterior, name, None)
-        if found is not None:
-            mode: Tensor = found if isinstance(found, Tensor) else found.mode()
-            return mode
-    if isinstance(posterior, tuple) and posterior:
-        return _mode(posterior[0])
-    raise VaeError(f"encode: expected latents or a posterior, got {type(posterior).__name__}")
+@contextmanager
+def _seeded(device: torch.device) -> Iterator[None]:
+    """Random numbers of one seed; the state outside stays."""
+    with torch.random.fork_rng(devices=[] if device.type == "cpu" else [device], device_type=_kind(device)):
+        torch.manual_seed(0)
+        yield
 
 
-def _first_kernel_ndim(module: nn.Module) -> int:
-    """4 for a network of pictures, 5 for one of video: that of the encoder's first convolution."""
-    encoder = getattr(module, "encoder", module)
-    return next((weights.ndim for weights in encoder.parameters() if weights.ndim in (4, 5)), 4)
+def _kind(device: torch.device) -> str:
+    return "cuda" if device.type == "cpu" else device.type
 
 
 def _repeated(statistics: Tensor, rows: int, columns: int) -> Tensor:

@@ -147,11 +147,295 @@ def flux2(scheduler: Any = None) -> tuple[Any, dict[str, Any]]:
     return _quiet(pipe), {"prompt_embeds": _noise(1, 5, EMBEDDED), "height": 64, "width": 112}
 
 
+def panorama(scheduler: Any = None) -> tuple[Any, dict[str, Any]]:
+    """MultiDiffusion over views of 8 x 8 cells, every 4: nine of them, as its own windows of 64 would give."""
+
+    class SmallViews(diffusers.StableDiffusionPanoramaPipeline):  # type: ignore[misc]
+        def get_views(self, height: int, width: int, circular_padding: bool = False) -> Any:
+            return super().get_views(height, width, window_size=8, stride=4, circular_padding=circular_padding)
+
+    parts, call = sd(scheduler)
+    pipe = SmallViews(**parts.components, requires_safety_checker=False)
+    return _quiet(pipe), {**call, "height": 128, "width": 128}
+
+
+def svd(n_frames: int = 4) -> tuple[Any, dict[str, Any]]:
+    """Stable Video Diffusion of as many frames as its latents have channels."""
+    unet = _seeded(
+        diffusers.UNetSpatioTemporalConditionModel,
+        block_out_channels=(32, 32),
+        layers_per_block=1,
+        sample_size=8,
+        down_block_types=("CrossAttnDownBlockSpatioTemporal", "DownBlockSpatioTemporal"),
+        up_block_types=("UpBlockSpatioTemporal", "CrossAttnUpBlockSpatioTemporal"),
+        cross_attention_dim=EMBEDDED,
+        num_attention_heads=2,
+        projection_class_embeddings_input_dim=96,
+        addition_time_embed_dim=32,
+    )
+    vae = _seeded(
+        diffusers.AutoencoderKLTemporalDecoder,
+        down_block_types=("DownEncoderBlock2D",) * 4,
+        block_out_channels=(32,) * 4,
+        layers_per_block=1,
+    )
+
+    class Imageless(diffusers.StableVideoDiffusionPipeline):  # type: ignore[misc]
+        """Whose picture's embedding is given: there is no image encoder here."""
+
+        def _encode_image(self, image: Any, device: Any, n_videos: int, is_guided: bool) -> Tensor:
+            return _noise(1 + is_guided, 1, EMBEDDED)
+
+    scheduler = diffusers.EulerDiscreteScheduler(prediction_type="v_prediction", use_karras_sigmas=True)
+    pipe = Imageless(vae=vae, image_encoder=_Float(), unet=unet, scheduler=scheduler, feature_extractor=None)
+    call = {"image": torch.rand(1, 3, 64, 96), "height": 64, "width": 96, "num_frames": n_frames}
+    return _quiet(pipe), call | {"motion_bucket_id": 5}
+
+
+class _Float(torch.nn.Module):
+    """Says its precision and place, and is asked for nothing else."""
+
+    device = torch.device("cpu")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.zeros(1))
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return self.weight.dtype
+
+
+def cogvideox(n_frames: int = 61) -> tuple[Any, dict[str, Any]]:
+    """CogVideoX with 16 frames of 16 channels: only the class says which axis is which."""
+    transformer = _seeded(
+        diffusers.CogVideoXTransformer3DModel,
+        num_attention_heads=2,
+        attention_head_dim=8,
+        in_channels=16,
+        out_channels=16,
+        time_embed_dim=2,
+        text_embed_dim=EMBEDDED,
+        num_layers=1,
+        sample_width=12,
+        sample_height=8,
+        sample_frames=n_frames,
+        max_text_seq_length=5,
+    )
+    vae = _seeded(diffusers.AutoencoderKLCogVideoX, block_out_channels=(8,) * 4, norm_num_groups=2, layers_per_block=1)
+    pipe = diffusers.CogVideoXPipeline(
+        tokenizer=None,
+        text_encoder=None,
+        vae=vae,
+        transformer=transformer,
+        scheduler=diffusers.CogVideoXDDIMScheduler(),
+    )
+    return _quiet(pipe), {**_prompts(), "height": 64, "width": 96, "num_frames": n_frames}
+
+
+def kandinsky5(n_frames: int = 61) -> tuple[Any, dict[str, Any]]:
+    """Kandinsky 5, whose channels lie last, with 16 frames of 16 channels."""
+    transformer = _seeded(
+        diffusers.Kandinsky5Transformer3DModel,
+        in_visual_dim=16,
+        in_text_dim=EMBEDDED,
+        in_text_dim2=EMBEDDED,
+        time_dim=16,
+        out_visual_dim=16,
+        model_dim=32,
+        ff_dim=32,
+        num_text_blocks=1,
+        num_visual_blocks=1,
+        axes_dims=(4, 4, 8),
+        visual_cond=False,
+    )
+    vae = _seeded(
+        diffusers.AutoencoderKLHunyuanVideo, block_out_channels=(8,) * 4, norm_num_groups=2, layers_per_block=1
+    )
+    pipe = diffusers.Kandinsky5T2VPipeline(
+        transformer=transformer,
+        vae=vae,
+        text_encoder=None,
+        tokenizer=None,
+        text_encoder_2=None,
+        tokenizer_2=None,
+        scheduler=diffusers.FlowMatchEulerDiscreteScheduler(),
+    )
+    words = {"prompt_embeds_qwen": _noise(1, 5, EMBEDDED), "prompt_embeds_clip": _noise(1, EMBEDDED)}
+    words |= {"prompt_cu_seqlens": torch.tensor([0, 5])}
+    words |= {f"negative_{name}": value for name, value in words.items()}
+    return _quiet(pipe), {**words, "height": 64, "width": 96, "num_frames": n_frames}
+
+
+def wan(n_frames: int = 61) -> tuple[Any, dict[str, Any]]:
+    """Wan 2.1 with 16 frames of 16 channels, which lie first."""
+    pipe = diffusers.WanPipeline(
+        tokenizer=None,
+        text_encoder=None,
+        transformer=_wan_transformer(),
+        vae=_seeded(diffusers.AutoencoderKLWan, base_dim=4, num_res_blocks=1),
+        scheduler=diffusers.UniPCMultistepScheduler(prediction_type="flow_prediction", use_flow_sigmas=True),
+    )
+    return _quiet(pipe), {**_prompts(), "height": 64, "width": 96, "num_frames": n_frames}
+
+
+def _wan_transformer() -> Any:
+    return _seeded(
+        diffusers.WanTransformer3DModel,
+        patch_size=(1, 2, 2),
+        num_attention_heads=2,
+        attention_head_dim=12,
+        in_channels=16,
+        out_channels=16,
+        text_dim=EMBEDDED,
+        freq_dim=16,
+        ffn_dim=16,
+        num_layers=1,
+        rope_max_seq_len=32,
+    )
+
+
+def qwen() -> tuple[Any, dict[str, Any]]:
+    transformer = _seeded(
+        diffusers.QwenImageTransformer2DModel,
+        in_channels=64,
+        out_channels=16,
+        num_layers=1,
+        attention_head_dim=16,
+        num_attention_heads=2,
+        joint_attention_dim=EMBEDDED,
+        axes_dims_rope=(4, 4, 8),
+    )
+    pipe = diffusers.QwenImagePipeline(
+        scheduler=diffusers.FlowMatchEulerDiscreteScheduler(use_dynamic_shifting=True),
+        vae=_seeded(diffusers.AutoencoderKLQwenImage, base_dim=4, num_res_blocks=1),
+        text_encoder=None,
+        tokenizer=None,
+        transformer=transformer,
+    )
+    words = _prompts()
+    words |= {name.replace("embeds", "embeds_mask"): torch.ones(1, 5, dtype=torch.long) for name in words}
+    return _quiet(pipe), {**words, "height": 64, "width": 112}
+
+
+def animatediff() -> tuple[Any, dict[str, Any]]:
+    """AnimateDiff with 4 frames of 4 channels, and windows of frames (FreeNoise)."""
+    adapter = _seeded(
+        diffusers.MotionAdapter,
+        block_out_channels=(8, 8),
+        motion_layers_per_block=2,
+        motion_norm_num_groups=2,
+        motion_num_attention_heads=2,
+    )
+    parts, call = sd()
+    unet = _seeded(
+        diffusers.UNet2DConditionModel,
+        sample_size=8,
+        block_out_channels=(8, 8),
+        layers_per_block=2,
+        norm_num_groups=2,
+        down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"),
+        up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
+        cross_attention_dim=EMBEDDED,
+        attention_head_dim=2,
+    )
+    pipe = diffusers.AnimateDiffPipeline(
+        vae=parts.vae,
+        text_encoder=None,
+        tokenizer=None,
+        unet=unet,
+        motion_adapter=adapter,
+        scheduler=diffusers.DDIMScheduler(clip_sample=False, beta_schedule="linear"),
+    )
+    return _quiet(pipe), {**call, "num_frames": 4}
+
+
+def cosmos() -> tuple[Any, dict[str, Any]]:
+    """Cosmos 1.0, which asks its scheduler twice a timestep: for x0 of both halves of guidance, then for the step."""
+    transformer = _seeded(
+        diffusers.CosmosTransformer3DModel,
+        in_channels=16,
+        out_channels=16,
+        num_attention_heads=2,
+        attention_head_dim=16,
+        num_layers=1,
+        mlp_ratio=2,
+        text_embed_dim=EMBEDDED,
+        adaln_lora_dim=4,
+        max_size=(4, 32, 32),
+        patch_size=(1, 2, 2),
+        rope_scale=(2.0, 1.0, 1.0),
+        concat_padding_mask=False,
+        extra_pos_embed_type="learnable",
+    )
+
+    vae = _seeded(
+        diffusers.AutoencoderKLCosmos,
+        encoder_block_out_channels=(8,) * 4,
+        decode_block_out_channels=(8,) * 4,
+        resolution=64,
+        num_layers=1,
+    )
+    scheduler = diffusers.EDMEulerScheduler(
+        sigma_data=1.0, sigma_max=80.0, sigma_min=0.002, final_sigmas_type="sigma_min"
+    )
+    pipe = diffusers.CosmosTextToWorldPipeline(
+        text_encoder=None,
+        tokenizer=None,
+        transformer=transformer,
+        vae=vae,
+        scheduler=scheduler,
+        safety_checker=_Permissive(),
+    )
+    return _quiet(pipe), {**_prompts(), "height": 64, "width": 96, "num_frames": 9}
+
+
+class _Permissive:
+    """A safety checker that finds everything safe."""
+
+    def to(self, device: Any) -> "_Permissive":
+        return self
+
+    def check_text_safety(self, text: str) -> bool:
+        return True
+
+
+MODULAR = {
+    "flux": ("FluxAutoBlocks", "flux1"),
+    "flux2": ("Flux2AutoBlocks", "flux2"),
+    "sd3": ("StableDiffusion3AutoBlocks", "sd3"),
+    "sdxl": ("StableDiffusionXLAutoBlocks", "sdxl"),
+    "qwen": ("QwenImageAutoBlocks", "wan21"),
+}
+"""Modular pipelines: their blocks and space; the parts are those of the pipelines above."""
+
+
+def modular(kind: str) -> tuple[Any, dict[str, Any]]:
+    """A modular pipeline without text encoders, from latents to latents."""
+    blocks = getattr(diffusers, MODULAR[kind][0])()
+    for name in set(blocks.sub_blocks) - {"denoise"}:
+        blocks.sub_blocks.pop(name)
+    plain, call = globals()[kind]()
+    pipe = blocks.init_pipeline()
+    wanted = {name for name in ("transformer", "unet", "scheduler", "vae") if name in pipe.components}
+    pipe.update_components(**{name: plain.components[name] for name in wanted})
+    pipe.blocks.set_progress_bar_config(disable=True) if hasattr(pipe.blocks, "set_progress_bar_config") else None
+    return pipe, call
+
+
+def run_modular(pipe: Any, call: dict[str, Any], n_steps: int = 4) -> Tensor:
+    """The latents that a modular pipeline ends with."""
+    seed = torch.Generator().manual_seed(3)
+    latents: Tensor = pipe(num_inference_steps=n_steps, generator=seed, output="latents", **call)
+    return latents
+
+
 def run(pipe: Any, call: dict[str, Any], n_steps: int = 4, **more: Any) -> Tensor:
     """The latents that the pipeline ends with; always of the same seed."""
     seed = torch.Generator().manual_seed(3)
     settings = {"num_inference_steps": n_steps, "output_type": "latent", "generator": seed, **call, **more}
-    latents: Tensor = pipe(**settings).images
+    output = pipe(**settings)
+    latents: Tensor = output.images if hasattr(output, "images") else output.frames
     return latents
 
 

@@ -1,7 +1,7 @@
 """How pipelines lay out their latents in the loop, and whose latents they are."""
 
 import math
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -11,37 +11,103 @@ from latentfit.spaces import LatentSpace, unpack_flux2
 from latentfit.vae_networks import DiffusersNetwork
 from latentfit.vae_spaces import speaks_model_domain, stated_numbers
 
+Axes = Literal["channels first", "frames first", "channels last"]
 
-def canonical(latents: Tensor, space: LatentSpace, size_px: tuple[int, int] | None = None) -> Tensor:
+_AXES: dict[Axes, tuple[str, ...]] = {
+    "frames first": (
+        "AnyFlowFARPipeline",
+        "AnyFlowPipeline",
+        "CogVideoXFunControlPipeline",
+        "CogVideoXImageToVideoPipeline",
+        "CogVideoXPipeline",
+        "CogVideoXVideoToVideoPipeline",
+        "ConsisIDPipeline",
+        "StableVideoDiffusionPipeline",
+        "CogVideoXTransformer3DModel",
+        "ConsisIDTransformer3DModel",
+        "UNetSpatioTemporalConditionModel",
+    ),
+    "channels last": (
+        "Kandinsky5I2IPipeline",
+        "Kandinsky5I2VPipeline",
+        "Kandinsky5T2IPipeline",
+        "Kandinsky5T2VPipeline",
+        "Kandinsky6TI2VAPipeline",
+        "Kandinsky5Transformer3DModel",
+    ),
+}
+"""Pipelines of video whose latents do not lie channels first, and denoisers of those pipelines."""
+
+
+def axes_of(pipe: Any) -> Axes | None:
+    """How a pipeline's latents of video lie, by its class or that of its denoiser.
+
+    Returns
+    -------
+    str or None
+        "channels first", (N, C, T, h, w), is diffusers' own convention: all its pipelines but those listed. None: the
+        class is none of diffusers', and its denoiser says nothing.
+    """
+    import diffusers
+
+    parts = [pipe, *(getattr(pipe, name, None) for name in ("transformer", "unet"))]
+    for axes, names in _AXES.items():
+        kinds = tuple(kind for name in names if isinstance(kind := getattr(diffusers, name, None), type))
+        if any(isinstance(part, kinds) for part in parts):
+            return axes
+    return "channels first" if isinstance(pipe, diffusers.DiffusionPipeline | diffusers.ModularPipeline) else None
+
+
+def canonical(
+    latents: Tensor, space: LatentSpace, size_px: tuple[int, int] | None = None, axes: Axes | None = None
+) -> Tensor:
     """A pipeline's latents as ``(N, C, h, w)`` or ``(N, C, T, h, w)``.
 
     Parameters
     ----------
     latents : Tensor
-        ``(N, C, h, w)``; packed channels ``(N, 4 * C, h / 2, w / 2)``; video with channels first, frames first, or
-        channels last; or packed tokens ``(N, n, C * p * p)`` of p x p patches, rows first (FLUX, FLUX.2, Qwen-Image:
-        p = 2; LTX: 1), frame after frame.
+        ``(N, C, h, w)``; packed channels ``(N, 4 * C, h / 2, w / 2)``; video; or packed tokens ``(N, n, C * p * p)`` of
+        p x p patches, rows first (FLUX, FLUX.2, Qwen-Image: p = 2; LTX: 1), frame after frame.
     space : LatentSpace
     size_px : tuple of int or None
         Height and width of the picture, which tokens do not tell.
+    axes : str or None
+        How video lies; see `axes_of`. None: the one axis as long as the space has channels is theirs, and where there
+        are several, and the first is one of them, the first.
 
     Raises
     ------
     SpaceMismatchError
-        When the shape is none of these.
+        When the shape is none of these, or several axes may be the channels' and nothing says which is.
     """
     n_channels = space.channels
     if latents.ndim == 3:
         return _from_tokens(latents, space, size_px)
     if latents.ndim == 4 and space.packing == "flux2" and latents.shape[1] == 4 * n_channels:
         return unpack_flux2(latents)
-    if latents.ndim == 5 and latents.shape[1] != n_channels:
-        if latents.shape[2] == n_channels:
-            return latents.movedim(2, 1)  # CogVideoX, Stable Video Diffusion
-        if latents.shape[-1] == n_channels:
-            return latents.movedim(-1, 1)  # Kandinsky 5
+    if latents.ndim == 5:
+        latents = latents.movedim(_channel_axis(latents, space, axes), 1)
+    if latents.ndim < 3:
+        raise SpaceMismatchError(
+            f"latents of space {space.name!r}: expected a picture's, got {tuple(latents.shape)}, an embedding, as "
+            "priors make; preview the pipeline that paints, such as the decoder of Kandinsky or Stable Cascade"
+        )
     space.check(latents)
     return latents
+
+
+def _channel_axis(latents: Tensor, space: LatentSpace, axes: Axes | None) -> int:
+    known = {"channels first": 1, "frames first": 2, "channels last": 4}
+    if axes is not None:
+        return known[axes]
+    fitting = [axis for axis in known.values() if latents.shape[axis] == space.channels]
+    if len(fitting) > 1 and fitting[0] != 1:
+        raise SpaceMismatchError(
+            f"latents of space {space.name!r}: expected one axis of {space.channels} channels, got "
+            f"{tuple(latents.shape)}, and neither the pipeline's class nor its denoiser's says which it is; lay "
+            "them out as (N, C, T, h, w)"
+        )
+    return fitting[0] if fitting else 1
 
 
 def _from_tokens(tokens: Tensor, space: LatentSpace, size_px: tuple[int, int] | None) -> Tensor:
@@ -54,8 +120,9 @@ def _from_tokens(tokens: Tensor, space: LatentSpace, size_px: tuple[int, int] | 
         )
     if size_px is None:
         raise SpaceMismatchError(
-            f"packed latents {tuple(tokens.shape)}: their height and width cannot be told, since the pipeline's "
-            "prepare_latents was not called with a height and a width"
+            f"packed latents {tuple(tokens.shape)}: their height and width cannot be told, since neither the "
+            "pipeline's call, nor its prepare_latents, nor its state says them; say them, in pixels: "
+            "preview(..., picture_size=(height, width))"
         )
     rows, columns = (side // (space.cell_px * patch) for side in size_px)
     n_frames = n_tokens // max(rows * columns, 1)

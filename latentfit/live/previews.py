@@ -26,6 +26,7 @@ def preview(
     record: str | os.PathLike[str] | None = None,
     save: str | os.PathLike[str] | None = None,
     vae: AnyVae | None = None,
+    picture_size: tuple[int, int] | None = None,
 ) -> Live:
     """Previews of the predicted x0 (not of the noisy latents) while a pipeline runs, in a ``with`` block.
 
@@ -35,7 +36,8 @@ def preview(
     Parameters
     ----------
     pipe : diffusers pipeline
-        Any whose loop calls ``pipe.scheduler.step``.
+        Any whose loop calls ``pipe.scheduler.step``, modular ones too. Where it paints the views of a panorama one by
+        one, they are shown as one picture.
     approximation : Approximation, Vae or path, or a sequence or mapping of them
         What turns latents into pictures; each runs where its numbers lie. Several are shown beside each other.
     every : int
@@ -52,6 +54,9 @@ def preview(
         A folder: each preview becomes a PNG there, each run an animated WebP.
     vae : Vae or None
         Decodes what was recorded. None: a copy of the pipeline's own.
+    picture_size : (int, int) or None
+        Height and width of the picture in pixels, for a pipeline whose latents are packed into tokens and which says
+        them nowhere. None: as the pipeline's call, its `prepare_latents` or its blocks' state say.
 
     Returns
     -------
@@ -76,6 +81,8 @@ def preview(
             f"preview: expected a diffusers pipeline with a scheduler, got {type(pipe).__name__}; of a cascade, give "
             "the part that paints, such as pipe.prior_pipe"
         )
+    if picture_size is not None and not _are_pixels(picture_size):
+        raise PreviewError(f"picture_size: expected (height, width) in whole pixels, got {picture_size!r}")
     painter = Painter(approximation, size)
     own = getattr(pipe, "vae", None)
     check_vae(own, painter.space)
@@ -98,4 +105,11 @@ def preview(
         pictures=None if save is None else PictureFolder(save),
         estimates=estimates,
         vae=vae,
+        picture_size=None if picture_size is None else (int(picture_size[0]), int(picture_size[1])),
     )
+
+
+def _are_pixels(sides: Any) -> bool:
+    if not isinstance(sides, Sequence) or len(sides) != 2:
+        return False
+    return all(isinstance(side, int) and not isinstance(side, bool) and side > 0 for side in sides)

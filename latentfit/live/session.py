@@ -1,38 +1,60 @@
 """Live: a preview at work, between a pipeline's steps."""
 
-import inspect
 import math
 import time
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import Any, final
 
 import torch
+from torch import Tensor
 
 from latentfit.collector import AnyVae
 from latentfit.errors import PreviewError
+from latentfit.live.calls import Begins, Calls
 from latentfit.live.files import EstimateFolder, PictureFolder
 from latentfit.live.frames import GAP
-from latentfit.live.layouts import canonical
+from latentfit.live.layouts import axes_of, canonical
 from latentfit.live.mishaps import Mishaps
 from latentfit.live.painting import Painter
 from latentfit.live.screens import Screen
 from latentfit.live.states import Costs, Step
-from latentfit.live.taps import Tap
-from latentfit.live.x0 import X0Reader
+from latentfit.live.taps import Tap, Watch
+from latentfit.live.told import Told
+from latentfit.live.views import Place, Views, base_of, is_view, place_in_base, places_in
+from latentfit.live.x0 import X0, X0Reader
 from latentfit.pairs import PairStore
 
 
 @dataclass
 class _Run:
-    """Where the pipeline is."""
+    """Where the pipeline is.
 
-    timesteps: Any
+    Attributes
+    ----------
+    n_calls : int or None
+        Of a timestep, where it has several; None until the first one is over.
+    places : list of Place
+        Of the views of the first timestep, which the later ones have too.
+    """
+
     index: int = -1
     shown_index: int = 0
     shown_at: float = math.nan
+    n_calls: int | None = None
+    places: list[Place] = field(default_factory=list)
+
+
+@dataclass
+class _Pending:
+    """A step whose picture is not whole yet: its calls so far."""
+
+    timestep: float
+    x0: X0
+    n_calls: int = 0
+    views: Views | None = None
 
 
 @final
@@ -44,7 +66,7 @@ class Live:
     runs : list of list of Step
         Previews of each run of the pipeline in the block, the newest last; `states` are the newest run's.
     n_seen : int
-        Calls of the scheduler's `step`, previewed or not.
+        Steps, previewed or not: calls of the scheduler's `step`, those of the views of one timestep counted once.
     costs : Costs
         What the previews took.
     store : PairStore or None
@@ -62,6 +84,7 @@ class Live:
         pictures: PictureFolder | None = None,
         estimates: EstimateFolder | None = None,
         vae: AnyVae | None = None,
+        picture_size: tuple[int, int] | None = None,
     ) -> None:
         self.runs: list[list[Step]] = []
         self.n_seen = 0
@@ -71,10 +94,14 @@ class Live:
         self._watcher, self._pictures, self._estimates, self._vae = watcher, pictures, estimates, vae
         self._scheduler = pipe.scheduler
         self._reader = X0Reader(self._scheduler)
+        self._axes = axes_of(pipe)
         self._mishaps = Mishaps("latentfit preview")
         self._taps: list[Tap] = []
-        self._size_px: tuple[int, int] | None = None
-        self._run = _Run(None)
+        self._told = Told(pipe, picture_size)
+        self._calls = Calls(self._scheduler)
+        self._run = _Run()
+        self._pending: _Pending | None = None
+        self._is_over = False  # the present step has been shown, or is not asked for
 
     @property
     def states(self) -> list[Step]:
@@ -89,9 +116,8 @@ class Live:
     def __enter__(self) -> "Live":
         if self._taps:
             raise PreviewError("preview: this one is open already; make another with preview(...)")
-        taps = [Tap(self._scheduler, "step", self._after_step, self._before_step)]
-        if inspect.ismethod(getattr(self._pipe, "prepare_latents", None)):
-            taps.append(Tap(self._pipe, "prepare_latents", self._after_prepare))
+        taps = [Tap(self._scheduler, {"step": Watch(self._after_step, self._before_step)})]
+        taps += self._told.taps(self._begin_pipeline, self._end_pipeline)
         try:
             for tap in taps:
                 tap.open()
@@ -105,6 +131,8 @@ class Live:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._close()
+        with self._mishaps.kept():
+            self._finish_step()
         self._end_run()
         if self.runs:
             with self._mishaps.kept():
@@ -135,12 +163,16 @@ class Live:
             tap.close()
         self._taps = []
 
-    def _after_prepare(self, arguments: Mapping[str, Any], output: Any, noted: Any) -> None:
-        height, width = arguments.get("height"), arguments.get("width")
-        if isinstance(height, int) and isinstance(width, int):
-            self._size_px = (height, width)
+    def _begin_pipeline(self) -> None:
+        with self._mishaps.kept():
+            self._calls.begin_pipeline()
 
-    def _before_step(self) -> float | None:
+    def _end_pipeline(self) -> None:
+        with self._mishaps.kept():
+            self._finish_step()
+        self._calls.end_pipeline()
+
+    def _before_step(self, arguments: Mapping[str, Any]) -> float | None:
         level = None
         with self._mishaps.kept():
             level = self._reader.level_before()
@@ -148,48 +180,95 @@ class Live:
 
     def _after_step(self, arguments: Mapping[str, Any], output: Any, trial_sigma: float | None) -> None:
         with self._mishaps.kept():
-            self._count()
-            n_steps = self._n_steps()
-            if self._run.index % self._every == 0 or self._run.index == n_steps - 1:
-                with self._painter.random_state_kept(arguments["sample"]):
-                    self._preview(arguments, output, trial_sigma, n_steps)
+            sample = arguments["sample"]
+            whole = self._told.whole_of(sample)
+            is_part = is_view(sample, whole)
+            self._count(self._calls.note(arguments, is_part=is_part))
+            if self._is_over:
+                return
+            with self._painter.random_state_kept(sample):
+                x0 = self._reader.read(arguments, output, trial_sigma)
+                timestep = float(torch.as_tensor(arguments["timestep"]).flatten()[0])
+                pending = self._pending or _Pending(timestep, x0)
+                pending.n_calls += 1
+                if is_part and whole is not None:
+                    self._add_view(pending, x0, sample, whole)
+                if pending.n_calls == self._run.n_calls or not (is_part or self._told.is_other_batch(sample)):
+                    pending.x0 = pending.x0 if is_part else x0
+                    self._show_step(pending)
+                else:
+                    self._pending = pending
 
-    def _count(self) -> None:
-        """One step more; new timesteps are a new run."""
-        timesteps = self._scheduler.timesteps
+    def _count(self, begins: Begins) -> None:
+        """One step more, in a new run or not; a step whose calls were not known to be all is shown before."""
+        if begins == "nothing":
+            return
+        self._finish_step()
         self.n_seen += 1
-        if timesteps is not self._run.timesteps or self._run.index + 1 >= len(timesteps):
+        if begins == "run":
             self._end_run()
-            self._run = _Run(timesteps)
+            self._run = _Run()
             self.runs.append([])
             for part in (self._screen, self._pictures):
                 if part is not None:
                     part.begin()
             if self._estimates is not None:
-                self._estimates.begin(timesteps)
+                self._estimates.begin(self._scheduler.timesteps)
         self._run.index += 1
+        self._is_over = self._run.index % self._every != 0 and self._run.index != self._n_steps() - 1
 
     def _n_steps(self) -> int:
         """Calls of the model that the run makes: fewer than the timesteps where it begins among them."""
-        told = getattr(self._pipe, "_num_timesteps", None)
-        return told if isinstance(told, int) and told > self._run.index else len(self._run.timesteps)
+        told = self._told.n_steps()
+        return told if told is not None and told > self._run.index else len(self._scheduler.timesteps)
 
-    def _preview(self, arguments: Mapping[str, Any], output: Any, trial_sigma: float | None, n_steps: int) -> None:
-        sample, run = arguments["sample"], self._run
-        if sample.device.type != "cpu":
-            torch.get_device_module(sample.device).synchronize()  # the model's own time is not the preview's
+    def _add_view(self, pending: _Pending, x0: X0, sample: Tensor, whole: Tensor) -> None:
+        """Put a call's views where they were cut from."""
+        first = pending.views is None
+        pending.views = pending.views or Views(tuple(whole.shape))
+        n_before, n_views = len(pending.views.places), len(sample) // len(whole)
+        if base_of(sample) is whole:
+            places = [place_in_base(sample, whole)]
+        elif len(self._run.places) >= n_before + n_views:
+            places = self._run.places[n_before : n_before + n_views]
+        else:
+            places = places_in(whole, sample)
+            self._run.places = places if first else self._run.places + places
+        pending.views.places += places
+        pending.views.estimates += x0.latents.split(len(whole))
+
+    def _finish_step(self) -> None:
+        """Show a step that waited for more calls, now that there are none."""
+        pending, self._pending = self._pending, None
+        if pending is not None:
+            self._run.n_calls = self._run.n_calls or pending.n_calls
+            if pending.n_calls >= self._run.n_calls:
+                with self._painter.random_state_kept(pending.x0.latents):
+                    self._show_step(pending)
+
+    def _show_step(self, pending: _Pending) -> None:
+        """A step's picture, of all its calls."""
+        self._pending, self._is_over = None, True
+        views = pending.views
+        if views is None or (pending.n_calls == 1 and not views.covers()):  # cut down, and not a panorama's
+            return self._preview(pending.timestep, pending.x0)
+        self._preview(pending.timestep, replace(pending.x0, latents=views.stitched()))
+
+    def _preview(self, timestep: float, x0: X0) -> None:
+        run, found = self._run, x0.latents
+        if found.device.type != "cpu":
+            torch.get_device_module(found.device).synchronize()  # the model's own time is not the preview's
         began = time.perf_counter()
         n_since = run.index - run.shown_index
         step_ms = 1e3 * (began - run.shown_at) / n_since if n_since else math.nan
-        x0 = self._reader.read(arguments, output, trial_sigma)
-        latents = canonical(x0.latents, self._painter.space, self._size_px)
+        latents = canonical(found, self._painter.space, self._told.size_px(), self._axes)
         step = Step(
             run.index,
-            float(torch.as_tensor(arguments["timestep"]).flatten()[0]),
+            timestep,
             x0.sigma,
             latents.to("cpu", torch.float32, copy=True).contiguous(),
             step_ms=step_ms,
-            n_steps=n_steps,
+            n_steps=self._n_steps(),
             schedule=x0.schedule,
         )
         if self._estimates is not None:

@@ -1,46 +1,57 @@
-"""A tap: one method of one object is watched, and gives what it always gave."""
+"""A tap: methods of one object are watched, and give what they always gave."""
 
 import functools
 import inspect
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, final
 
 from latentfit.errors import PreviewError
 
 
+@dataclass(frozen=True)
+class Watch:
+    """Who is told of a method's calls.
+
+    Attributes
+    ----------
+    after : callable or None
+        Called after the method with its arguments by name (without self), what it returned, and what `before` gave.
+        Must not raise. Not called where the method raises.
+    before : callable or None
+        Called before it with its arguments by name.
+    at_end : callable or None
+        Called whether it returns or raises.
+    """
+
+    after: Callable[[Mapping[str, Any], Any, Any], None] | None = None
+    before: Callable[[Mapping[str, Any]], Any] | None = None
+    at_end: Callable[[], None] | None = None
+
+
 @final
 class Tap:
-    """Calls of ``instance.method`` reported to a watcher, from `open` to `close`.
+    """Calls of some methods of an instance reported to watchers, from `open` to `close`.
 
-    The instance gets a class of its own: a subclass of the same name whose method calls the original with the very
-    arguments that it was given, and returns what that returned. Nothing is put into the instance's ``__dict__``, which
-    some pipelines copy and write back; copies of the instance are not watched. Signature and annotations stay:
+    The instance gets a class of its own: a subclass of the same name whose methods call the originals with the very
+    arguments that they were given, and return what those returned. Nothing is put into the instance's ``__dict__``,
+    which some pipelines copy and write back; copies of the instance are not watched. Signature and annotations stay:
     pipelines look at them to decide what to pass.
 
     Parameters
     ----------
     instance : object
-    method : str
-    after : callable
-        Called after the method with its arguments by name (without self), what it returned, and what `before` gave.
-        Must not raise.
-    before : callable or None
-        Called before it.
+    watches : mapping of str to Watch
+        By the method's name.
 
     Raises
     ------
     PreviewError
-        When the method is watched already, or replaced on this very instance.
+        When the instance is watched already, or a method is replaced on this very instance.
     """
 
-    def __init__(
-        self,
-        instance: Any,
-        method: str,
-        after: Callable[[Mapping[str, Any], Any, Any], None],
-        before: Callable[[], Any] | None = None,
-    ) -> None:
-        self._instance, self._method, self._after, self._before = instance, method, after, before
+    def __init__(self, instance: Any, watches: Mapping[str, Watch]) -> None:
+        self._instance, self._watches = instance, watches
         self._original: type = type(instance)
         self._tapped: type | None = None
 
@@ -53,11 +64,12 @@ class Tap:
                 f"{name}: is previewed already; leave the other preview first, or give one preview several "
                 "approximations: preview(pipe, [a, b])"
             )
-        if self._method in vars(self._instance):
-            raise PreviewError(
-                f"{name}.{self._method}: was replaced on this object by another program; expected the method of its "
-                f"class; undo that, or make a new one: {name}.from_config(scheduler.config)"
-            )
+        for method in self._watches:
+            if method in vars(self._instance):
+                raise PreviewError(
+                    f"{name}.{method}: was replaced on this object by another program; expected the method of its "
+                    f"class; undo that, or make a new one: {name}.from_config(scheduler.config)"
+                )
         self._original = type(self._instance)
         self._tapped = self._tapped_class()
         self._instance.__class__ = self._tapped
@@ -73,21 +85,8 @@ class Tap:
             self._instance.__class__ = self._original
 
     def _tapped_class(self) -> type:
-        original = getattr(self._original, self._method)
-        signature = inspect.signature(original)
-
-        @functools.wraps(original)
-        def watched(this: Any, *args: Any, **kwargs: Any) -> Any:
-            if not self.watches(this):
-                return original(this, *args, **kwargs)
-            noted = None if self._before is None else self._before()
-            output = original(this, *args, **kwargs)
-            arguments = dict(signature.bind(this, *args, **kwargs).arguments)
-            self._after(arguments, output, noted)
-            return output
-
         own = {
-            self._method: watched,
+            **{method: self._watched(method, watch) for method, watch in self._watches.items()},
             "_latentfit_tap": self,
             "__module__": self._original.__module__,
             "__qualname__": self._original.__qualname__,
@@ -95,3 +94,27 @@ class Tap:
         }
         made: type = type(self._original)(self._original.__name__, (self._original,), own)
         return made
+
+    def _watched(self, method: str, watch: Watch) -> Callable[..., Any]:
+        original = getattr(self._original, method)
+        signature = inspect.signature(original)
+
+        @functools.wraps(original)
+        def watched(this: Any, *args: Any, **kwargs: Any) -> Any:
+            if not self.watches(this):
+                return original(this, *args, **kwargs)
+            try:
+                arguments = dict(signature.bind(this, *args, **kwargs).arguments)
+            except TypeError:  # the original says it in its own words
+                return original(this, *args, **kwargs)
+            noted = None if watch.before is None else watch.before(arguments)
+            try:
+                output = original(this, *args, **kwargs)
+            finally:
+                if watch.at_end is not None:
+                    watch.at_end()
+            if watch.after is not None:
+                watch.after(arguments, output, noted)
+            return output
+
+        return watched
