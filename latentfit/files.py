@@ -10,7 +10,6 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_bytes
 
 from latentfit.approx import Approximation, LatentMap
-from latentfit.checkpoints import recognisable
 from latentfit.errors import BadFileError, ScaleError, SpaceMismatchError
 from latentfit.foreign import of_others
 from latentfit.kinds import KINDS, described, wrapped
@@ -18,6 +17,7 @@ from latentfit.palette import Palette
 from latentfit.resources import write_atomic
 from latentfit.scales import Scale
 from latentfit.spaces import LatentSpace
+from latentfit.vae_weights import WeightsFile, is_safetensors
 
 SCHEMA = "latentfit/1"
 
@@ -150,13 +150,10 @@ def _stored(name: str, tensor: torch.Tensor, dtype: torch.dtype | None) -> torch
 
 
 def _is_ours(path: Path) -> bool:
-    """Also what is no weights file at all, so that our reader says what is wrong with it."""
-    if path.suffix == ".json" or not path.is_file():
+    """By the header; also what is no file, and tables, so that our reader says what is wrong with it."""
+    if path.suffix.lower() == ".json" or not path.is_file():
         return True
-    if path.suffix != ".safetensors":
-        return False
-    with _opened(path) as file:
-        return "latentfit" in (file.metadata() or {}) or not recognisable(set(file.keys()))
+    return is_safetensors(path) and "latentfit" in WeightsFile(path).metadata
 
 
 def load_approximation(

@@ -9,7 +9,7 @@ import torch
 from latentfit.collector import AnyVae
 from latentfit.errors import PreviewError, SpaceMismatchError
 from latentfit.live.files import EstimateFolder, PictureFolder
-from latentfit.live.layouts import check_vae
+from latentfit.live.layouts import check_vae, space_stated
 from latentfit.live.painting import Painter, Source
 from latentfit.live.screens import NoScreen, ScreenName, screen_of
 from latentfit.live.session import Live
@@ -76,8 +76,8 @@ def preview(
             f"preview: expected a diffusers pipeline with a scheduler, got {type(pipe).__name__}; of a cascade, give "
             "the part that paints, such as pipe.prior_pipe"
         )
-    painter = Painter(approximation, size)
     own = getattr(pipe, "vae", None)
+    painter = Painter(approximation, size, space_stated(own))
     check_vae(own, painter.space)
     if record is not None and vae is None and not isinstance(own, torch.nn.Module):
         raise PreviewError(f"record: {type(pipe).__name__} has no vae to decode what is recorded; pass one with vae=")
