@@ -96,6 +96,8 @@ def _space_by_scale(file: WeightsFile, halves: TinyHalves, found: Recognised) ->
     numbers = {key: tensor for key, tensor in file.read(keys.__contains__).items() if tensor.numel() == 1}
     scale = float(numbers[halves.scale]) if halves.scale in numbers else 1.0
     shift = float(numbers[halves.shift]) if halves.shift in numbers else 0.0
+    if (scale, shift) == (1.0, 0.0):
+        return None
     fitting = [
         space.name
         for space in list_spaces()
