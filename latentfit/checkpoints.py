@@ -13,7 +13,7 @@ from latentfit.errors import BadFileError
 from latentfit.nets.approx_cnn import ApproxCnn
 from latentfit.nets.interposer import INTERPOSER_KEYS, load_interposer
 from latentfit.nets.known_upscalers import is_upscaler, load_upscaler
-from latentfit.nets.loading import loaded
+from latentfit.nets.loading import UNFIT, loaded
 from latentfit.nets.pixel_mlp import load_pixel_mlp
 from latentfit.nets.pixelvae import is_pixelvae, load_pixelvae
 from latentfit.nets.tiny import TinyEncoder, TinyEncoder32, load_tiny_decoder, load_tiny_encoder
@@ -66,12 +66,16 @@ def recognised(path: Path) -> Recognised:
     halves = _halves_in(file)
     weights = read_renamed(file, without_wrapper(file.names) if halves is None else halves.decoder)
     for key, tensor in weights.items():
+        if not tensor.numel():
+            raise BadFileError(f"{path}: tensor {key!r} of shape {tuple(tensor.shape)} is empty; fetch the file again")
         if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
             raise BadFileError(f"{path}: tensor {key!r} holds NaN or Inf; fetch the file again")
     try:
         found = _of(weights)
     except BadFileError as error:
         raise BadFileError(f"{path}: {error}") from error
+    except UNFIT as error:
+        raise BadFileError(f"{path}: known keys, but their shapes are of no known network ({error})") from error
     return found if halves is None else replace(found, space=_space_by_scale(file, halves, found))
 
 
@@ -127,7 +131,9 @@ def encoder_in(path: Path) -> TinyEncoder | TinyEncoder32 | None:
     try:
         return load_tiny_encoder(file.read())
     except BadFileError as error:
-        raise BadFileError(f"{path}: {error}") from error
+        raise BadFileError(f"{path}: {str(error).removeprefix(f'{path}: ')}") from error
+    except UNFIT as error:
+        raise BadFileError(f"{path}: keys of TAESD's encoder, but shapes of none that is known ({error})") from error
 
 
 def recognisable(keys: Collection[str]) -> bool:
@@ -144,12 +150,12 @@ def _of(weights: Mapping[str, Tensor]) -> Recognised:
         mlp = load_pixel_mlp(weights)
         if mlp.encodes:
             raise BadFileError("an encoder, from rgb to latents: expected a decoder; name the decoder's file")
-        return Recognised(loaded(mlp, weights, "a pixel MLP"), "Birch-san's pixel MLP", mlp.n_channels, 1)
+        return Recognised(mlp, "Birch-san's pixel MLP", mlp.n_channels, 1)
     if "conv1.weight" in weights and "conv8.weight" in weights:
         first = weights["conv1.weight"]
         n_channels = int(first.shape[1]) if first.ndim == 4 else 4  # another shape is refused by its loader
         return Recognised(
-            loaded(ApproxCnn(n_channels), weights, "A1111's approximate decoder"),
+            loaded(lambda: ApproxCnn(n_channels), weights, "A1111's approximate decoder"),
             "A1111's approximate decoder",
             n_channels,
             2,

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from latentfit.errors import BadFileError, VaeError
+from latentfit.nets.loading import UNFIT
 from latentfit.nets.tiny import load_tiny_decoder, load_tiny_encoder
 from latentfit.resources import data_path
 from latentfit.vae_keys import (
@@ -157,6 +158,8 @@ def _half_of(path: Path, load: Callable[[Weights], Half]) -> Half:
         return load(_plainly_named(WeightsFile(path)))
     except BadFileError as error:
         raise BadFileError(f"{path}: {str(error).removeprefix(f'{path}: ')}") from error
+    except UNFIT as error:
+        raise BadFileError(f"{path}: TAESD's keys, but shapes of none that is known ({error})") from error
 
 
 def _plainly_named(file: WeightsFile) -> Weights:
@@ -233,6 +236,8 @@ def _open_tiny(file: WeightsFile) -> TinyNetwork | None:
         return TinyNetwork(encoder, load_tiny_decoder(read_renamed(file, halves.decoder)))
     except BadFileError as error:
         raise BadFileError(f"{file.path}: {str(error).removeprefix(f'{file.path}: ')}") from error
+    except UNFIT as error:
+        raise BadFileError(f"{file.path}: TAESD's keys, but shapes of none that is known ({error})") from error
 
 
 def read_renamed(file: WeightsFile, names: Mapping[str, str]) -> Weights:

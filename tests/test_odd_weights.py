@@ -269,3 +269,40 @@ def test_a_state_dict_that_holds_itself_is_refused(tmp_path: Path) -> None:
     (tmp_path / "plain.pt").write_bytes(pickle.dumps([1, 2]))
     with pytest.raises(BadFileError, match=r"plain\.pt"):
         lf.load(tmp_path / "plain.pt", "sd1")
+
+
+def wide(width: int = 300_000) -> dict[str, dict[str, Tensor]]:
+    """Files of a megabyte or two whose first kernel asks for layers of hundreds of gigabytes."""
+
+    def one(*shape: int) -> Tensor:
+        return torch.zeros(shape)
+
+    return {
+        "pixel MLP": {"in_proj.weight": one(width, 4), "out_proj.weight": one(3, width),
+                      "hidden_layers.0.weight": one(1, 1)},
+        "TAESD": {"1.weight": one(width, 4, 1, 1), "3.conv.0.weight": one(1, 1, 1, 1)},
+        "pixelvae": {"0.weight": one(width, 4, 1, 1), "2.conv.0.weight": one(1, 1, 1, 1)},
+        "interposer": {"head.short.weight": one(width, 4, 1, 1), "tail.weight": one(4, width, 1, 1),
+                       "core.1.long.0.weight": one(1, 1, 1, 1)},
+        "upscaler": {"sequential.0.weight": one(width, 4, 3, 3)[..., :1, :1].contiguous(),
+                     "sequential.4.weight": one(1, 1, 1, 1), "sequential.6.weight": one(1, 1, 1, 1)},
+        "resizer": {"conv_in.weight": one(width, 4, 1, 1), "in_blocks.0.in_layers.0.weight": one(1)},
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("what", ["pixel MLP", "TAESD", "pixelvae", "interposer", "upscaler", "resizer"])
+def test_a_kernels_shape_alone_allocates_nothing(tmp_path: Path, what: str) -> None:
+    path = saved(tmp_path / "wide.safetensors", wide()[what])
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(BadFileError, match=r"wide\.safetensors"):
+        lf.load(path, "sd1", target="sdxl" if what == "interposer" else None)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 1 << 19  # KiB
+
+
+@pytest.mark.parametrize("shape", [(), (5,), (0, 4, 3, 3), (8, 4), (2, 2, 2, 2, 2)])
+def test_first_kernels_of_odd_shapes_are_refused(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    for what, weights in wide(8).items():
+        first = next(iter(weights))
+        path = saved(tmp_path / "odd.safetensors", {**weights, first: torch.zeros(shape)})
+        with pytest.raises(BadFileError, match=r"odd\.safetensors"):
+            lf.load(path, "sd1", target="sdxl" if what == "interposer" else None)
