@@ -78,7 +78,7 @@ def palette(
         A pair store with rgb. With --folder: where its latents' decodes are kept; left out: NAME.pairs/ beside the
         network.
     palette : str or None
-        A bundled name such as pico-8, or a file: .hex, .txt, .gpl, .png.
+        A bundled name such as pico-8, or a file: .hex, .txt, .gpl, .pal, .act, .png.
     method : str
         How a cell's pixels become one class.
     dither : str

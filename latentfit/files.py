@@ -10,7 +10,6 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_bytes
 
 from latentfit.approx import Approximation, LatentMap
-from latentfit.checkpoints import recognisable
 from latentfit.errors import BadFileError, ScaleError, SpaceMismatchError
 from latentfit.foreign import of_others
 from latentfit.headers import SCHEMA, checked_header
@@ -20,6 +19,7 @@ from latentfit.resources import write_atomic
 from latentfit.scales import Scale
 from latentfit.schemas import parse_json, plain
 from latentfit.spaces import LatentSpace
+from latentfit.vae_weights import WeightsFile, is_safetensors
 
 
 def save(wrapper: Approximation | LatentMap, path: str | os.PathLike[str], *, dtype: torch.dtype | None = None) -> Path:
@@ -159,13 +159,10 @@ def _stored(name: str, tensor: torch.Tensor, dtype: torch.dtype | None) -> torch
 
 
 def _is_ours(path: Path) -> bool:
-    """Also what is no weights file at all, so that our reader says what is wrong with it."""
-    if path.suffix == ".json" or not path.is_file():
+    """By the header; also what is no file, and tables, so that our reader says what is wrong with it."""
+    if path.suffix.lower() == ".json" or not path.is_file():
         return True
-    if path.suffix != ".safetensors":
-        return False
-    with _opened(path) as file:
-        return "latentfit" in (file.metadata() or {}) or not recognisable(set(file.keys()))
+    return is_safetensors(path) and "latentfit" in WeightsFile(path).metadata
 
 
 def load_approximation(

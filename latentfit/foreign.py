@@ -51,6 +51,7 @@ def of_others(
         raise ScaleError(f"{path}: {found.title} has one scale of its own; load it without scale")
     if found.n_outputs is not None:
         return _interposer(path, found, space, target)
+    space = found.space if space is None else space
     if space is None:
         raise BadFileError(
             f"{path}: {found.title}, for {found.n_channels} channels; the file does not say which latent space: name "
@@ -58,6 +59,11 @@ def of_others(
         )
     named = get_space(space)
     _check_channels(path, found, named, found.n_channels, "takes")
+    if found.space is not None and found.space != named.name:
+        raise SpaceMismatchError(
+            f"{path}: {found.title}, whose scale is that of space {found.space!r}, not of {named.name!r}; leave the "
+            "space out"
+        )
     card = {"form": found.title, "file": path.name}
     if isinstance(found.module, PixelVae):
         chosen = palette_for(found.module.n_classes, palette, str(path))

@@ -17,7 +17,8 @@ from latentfit.pixels import Kind, open_rgb
 if TYPE_CHECKING:
     from datasets import Dataset
 
-ENDINGS = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"})
+ENDINGS = frozenset({".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".avif", ".bmp", ".tif", ".tiff"})
+UNREAD = frozenset({".heic", ".heif", ".jxl"})  # pictures that are found, and counted among the skipped
 TEST_SHARE = 5  # one picture in so many is held out
 
 
@@ -55,7 +56,7 @@ class Picture:
 
 
 def folder(path: str | os.PathLike[str], kind: Kind = "photograph") -> list[Picture]:
-    """All pictures below a folder, sorted by path: png, jpg, webp, bmp, tiff.
+    """All pictures below a folder, sorted by path: png, jpg, webp, avif, bmp, tiff; and heic and jxl, to be refused.
 
     Raises
     ------
@@ -75,7 +76,7 @@ def folder(path: str | os.PathLike[str], kind: Kind = "photograph") -> list[Pict
 
 def picture_paths(root: Path) -> list[Path]:
     """The files below a folder that are named as pictures, sorted; hidden ones (macOS leaves such) are none."""
-    named = (path for path in root.rglob("*") if path.suffix.lower() in ENDINGS and path.name[0] != ".")
+    named = (path for path in root.rglob("*") if path.suffix.lower() in ENDINGS | UNREAD and path.name[0] != ".")
     return sorted(path for path in named if path.is_file() or _is_dangling(path))
 
 

@@ -1,18 +1,18 @@
-"""Latents that other programs saved: ComfyUI's .latent, and .npy, .pt, .bin; always read into the model domain."""
+"""Latents that other programs saved: ComfyUI's .latent, .npy, .npz, .pt, .bin; always read into the model domain."""
 
-import io
 import json
+import math
 import os
-import pickle
 import re
-import struct
 import tokenize
 import warnings
 import zipfile
-from collections.abc import Mapping
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import IO, Any, Literal
 
 import numpy as np
 import torch
@@ -25,8 +25,14 @@ from latentfit.errors import BadFileError, SpaceMismatchError
 from latentfit.latent_pngs import read_latent_png
 from latentfit.resources import write_atomic
 from latentfit.spaces import LatentSpace
+from latentfit.vae_weights import check_storages, is_safetensors, load_plainly, odd_kind
 
-ENDINGS = frozenset({".latent", ".npy", ".pt", ".bin"})
+ENDINGS = frozenset({".latent", ".safetensors", ".npy", ".npz", ".pt", ".pth", ".bin"})
+_Read = tuple[Tensor, dict[str, str], bool]  # what is stored, the header's facts, whether times ComfyUI's old factor
+_MARKER = "latent_format_version_0"
+_LATENT_NAMES = ("latent_tensor", "samples", "latents", "latent")
+_SIZED_LATENTS = re.compile(r"latents?(_\d+(x\d+)+)(_\w+)?$")  # kohya's, and musubi-tuner's with frames and type
+_MOST_UNPACKED = 64  # times; floats hardly shrink
 _ESTIMATE = "latentfit_estimate"
 _LEGACY_FACTOR = 1.0 / 0.18215  # ComfyUI's, for files without the version marker
 # What the readers let out on damaged files, most frequent first
@@ -39,21 +45,6 @@ _NOT_NUMPY: tuple[type[Exception], ...] = (
     EOFError,
     OverflowError,
     MemoryError,
-)
-_NOT_TORCH: tuple[type[Exception], ...] = (
-    RuntimeError,
-    pickle.UnpicklingError,
-    ValueError,
-    LookupError,
-    EOFError,
-    AssertionError,
-    struct.error,
-    TypeError,
-    AttributeError,
-    OverflowError,
-    MemoryError,
-    OSError,
-    zipfile.BadZipFile,
 )
 
 
@@ -115,8 +106,9 @@ def read_latents(path: str | os.PathLike[str], space: LatentSpace) -> LatentFile
     Parameters
     ----------
     path : path
-        ``.latent`` (ComfyUI), ``.npy`` or ``.pt`` (one latent, with or without batch axis), ``.bin`` (city96: many),
-        ``.png`` (TAESD's 8-bit RGBA).
+        ``.latent`` (ComfyUI), ``.npy`` or ``.pt`` (one latent, with or without batch axis, or a dictionary such as
+        ``{"samples": …}``), ``.bin`` (city96: many), ``.npz`` (kohya's caches; those of FLUX are in the model domain),
+        ``.safetensors`` (the one tensor of latents in it), ``.png`` (TAESD's 8-bit RGBA).
     space : LatentSpace
         What the latents are; files do not say.
 
@@ -134,7 +126,7 @@ def read_latents(path: str | os.PathLike[str], space: LatentSpace) -> LatentFile
         latents = read_latent_png(source)
         space.check(latents)
         return LatentFile(latents)
-    readers = {".latent": _read_comfy, ".npy": _read_numpy, ".pt": _read_torch, ".bin": _read_torch}
+    readers = _READERS
     if source.suffix.lower() not in readers:
         raise BadFileError(f"{source}: expected one of {', '.join(sorted(ENDINGS))}, got {source.suffix!r}")
     raw, metadata, is_legacy = readers[source.suffix.lower()](source)
@@ -167,7 +159,19 @@ def write_latents(
 def latent_folder(path: str | os.PathLike[str]) -> list[Path]:
     """All latent files below a folder but hidden ones, sorted: also pixelvae's ``set1_train/0001.latent`` layout."""
     found = (p for p in Path(path).rglob("*") if p.suffix.lower() in ENDINGS and p.name[0] != "." and p.is_file())
-    return sorted(found)
+    return sorted(p for p in found if p.suffix.lower() != ".safetensors" or not _is_network(p))
+
+
+def _is_network(path: Path) -> bool:
+    """Whether a safetensors file holds weights or a map, by its header; what cannot be read is tried, and told of."""
+    try:
+        with _opened(path) as file:
+            names = set(file.keys())
+            return "latentfit" in (file.metadata() or {}) or (
+                len(names) > 1 and not any(name in _LATENT_NAMES or _SIZED_LATENTS.match(name) for name in names)
+            )
+    except BadFileError:
+        return False
 
 
 def _estimate_in(path: Path, metadata: Mapping[str, str]) -> Estimate | None:
@@ -185,60 +189,145 @@ def _estimate_in(path: Path, metadata: Mapping[str, str]) -> Estimate | None:
     return Estimate(picture, run, step, n_steps, timestep, sigma, schedule)
 
 
-def _read_comfy(path: Path) -> tuple[Tensor, dict[str, str], bool]:
+def _read_comfy(path: Path) -> _Read:
+    """ComfyUI's: `latent_tensor`, whose marker says whether it is of today."""
+    with _opened(path) as file:
+        names = set(file.keys())
+        key = _latents_among({name: tuple(file.get_slice(name).get_shape()) for name in names - {_MARKER}}, path)
+        raw = file.get_tensor(key)
+        metadata = dict(file.metadata() or {})
+    return raw, metadata, key == "latent_tensor" and _MARKER not in names
+
+
+def _read_safetensors(path: Path) -> _Read:
+    """Any other program's: the one tensor of latents in it."""
+    return (*_read_comfy(path)[:2], False)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
     try:
         with safe_open(os.fspath(path), framework="pt") as file:
-            names = set(file.keys())
-            if "latent_tensor" not in names:
-                raise BadFileError(
-                    f"{path}: expected a tensor 'latent_tensor', got {', '.join(sorted(names)) or 'none'}"
-                )
-            raw = file.get_tensor("latent_tensor")
-            metadata = dict(file.metadata() or {})
-    except (SafetensorError, OSError, ValueError, RuntimeError) as error:
+            yield file
+    except (SafetensorError, OSError, ValueError, RuntimeError, TypeError, AttributeError) as error:
         if isinstance(error, BadFileError):
             raise
-        raise BadFileError(f"{path}: not a whole ComfyUI latent ({error}); save it again") from error
-    return raw, metadata, "latent_format_version_0" not in names
+        raise BadFileError(f"{path}: not a whole safetensors file of latents ({error}); save it again") from error
 
 
-def _read_numpy(path: Path) -> tuple[Tensor, dict[str, str], bool]:
+def _latents_among(shapes: Mapping[str, tuple[int, ...]], path: Path) -> str:
+    """The name of the latents in a file of several things: a usual name, else the only one with their axes.
+
+    Of kohya's caches, which hold one picture at several sizes, the largest; not its mirrored twin.
+    """
+    usual = next((name for name in _LATENT_NAMES if name in shapes), None)
+    if usual is not None:
+        return usual
+    sized = [name for name in shapes if _SIZED_LATENTS.match(name)]
+    if sized:
+        return max(sized, key=lambda name: math.prod(shapes[name]))
+    fitting = [name for name, shape in shapes.items() if len(shape) in (3, 4, 5)]
+    if len(fitting) == 1:
+        return fitting[0]
+    listed = ", ".join(sorted(shapes)[:4]) or "none"
+    raise BadFileError(
+        f"{path}: expected one tensor of latents, named {', '.join(map(repr, _LATENT_NAMES))} or alone, got "
+        f"{len(shapes)}: {listed}; save the latents alone"
+    )
+
+
+def _read_numpy(path: Path) -> _Read:
     try:
-        with path.open("rb") as file, warnings.catch_warnings(action="ignore"):
-            loaded = np.lib.format.read_array(file, allow_pickle=False)
-            if loaded.dtype.kind == "f":
-                return torch.from_numpy(np.ascontiguousarray(loaded, dtype=np.float32)), {}, False
+        with path.open("rb") as file:
+            return _array_in(file, path, path.stat().st_size), {}, False
     except _NOT_NUMPY as error:
+        if isinstance(error, BadFileError):
+            raise
         raise BadFileError(f"{path}: not a whole .npy file ({error}); save it again without pickle") from error
-    raise BadFileError(f"{path}: expected one array of floats, got {loaded.dtype}; save the latents alone")
 
 
-def _read_torch(path: Path) -> tuple[Tensor, dict[str, str], bool]:
+def _read_npz(path: Path) -> _Read:
+    """NumPy's archive, such as kohya's caches: `latents`, or `latents_64x96`, beside sizes, crops and alpha masks."""
     try:
-        blob = path.read_bytes()
-        if zipfile.is_zipfile(io.BytesIO(blob)):
-            _refuse_compression(path, blob)
-        with warnings.catch_warnings(action="ignore"):  # torch's own remarks on how the file was pickled
-            loaded = torch.load(io.BytesIO(blob), map_location="cpu", weights_only=True)
-    except BadFileError:
-        raise
-    except _NOT_TORCH as error:
-        raise BadFileError(
-            f"{path}: cannot be read without unpickling code ({type(error).__name__}); save the bare tensor"
-        ) from error
+        with zipfile.ZipFile(path) as archive:
+            entries = {entry.filename.removesuffix(".npy"): entry for entry in archive.infolist()}
+            shapes = {}
+            for name, entry in entries.items():
+                with archive.open(entry) as file:
+                    shapes[name] = _header_of(file)[0]
+            entry = entries[_latents_among(shapes, path)]
+            if entry.file_size > _MOST_UNPACKED * max(entry.compress_size, 1 << 12):
+                raise BadFileError(
+                    f"{path}: {entry.compress_size} bytes that unpack to {entry.file_size}, which latents never do; "
+                    "save it again"
+                )
+            with archive.open(entry) as file:
+                return _array_in(file, path, entry.file_size), {}, False
+    except (*_NOT_NUMPY, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
+        if isinstance(error, BadFileError):
+            raise
+        raise BadFileError(f"{path}: not a whole .npz file ({error}); save it again without pickle") from error
+
+
+def _header_of(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    """Shape and type that a .npy stream says at its beginning."""
+    version = np.lib.format.read_magic(file)
+    if version not in ((1, 0), (2, 0)):
+        raise ValueError(f"expected version 1 or 2 of the format, got {version}")
+    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, _, dtype = read(file)
+    return shape, dtype
+
+
+def _array_in(file: IO[bytes], path: Path, n_bytes: int) -> Tensor:
+    """The array of floats in a .npy stream of so many bytes; more than those are not allocated."""
+    with warnings.catch_warnings(action="ignore"):
+        shape, dtype = _header_of(file)
+        if dtype.kind != "f":
+            raise BadFileError(f"{path}: expected one array of floats, got {dtype}; save the latents alone")
+        if min(shape, default=0) < 0 or math.prod(shape) * dtype.itemsize > n_bytes:
+            raise ValueError(f"{n_bytes} bytes that claim an array of shape {shape}")
+        file.seek(0)
+        loaded = np.lib.format.read_array(file, allow_pickle=False)
+        return torch.from_numpy(np.ascontiguousarray(loaded, dtype=np.float32))
+
+
+def _read_torch(path: Path) -> _Read:
+    """A tensor, or the latents in a dictionary, such as ComfyUI's ``{"samples": …}``."""
+    try:
+        is_safetensors(path)  # a file that is often taken for another is named
+    except BadFileError as error:
+        raise BadFileError(str(error).replace("a weights file", "latents")) from error
+    loaded = load_plainly(path)
+    if isinstance(loaded, Mapping):
+        tensors = {str(name): value for name, value in loaded.items() if isinstance(value, Tensor)}
+        _refuse_odd(path, tensors.values())
+        loaded = tensors[_latents_among({name: tuple(tensor.shape) for name, tensor in tensors.items()}, path)]
     if not isinstance(loaded, Tensor):
-        raise BadFileError(f"{path}: expected one tensor, got {type(loaded).__name__}; save the bare tensor")
-    if loaded.layout != torch.strided or loaded.is_meta or loaded.numel() > len(blob):
         raise BadFileError(
-            f"{path}: expected a dense tensor, all of it in the file, got {loaded.layout} of shape "
-            f"{tuple(loaded.shape)} in {len(blob)} bytes; save it with .contiguous()"
+            f"{path}: expected one tensor, or a dictionary with 'samples', got {type(loaded).__name__}; save the bare "
+            "tensor"
         )
-    return loaded.detach(), {}, False
+    _refuse_odd(path, [loaded])
+    check_storages(path, [loaded])
+    return loaded.detach().clone(), {}, False  # not the mapped file, which may change
 
 
-def _refuse_compression(path: Path, blob: bytes) -> None:
-    """torch.save never compresses, and a few kilobytes that do can unpack to all of the memory."""
-    with zipfile.ZipFile(io.BytesIO(blob)) as archive:
-        n_bytes = sum(entry.file_size for entry in archive.infolist())
-    if n_bytes > len(blob):
-        raise BadFileError(f"{path}: {len(blob)} bytes that unpack to {n_bytes}; save it again with torch.save")
+def _refuse_odd(path: Path, tensors: Iterable[Tensor]) -> None:
+    kind = next((kind for tensor in tensors if (kind := odd_kind(tensor)) is not None), None)
+    if kind is not None:
+        raise BadFileError(
+            f"{path}: expected plain latents, all of them in the file, got a tensor that is {kind}; save it with "
+            ".contiguous(), dense and of floats"
+        )
+
+
+_READERS: dict[str, Callable[[Path], _Read]] = {
+    ".latent": _read_comfy,
+    ".safetensors": _read_safetensors,
+    ".npy": _read_numpy,
+    ".npz": _read_npz,
+    ".pt": _read_torch,
+    ".pth": _read_torch,
+    ".bin": _read_torch,
+}

@@ -16,6 +16,7 @@ from latentfit.errors import BadFileError, SpaceMismatchError
 from latentfit.resources import write_atomic
 
 MAGNITUDE = 3.0  # latents beyond are clamped
+_MOST_CELLS = 1 << 24
 
 
 def write_latent_png(path: str | os.PathLike[str], latents: Tensor) -> Path:
@@ -51,6 +52,10 @@ def read_latent_png(path: str | os.PathLike[str]) -> Tensor:
     """
     try:
         with Image.open(path, formats=["PNG"]) as image:
+            if image.width * image.height > _MOST_CELLS:
+                raise BadFileError(
+                    f"{path}: {image.width}x{image.height} cells; expected a latent of at most 16 million"
+                )
             if image.mode != "RGBA":
                 raise BadFileError(
                     f"{path}: a latent PNG is of 8-bit RGBA, this is of {image.mode}: an ordinary picture? `collect` "

@@ -11,6 +11,7 @@ from latentfit.errors import BadFileError, LatentfitError, SpaceMismatchError
 from latentfit.files import load, load_approximation
 from latentfit.palette import Palette
 from latentfit.spaces import LatentSpace
+from latentfit.vae_weights import is_safetensors
 
 
 def load_named(
@@ -41,7 +42,7 @@ def load_any(path: Path, space: LatentSpace | str | None = None, palette: Palett
     Its space must be named, and the palette of pixelvae's.
     """
     _check_is_map(path)
-    return _table(path) if path.suffix == ".json" else load_approximation(path, space, palette)
+    return _table(path) if path.suffix.lower() == ".json" else load_approximation(path, space, palette)
 
 
 def load_either(
@@ -52,7 +53,7 @@ def load_either(
 ) -> Approximation | LatentMap:
     """As `load_any`; also a map between latents, `space` and `target` being another project's."""
     _check_is_map(path)
-    return _table(path) if path.suffix == ".json" else load(path, space, palette, target=target)
+    return _table(path) if path.suffix.lower() == ".json" else load(path, space, palette, target=target)
 
 
 def load_latent_map(
@@ -74,16 +75,23 @@ def load_latent_map(
     return loaded
 
 
+ENDINGS = (".safetensors", ".json", ".pt", ".pth", ".ckpt", ".bin", ".sft")
+"""Of files that may hold a map; what they are, their content says."""
+
+
 def _check_is_map(path: Path) -> None:
     if path.is_dir():
         raise BadFileError(f"{path}: expected a map, .safetensors or .json, got a folder; name a file in it")
-    if path.suffix not in (".safetensors", ".json", ".pt", ".pth"):
+    if path.is_symlink() and not path.exists():
+        raise BadFileError(f"{path}: a link to a file that is gone; expected a map: link it anew")
+    if not path.is_file():
+        raise BadFileError(f"{path}: no such file; expected a map written by `latentfit fit` or `latentfit export`")
+    if path.suffix.lower() not in ENDINGS:
+        is_safetensors(path)  # names what it is, where its first bytes tell
         raise BadFileError(
             f"{path}: expected a .safetensors map, a .json table or a decoder in .pt or .pth, got "
             f"{path.suffix or 'no ending'!r}"
         )
-    if not path.is_file():
-        raise BadFileError(f"{path}: no such file; expected a map written by `latentfit fit` or `latentfit export`")
 
 
 def _table(path: Path) -> Approximation:

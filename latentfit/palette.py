@@ -90,8 +90,8 @@ class Palette:
         ----------
         reference : str or path
             One of `bundled_palettes`, or a file: ``.hex`` or ``.txt`` (one RRGGBB a line, ``;`` begins a comment;
-            Paint.NET's too), ``.gpl`` (GIMP), ``.png`` (indexed, or a true-colour strip of swatches; in the order in
-            which the pixels show them, row by row).
+            Paint.NET's too), ``.gpl`` (GIMP, Aseprite), ``.pal`` (JASC, RIFF), ``.act`` (Adobe), ``.png`` (indexed,
+            or a true-colour strip of swatches; in the order in which the pixels show them, row by row).
 
         Raises
         ------
@@ -102,7 +102,7 @@ class Palette:
             listed = read_listed(data_path(f"palettes/{reference.lower()}.hex"))
             return cls(torch.from_numpy(listed.colours), reference.lower(), listed.source)
         path = Path(reference)
-        if path.suffix.lower() not in ENDINGS and not path.exists():
+        if path.suffix.lower() not in ENDINGS and not path.exists() and not path.is_symlink():
             near = difflib.get_close_matches(str(reference).lower(), bundled_palettes(), 1, 0.4)
             hint = f"; did you mean {near[0]!r}?" if near else "."
             raise PaletteError(

@@ -1,9 +1,10 @@
-"""Palettes as files: hex lists, GIMP's .gpl, and strips of pixels in a PNG."""
+"""Palettes as files: hex lists, GIMP's .gpl, .pal of JASC and of RIFF, Adobe's .act, and strips of pixels in a PNG."""
 
 import io
 import os
 import re
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,9 +14,22 @@ from PIL import Image, UnidentifiedImageError
 
 from latentfit.errors import PaletteError
 
-ENDINGS = (".hex", ".txt", ".gpl", ".png")
+ENDINGS = (".hex", ".txt", ".gpl", ".pal", ".act", ".png")
 MOST_COLOURS = 256
 MOST_BYTES = 1 << 20  # of a list; 256 colours with long names take a tenth
+
+_MOST_PNG_BYTES = 64 << 20
+_MOST_PIXELS = 1 << 22  # of a strip of swatches
+# What other programs keep palettes in, by ending: told, not read.
+_OTHERS = {
+    ".ase": "Adobe's swatches or Aseprite's sprite, which both end in .ase",
+    ".aseprite": "Aseprite's sprite",
+    ".aco": "Photoshop's swatches",
+    ".kpl": "Krita's palette",
+    ".soc": "LibreOffice's colours",
+    ".col": "Animator's palette",
+    ".gif": "a GIF picture",
+}
 
 _PAINT_NET = re.compile(r";\s*paint\.net palette file", re.IGNORECASE)  # its first line, in Lospec's exports too
 
@@ -40,7 +54,7 @@ class Listed:
 
 
 def read_listed(path: str | os.PathLike[str]) -> Listed:
-    """Read a palette's file by its ending: .hex, .txt, .gpl or .png.
+    """Read a palette's file by its ending: .hex, .txt, .gpl, .pal, .act or .png.
 
     Raises
     ------
@@ -48,23 +62,40 @@ def read_listed(path: str | os.PathLike[str]) -> Listed:
         When there is no such file, it is of another kind, or cannot be read as what its name says.
     """
     file = Path(path)
-    readers = {".hex": _of_hex, ".txt": _of_hex, ".gpl": _of_gpl}
     ending = file.suffix.lower()
+    if ending in _OTHERS:
+        raise PaletteError(
+            f"{file.name}: {_OTHERS[ending]}, which is not read; export the palette as .gpl or .hex, or as an indexed "
+            ".png"
+        )
     if ending not in ENDINGS:
         raise PaletteError(f"{file.name}: expected a palette in {', '.join(ENDINGS)}, got {ending or 'no ending'}")
+    most = _MOST_PNG_BYTES if ending == ".png" else MOST_BYTES
     try:
+        n_bytes = file.stat().st_size
+        if n_bytes > most:  # before anything is read
+            raise PaletteError(f"{file.name}: {n_bytes} bytes are no list of at most {MOST_COLOURS} colours")
         blob = file.read_bytes()
     except OSError as error:
         raise PaletteError(f"{file}: cannot be read ({error.strerror or error})") from error
     if ending == ".png":
         return Listed(_of_png(blob, file.name))
-    if len(blob) > MOST_BYTES:
-        raise PaletteError(f"{file.name}: {len(blob)} bytes are no list of at most {MOST_COLOURS} colours")
+    if ending == ".act":
+        return Listed(_of_act(blob, file.name))
+    if ending == ".pal":
+        return _of_pal(blob, file.name)
+    readers: dict[str, Callable[[str, str], Listed]] = {".hex": _of_hex, ".txt": _of_hex, ".gpl": _of_gpl}
+    return readers[ending](_text_of(blob, file.name), file.name)
+
+
+def _text_of(blob: bytes, name: str) -> str:
+    """UTF-8, or Latin-1, in which older programs wrote names of colours."""
+    if b"\0" in blob:
+        raise PaletteError(f"{name}: expected text, in UTF-8 or Latin-1, got zero bytes; export the palette again")
     try:
-        text = blob.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise PaletteError(f"{file.name}: expected text in UTF-8, got other bytes; export the palette again") from error
-    return readers[ending](text, file.name)
+        return blob.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return blob.decode("latin-1")
 
 
 def hex_text(listed: Listed) -> str:
@@ -132,7 +163,10 @@ def _why_no_hex(word: str) -> str:
 
 
 def _of_gpl(text: str, name: str) -> Listed:
-    """GIMP's: a first line ``GIMP Palette``, ``Name:`` and ``Columns:``, then ``R G B name`` a line."""
+    """GIMP's: a first line ``GIMP Palette``, ``Name:`` and ``Columns:``, then ``R G B name`` a line.
+
+    Aseprite's says ``Channels: RGBA``, and a fourth level is alpha.
+    """
     lines = text.splitlines()
     if not lines or lines[0].strip() != "GIMP Palette":
         got = repr(lines[0].strip()[:40]) if lines else "an empty file"
@@ -141,17 +175,74 @@ def _of_gpl(text: str, name: str) -> Listed:
     facts: dict[str, str] = {}
     for number, line in enumerate(lines[1:], 2):
         words = line.strip()
-        if fact := re.match(r"#?\s*(name|columns|source)\s*:(.*)", words, re.IGNORECASE):
+        if fact := re.match(r"#?\s*(name|columns|source|channels)\s*:(.*)", words, re.IGNORECASE):
             facts.setdefault(fact[1].lower(), fact[2].strip())
         elif words and not words.startswith("#"):
-            found = re.match(r"(\d{1,3})\s+(\d{1,3})\s+(\d{1,3})(?:\s|$)", words)
-            colour = tuple(int(level) for level in found.groups()) if found else ()
-            if len(colour) != 3 or max(colour) > 255:
-                raise PaletteError(f"{name}, line {number}: expected three levels of 0 to 255, got {words[:40]!r}")
-            colours.append(colour)
+            has_alpha = facts.get("channels", "").upper() == "RGBA"
+            colours.append(_levels(words, 4 if has_alpha else 3, f"{name}, line {number}"))
     if not colours:
         raise PaletteError(f"{name}: lists no colour; expected lines of three levels such as '29 43 83'")
     return Listed(np.array(colours, np.uint8), facts.get("name", ""), facts.get("source", ""))
+
+
+def _levels(words: str, n_levels: int, where: str) -> tuple[int, ...]:
+    """The red, green and blue at a line's beginning, and alpha, which must be opaque."""
+    found = re.match(r"(\d{1,3})" + r"\s+(\d{1,3})" * (n_levels - 1) + r"(?:\s|$)", words, re.ASCII)
+    levels = tuple(int(level) for level in found.groups()) if found else ()
+    if len(levels) != n_levels or max(levels) > 255:
+        number = "three" if n_levels == 3 else "four"
+        raise PaletteError(f"{where}: expected {number} levels of 0 to 255, got {words[:40]!r}")
+    if levels[3:] not in ((), (255,)):
+        raise PaletteError(f"{where}: alpha {levels[3]}, and palettes here are opaque; take the colour out")
+    return levels[:3]
+
+
+def _of_pal(blob: bytes, name: str) -> Listed:
+    """JASC's text, of Paint Shop Pro and many editors of sprites; or Microsoft's RIFF."""
+    if blob.startswith(b"RIFF"):
+        return Listed(_of_riff(blob, name))
+    lines = [line.strip() for line in _text_of(blob, name).splitlines()]
+    if len(lines) < 3 or lines[0] != "JASC-PAL" or not re.fullmatch(r"\d{1,4}", lines[2], re.ASCII):
+        got = repr(lines[0][:40]) if lines else "an empty file"
+        raise PaletteError(
+            f"{name}: expected JASC's palette, whose first line is 'JASC-PAL', or Microsoft's RIFF, got {got}; export "
+            "it again as .gpl"
+        )
+    n_colours, rows = int(lines[2]), [line for line in lines[3:] if line]
+    if n_colours != len(rows) or not n_colours:
+        raise PaletteError(f"{name}: says that it lists {n_colours} colours, got {len(rows)}; export it again")
+    if n_colours > MOST_COLOURS:
+        raise PaletteError(f"{name}: lists {n_colours} colours; expected at most {MOST_COLOURS}")
+    has_alpha = all(len(row.split()) == 4 for row in rows)
+    levels = [_levels(row, 4 if has_alpha else 3, f"{name}, line {n}") for n, row in enumerate(rows, 4)]
+    return Listed(np.array(levels, np.uint8))
+
+
+def _of_riff(blob: bytes, name: str) -> Colours:
+    """Microsoft's: a chunk ``data`` of a version, a count, and red, green, blue and flags of each."""
+    start = blob.find(b"data", 12)
+    n_colours = int.from_bytes(blob[start + 10 : start + 12], "little") if start >= 12 else 0
+    levels = blob[start + 12 : start + 12 + 4 * n_colours]
+    if blob[8:12] != b"PAL " or not 1 <= n_colours <= MOST_COLOURS or len(levels) != 4 * n_colours:
+        raise PaletteError(f"{name}: expected a RIFF palette of 1 to {MOST_COLOURS} colours; export it again as .gpl")
+    colours: Colours = np.frombuffer(levels, np.uint8).reshape(-1, 4)[:, :3].copy()
+    return colours
+
+
+def _of_act(blob: bytes, name: str) -> Colours:
+    """Adobe's colour table: 256 colours; at most their count, and the transparent one's place, which is passed over.
+
+    Without a count, black at the end that fills the table up is no colour of the palette.
+    """
+    if len(blob) not in (768, 772):
+        raise PaletteError(f"{name}: expected 768 or 772 bytes of a colour table, got {len(blob)}; export it again")
+    colours: Colours = np.frombuffer(blob[:768], np.uint8).reshape(-1, 3).copy()
+    n_colours = int.from_bytes(blob[768:770], "big")
+    if 0 < n_colours <= MOST_COLOURS:
+        return colours[:n_colours]
+    used = np.flatnonzero(colours.any(1))
+    n_filled = MOST_COLOURS - (int(used[-1]) + 1 if len(used) else 0)
+    return colours[: MOST_COLOURS - n_filled] if n_filled > 1 else colours
 
 
 def _of_png(blob: bytes, name: str) -> Colours:
@@ -160,9 +251,15 @@ def _of_png(blob: bytes, name: str) -> Colours:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             image = Image.open(io.BytesIO(blob), formats=["PNG"])
+            if image.width * image.height > _MOST_PIXELS:  # before anything is unpacked
+                raise PaletteError(
+                    f"{name}: {image.width}x{image.height} px; a palette is a strip of at most {MOST_COLOURS} swatches"
+                )
             image.load()
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
         raise PaletteError(f"{name}: {error} A palette is a strip of at most {MOST_COLOURS} swatches") from error
+    except PaletteError:
+        raise
     except UnidentifiedImageError as error:
         raise PaletteError(f"{name}: its content is no PNG; export the palette again") from error
     except (OSError, SyntaxError, ValueError, EOFError, LookupError) as error:

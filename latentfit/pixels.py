@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError, features
 from torch import Tensor
 
 from latentfit.errors import ImageError
@@ -19,7 +19,8 @@ from latentfit.resources import write_atomic
 
 Kind = Literal["photograph", "chart", "drawing", "greyscale", "latents"]
 Box = tuple[int, int, int, int]
-FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF", "PPM")  # by content; some of Pillow's others start programs
+_AVIF = ("AVIF",) if features.check("avif") else ()  # Pillow has it since 11.3
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF", "PPM", *_AVIF)  # by content; some others start programs
 WHOLE = Fraction(1)
 GREY_CHROMA = 6  # 8-bit levels between the channels below which 99 % of a greyscale picture's pixels lie
 
@@ -57,9 +58,20 @@ def open_rgb(blob: bytes, name: str = "picture") -> Image.Image:
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
         raise ImageError(f"{name}: {error} Shrink it first if you trust it") from error
     except UnidentifiedImageError as error:
-        raise ImageError(f"{name}: not a picture; expected the content of one of {', '.join(FORMATS)}") from error
+        what = _unread(blob) or "not a picture"
+        raise ImageError(f"{name}: {what}; expected the content of one of {', '.join(FORMATS)}") from error
     except _DAMAGED as error:
         raise ImageError(f"{name}: a damaged picture ({type(error).__name__}: {error}); export it again") from error
+
+
+def _unread(blob: bytes) -> str | None:
+    """What a picture of a format that is not read is, by its first bytes."""
+    if blob.startswith((b"\xff\x0a", b"\0\0\0\x0cJXL ")):
+        return "a JPEG XL picture, which is not read"
+    if blob[4:8] == b"ftyp":
+        avif = blob[8:12] in (b"avif", b"avis")
+        return f"{'an AVIF' if avif else 'a HEIC'} picture, which is not read{' by this Pillow' if avif else ''}"
+    return None
 
 
 def kind_of(image: Image.Image, declared: Kind) -> Kind:

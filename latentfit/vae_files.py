@@ -16,13 +16,24 @@ from torch import Tensor, nn
 from latentfit import schemas
 from latentfit.errors import BadFileError, VaeError
 from latentfit.escaping import one_line
+from latentfit.nets.loading import UNFIT
 from latentfit.nets.tiny import load_tiny_decoder, load_tiny_encoder
 from latentfit.resources import data_path
 from latentfit.schemas import shown
-from latentfit.vae_keys import Weights, is_vae_key, prefix_of_vae, to_diffusers_keys
+from latentfit.vae_keys import (
+    TinyHalves,
+    Weights,
+    is_tiny_video,
+    is_vae_key,
+    prefix_of_vae,
+    tiny_halves,
+    to_diffusers_keys,
+    without_wrapper,
+)
 from latentfit.vae_networks import DiffusersNetwork, TinyNetwork
 from latentfit.vae_weights import WeightsFile
 
+_VIDEO_ADVICE = "name the autoencoder of its space as a diffusers folder or a file of its own"
 Half = TypeVar("Half", bound=nn.Module)
 
 # Keys beside the autoencoder that say which model a checkpoint is, most telling first.
@@ -101,6 +112,8 @@ def open_vae_file(path: Path) -> OpenedFile:
     tiny = _open_tiny(file)
     if tiny is not None:
         return OpenedFile(tiny)
+    if is_tiny_video(names):
+        raise VaeError(f"{path}: TAEHV, a tiny autoencoder of video, which is not supported yet; {_VIDEO_ADVICE}")
     prefix = prefix_of_vae(names)
     if prefix is None and {"14.weight", "14.conv.0.weight"} & set(names):
         raise VaeError(
@@ -145,9 +158,16 @@ def open_tiny_pair(encoder: Path, decoder: Path) -> TinyNetwork:
 
 def _half_of(path: Path, load: Callable[[Weights], Half]) -> Half:
     try:
-        return load(WeightsFile(path).read())
+        return load(_plainly_named(WeightsFile(path)))
     except BadFileError as error:
-        raise BadFileError(f"{path}: {error}") from error
+        raise BadFileError(f"{path}: {str(error).removeprefix(f'{path}: ')}") from error
+    except UNFIT as error:
+        raise BadFileError(f"{path}: TAESD's keys, but shapes of none that is known ({error})") from error
+
+
+def _plainly_named(file: WeightsFile) -> Weights:
+    """The weights of one half, without a prefix that all of them have."""
+    return read_renamed(file, without_wrapper(file.names))
 
 
 @cache
@@ -254,24 +274,28 @@ def _given(module: nn.Module, weights: Mapping[str, Tensor], path: Path) -> dict
 
 
 def _open_tiny(file: WeightsFile) -> TinyNetwork | None:
-    """A file that holds both halves of a TAESD: ComfyUI's names, or diffusers' AutoencoderTiny."""
-    if "taesd_encoder.0.weight" in file.names and "taesd_decoder.1.weight" in file.names:
-        encoder, decoder = _numbered(file, "taesd_encoder.", 0), _numbered(file, "taesd_decoder.", 0)
-    elif "encoder.layers.0.weight" in file.names and "decoder.layers.0.weight" in file.names:
-        # AutoencoderTiny's decoder does not count the soft clamp.
-        encoder, decoder = _numbered(file, "encoder.layers.", 0), _numbered(file, "decoder.layers.", 1)
-    else:
+    """TAESD in one file: under ComfyUI's names or diffusers', or its decoder alone, which is enough to decode."""
+    halves = tiny_halves(file.names)
+    names = without_wrapper(file.names)
+    if halves is None and "1.weight" in names and "3.conv.0.weight" in names:
+        halves = TinyHalves({}, names)
+    if halves is None:
         return None
-    return TinyNetwork(load_tiny_encoder(encoder), load_tiny_decoder(decoder))
+    if not halves.decoder:
+        raise VaeError(f"{file.path}: expected a TAESD with its decoder, got its encoder alone; name a file with both")
+    try:
+        encoder = load_tiny_encoder(read_renamed(file, halves.encoder)) if halves.encoder else None
+        return TinyNetwork(encoder, load_tiny_decoder(read_renamed(file, halves.decoder)))
+    except BadFileError as error:
+        raise BadFileError(f"{file.path}: {str(error).removeprefix(f'{file.path}: ')}") from error
+    except UNFIT as error:
+        raise BadFileError(f"{file.path}: TAESD's keys, but shapes of none that is known ({error})") from error
 
 
-def _numbered(file: WeightsFile, prefix: str, offset: int) -> Weights:
-    """Weights of a numbered stack, without prefix, with `offset` added to the first number."""
-    renamed = {}
-    for key, tensor in file.read(lambda name: name.startswith(prefix)).items():
-        place, rest = key[len(prefix) :].split(".", 1)
-        renamed[f"{int(place) + offset}.{rest}"] = tensor
-    return renamed
+def read_renamed(file: WeightsFile, names: Mapping[str, str]) -> Weights:
+    """The tensors of a file under other names: new name -> the file's."""
+    tensors = file.read(set(names.values()).__contains__)
+    return {new: tensors[name] for new, name in names.items()}
 
 
 def _check_both_halves(path: Path, weights: Weights) -> None:

@@ -1,7 +1,8 @@
 """Key names of autoencoder checkpoints: those of latent diffusion and of Wan, turned into diffusers' own."""
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass
 
 from torch import Tensor
 
@@ -43,6 +44,71 @@ _WAN_RULES: tuple[tuple[str, str], ...] = (
     (r"\.residual\.6\.", ".conv2."),
     (r"\.shortcut\.", ".conv_shortcut."),
 )
+
+# What other programs put before all keys of a tiny autoencoder: stable-diffusion.cpp, torch's wrappers, checkpoints.
+_TINY_WRAPPERS = ("", "tae.", "taesd.", "vae.", "first_stage_model.", "module.", "model.", "_orig_mod.")
+_VIDEO_KEY = re.compile(r"(^|\.)(encoder|decoder)\.\d+\.conv\.weight$")
+
+
+@dataclass(frozen=True)
+class TinyHalves:
+    """Where a file that holds TAESD's halves under other names has them: TAESD's own key -> the file's.
+
+    Attributes
+    ----------
+    encoder, decoder : dict of str to str
+        Empty where the file lacks that half.
+    scale, shift : str or None
+        Keys of the numbers by which ComfyUI takes raw latents to the model domain.
+    """
+
+    encoder: dict[str, str]
+    decoder: dict[str, str]
+    scale: str | None = None
+    shift: str | None = None
+
+
+def tiny_halves(keys: Collection[str]) -> TinyHalves | None:
+    """TAESD's halves in ComfyUI's combined file, in diffusers' AutoencoderTiny, or in TAESD's own module; else None.
+
+    Also behind the prefixes of stable-diffusion.cpp (``tae.``) and of checkpoints.
+    """
+    for wrapper in _TINY_WRAPPERS:
+        inner = {key[len(wrapper) :]: key for key in keys if key.startswith(wrapper)}
+        for encoder, decoder, offset in (
+            ("taesd_encoder.", "taesd_decoder.", 0),
+            ("encoder.layers.", "decoder.layers.", 1),  # AutoencoderTiny's decoder does not count the soft clamp
+            ("encoder.", "decoder.", 0),
+        ):
+            halves = _stack(inner, encoder, 0), _stack(inner, decoder, offset)
+            is_encoder = "0.weight" in halves[0] and "1.conv.0.weight" in halves[0]
+            is_decoder = "1.weight" in halves[1] and "3.conv.0.weight" in halves[1]
+            if (is_encoder or is_decoder) and not is_tiny_video(inner):
+                return TinyHalves(*halves, inner.get("vae_scale"), inner.get("vae_shift"))
+    return None
+
+
+def is_tiny_video(keys: Collection[str]) -> bool:
+    """Whether these are TAEHV's: convolutions over time between the blocks."""
+    return any(_VIDEO_KEY.search(key) for key in keys)
+
+
+def without_wrapper(keys: Collection[str]) -> dict[str, str]:
+    """Keys without the prefix of another program that all of them have -> the keys; themselves where there is none."""
+    for wrapper in _TINY_WRAPPERS[1:]:
+        if keys and all(key.startswith(wrapper) for key in keys):
+            return {key[len(wrapper) :]: key for key in keys}
+    return {key: key for key in keys}
+
+
+def _stack(inner: Mapping[str, str], prefix: str, offset: int) -> dict[str, str]:
+    """The numbered layers behind a prefix, with `offset` added to the number."""
+    numbered = {}
+    for key, whole in inner.items():
+        found = re.match(r"(\d{1,3})(\..+)", key.removeprefix(prefix)) if key.startswith(prefix) else None
+        if found:
+            numbered[f"{int(found[1]) + offset}{found[2]}"] = whole
+    return numbered
 
 
 def prefix_of_vae(keys: Iterable[str]) -> str | None:

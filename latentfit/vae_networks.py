@@ -43,15 +43,20 @@ class Network(Protocol):
 
 
 class TinyNetwork(nn.Module):
-    """A TAESD pair: pictures stay in [0, 1], latents in the model domain."""
+    """A TAESD pair, or its decoder alone: pictures stay in [0, 1], latents in the model domain."""
 
-    def __init__(self, encoder: TinyEncoder | TinyEncoder32, decoder: TinyDecoder | TinyDecoder32) -> None:
+    def __init__(self, encoder: TinyEncoder | TinyEncoder32 | None, decoder: TinyDecoder | TinyDecoder32) -> None:
         super().__init__()
         self.encoder = encoder
         self.decoder = decoder
         self.receptive_cells: int | None = decoder.receptive_cells
 
     def encode(self, rgb: Tensor) -> Tensor:
+        if self.encoder is None:
+            raise VaeError(
+                "encode: this autoencoder was loaded from its decoder alone, so it only decodes; load X_encoder.* and "
+                "X_decoder.* as X, or collect from latent files"
+            )
         own: Tensor = self.encoder(rgb)
         return own
 
@@ -149,6 +154,8 @@ def batch_norm_crossing(norm: nn.BatchNorm2d, patch: tuple[int, int]) -> Crossin
 
 def shape_of_latents(network: Network) -> tuple[int, int]:
     """(channels, pixels per cell), found by encoding a grey picture; larger ones are tried where 64 px are too few."""
+    if isinstance(network, TinyNetwork):
+        return network.decoder.n_channels, network.decoder.cell_px
     failures: list[str] = []
     called, only_px = type(network).__name__, None
     if isinstance(network, DiffusersNetwork):

@@ -1,7 +1,6 @@
 """Opening what a source names: the network with its weights, and the space that it speaks."""
 
 import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any

@@ -118,6 +118,8 @@ def _of_file(path: Path) -> Source:
     if path.stem.startswith(_FOLDER_WEIGHTS) and (path.parent / "config.json").is_file():
         return _in_folder(path.parent)
     half = re.match(r"^(.+)_(encoder|decoder)$", path.stem)
+    if half and half[2] == "decoder" and not _halves(path.with_name(half[1]))[0]:
+        return Source(half[1], file=path)  # alone, it decodes
     pair = _pair(path.with_name(half[1])) if half else None
     if half and pair:
         return Source(half[1], pair=pair)
@@ -126,19 +128,26 @@ def _of_file(path: Path) -> Source:
 
 def _pair(stem: Path) -> tuple[Path, Path] | None:
     """`X_encoder.*` and `X_decoder.*`; one alone is an error, none is None."""
-    halves = [
-        next((path for suffix in _SUFFIXES if (path := stem.with_name(f"{stem.name}_{half}{suffix}")).is_file()), None)
-        for half in ("encoder", "decoder")
-    ]
-    if halves[0] and halves[1]:
-        return halves[0], halves[1]
-    if any(halves):
-        missing = "decoder" if halves[0] else "encoder"
+    encoder, decoder = _halves(stem)
+    if encoder and decoder:
+        return encoder, decoder
+    if encoder or decoder:
+        missing = "decoder" if encoder else "encoder"
+        alone = f", or name {decoder.name} itself, which only decodes" if decoder else ""
         raise VaeError(
             f"{stem}: expected a TAESD pair, {stem.name}_encoder.* and {stem.name}_decoder.*, got no {missing}; an "
-            f"autoencoder needs both: put {stem.name}_{missing}.safetensors beside the other"
+            f"autoencoder needs both: put {stem.name}_{missing}.safetensors beside the other{alone}"
         )
     return None
+
+
+def _halves(stem: Path) -> tuple[Path | None, Path | None]:
+    """`X_encoder.*` and `X_decoder.*`, those of them that are there."""
+    encoder, decoder = (
+        next((path for suffix in _SUFFIXES if (path := stem.with_name(f"{stem.name}_{half}{suffix}")).is_file()), None)
+        for half in ("encoder", "decoder")
+    )
+    return encoder, decoder
 
 
 def _public_tiny(name: str) -> Source:

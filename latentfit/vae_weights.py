@@ -1,10 +1,12 @@
 """Weights files, read without ever running what they carry: safetensors, and torch files of plain tensors."""
 
+import mmap
 import pickle
+import re
 import struct
 import warnings
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,11 +18,24 @@ from torch import Tensor
 from latentfit.errors import BadFileError
 
 _LARGEST_HEADER = 100 << 20
+_MOST_NESTED = 8  # state_dict in state_dict; a dict may hold itself
 # What torch's reader raises on bytes that are not what they say, found by fuzzing it.
 _DAMAGE = (
     ArithmeticError, AssertionError, AttributeError, EOFError, LookupError, MemoryError, OSError, RuntimeError,
     TypeError, ValueError, struct.error, zipfile.BadZipFile, SafetensorError,
 )  # fmt: skip
+# What is often put in a weights file's place, by its first bytes.
+_OTHERS = (
+    (b"GGUF", "a GGUF file, whose weights are quantised in blocks; take the model's .safetensors"),
+    (b"version https://git-lfs", "a pointer of Git LFS, not the file itself; run `git lfs pull`, or download it"),
+    (b"<!DOCTYPE", "a web page, not the file itself; download it anew"),
+    (b"<!doctype", "a web page, not the file itself; download it anew"),
+    (b"<html", "a web page, not the file itself; download it anew"),
+    (b"\x89HDF\r\n", "an HDF5 file of Keras; take the model's .safetensors"),
+    (b"\x08", "what looks like an ONNX file; take the model's .safetensors"),
+)
+# Keys that only quantised weights have: the scaled fp8 of ComfyUI and others, bitsandbytes, torchao.
+_QUANTISED_KEY = re.compile(r"(^|\.)(scaled_fp8|comfy_quant|scale_weight|weight_scale|absmax|quant_map|SCB)$")
 
 
 class WeightsFile:
@@ -47,7 +62,7 @@ class WeightsFile:
         self.path = path
         self._unpickled: dict[str, Tensor] | None = None
         self.metadata: dict[str, str] = {}
-        if _is_safetensors(path):
+        if is_safetensors(path):
             with _opened(path) as file:
                 self.names = list(file.keys())
                 self.metadata = dict(file.metadata() or {})
@@ -56,11 +71,133 @@ class WeightsFile:
             self.names = list(self._unpickled)
 
     def read(self, wanted: Callable[[str], bool] = lambda name: True) -> dict[str, Tensor]:
-        """The tensors whose names are wanted; of a safetensors file only these are read."""
+        """The tensors whose names are wanted; of a safetensors file only these are read.
+
+        Floating ones come as float32, whatever the file keeps them in: float16, bfloat16, float64 or one of 8 bits.
+
+        Raises
+        ------
+        BadFileError
+            When one of them is quantised, complex, sparse, nested, without numbers, or larger than its file.
+        """
+        names = [name for name in self.names if wanted(name)]
+        _refuse_quantised(self.path, names)
         if self._unpickled is not None:
-            return {name: tensor for name, tensor in self._unpickled.items() if wanted(name)}
+            found: Mapping[str, Tensor] = self._unpickled
+            return {name: self._plain(name, found[name]) for name in names}
         with _opened(self.path) as file:
-            return {name: file.get_tensor(name) for name in self.names if wanted(name)}
+            return {name: self._plain(name, file.get_tensor(name)) for name in names}
+
+    def _plain(self, name: str, tensor: Tensor) -> Tensor:
+        kind = odd_kind(tensor)
+        if kind is None and tensor.dtype in (torch.int8, torch.uint8):
+            kind = f"quantised to {str(tensor.dtype).removeprefix('torch.')}"
+        if kind is not None:
+            raise BadFileError(f"{self.path}: tensor {name!r} is {kind}; expected plain floating weights")
+        if not tensor.is_floating_point():
+            return tensor
+        try:
+            return tensor.to(torch.float32)
+        except (RuntimeError, TypeError) as error:
+            raise BadFileError(
+                f"{self.path}: tensor {name!r} is of {tensor.dtype}, which cannot be read as float32; expected plain "
+                "floating weights"
+            ) from error
+
+
+def odd_kind(tensor: Tensor) -> str | None:
+    """What keeps a tensor of a file from being read as plain numbers, as an adjective; None: nothing does.
+
+    Nothing is computed, so that a tensor which claims more than its file holds costs no memory.
+    """
+    if tensor.is_nested:
+        return "nested"
+    if tensor.is_meta:
+        return "on the meta device, without numbers"
+    if tensor.layout != torch.strided:
+        return f"sparse or of another layout ({str(tensor.layout).removeprefix('torch.')})"
+    if tensor.is_quantized:
+        return f"quantised ({str(tensor.dtype).removeprefix('torch.')})"
+    if tensor.is_complex():
+        return "complex"
+    if tensor.is_neg() or tensor.is_conj():
+        return "a view with the negative or conjugate bit"
+    if type(tensor) not in (Tensor, torch.nn.Parameter):
+        return f"of type {type(tensor).__name__}"
+    if tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
+        return f"of shape {tuple(tensor.shape)}, more than its storage holds (an expanded view)"
+    return None
+
+
+def load_plainly(path: Path) -> Any:
+    """What a torch file holds, by torch's restricted unpickler, which refuses all that is not data.
+
+    Of a zip archive the numbers are mapped, not read.
+
+    Raises
+    ------
+    BadFileError
+        When it is none, is damaged, would have to run code, is compressed, or makes memory that it does not hold.
+    """
+    try:
+        is_zip = zipfile.is_zipfile(path)
+        _refuse_bombs(path, is_zip=is_zip)
+        with warnings.catch_warnings():
+            # Files of other pickle protocols than torch's own are warned of; they are read, or refused below.
+            warnings.simplefilter("ignore", UserWarning)
+            return torch.load(path, map_location="cpu", weights_only=True, mmap=is_zip)
+    except pickle.UnpicklingError as error:
+        raise BadFileError(
+            f"{path}: refused, because it is no torch file of plain tensors ({_first_line(error)}); code that a file "
+            "carries is never run: convert it to safetensors where you trust it"
+        ) from error
+    except BadFileError:
+        raise
+    except (*_DAMAGE, RecursionError) as error:
+        raise BadFileError(
+            f"{path}: expected a safetensors or torch file: {_first_line(error)}; fetch it again"
+        ) from error
+
+
+def check_storages(path: Path, tensors: Collection[Tensor]) -> None:
+    """Refuse tensors whose memory the file's pickle had made, beyond what the file holds."""
+    dense = [tensor for tensor in tensors if not tensor.is_nested and tensor.layout == torch.strided]
+    storages = {one.data_ptr(): one.nbytes() for one in (tensor.untyped_storage() for tensor in dense)}
+    n_bytes = path.stat().st_size
+    if sum(storages.values()) > n_bytes:
+        raise BadFileError(
+            f"{path}: {n_bytes} bytes that claim tensors of {sum(storages.values())}; expected all of a tensor in its "
+            "file: save it again with torch.save"
+        )
+
+
+def _refuse_quantised(path: Path, names: Collection[str]) -> None:
+    telling = next((name for name in names if _QUANTISED_KEY.search(name)), None)
+    if telling is not None:
+        raise BadFileError(
+            f"{path}: quantised weights, whose scales lie beside them ({telling!r}); expected plain floating weights: "
+            "take the file in float32, float16 or bfloat16"
+        )
+
+
+def _refuse_bombs(path: Path, *, is_zip: bool) -> None:
+    """torch.save never compresses, and its files call no `bytearray`, which would be made of any size."""
+    if is_zip:
+        with zipfile.ZipFile(path) as archive:
+            entries = archive.infolist()
+            n_bytes, n_held = sum(entry.file_size for entry in entries), path.stat().st_size
+            if n_bytes > n_held or any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
+                raise BadFileError(
+                    f"{path}: {n_held} bytes that unpack to {n_bytes}; expected a file that is not compressed: save it "
+                    "again with torch.save"
+                )
+            pickled = [archive.read(entry) for entry in entries if entry.filename.endswith(".pkl")]
+        is_bomb = any(b"bytearray\n" in one for one in pickled)
+    else:
+        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+            is_bomb = content.find(b"bytearray\n") >= 0
+    if is_bomb:
+        raise BadFileError(f"{path}: refused, because it makes a bytearray; expected plain tensors: save it again")
 
 
 @contextmanager
@@ -71,40 +208,54 @@ def _opened(path: Path) -> Iterator[Any]:
     try:
         with safe_open(str(path), framework="pt") as file:
             yield file
-    except (SafetensorError, OSError) as error:
-        raise BadFileError(f"{path}: expected a whole safetensors file: {error}; fetch it again") from error
+    except BadFileError:
+        raise
+    except _DAMAGE as error:
+        raise BadFileError(
+            f"{path}: expected a whole safetensors file: {_first_line(error)}; fetch it again"
+        ) from error
 
 
-def _is_safetensors(path: Path) -> bool:
-    """Eight bytes of header length, then JSON."""
+def is_safetensors(path: Path) -> bool:
+    """Whether a file begins as safetensors do: eight bytes of header length, then JSON.
+
+    Raises
+    ------
+    BadFileError
+        When it cannot be read, is empty, or its first bytes are those of something that is often taken for weights.
+    """
+    if path.exists() and not path.is_file():
+        raise BadFileError(f"{path}: expected a weights file, got {'a folder' if path.is_dir() else 'no plain file'}")
     try:
         with path.open("rb") as file:
-            head = file.read(9)
+            head = file.read(32)
     except OSError as error:
         raise BadFileError(f"{path}: expected a weights file that can be read: {error}") from error
     if not head:
         raise BadFileError(f"{path}: expected a weights file, got zero bytes; fetch it again")
-    return len(head) == 9 and head[8:] == b"{" and int.from_bytes(head[:8], "little") < _LARGEST_HEADER
+    if len(head) >= 9 and head[8:9] == b"{" and int.from_bytes(head[:8], "little") < _LARGEST_HEADER:
+        return True
+    other = next((what for magic, what in _OTHERS if head.startswith(magic)), None)
+    if other is not None:
+        raise BadFileError(f"{path}: {other}")
+    return False
 
 
 def _unpickle(path: Path) -> dict[str, Tensor]:
-    """Tensors of a torch file; torch's restricted unpickler refuses everything that is not data."""
-    try:
-        with warnings.catch_warnings():
-            # Files of other pickle protocols than torch's own are warned of; they are read, or refused below.
-            warnings.simplefilter("ignore", UserWarning)
-            loaded = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
-    except pickle.UnpicklingError as error:
-        raise BadFileError(
-            f"{path}: refused, because it is no torch file of plain tensors ({str(error).splitlines()[0][:200]}); code "
-            "that a file carries is never run: convert it to safetensors where you trust it"
-        ) from error
-    except _DAMAGE as error:
-        raise BadFileError(f"{path}: expected a safetensors or torch file: {error}; fetch it again") from error
-    while isinstance(loaded, dict) and isinstance(loaded.get("state_dict"), dict):
+    """Tensors of a torch file, by name."""
+    loaded = load_plainly(path)
+    for _ in range(_MOST_NESTED):
+        if not (isinstance(loaded, dict) and isinstance(loaded.get("state_dict"), dict)):
+            break
         loaded = loaded["state_dict"]
     named = loaded.items() if isinstance(loaded, dict) else ()
     tensors = {str(key): value for key, value in named if isinstance(value, Tensor)}
     if not tensors:
         raise BadFileError(f"{path}: expected named tensors, got {type(loaded).__name__} without any")
+    check_storages(path, tensors.values())
     return tensors
+
+
+def _first_line(error: BaseException) -> str:
+    lines = str(error).splitlines()
+    return lines[0][:200] if lines else type(error).__name__

@@ -135,7 +135,7 @@ ODD = {
     "a list": torch.ones(4),
     "six axes": torch.ones(1, 1, 1, 4, 2, 2),
     "empty": torch.ones(1, 4, 0, 2),
-    "a dictionary": {"samples": torch.ones(1, 4, 2, 2)},
+    "a dictionary of two": {"a": torch.ones(1, 4, 2, 2), "b": torch.ones(1, 4, 2, 2)},
 }
 
 
@@ -186,11 +186,11 @@ def test_numpy_headers_that_lie_are_refused_at_once(tmp_path: Path) -> None:
 def test_names_and_tensors_that_are_not_there(tmp_path: Path) -> None:
     with pytest.raises(BadFileError, match="no such file"):
         read_latents(tmp_path / "x.latent", SD1)
-    (tmp_path / "x.safetensors").write_bytes(b"")
+    (tmp_path / "x.txt").write_bytes(b"")
     with pytest.raises(BadFileError, match=r"expected one of .*\.latent"):
-        read_latents(tmp_path / "x.safetensors", SD1)
-    save_file({"samples": torch.ones(1, 4, 2, 2)}, tmp_path / "y.latent")
-    with pytest.raises(BadFileError, match="a tensor 'latent_tensor', got samples"):
+        read_latents(tmp_path / "x.txt", SD1)
+    save_file({"a": torch.ones(1, 4, 2, 2), "b": torch.ones(1, 4, 2, 2)}, tmp_path / "y.latent")
+    with pytest.raises(BadFileError, match=r"one tensor of latents, named 'latent_tensor', .* got 2: a, b"):
         read_latents(tmp_path / "y.latent", SD1)
 
 

@@ -81,9 +81,9 @@ def test_names_and_endings_that_are_none(tmp_path: Path) -> None:
         Palette.load("pico8")
     with pytest.raises(PaletteError, match=r"mine\.hex: cannot be read"):
         Palette.load(tmp_path / "mine.hex")
-    (tmp_path / "mine.act").write_bytes(b"\0" * 768)
-    with pytest.raises(PaletteError, match=r"expected a palette in \.hex, \.txt, \.gpl, \.png, got \.act"):
-        Palette.load(tmp_path / "mine.act")
+    (tmp_path / "mine.xyz").write_bytes(b"\0" * 768)
+    with pytest.raises(PaletteError, match=r"expected a palette in \.hex, .*\.png, got \.xyz"):
+        Palette.load(tmp_path / "mine.xyz")
     with pytest.raises(PaletteError, match=r"mine\.bmp: expected \.hex"):
         Palette.load("1-bit").save(tmp_path / "mine.bmp")
     assert not (tmp_path / "mine.bmp").exists()
@@ -125,7 +125,7 @@ def test_hex_lists_as_people_write_them(tmp_path: Path) -> None:
     palette = Palette.load(path)
     assert (palette.hex, palette.name, palette.source) == (["#1d2b53", "#ffccaa"], "mine", "my head")
     path.write_bytes(b"\xff\xfe0\x000\x00")
-    with pytest.raises(PaletteError, match="expected text in UTF-8"):
+    with pytest.raises(PaletteError, match="expected text, in UTF-8 or Latin-1"):
         Palette.load(path)
 
 

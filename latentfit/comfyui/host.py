@@ -9,8 +9,8 @@ import torch
 from torch import nn
 
 FOLDER = "latentfit"  # below ComfyUI's models, and its name in extra_model_paths.yaml
-MAP_ENDINGS = frozenset({".safetensors", ".pt", ".pth", ".json"})
-PALETTE_ENDINGS = frozenset({".hex", ".txt", ".gpl", ".png"})
+MAP_ENDINGS = frozenset({".safetensors", ".sft", ".pt", ".pth", ".ckpt", ".bin", ".json"})
+PALETTE_ENDINGS = frozenset({".hex", ".txt", ".gpl", ".pal", ".act", ".png"})
 
 
 def register_model_folder() -> None:

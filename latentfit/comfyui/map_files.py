@@ -1,5 +1,6 @@
 """Files that a node can choose from: maps in ``models/latentfit``, in ``models/vae_approx``, and the bundled ones."""
 
+import logging
 import os
 from dataclasses import dataclass
 from functools import lru_cache
@@ -22,6 +23,8 @@ Gives = Literal["rgb", "palette", "bare palette", "interposed", "upscaled"]  # b
 BUNDLED = "bundled"
 APPROX = "vae_approx"
 _LARGEST = 256 << 20  # bytes; no decoder of the kinds that are recognised comes near
+_LARGEST_TABLE = 16 << 20  # of JSON
+_log = logging.getLogger(__name__)
 _PALETTIZED = "palettized"  # the kind in the header; see latentfit.kinds.KINDS
 
 
@@ -89,7 +92,10 @@ class Stamp:
 def stamp_text(label: str) -> str:
     """Another text whenever the file changes: the answer of IS_CHANGED."""
     path = path_of(label)
-    return "" if path is None else str(Stamp.of(path))
+    try:
+        return "" if path is None else str(Stamp.of(path))
+    except OSError:  # gone since
+        return ""
 
 
 def is_without_palette(label: str) -> bool:
@@ -98,31 +104,57 @@ def is_without_palette(label: str) -> bool:
 
 
 def gives_of(label: str) -> Gives | None:
-    """What the file of a label gives; None for files of other programs, encoders, and damaged ones."""
-    path = path_of(label)
+    """What the file of a label gives; None for files of other programs, encoders, and those that cannot be read.
+
+    Why a file is left out is logged, once a reason: a warning where it could not be read.
+    """
     try:
+        path = path_of(label)
         return None if path is None else _gives(Stamp.of(path))
-    except OSError:
+    except OSError as error:  # gone, or locked, between the listing and now
+        _tell_left_out(label, error.strerror or str(error), logging.WARNING)
         return None
 
 
 @lru_cache(maxsize=4096)
 def _gives(stamp: Stamp) -> Gives | None:
     path = Path(stamp.path)
-    if stamp.n_bytes > _LARGEST:
-        return None
     try:
-        if path.suffix == ".json":
+        if stamp.n_bytes > _LARGEST:
+            raise _NoMapError(f"{stamp.n_bytes >> 20} MiB, more than any map or small decoder has")
+        if path.suffix.lower() == ".json":
+            if stamp.n_bytes > _LARGEST_TABLE:
+                raise _NoMapError(f"{stamp.n_bytes >> 20} MiB, more than any table has")
             load_any(path)
             return "rgb"
         weights = WeightsFile(path)
         if "latentfit" in weights.metadata:
             return _gives_ours(path)
         if not recognisable(set(weights.names)):
-            return None
+            raise _NoMapError("no map, small decoder or interposer that is known here")
         return _gives_others(path)
-    except (LatentfitError, LookupError, OSError, TypeError):
-        return None
+    except _NoMapError as reason:
+        _tell_left_out(stamp.path, str(reason), logging.INFO)
+    except Exception as error:  # noqa: BLE001 - one odd file must not take the node out of ComfyUI's menus; it is logged
+        _tell_left_out(stamp.path, str(error) or type(error).__name__, logging.WARNING)
+    return None
+
+
+class _NoMapError(LatentfitError):
+    """A file that can be read, and is not for these lists."""
+
+
+_told: set[tuple[str, str]] = set()
+
+
+def _tell_left_out(file: str, reason: str, level: int) -> None:
+    """One printable line, once."""
+    said = " ".join(reason.removeprefix(f"{file}: ").split())[:300]
+    if (file, said) in _told:
+        return
+    _told.add((file, said))
+    line = f"LatentFit: {file} is left out of the lists: {said}"
+    _log.log(level, "%s", line.encode("ascii", "backslashreplace").decode())
 
 
 def _gives_ours(path: Path) -> Gives:
@@ -132,18 +164,33 @@ def _gives_ours(path: Path) -> Gives:
     return "palette" if header["kind"] == _PALETTIZED else "rgb"
 
 
-def _gives_others(path: Path) -> Gives | None:
+def _gives_others(path: Path) -> Gives:
     """Of another project; an interposer only where its name says between which spaces: a node can name but one."""
     found = recognised(path)
     if found.n_outputs is not None:
-        return "interposed" if spaces_by_name(path) else None
+        if not spaces_by_name(path):
+            raise _NoMapError(f"{found.title}, whose name does not say its spaces, and a node can be told but one")
+        return "interposed"
     return "bare palette" if isinstance(found.module, PixelVae) else "rgb"
 
 
 def _candidates() -> list[str]:
-    own = [name for name in host.model_files(host.FOLDER) if Path(name).suffix.lower() in host.MAP_ENDINGS]
-    approximate = [f"{APPROX}/{name}" for name in host.model_files(APPROX)]
+    own = [name for name in _listed(host.FOLDER) if Path(name).suffix.lower() in host.MAP_ENDINGS]
+    approximate = [f"{APPROX}/{name}" for name in _listed(APPROX)]
     return [*_without_twins(own), *_bundled(), *approximate]
+
+
+def _listed(folder: str) -> list[str]:
+    """Names of a model folder that a workflow can hold, each file once, though a link may lead back into the folder."""
+    names: dict[str, str] = {}
+    for name in sorted(host.model_files(folder), key=lambda name: (name.count(os.sep), name)):
+        if not name.isprintable():
+            _tell_left_out(name, "its name is not UTF-8, or has signs that cannot be shown; rename it", logging.WARNING)
+            continue
+        path = host.model_path(folder, name)
+        real = None if path is None else os.path.join(os.path.realpath(path.parent), path.name)
+        names.setdefault(real or name, name)
+    return sorted(names.values())
 
 
 def _without_twins(names: list[str]) -> list[str]:

@@ -69,7 +69,7 @@ class Asked:
         named = None if self.palette is None else {"name": self.palette[0], "colours": list(self.palette[1:])}
         palette = None if named is None else Palette.from_dict(named)
         try:
-            return load_any(path) if path.suffix == ".json" else load(path, self.space, palette, self.domain)
+            return load_any(path) if path.suffix.lower() == ".json" else load(path, self.space, palette, self.domain)
         except PaletteError as error:
             said = str(error).replace(str(path), self.label)
             raise PaletteError(f"{said}; choose it in the node's 'palette'") from None

@@ -51,7 +51,7 @@ class LatentFitPalettize:
     def INPUT_TYPES(cls) -> dict[str, Any]:
         palette = (
             f"{FROM_FILE}: palettized decoders hold theirs. Maps that give colours take any; pixelvae's checkpoints "
-            "take the one that they were trained for. More: .hex, .gpl, .png, .txt files in models/latentfit."
+            "take the one that they were trained for. More: .hex, .gpl, .pal, .act, .png, .txt in models/latentfit."
         )
         learned = (
             "Only for pixelvae's own checkpoints, which do not say it. The released ones learned the model domain; "
@@ -156,5 +156,4 @@ def _indices(
 
 
 def _stamp_of_palette(choice: str) -> str:
-    path = None if choice in (FROM_FILE, *bundled_palettes()) else host.model_path(host.FOLDER, choice)
-    return "" if path is None else str(map_files.Stamp.of(path))
+    return "" if choice in (FROM_FILE, *bundled_palettes()) else map_files.stamp_text(choice)

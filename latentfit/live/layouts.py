@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from latentfit.errors import SpaceMismatchError
-from latentfit.spaces import LatentSpace, unpack_flux2
+from latentfit.spaces import LatentSpace, list_spaces, unpack_flux2
 from latentfit.vae_networks import DiffusersNetwork
 from latentfit.vae_spaces import speaks_model_domain, stated_numbers
 
@@ -166,6 +166,21 @@ def check_vae(vae: Any, space: LatentSpace) -> None:
             f"{_brief(space.scale)}; the pipeline's {type(vae).__name__} states {_brief(numbers[0])} and "
             f"{_brief(numbers[1])}: another space of as many channels; take an approximation of that one"
         )
+
+
+def space_stated(vae: Any) -> LatentSpace | None:
+    """The one registered space whose shift and scale a pipeline's autoencoder states; None unless just one fits."""
+    config: Any = getattr(vae, "config", None)
+    n_channels = config.get("latent_channels") or config.get("z_dim") if hasattr(config, "get") else None
+    if not isinstance(n_channels, int) or not isinstance(vae, torch.nn.Module):
+        return None
+    network = DiffusersNetwork(vae)
+    numbers = None if speaks_model_domain(network) else stated_numbers(network, n_channels)
+    if numbers is None:
+        return None
+    known = [space for space in list_spaces() if space.channels == n_channels and not space.normalised_by_vae]
+    fitting = [space for space in known if all(map(_agree, numbers, (space.shift, space.scale)))]
+    return fitting[0] if len(fitting) == 1 else None
 
 
 def _agree(stated: tuple[float, ...], known: tuple[float, ...]) -> bool:

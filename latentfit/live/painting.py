@@ -16,6 +16,7 @@ from latentfit.costs import device_of
 from latentfit.errors import PreviewError, SpaceMismatchError
 from latentfit.live.frames import GAP, Row, captioned, few, tiled
 from latentfit.named_maps import load_any
+from latentfit.spaces import LatentSpace
 from latentfit.vae import Vae
 
 Source = Approximation | Vae | str | os.PathLike[str]
@@ -51,6 +52,8 @@ class Painter:
     approximations : Approximation, Vae or path, or a sequence or mapping of them
     long_side : int
         Pixels of a picture's long side.
+    space : LatentSpace or None
+        Of files of other projects, which do not say theirs.
 
     Raises
     ------
@@ -60,8 +63,13 @@ class Painter:
         When two are of different spaces.
     """
 
-    def __init__(self, approximations: Source | Sequence[Source] | Mapping[str, Source], long_side: int) -> None:
-        self.approximations = _named(approximations)
+    def __init__(
+        self,
+        approximations: Source | Sequence[Source] | Mapping[str, Source],
+        long_side: int,
+        space: LatentSpace | None = None,
+    ) -> None:
+        self.approximations = _named(approximations, space)
         self.space = next(iter(self.approximations.values())).space
         self._long_side = long_side
         for name, one in self.approximations.items():
@@ -100,17 +108,19 @@ class Painter:
             yield
 
 
-def _named(approximations: Source | Sequence[Source] | Mapping[str, Source]) -> dict[str, Approximation]:
+def _named(
+    approximations: Source | Sequence[Source] | Mapping[str, Source], space: LatentSpace | None
+) -> dict[str, Approximation]:
     """Name -> approximation, each name once."""
     if isinstance(approximations, Mapping):
-        named = {str(name): _opened(one) for name, one in approximations.items()}
+        named = {str(name): _opened(one, space) for name, one in approximations.items()}
     else:
         named = {}
         several = approximations
         if isinstance(several, str) or not isinstance(several, Sequence):
             several = [several]
         for one in several:
-            opened = _opened(one)
+            opened = _opened(one, space)
             name, count = opened.name, 2
             while name in named:
                 name, count = f"{opened.name} #{count}", count + 1
@@ -120,13 +130,13 @@ def _named(approximations: Source | Sequence[Source] | Mapping[str, Source]) -> 
     return named
 
 
-def _opened(source: object) -> Approximation:
+def _opened(source: object, space: LatentSpace | None) -> Approximation:
     if isinstance(source, Approximation):
         return source
     if isinstance(source, Vae):
         return source.approximation()
     if isinstance(source, str | os.PathLike):
-        return load_any(Path(source))
+        return load_any(Path(source), space)
     raise PreviewError(
         f"preview: expected an Approximation, a Vae or the path of a map, got {type(source).__name__}; a fitted "
         "ChannelMap gives one with .approximation()"

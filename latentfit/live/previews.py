@@ -9,7 +9,7 @@ import torch
 from latentfit.collector import AnyVae
 from latentfit.errors import PreviewError, SpaceMismatchError
 from latentfit.live.files import EstimateFolder, PictureFolder
-from latentfit.live.layouts import check_vae
+from latentfit.live.layouts import check_vae, space_stated
 from latentfit.live.painting import Painter, Source
 from latentfit.live.screens import NoScreen, ScreenName, screen_of
 from latentfit.live.session import Live
@@ -83,8 +83,8 @@ def preview(
         )
     if picture_size is not None and not _are_pixels(picture_size):
         raise PreviewError(f"picture_size: expected (height, width) in whole pixels, got {picture_size!r}")
-    painter = Painter(approximation, size)
     own = getattr(pipe, "vae", None)
+    painter = Painter(approximation, size, space_stated(own))
     check_vae(own, painter.space)
     if record is not None and vae is None and not isinstance(own, torch.nn.Module):
         raise PreviewError(f"record: {type(pipe).__name__} has no vae to decode what is recorded; pass one with vae=")

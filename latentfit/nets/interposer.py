@@ -215,12 +215,13 @@ def load_interposer(weights: Mapping[str, Tensor]) -> tuple[str, InterposerV4 | 
     if "head.short.weight" in weights and "tail.weight" in weights:
         head, tail = weights["head.short.weight"], weights["tail.weight"]
         n_blocks = sum(key.endswith(".long.0.weight") and key.startswith("core.") for key in weights)
-        v4 = InterposerV4(int(head.shape[1]), int(tail.shape[0]), int(head.shape[0]), n_blocks)
-        return "v4.0", loaded(v4, weights, "city96's interposer v4.0")
+        sizes = int(head.shape[1]), int(tail.shape[0]), int(head.shape[0]), n_blocks
+        return "v4.0", loaded(lambda: InterposerV4(*sizes), weights, "city96's interposer v4.0")
     if "head_short.weight" in weights:
         head = weights["head_short.weight"]
-        return "v3.1", loaded(InterposerV3(int(head.shape[1]), int(head.shape[0])), weights, "city96's interposer v3.1")
+        n_channels, width = int(head.shape[1]), int(head.shape[0])
+        return "v3.1", loaded(lambda: InterposerV3(n_channels, width), weights, "city96's interposer v3.1")
     if "sequential.0.weight" in weights:
         n_channels = int(weights["sequential.0.weight"].shape[1])
-        return "v1", loaded(InterposerV1(n_channels), weights, "city96's interposer v1")
+        return "v1", loaded(lambda: InterposerV1(n_channels), weights, "city96's interposer v1")
     raise BadFileError(f"expected the keys of an interposer of city96's, got {', '.join(sorted(weights)[:4])}")

@@ -69,10 +69,10 @@ def _loaded(weights: Mapping[str, Tensor]) -> Known:
     first = weights["sequential.0.weight"]
     n_channels, width = int(first.shape[1]), int(first.shape[0])
     if first.shape[-1] == 5:
-        return Known("city96's upscaler v1", loaded(UpscalerV1(n_channels), weights, "city96's upscaler v1"))
+        return Known("city96's upscaler v1", loaded(lambda: UpscalerV1(n_channels), weights, "city96's upscaler v1"))
     n_convs = sum(key.startswith("sequential.") and key.endswith(".weight") for key in weights) - 2
-    v2 = UpscalerV2(n_channels, width, n_convs)
-    return Known("city96's upscaler v2", loaded(v2, weights, "city96's upscaler v2"))
+    v2 = loaded(lambda: UpscalerV2(n_channels, width, n_convs), weights, "city96's upscaler v2")
+    return Known("city96's upscaler v2", v2)
 
 
 def _is_city96s(keys: Collection[str]) -> bool:

@@ -1,23 +1,49 @@
 """Weights into a network by key: all of them, none missing and none left over."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TypeVar
 
+import torch
 from torch import Tensor, nn
 
 from latentfit.errors import BadFileError
 
 Network = TypeVar("Network", bound=nn.Module)
+UNFIT = (LookupError, TypeError, ValueError, ArithmeticError, RuntimeError)
+"""What making a network raises on shapes of weights that are not its own."""
 
 
-def loaded(network: Network, weights: Mapping[str, Tensor], title: str) -> Network:
+def loaded(network: Network | Callable[[], Network], weights: Mapping[str, Tensor], title: str) -> Network:
     """The network with these weights, float32, in evaluation mode; `title` names it in errors.
+
+    Parameters
+    ----------
+    network : nn.Module or callable
+        What makes it, where its sizes come from a file: it is made without memory first, so that sizes which the
+        weights do not bear out allocate nothing.
+    weights : mapping of str to Tensor
+    title : str
 
     Raises
     ------
     BadFileError
         When keys or shapes differ.
     """
+    if isinstance(network, nn.Module):
+        _check_shapes(network, weights, title)
+        made = network
+    else:
+        with torch.device("meta"):
+            _check_shapes(network(), weights, title)
+        made = network()
+    for key, tensor in weights.items():
+        if not bool(tensor.float().isfinite().all()):
+            raise BadFileError(f"weights of {title}: tensor {key!r} holds NaN or Inf; fetch or train them again")
+    made.load_state_dict({key: tensor.float() for key, tensor in weights.items()})
+    return made.eval().requires_grad_(False)
+
+
+def _check_shapes(network: nn.Module, weights: Mapping[str, Tensor], title: str) -> None:
     wanted = {key: tuple(tensor.shape) for key, tensor in network.state_dict().items()}
     given = {key: tuple(tensor.shape) for key, tensor in weights.items()}
     if wanted != given:
@@ -26,8 +52,3 @@ def loaded(network: Network, weights: Mapping[str, Tensor], title: str) -> Netwo
             f"weights of {title}: expected {len(wanted)} tensors by its keys, got {len(given)}, that differ at "
             f"{', '.join(wrong[:4])}{', ...' if len(wrong) > 4 else ''}; is this the file of {title}?"
         )
-    for key, tensor in weights.items():
-        if not bool(tensor.float().isfinite().all()):
-            raise BadFileError(f"weights of {title}: tensor {key!r} holds NaN or Inf; fetch or train them again")
-    network.load_state_dict({key: tensor.float() for key, tensor in weights.items()})
-    return network.eval().requires_grad_(False)

@@ -6,6 +6,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from latentfit.errors import BadFileError
+from latentfit.nets.loading import loaded
 from latentfit.spaces import rgb_to_signed, signed_to_rgb
 
 
@@ -69,4 +70,5 @@ def load_pixel_mlp(weights: Mapping[str, Tensor]) -> PixelMlp:
     encodes = first.shape[1] == 3
     n_hidden = sum(key.startswith("hidden_layers.") and key.endswith(".weight") for key in weights)
     n_channels = int(last.shape[0] if encodes else first.shape[1])
-    return PixelMlp(n_channels, int(first.shape[0]), n_hidden, encodes=encodes)
+    width = int(first.shape[0])
+    return loaded(lambda: PixelMlp(n_channels, width, n_hidden, encodes=encodes), weights, "a pixel MLP")

@@ -82,7 +82,7 @@ def load_pixelvae(weights: Mapping[str, Tensor]) -> PixelVae:
     first, last = weights["0.weight"], weights.get(f"{2 + n_blocks}.weight")
     width, n_channels = first.shape[:2] if first.ndim == 4 else (64, 4)
     n_classes = len(last) if last is not None and last.ndim == 4 else 16  # what is no convolution its loader refuses
-    return loaded(PixelVae(int(n_channels), n_classes, int(width), n_blocks), weights, "pixelvae's decoder")
+    return loaded(lambda: PixelVae(int(n_channels), n_classes, int(width), n_blocks), weights, "pixelvae's decoder")
 
 
 def is_pixelvae(keys: Collection[str]) -> bool:

@@ -119,4 +119,5 @@ def load_resizer(weights: Mapping[str, Tensor]) -> LatentResizer:
         sum(key.startswith(f"{part}.") and key.endswith(".in_layers.2.weight") for key in weights)
         for part in ("in_blocks", "out_blocks")
     )
-    return loaded(LatentResizer(int(first.shape[1]), int(first.shape[0]), n_before, n_after), weights, TITLE)
+    n_channels, width = int(first.shape[1]), int(first.shape[0])
+    return loaded(lambda: LatentResizer(n_channels, width, n_before, n_after), weights, TITLE)

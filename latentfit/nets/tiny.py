@@ -224,12 +224,12 @@ def load_tiny_encoder(weights: Mapping[str, Tensor]) -> TinyEncoder | TinyEncode
     first = weights.get("0.weight")
     second = weights.get("2.weight")
     if "17.weight" in weights and second is not None and tuple(second.shape[:2]) == (64, 32):
-        return loaded(TinyEncoder32(_n_rows(weights, "17.weight")), weights, "a TAESD encoder")
+        return loaded(lambda: TinyEncoder32(_n_rows(weights, "17.weight")), weights, "a TAESD encoder")
     width = int(first.shape[0]) if first is not None and first.ndim == 4 else 64
     n_blocks, last = _layout(weights, ENCODER_BLOCKS)
     pool = any(".pool." in key for key in weights)
-    encoder = TinyEncoder(_n_rows(weights, f"{last}.weight"), width, pool=pool, n_blocks=n_blocks)
-    return loaded(encoder, weights, "a TAESD encoder")
+    n_channels = _n_rows(weights, f"{last}.weight")
+    return loaded(lambda: TinyEncoder(n_channels, width, pool=pool, n_blocks=n_blocks), weights, "a TAESD encoder")
 
 
 def load_tiny_decoder(weights: Mapping[str, Tensor]) -> TinyDecoder | TinyDecoder32:
@@ -244,9 +244,9 @@ def load_tiny_decoder(weights: Mapping[str, Tensor]) -> TinyDecoder | TinyDecode
     width, n_channels = (int(n) for n in first.shape[:2]) if first is not None and first.ndim == 4 else (64, 4)
     n_blocks, _ = _layout(weights, DECODER_BLOCKS)
     if len(n_blocks) == 6:
-        return loaded(TinyDecoder32(n_channels), weights, "a TAESD decoder")
+        return loaded(lambda: TinyDecoder32(n_channels), weights, "a TAESD decoder")
     pool = any(".pool." in key for key in weights)
-    return loaded(TinyDecoder(n_channels, width, pool=pool, n_blocks=n_blocks), weights, "a TAESD decoder")
+    return loaded(lambda: TinyDecoder(n_channels, width, pool=pool, n_blocks=n_blocks), weights, "a TAESD decoder")
 
 
 def _layout(weights: Mapping[str, Tensor], usual: Sequence[int]) -> tuple[Sequence[int], int]:

@@ -42,8 +42,9 @@ def load_transformer(weights: Weights) -> tuple[str, Transformer]:
     """
     buffers = {key: tensor for key, tensor in weights.items() if _BUFFER.match(key)}
     rest = {key: tensor for key, tensor in weights.items() if key not in buffers}
-    title, network = _sized(rest, buffers)
-    network = loaded(network, rest, title)
+    with torch.device("meta"):
+        title = _sized(rest, buffers)[0]
+    network = loaded(lambda: _sized(rest, buffers)[1], rest, title)
     _check_buffers(title, network, buffers)
     return title, network
 
