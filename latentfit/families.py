@@ -1,19 +1,70 @@
-"""families: which latent space a latent looks to be of, where statistics of spaces of equal channels give it away."""
+"""families: what a latent looks to be: which of the spaces of equal channels, raw or model domain, picture or video."""
 
 import json
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
+from typing import Literal
 
 import torch
 from torch import Tensor
 
 from latentfit.resources import data_path
-from latentfit.spaces import LatentSpace, get_space
+from latentfit.spaces import LatentSpace, get_space, list_spaces
+
+Domain = Literal["model", "raw"]
+"""Raw: as a VAE emits latents and ComfyUI stores them. Model: shifted and scaled, as a denoiser sees them."""
 
 BLOCK = 2
 LIKELIER = 0.05  # nats a value: no held-out picture of a space reached it, nearly every one of the other exceeds it
 LEAST_BLOCKS = 200
+MOST_BLOCKS = 20_000
+_FAR = 3.0  # a scale further from 1 than so many times shows in the spread alone, where no statistics are known
+_NEAR_UNIT = (0.5, 2.0)  # root mean square of latents in the model domain, nearly always
+
+
+@dataclass(frozen=True)
+class Doubt:
+    """What latents look to be, and were not taken for; as text, a sentence without advice.
+
+    Attributes
+    ----------
+    kind : {"axes", "space", "domain"}
+        "axes": five dimensions, in a space of pictures. "space": another space's, in whichever domain. "domain": of
+        this space, in the other domain.
+    taken : LatentSpace
+        What they were read as,
+    taken_domain : {"model", "raw"}
+        and in which domain.
+    spaces : tuple of LatentSpace
+        What they may be of: the likelier one; for "axes" all registered ones of five dimensions and as many channels.
+    domain : {"model", "raw"}
+        The likelier domain.
+    """
+
+    kind: Literal["axes", "space", "domain"]
+    taken: LatentSpace
+    taken_domain: Domain
+    spaces: tuple[LatentSpace, ...]
+    domain: Domain
+
+    def __str__(self) -> str:
+        if self.kind == "axes":
+            return (
+                f"of five dimensions, (N, C, T, h, w), but read as {self.taken.title} latents, which have four; spaces "
+                f"of {self.taken.channels} channels with five: {', '.join(map(_with_aliases, self.spaces))}"
+            )
+        if self.kind == "domain":
+            return (
+                f"read as {_IN_WORDS[self.taken_domain]} of {self.taken.title}, but by their spread likelier "
+                f"{_IN_WORDS[self.domain]}"
+            )
+        domain = "" if self.domain == self.taken_domain else f", {_IN_WORDS[self.domain]}"
+        return (
+            f"read as {self.taken.title} latents, but by their statistics likelier {self.spaces[0].title} latents"
+            f"{domain}"
+        )
 
 
 @dataclass(frozen=True)
@@ -25,13 +76,15 @@ class Family:
     mean : Tensor, (4 * C,) float64
         Ordered place, channel.
     covariance : Tensor, (4 * C, 4 * C) float64
-    least : float
-        Mean log-density a value that nearly every picture of the space reaches.
+    least, most : float
+        Mean log-density a value that nearly every picture of the space reaches, and that nearly none exceeds: flatter
+        latents are as likely of any space.
     """
 
     mean: Tensor
     covariance: Tensor
     least: float
+    most: float = math.inf
 
     def log_density(self, mean: Tensor, square: Tensor) -> float:
         """Of blocks with this mean and mean outer product: nats a value, without Gauss's constant."""
@@ -40,34 +93,49 @@ class Family:
         return -0.5 * (apart + float(torch.logdet(self.covariance))) / len(self.mean)
 
 
-def likelier_space(latents: Tensor, declared: LatentSpace) -> LatentSpace | None:
-    """The space that a file's latents are likelier of than of the one they were read as; None when none is.
+_IN_WORDS: dict[Domain, str] = {
+    "raw": "raw latents",
+    "model": "latents in the model domain (shifted and scaled, as a denoiser sees them)",
+}
 
-    A file holds raw latents: they are read again as the other space's. Told apart are spaces of equal channels whose
-    statistics are known (`data/spaces/families.json`), on 200 blocks of 2×2 cells or more.
+
+def doubt_of(latents: Tensor, declared: LatentSpace, domain: Domain = "raw") -> Doubt | None:
+    """What speaks against what latents were taken for; None where nothing does, or nothing can be told.
+
+    The one rule of every command, node and preview. Five dimensions speak against a space of pictures when there are
+    spaces of five dimensions with as many channels. Statistics tell apart spaces of equal channels and the two domains
+    where they are known (`data/spaces/families.json`), on 200 blocks of 2×2 cells or more; elsewhere a root mean square
+    near 1 as stored and far from 1 as read speaks against "raw". Constant latents tell nothing.
 
     Parameters
     ----------
     latents : Tensor, (N, C, h, w) or (N, C, T, h, w)
-        Model domain of `declared`.
+        Model domain of `declared`, as they were read.
+    declared : LatentSpace
+    domain : {"model", "raw"}
+        In which domain they were taken to be stored; latents that never were raw are "model".
+    """
+    if latents.ndim == 5 and declared.dims == 2:
+        of_video = tuple(one for one in list_spaces() if one.dims == 3 and one.channels == declared.channels)
+        if of_video:
+            return Doubt("axes", declared, domain, of_video, domain)
+    stored = latents if domain == "model" or declared.normalised_by_vae else declared.to_raw(latents)
+    if declared.name in _families() and get_space(declared.name) == declared:
+        return _likelier(stored, declared, domain)
+    return _unlike_unit(stored, latents, declared) if domain == "raw" else None
+
+
+def likelier_space(latents: Tensor, declared: LatentSpace) -> LatentSpace | None:
+    """The space that a file's latents are likelier of than of the one they were read as; None when none is.
+
+    Parameters
+    ----------
+    latents : Tensor, (N, C, h, w) or (N, C, T, h, w)
+        Model domain of `declared`, read from raw ones.
     declared : LatentSpace
     """
-    families = _families()
-    others = [get_space(name) for name in families if name != declared.name]
-    others = [other for other in others if other.channels == declared.channels and not other.normalised_by_vae]
-    if declared.name not in families or declared.normalised_by_vae or not others:
-        return None
-    raw = declared.to_raw(latents)
-    found = _log_density(families[declared.name], declared, raw)
-    if found is None:
-        return None
-    for other in others:
-        density = _log_density(families[other.name], other, raw)
-        assert density is not None  # the blocks are the same
-        gain = density + _stretch(other) - found - _stretch(declared)
-        if gain > LIKELIER and density >= families[other.name].least:
-            return other
-    return None
+    found = doubt_of(latents, declared)
+    return found.spaces[0] if found is not None and found.kind == "space" else None
 
 
 def moments_of(latents: Tensor) -> tuple[Tensor, Tensor, int] | None:
@@ -77,19 +145,74 @@ def moments_of(latents: Tensor) -> tuple[Tensor, Tensor, int] | None:
         return None
     places = [flat[..., :-1, :-1], flat[..., :-1, 1:], flat[..., 1:, :-1], flat[..., 1:, 1:]]
     rows = torch.cat(places, 1).movedim(1, 0).flatten(1)
-    return rows.mean(1), rows @ rows.T / rows.shape[1], rows.shape[1]
+    n_blocks = rows.shape[1]
+    rows = rows[:, :: max(1, n_blocks // MOST_BLOCKS)]
+    return rows.mean(1), rows @ rows.T / rows.shape[1], n_blocks
 
 
-def _log_density(family: Family, space: LatentSpace, raw: Tensor) -> float | None:
-    moments = moments_of(space.to_model(raw))
+def _likelier(stored: Tensor, declared: LatentSpace, domain: Domain) -> Doubt | None:
+    """Of all known spaces of as many channels, in both domains, the likeliest, where it is that by far."""
+    moments = moments_of(stored)
     if moments is None or moments[2] < LEAST_BLOCKS:
         return None
-    return family.log_density(*moments[:2])
+    mean, square, _ = moments
+    own = _density(declared, domain, mean, square)
+    best: tuple[float, LatentSpace, Domain] = (LIKELIER, declared, domain)
+    for other, its_domain in _hypotheses(declared.channels):
+        if (other, its_domain) == (declared, domain):
+            continue
+        family = _families()[other.name]
+        density = _density(other, its_domain, mean, square)
+        if density - own > best[0] and family.least <= density - _stretch(other, its_domain) <= family.most:
+            best = (density - own, other, its_domain)
+    _, space, likelier = best
+    if (space, likelier) == (declared, domain):
+        return None
+    return Doubt("domain" if space == declared else "space", declared, domain, (space,), likelier)
 
 
-def _stretch(space: LatentSpace) -> float:
-    """Mean log of the scale: densities of model-domain latents as densities of raw ones, nats a value."""
+def _hypotheses(n_channels: int) -> Iterator[tuple[LatentSpace, Domain]]:
+    for name in _families():
+        space = get_space(name)
+        if space.channels == n_channels:
+            yield space, "raw"
+            if not space.normalised_by_vae and (set(space.scale), set(space.shift)) != ({1.0}, {0.0}):
+                yield space, "model"
+
+
+def _density(space: LatentSpace, domain: Domain, mean: Tensor, square: Tensor) -> float:
+    """Of stored latents with these moments, were they of this space in this domain: nats a stored value."""
+    if domain == "raw" and not space.normalised_by_vae:
+        n_values = len(mean)
+        shift, scale = (
+            torch.tensor(values, dtype=torch.float64).expand(space.channels).repeat(n_values // space.channels)
+            for values in (space.shift, space.scale)
+        )
+        square = square - torch.outer(mean, shift) - torch.outer(shift, mean) + torch.outer(shift, shift)
+        mean, square = (mean - shift) * scale, square * torch.outer(scale, scale)
+    return _families()[space.name].log_density(mean, square) + _stretch(space, domain)
+
+
+def _stretch(space: LatentSpace, domain: Domain) -> float:
+    """Mean log of the scale: densities of model-domain latents as densities of stored ones, nats a value."""
+    if domain == "model" or space.normalised_by_vae:
+        return 0.0
     return sum(math.log(scale) for scale in space.scale) / len(space.scale)
+
+
+def _unlike_unit(stored: Tensor, latents: Tensor, declared: LatentSpace) -> Doubt | None:
+    """Of spaces without known statistics: stored as if in the model domain already, and read far from it."""
+    before, after = (float(one.double().square().mean().sqrt()) for one in (stored, latents))
+    deviation = float(latents.double().movedim(1, 0).flatten(1).std(1, correction=0).mean())
+    n_cells = latents[:, 0].numel()
+    far = (after < 1 / _FAR and deviation > 0.01) or (after > _FAR and deviation > 1)
+    if n_cells < LEAST_BLOCKS or not far or not _NEAR_UNIT[0] <= before <= _NEAR_UNIT[1]:
+        return None
+    return Doubt("domain", declared, "raw", (declared,), "model")
+
+
+def _with_aliases(space: LatentSpace) -> str:
+    return f"{space.name} ({', '.join(space.aliases[:3])})" if space.aliases else space.name
 
 
 @cache
@@ -97,6 +220,9 @@ def _families() -> dict[str, Family]:
     entries = json.loads(data_path("spaces/families.json").read_text("utf-8"))["families"]
     found = {}
     for name, entry in entries.items():
-        mean, covariance = (torch.tensor(entry[key], dtype=torch.float64) for key in ("mean", "covariance"))
-        found[name] = Family(mean, covariance, entry["least"])
+        mean = torch.tensor(entry["mean"], dtype=torch.float64)
+        covariance = torch.zeros(len(mean), len(mean), dtype=torch.float64)
+        rows, columns = torch.tril_indices(len(mean), len(mean))
+        covariance[rows, columns] = torch.tensor(entry["covariance"], dtype=torch.float64)
+        found[name] = Family(mean, covariance + covariance.tril(-1).T, entry["least"], entry["most"])
     return found

@@ -9,7 +9,7 @@ import torch
 from latentfit.collector import AnyVae
 from latentfit.errors import PreviewError, SpaceMismatchError
 from latentfit.live.files import EstimateFolder, PictureFolder
-from latentfit.live.layouts import check_vae
+from latentfit.live.layouts import check_pipeline
 from latentfit.live.painting import Painter, Source
 from latentfit.live.screens import NoScreen, ScreenName, screen_of
 from latentfit.live.session import Live
@@ -78,7 +78,7 @@ def preview(
         )
     painter = Painter(approximation, size)
     own = getattr(pipe, "vae", None)
-    check_vae(own, painter.space)
+    is_told = check_pipeline(pipe, painter.space)
     if record is not None and vae is None and not isinstance(own, torch.nn.Module):
         raise PreviewError(f"record: {type(pipe).__name__} has no vae to decode what is recorded; pass one with vae=")
     if vae is not None and vae.space != painter.space:
@@ -98,4 +98,5 @@ def preview(
         pictures=None if save is None else PictureFolder(save),
         estimates=estimates,
         vae=vae,
+        is_told=is_told,
     )

@@ -13,6 +13,7 @@ import torch
 
 from latentfit.collector import AnyVae
 from latentfit.errors import PreviewError
+from latentfit.families import doubt_of
 from latentfit.live.files import EstimateFolder, PictureFolder
 from latentfit.live.frames import GAP
 from latentfit.live.layouts import canonical
@@ -62,6 +63,7 @@ class Live:
         pictures: PictureFolder | None = None,
         estimates: EstimateFolder | None = None,
         vae: AnyVae | None = None,
+        is_told: bool = True,
     ) -> None:
         self.runs: list[list[Step]] = []
         self.n_seen = 0
@@ -69,7 +71,7 @@ class Live:
         self.store: PairStore | None = None
         self._pipe, self._painter, self._every, self._screen = pipe, painter, every, screen
         self._watcher, self._pictures, self._estimates, self._vae = watcher, pictures, estimates, vae
-        self._scheduler = pipe.scheduler
+        self._scheduler, self._is_told = pipe.scheduler, is_told
         self._reader = X0Reader(self._scheduler)
         self._mishaps = Mishaps("latentfit preview")
         self._taps: list[Tap] = []
@@ -106,6 +108,7 @@ class Live:
     ) -> None:
         self._close()
         self._end_run()
+        self._warn_of_doubt()
         if self.runs:
             with self._mishaps.kept():
                 self._screen.end(repr(self))
@@ -129,6 +132,19 @@ class Live:
 
     def _repr_png_(self) -> bytes | None:
         return self.states[-1]._repr_png_() if self.states else None
+
+    def _warn_of_doubt(self) -> None:
+        """Of the newest run's last estimate, which is nearly the picture, where the pipeline does not tell its space."""
+        last = self.states[-1] if self.states else None
+        if self._is_told or last is None or last.index < last.n_steps - 1:
+            return
+        doubt = doubt_of(last.latents, self._painter.space, "model")
+        if doubt is not None and doubt.kind == "space":
+            warnings.warn(
+                f"latentfit preview: the estimates were {doubt}; if so, take an approximation of "
+                f"{doubt.spaces[0].name!r}",
+                stacklevel=3,
+            )
 
     def _close(self) -> None:
         for tap in reversed(self._taps):
