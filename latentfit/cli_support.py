@@ -12,6 +12,7 @@ from latentfit.errors import BadFileError, StoreError
 
 if TYPE_CHECKING:
     import pandas as pd
+
     from latentfit.approx import Approximation
     from latentfit.latent_files import LatentFile
     from latentfit.pairs import PairStore, Split

@@ -5,7 +5,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -15,6 +15,7 @@ from latentfit.spaces import LatentSpace, get_space, list_spaces
 
 Domain = Literal["model", "raw"]
 """Raw: as a VAE emits latents and ComfyUI stores them. Model: shifted and scaled, as a denoiser sees them."""
+Hypothesis = tuple[LatentSpace, Domain]
 
 BLOCK = 2
 LIKELIER = 0.05  # nats a value: no held-out picture of a space reached it, nearly every one of the other exceeds it
@@ -120,7 +121,7 @@ def doubt_of(latents: Tensor, declared: LatentSpace, domain: Domain = "raw") -> 
         if of_video:
             return Doubt("axes", declared, domain, of_video, domain)
     stored = latents if domain == "model" or declared.normalised_by_vae else declared.to_raw(latents)
-    if declared.name in _families() and get_space(declared.name) == declared:
+    if declared.name in known_families() and get_space(declared.name) == declared:
         return _likelier(stored, declared, domain)
     return _unlike_unit(stored, latents, declared) if domain == "raw" else None
 
@@ -151,33 +152,57 @@ def moments_of(latents: Tensor) -> tuple[Tensor, Tensor, int] | None:
 
 
 def _likelier(stored: Tensor, declared: LatentSpace, domain: Domain) -> Doubt | None:
-    """Of all known spaces of as many channels, in both domains, the likeliest, where it is that by far."""
     moments = moments_of(stored)
     if moments is None or moments[2] < LEAST_BLOCKS:
         return None
-    mean, square, _ = moments
-    own = _density(declared, domain, mean, square)
-    best: tuple[float, LatentSpace, Domain] = (LIKELIER, declared, domain)
-    for other, its_domain in _hypotheses(declared.channels):
-        if (other, its_domain) == (declared, domain):
-            continue
-        family = _families()[other.name]
-        density = _density(other, its_domain, mean, square)
-        if density - own > best[0] and family.least <= density - _stretch(other, its_domain) <= family.most:
-            best = (density - own, other, its_domain)
-    _, space, likelier = best
-    if (space, likelier) == (declared, domain):
+    found = likeliest(*moments[:2], (declared, domain))
+    if found is None:
         return None
-    return Doubt("domain" if space == declared else "space", declared, domain, (space,), likelier)
+    return Doubt("domain" if found[0] == declared else "space", declared, domain, (found[0],), found[1])
 
 
-def _hypotheses(n_channels: int) -> Iterator[tuple[LatentSpace, Domain]]:
-    for name in _families():
+def likeliest(mean: Tensor, square: Tensor, declared: Hypothesis) -> Hypothesis | None:
+    """Of all known spaces of as many channels, in both domains, the likeliest where it is that by far; else None.
+
+    Parameters
+    ----------
+    mean : Tensor, (4 * C,) float64
+        Of blocks of latents as they are stored; see `moments_of`.
+    square : Tensor, (4 * C, 4 * C) float64
+    declared : tuple of LatentSpace and {"model", "raw"}
+        What they were taken for.
+    """
+    best: Hypothesis | None = None
+    most = -math.inf
+    limits = known_limits().get(label(*declared), {})
+    for other in hypotheses(declared[0].channels):
+        gain = gain_of(mean, square, declared, other)
+        if other != declared and gain is not None and gain > max(most, limits.get(label(*other), LIKELIER)):
+            best, most = other, gain
+    return best
+
+
+def gain_of(mean: Tensor, square: Tensor, declared: Hypothesis, other: Hypothesis) -> float | None:
+    """How much likelier latents are of `other`, nats a value; None where they are not typical of it."""
+    family, density = known_families()[other[0].name], _density(*other, mean, square)
+    if not family.least <= density - _stretch(*other) <= family.most:
+        return None
+    return density - _density(*declared, mean, square)
+
+
+def hypotheses(n_channels: int) -> Iterator[Hypothesis]:
+    """The known spaces of so many channels in each domain; one where raw and model domain are the same."""
+    for name in known_families():
         space = get_space(name)
         if space.channels == n_channels:
             yield space, "raw"
             if not space.normalised_by_vae and (set(space.scale), set(space.shift)) != ({1.0}, {0.0}):
                 yield space, "model"
+
+
+def label(space: LatentSpace, domain: Domain) -> str:
+    """A hypothesis' name in the file: "sd1 raw"."""
+    return f"{space.name} {domain}"
 
 
 def _density(space: LatentSpace, domain: Domain, mean: Tensor, square: Tensor) -> float:
@@ -190,7 +215,7 @@ def _density(space: LatentSpace, domain: Domain, mean: Tensor, square: Tensor) -
         )
         square = square - torch.outer(mean, shift) - torch.outer(shift, mean) + torch.outer(shift, shift)
         mean, square = (mean - shift) * scale, square * torch.outer(scale, scale)
-    return _families()[space.name].log_density(mean, square) + _stretch(space, domain)
+    return known_families()[space.name].log_density(mean, square) + _stretch(space, domain)
 
 
 def _stretch(space: LatentSpace, domain: Domain) -> float:
@@ -216,8 +241,9 @@ def _with_aliases(space: LatentSpace) -> str:
 
 
 @cache
-def _families() -> dict[str, Family]:
-    entries = json.loads(data_path("spaces/families.json").read_text("utf-8"))["families"]
+def known_families() -> dict[str, Family]:
+    """Of each space whose statistics are known, by its name."""
+    entries = _file()["families"]
     found = {}
     for name, entry in entries.items():
         mean = torch.tensor(entry["mean"], dtype=torch.float64)
@@ -226,3 +252,15 @@ def _families() -> dict[str, Family]:
         covariance[rows, columns] = torch.tensor(entry["covariance"], dtype=torch.float64)
         found[name] = Family(mean, covariance + covariance.tril(-1).T, entry["least"], entry["most"])
     return found
+
+
+@cache
+def known_limits() -> dict[str, dict[str, float]]:
+    """Declared -> other -> how much likelier the other must be, where `LIKELIER` is too little."""
+    limits: dict[str, dict[str, float]] = _file()["limits"]
+    return limits
+
+
+def _file() -> dict[str, Any]:
+    entries: dict[str, Any] = json.loads(data_path("spaces/families.json").read_text("utf-8"))
+    return entries

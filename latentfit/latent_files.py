@@ -186,8 +186,8 @@ def _crossed(source: Path, stored: Tensor, space: LatentSpace, domain: Domain) -
     except SpaceMismatchError as error:
         is_packed = stored.shape[0] == 1 and stored.shape[-1] in (space.channels, 4 * space.channels)
         packed = (
-            "; packed tokens (N, L, C * 4), as pipelines of FLUX and Qwen-Image return with output_type='latent'? Unpack "
-            "them with the pipeline's _unpack_latents, and save (N, C, h, w)"
+            "; packed tokens (N, L, C * 4), as pipelines of FLUX and Qwen-Image give with output_type='latent'? "
+            "Unpack them with the pipeline's _unpack_latents, and save (N, C, h, w)"
         )
         raise SpaceMismatchError(f"{source}: {error}{packed if is_packed else ''}") from error
 

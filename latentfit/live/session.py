@@ -134,7 +134,7 @@ class Live:
         return self.states[-1]._repr_png_() if self.states else None
 
     def _warn_of_doubt(self) -> None:
-        """Of the newest run's last estimate, which is nearly the picture, where the pipeline does not tell its space."""
+        """Where the pipeline does not tell its space: of the newest run's last estimate, nearly the picture."""
         last = self.states[-1] if self.states else None
         if self._is_told or last is None or last.index < last.n_steps - 1:
             return
