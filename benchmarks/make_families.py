@@ -9,6 +9,7 @@ latents is doubted, and which of those given as another space's, or in the other
 """
 
 import json
+import math
 import os
 import random
 import sys
@@ -40,11 +41,13 @@ ENCODERS = {
 }
 SIDE_PX, CROP_PX, CROP_CELLS = 512, 160, 16
 SANA_EVERY = 3  # its crops are ten times as large
-MARGIN = 0.1
+MARGIN = 0.05
+N_TURNS, FLATTEST = 8, 0.05
 HOW = (
-    "mean and covariance (lower triangle) of blocks of 2x2 cells (place, channel), model domain, averaged over crops of "
-    "photographs, paintings and drawings; least, most: what 1 % of them exceed below and above in log-density a value; "
-    "limits: how much likelier another space or domain must be, where more than 0.05. Made by make_families.py."
+    "mean and covariance (lower triangle) of blocks of 2x2 cells (place, channel), model domain, over crops of "
+    "photographs, paintings and drawings, each weighted by the inverse of its amplitude; least, most: bounds of log "
+    "amplitudes; limits: how much likelier another space or domain must be, where more than 0.05. Made by "
+    "benchmarks/make_families.py."
 )
 Moments = tuple[Tensor, Tensor]
 Known = dict[str, dict[str, Moments]]  # space -> picture -> its moments
@@ -110,16 +113,24 @@ def _encoded(encoders: dict[str, Any], picture: Picture, with_sana: bool) -> dic
 
 
 def _measured(name: str, every: list[Moments]) -> dict[str, Any]:
-    mean = torch.stack([one for one, _ in every]).mean(0)
-    covariance = torch.stack([square for _, square in every]).mean(0) - torch.outer(mean, mean)
-    densities = [Family(mean, covariance, 0.0).log_density(*one) for one in every]
-    least, most = np.quantile(densities, (0.01, 0.99)).tolist()
+    """The likeliest shape when each picture has an amplitude of its own, by alternating between the two."""
+    mean, square = (torch.stack(parts).mean(0) for parts in zip(*every, strict=True))
+    covariance = square - torch.outer(mean, mean)
+    for _ in range(N_TURNS):
+        family = Family(mean, covariance)
+        weights = torch.tensor([1 / (math.exp(family(*one).amplitude) + FLATTEST) for one in every]).double()
+        mean = sum(weight * one for weight, (one, _) in zip(weights, every, strict=True)) / weights.sum()
+        moved = [square - torch.outer(one, mean) - torch.outer(mean, one) for one, square in every]
+        covariance = sum(
+            weight * (one + torch.outer(mean, mean)) for weight, one in zip(weights, moved, strict=True)
+        ) / len(every)
+    found = [Family(mean, covariance)(*one) for one in every]
     rows, columns = torch.tril_indices(len(mean), len(mean))
     return {
         "reference": f"{ENCODERS[name][0]}, standing in for {get_space(name).kl_name}",
         "n_samples": len(every),
-        "least": round(least, 4),
-        "most": round(most, 4),
+        "least": round(float(np.quantile([one.spread for one in found], 0.01)), 3),
+        "most": round(max(one.amplitude for one in found) + 0.1, 3),
         "mean": [round(value, 4) for value in mean.tolist()],
         "covariance": [round(value, 4) for value in covariance[rows, columns].tolist()],
     }

@@ -4,7 +4,7 @@ import json
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, Literal
 
 import torch
@@ -18,7 +18,8 @@ Domain = Literal["model", "raw"]
 Hypothesis = tuple[LatentSpace, Domain]
 
 BLOCK = 2
-LIKELIER = 0.05  # nats a value: no held-out picture of a space reached it, nearly every one of the other exceeds it
+LIKELIER = 0.05  # nats a value: hardly a held-out picture of a space reached it, nearly every one of others exceeds it
+AMPLITUDES = 0.15  # nats a value that an amplitude of e or 1 / e costs
 LEAST_BLOCKS = 200
 MOST_BLOCKS = 20_000
 _FAR = 3.0  # a scale further from 1 than so many times shows in the spread alone, where no statistics are known
@@ -69,8 +70,29 @@ class Doubt:
 
 
 @dataclass(frozen=True)
+class Likelihood:
+    """How well blocks of latents fit a family.
+
+    Attributes
+    ----------
+    density : float
+        Mean log-density, nats a value, without Gauss's constant.
+    amplitude : float
+        Log of the factor by which the family's covariance fits them best,
+    spread : float
+        and of that of the blocks about their own mean: minus infinity of constant latents.
+    """
+
+    density: float
+    amplitude: float
+    spread: float
+
+
+@dataclass(frozen=True, eq=False)
 class Family:
-    """Latents of a space, as one Gaussian over blocks of 2×2 cells, model domain.
+    """Latents of a space, model domain: each picture's blocks of 2×2 cells Gaussian, with an amplitude of its own.
+
+    Plain pictures and busy ones differ in amplitude, spaces in the covariance's shape, raw and model domain in both.
 
     Attributes
     ----------
@@ -78,20 +100,32 @@ class Family:
         Ordered place, channel.
     covariance : Tensor, (4 * C, 4 * C) float64
     least, most : float
-        Mean log-density a value that nearly every picture of the space reaches, and that nearly none exceeds: flatter
-        latents are as likely of any space.
+        `Likelihood.spread` that nearly every picture of the space exceeds (flatter latents tell nothing), and
+        `Likelihood.amplitude` that nearly none exceeds.
     """
 
     mean: Tensor
     covariance: Tensor
-    least: float
+    least: float = -math.inf
     most: float = math.inf
 
-    def log_density(self, mean: Tensor, square: Tensor) -> float:
-        """Of blocks with this mean and mean outer product: nats a value, without Gauss's constant."""
+    def __call__(self, mean: Tensor, square: Tensor) -> Likelihood:
+        """Of blocks with this mean and mean outer product."""
+        precision, log_volume, n_values = *_inverse(self), len(self.mean)
         moved = square - torch.outer(mean, self.mean) - torch.outer(self.mean, mean) + torch.outer(self.mean, self.mean)
-        apart = float(torch.linalg.solve(self.covariance, moved).trace())
-        return -0.5 * (apart + float(torch.logdet(self.covariance))) / len(self.mean)
+        about_own = square - torch.outer(mean, mean)
+        amplitude, spread = (_log(float((precision * matrix).sum()) / n_values) for matrix in (moved, about_own))
+        density = -0.5 * (1 + amplitude + log_volume / n_values) - AMPLITUDES * amplitude**2
+        return Likelihood(density, amplitude, spread)
+
+
+@lru_cache(maxsize=64)
+def _inverse(family: Family) -> tuple[Tensor, float]:
+    return torch.linalg.inv(family.covariance), float(torch.logdet(family.covariance))
+
+
+def _log(value: float) -> float:
+    return math.log(value) if value > 1e-9 else -math.inf
 
 
 _IN_WORDS: dict[Domain, str] = {
@@ -184,10 +218,10 @@ def likeliest(mean: Tensor, square: Tensor, declared: Hypothesis) -> Hypothesis 
 
 def gain_of(mean: Tensor, square: Tensor, declared: Hypothesis, other: Hypothesis) -> float | None:
     """How much likelier latents are of `other`, nats a value; None where they are not typical of it."""
-    family, density = known_families()[other[0].name], _density(*other, mean, square)
-    if not family.least <= density - _stretch(*other) <= family.most:
+    family, found = known_families()[other[0].name], _likelihood(other, mean, square)
+    if found.spread < family.least or found.amplitude > family.most or not math.isfinite(found.density):
         return None
-    return density - _density(*declared, mean, square)
+    return found.density + _stretch(*other) - _likelihood(declared, mean, square).density - _stretch(*declared)
 
 
 def hypotheses(n_channels: int) -> Iterator[Hypothesis]:
@@ -205,8 +239,9 @@ def label(space: LatentSpace, domain: Domain) -> str:
     return f"{space.name} {domain}"
 
 
-def _density(space: LatentSpace, domain: Domain, mean: Tensor, square: Tensor) -> float:
-    """Of stored latents with these moments, were they of this space in this domain: nats a stored value."""
+def _likelihood(hypothesis: Hypothesis, mean: Tensor, square: Tensor) -> Likelihood:
+    """Of stored latents with these moments, were they of this space in this domain; density of the model domain."""
+    space, domain = hypothesis
     if domain == "raw" and not space.normalised_by_vae:
         n_values = len(mean)
         shift, scale = (
@@ -215,7 +250,7 @@ def _density(space: LatentSpace, domain: Domain, mean: Tensor, square: Tensor) -
         )
         square = square - torch.outer(mean, shift) - torch.outer(shift, mean) + torch.outer(shift, shift)
         mean, square = (mean - shift) * scale, square * torch.outer(scale, scale)
-    return known_families()[space.name].log_density(mean, square) + _stretch(space, domain)
+    return known_families()[space.name](mean, square)
 
 
 def _stretch(space: LatentSpace, domain: Domain) -> float:
