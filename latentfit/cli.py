@@ -19,7 +19,7 @@ from latentfit.cli_files import decode, export, info, report
 from latentfit.cli_fit import fit
 from latentfit.cli_latents import convert, same_space, upscale
 from latentfit.cli_scores import audit, evaluate
-from latentfit.cli_support import Device, Dtype, Name, open_streams, say
+from latentfit.cli_support import Device, Dtype, MaybeDomain, Name, open_streams, say
 from latentfit.cli_train import train
 from latentfit.cli_usage import command, held_until_a_command, in_one_line
 from latentfit.errors import LatentfitError, ScaleError, StoreError, UsageError
@@ -38,6 +38,7 @@ def collect(
     limit: Annotated[int | None, tyro.conf.arg(metavar="INT", help_behavior_hint="")] = None,
     scales: Annotated[tuple[str, ...], tyro.conf.arg(metavar="S...", help_behavior_hint="")] = (),
     random_scales: int = 0,
+    domain: MaybeDomain = None,
     device: Device = "auto",
     dtype: Dtype = "float32",
 ) -> None:
@@ -65,6 +66,9 @@ def collect(
         Such as 1 1.5 2: a store a scale, STORE/x1, STORE/x1.5, STORE/x2, of the same crops, for upscalers.
     random_scales : int
         So many scales more, drawn between the least and the largest.
+    domain : str or None
+        What the numbers of latent files are: "raw", as a VAE emits them and ComfyUI stores them, or "model", as a
+        denoiser sees them. Left out: raw, and files that look otherwise are skipped; said, they are noted and kept.
     device : str
         Where the VAE runs.
     dtype : str
@@ -87,7 +91,7 @@ def collect(
         say(f"{out}: {every}")
         say(f"train on it: latentfit train upscaler --store {out} --preset upscaler --out FILE")
         return
-    store = run(loaded, list(images), out, size=size, keep=keep, crops=crops, limit=limit)
+    store = run(loaded, list(images), out, size=size, keep=keep, crops=crops, limit=limit, domain=domain)
     say(f"{out}: {len(store.samples)} samples of {store.space.name} from {store.reference}")
 
 

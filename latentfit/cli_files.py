@@ -9,12 +9,13 @@ import tyro
 from latentfit.cli_support import (
     File,
     Files,
+    MaybeDomain,
     MaybeFile,
     Name,
     OutFile,
     Store,
     check_out,
-    note_likelier_space,
+    noticed_latents,
     say,
     store_in_words,
 )
@@ -70,6 +71,7 @@ def decode(
     enlarge: int = 1,
     space: Name = None,
     palette: Name = None,
+    domain: MaybeDomain = None,
 ) -> None:
     """Turn a latent file into a picture with a saved map; a palettized decoder writes an indexed PNG.
 
@@ -87,8 +89,10 @@ def decode(
         Latent space of another project's decoder, whose file does not say it.
     palette : str or None
         Of pixelvae's decoder, whose file does not hold it: a bundled name such as ega16, or a palette's file.
+    domain : str or None
+        What the file's numbers are: "raw", as a VAE emits them and ComfyUI stores them, or "model", as a denoiser sees
+        them and diffusers gives them with output_type="latent". Left out: raw, and a note where that looks wrong.
     """
-    from latentfit.latent_files import read_latents
     from latentfit.named_maps import load_any
     from latentfit.palettized import is_palettized, palette_of
     from latentfit.pixels import save_png
@@ -101,8 +105,7 @@ def decode(
     approximation = load_any(file, space, palette)
     if palette is not None:
         _check_palette(file, approximation, palette)
-    read = read_latents(latents, approximation.space).latents
-    note_likelier_space(latents, read, approximation.space)
+    read = noticed_latents(latents, approximation.space, domain).latents
     if is_palettized(approximation):
         chosen, indices = palette_of(approximation), indices_in_tiles(approximation, read)
         for index, picture in enumerate(indices.flatten(0, -3)):

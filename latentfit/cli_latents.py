@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import tyro
 
-from latentfit.cli_support import Device, MaybeFile, Name, OutFile, check_out, note_likelier_space, say
+from latentfit.cli_support import Device, MaybeDomain, MaybeFile, Name, OutFile, check_out, noticed_latents, say
 from latentfit.errors import BadFileError, ScaleError, SpaceMismatchError
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ def convert(
     out: OutFile,
     source: Name = None,
     target: Name = None,
+    domain: MaybeDomain = None,
 ) -> None:
     """Turn latents of one space into latents of another with a saved map between them.
 
@@ -34,8 +35,11 @@ def convert(
         Space that another project's map takes, whose file does not say it. What a file says itself must agree.
     target : str or None
         Space that it leads to.
+    domain : str or None
+        What the file's numbers are: "raw", as a VAE emits them and ComfyUI stores them, or "model", as a denoiser sees
+        them and diffusers gives them with output_type="latent". Left out: raw, and a note where that looks wrong.
     """
-    from latentfit.latent_files import read_latents, write_latents
+    from latentfit.latent_files import write_latents
     from latentfit.named_maps import load_latent_map
     from latentfit.spaces import get_space
     from latentfit.tiled import map_latents_in_tiles
@@ -48,8 +52,7 @@ def convert(
                 f"{flag} {named}: {map} leads from {loaded.source.name!r} to {loaded.target.name!r}; leave that flag "
                 "out, or take a map between the spaces you mean"
             )
-    file = read_latents(latents, loaded.source)
-    note_likelier_space(latents, file.latents, loaded.source)
+    file = noticed_latents(latents, loaded.source, domain)
     made = map_latents_in_tiles(loaded, file.latents)
     if not bool(made.isfinite().all()):
         raise BadFileError(f"{latents}: too large for {loaded.name!r}: what it makes overflows; expected about ±5")
@@ -63,6 +66,7 @@ def upscale(
     model: MaybeFile = None,
     factor: Annotated[str | None, tyro.conf.arg(metavar="F", help_behavior_hint="")] = None,
     space: Name = None,
+    domain: MaybeDomain = None,
 ) -> None:
     """Enlarge latents within their space.
 
@@ -78,9 +82,12 @@ def upscale(
         How many times the sides: 2, 1.5, 4/3. Beyond 2 in several steps. Left out: the model's own, 2 for bundled ones.
     space : str or None
         Space of the latents, for the bundled models and for other projects' files, which do not say it.
+    domain : str or None
+        What the file's numbers are: "raw", as a VAE emits them and ComfyUI stores them, or "model", as a denoiser sees
+        them and diffusers gives them with output_type="latent". Left out: raw, and a note where that looks wrong.
     """
     from latentfit.enlarging import enlarge
-    from latentfit.latent_files import read_latents, write_latents
+    from latentfit.latent_files import write_latents
     from latentfit.spaces import get_space
 
     check_out(out, ".latent")
@@ -88,8 +95,7 @@ def upscale(
     loaded = _upscaler(model, space, wanted) if model else _upscaler(_bundled_upscaler(space, wanted or 2), space, None)
     if space is not None and loaded.source != get_space(space):
         raise SpaceMismatchError(f"--space {space}: {model} is of {loaded.source.name!r}; leave that flag out")
-    file = read_latents(latents, loaded.source)
-    note_likelier_space(latents, file.latents, loaded.source)
+    file = noticed_latents(latents, loaded.source, domain)
     made = enlarge(loaded, file.latents, wanted)
     if not bool(made.isfinite().all()):
         raise BadFileError(f"{latents}: too large for {loaded.name!r}: what it makes overflows; expected about ±5")

@@ -16,9 +16,9 @@ from latentfit.escaping import lines
 
 if TYPE_CHECKING:
     import pandas as pd
-    from torch import Tensor
 
     from latentfit.approx import Approximation
+    from latentfit.latent_files import LatentFile
     from latentfit.pairs import PairStore, Split
     from latentfit.spaces import LatentSpace
 
@@ -70,6 +70,7 @@ Name = Annotated[str | None, tyro.conf.arg(metavar="NAME", help_behavior_hint=""
 MaybeFile = Annotated[Path | None, tyro.conf.arg(metavar="FILE", help_behavior_hint="")]
 Device = Literal["auto", "cpu", "cuda", "mps"]
 Dtype = Literal["float32", "float16", "bfloat16"]
+MaybeDomain = Annotated[Literal["model", "raw"] | None, tyro.conf.arg(metavar="{model,raw}", help_behavior_hint="")]
 
 
 def check_places(command: str, store: Path | None, source: Path | None, target: Path | None) -> bool:
@@ -82,17 +83,22 @@ def check_places(command: str, store: Path | None, source: Path | None, target: 
     return source is not None
 
 
-def note_likelier_space(path: Path, latents: "Tensor", space: "LatentSpace") -> None:
-    """Warn when a file's latents look like another space's: files do not say, and wrong ones give a wrong picture."""
-    from latentfit.families import likelier_space
+def noticed_latents(path: Path, space: "LatentSpace", domain: MaybeDomain) -> "LatentFile":
+    """Read a latent file, and warn when its numbers speak against that: wrong ones give a wrong picture.
 
-    likelier = likelier_space(latents, space)
-    if likelier is not None:
-        warnings.warn(
-            f"{path}: read as {space.title} latents, but by their statistics likelier {likelier.title} latents; if so, "
-            f"take a map of {likelier.name}",
-            stacklevel=2,
-        )
+    Files do not say their space, and seldom their domain.
+    """
+    from latentfit.latent_files import open_latents
+
+    file = open_latents(path, space, domain)
+    if (doubt := file.doubt) is not None:
+        steps = [] if doubt.kind == "domain" else [f"take a map of {doubt.spaces[0].name}"]
+        if doubt.kind == "axes":
+            steps = ["take a map of the space that they are of"]
+        if doubt.domain != doubt.taken_domain:
+            steps.append(f"pass --domain {doubt.domain}")
+        warnings.warn(f"{path}: {doubt}; if so, {' and '.join(steps)}", stacklevel=2)
+    return file
 
 
 def bundled_tables(space: str) -> list[Path]:

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Literal
 
+from latentfit.families import Domain
+
 
 @dataclass(frozen=True)
 class CollectConfig:
@@ -27,6 +29,9 @@ class CollectConfig:
     scales : tuple of Fraction
         Of all stores that are to hold the same crops: they are cut for the largest, and each is resampled from the
         original once.
+    domain : {"model", "raw"} or None
+        What latent files hold. None: raw, and a file whose numbers speak against that, or against the VAE's space, is
+        skipped; said, it is collected, and noted.
     """
 
     size: int = 512
@@ -36,6 +41,7 @@ class CollectConfig:
     limit: int | None = None
     scale: Fraction = Fraction(1)
     scales: tuple[Fraction, ...] = (Fraction(1),)
+    domain: Domain | None = None
 
     @property
     def largest(self) -> Fraction:
@@ -60,12 +66,16 @@ class CollectConfig:
 
 @dataclass
 class CollectReport:
-    """What happened: new samples, samples that were there, pictures met twice, pictures skipped with the reason."""
+    """What happened: new samples, samples that were there, pictures met twice; files skipped or noted, with the reason.
+
+    Noted are latent files that were collected, and look to be of another space or domain.
+    """
 
     n_new: int = 0
     n_known: int = 0
     n_duplicates: int = 0
     skipped: list[tuple[str, str]] = field(default_factory=list)
+    noted: list[tuple[str, str]] = field(default_factory=list)
 
     def __add__(self, other: "CollectReport") -> "CollectReport":
         return CollectReport(
@@ -73,9 +83,12 @@ class CollectReport:
             self.n_known + other.n_known,
             self.n_duplicates + other.n_duplicates,
             self.skipped + other.skipped,
+            self.noted + other.noted,
         )
 
     def __str__(self) -> str:
         counts = f"{self.n_new} new, {self.n_known} already there, {self.n_duplicates} duplicates"
         skipped = [f"  skipped {name}: {reason}" for name, reason in self.skipped]
-        return "\n".join([f"{counts}, {len(skipped)} skipped", *skipped])
+        noted = [f"  noted {name}: {reason}" for name, reason in self.noted]
+        ending = f", {len(noted)} noted" if noted else ""
+        return "\n".join([f"{counts}, {len(skipped)} skipped{ending}", *skipped, *noted])

@@ -12,6 +12,7 @@ from torch import Tensor
 from latentfit import parallel
 from latentfit.collect_config import CollectConfig, CollectReport
 from latentfit.errors import NoPicturesError, StoreError
+from latentfit.families import Domain
 from latentfit.images import Picture
 from latentfit.pairs import PairStore
 from latentfit.preparing import Prepared, Preparer, SavedLatents, batched, found, joined, prefetched
@@ -53,6 +54,7 @@ def collect(
     limit: int | None = CollectConfig.limit,
     scale: Scale = 1,
     scales: Sequence[Scale] = (1,),
+    domain: Domain | None = CollectConfig.domain,
     progress: bool = True,
 ) -> PairStore:
     """Encode and decode every picture once, and keep the pairs.
@@ -68,7 +70,7 @@ def collect(
         As `latentfit.images.pictures` takes it, or `SavedLatents`; folders may hold latent files.
     out : path
         Folder of the store.
-    size, keep, crops, square, limit, scale, scales
+    size, keep, crops, square, limit, scale, scales, domain
         See `CollectConfig`; `latentfit.scaled_stores.collect_scales` writes a store for each scale.
     progress : bool
         Show a bar with rate and time left.
@@ -86,7 +88,7 @@ def collect(
         When the folder holds pairs of another VAE, size or columns, or the disk is full.
     """
     parallel.start()
-    config = CollectConfig(size, keep, crops, square, limit, as_scale(scale), tuple(map(as_scale, scales)))
+    config = CollectConfig(size, keep, crops, square, limit, as_scale(scale), tuple(map(as_scale, scales)), domain)
     _check(config, vae.space)
     folder = Path(out)
     origin = Origin(vae.name, vae.reference, vae.fingerprint, vae.space, config.size_px)

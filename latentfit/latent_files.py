@@ -1,4 +1,8 @@
-"""Latents that other programs saved: ComfyUI's .latent, .npy, .npz, .pt, .bin; always read into the model domain."""
+"""Latents that other programs saved: .latent, .npy, .npz, .pt, .bin, .safetensors; always read into the model domain.
+
+`.latent` files are raw by definition. `.npy`, `.pt` and `.bin` do not say: VAEs and city96's trainers save raw latents,
+diffusers' pipelines with ``output_type="latent"`` the model domain.
+"""
 
 import json
 import math
@@ -21,7 +25,8 @@ from safetensors.torch import save as to_bytes
 from torch import Tensor
 
 from latentfit import schemas
-from latentfit.errors import BadFileError, SpaceMismatchError
+from latentfit.errors import BadFileError, DomainError, SpaceMismatchError
+from latentfit.families import Domain, Doubt, doubt_of
 from latentfit.latent_pngs import read_latent_png
 from latentfit.resources import write_atomic
 from latentfit.spaces import LatentSpace
@@ -92,16 +97,19 @@ class LatentFile:
         A `.latent` without the version marker: it was stored times 0.18215.
     estimate : Estimate or None
         Of a live preview's recording: which step's x0 it is.
+    doubt : Doubt or None
+        What its numbers look to be, where that is not what they were read as.
     """
 
     latents: Tensor
     metadata: dict[str, str] = field(default_factory=dict)
     is_legacy: bool = False
     estimate: Estimate | None = None
+    doubt: Doubt | None = None
 
 
-def read_latents(path: str | os.PathLike[str], space: LatentSpace) -> LatentFile:
-    """Read a latent file, raw as these programs store it, into the model domain.
+def read_latents(path: str | os.PathLike[str], space: LatentSpace, domain: Domain | None = None) -> LatentFile:
+    """Read a latent file into the model domain, and warn where its numbers speak against how it was read.
 
     Parameters
     ----------
@@ -111,6 +119,9 @@ def read_latents(path: str | os.PathLike[str], space: LatentSpace) -> LatentFile
         ``.safetensors`` (the one tensor of latents in it), ``.png`` (TAESD's 8-bit RGBA).
     space : LatentSpace
         What the latents are; files do not say.
+    domain : {"model", "raw"} or None
+        What its numbers are; None: raw, but in a PNG. "raw" is what a VAE emits and ComfyUI stores, "model" what a
+        denoiser sees: diffusers' ``output_type="latent"``. One and the same where the VAE itself normalises (FLUX.2).
 
     Raises
     ------
@@ -118,14 +129,26 @@ def read_latents(path: str | os.PathLike[str], space: LatentSpace) -> LatentFile
         When the file is cut short, lies in its header, would have to be unpickled, or holds NaN or Inf.
     SpaceMismatchError
         When its channels are not the space's.
+    DomainError
+        When a PNG, which holds the model domain, is said to be raw.
     """
+    file = open_latents(path, space, domain)
+    if file.doubt is not None:
+        warnings.warn(f"{path}: {file.doubt}; if so, {_in_python(file.doubt)}", stacklevel=2)
+    return file
+
+
+def open_latents(path: str | os.PathLike[str], space: LatentSpace, domain: Domain | None = None) -> LatentFile:
+    """As `read_latents`, without a warning: what speaks against how the file was read is its `doubt`."""
     source = Path(path)
     if not source.is_file():
         raise BadFileError(f"{source}: no such file; expected {', '.join(sorted(ENDINGS))}")
     if source.suffix.lower() == ".png":
+        if domain == "raw":
+            raise DomainError(f"{source}: an 8-bit latent PNG holds latents in the model domain, never raw ones")
         latents = read_latent_png(source)
         space.check(latents)
-        return LatentFile(latents)
+        return LatentFile(latents, doubt=doubt_of(latents, space, "model"))
     readers = _READERS
     if source.suffix.lower() not in readers:
         raise BadFileError(f"{source}: expected one of {', '.join(sorted(ENDINGS))}, got {source.suffix!r}")
@@ -140,11 +163,35 @@ def read_latents(path: str | os.PathLike[str], space: LatentSpace) -> LatentFile
         raw = raw[None]
     if not bool(torch.isfinite(raw).all()):
         raise BadFileError(f"{source}: holds NaN or Inf; save it again, from a VAE in float32")
+    latents = _crossed(source, raw, space, domain or "raw")
+    estimate = _estimate_in(source, metadata)
+    doubt = None if estimate is not None else doubt_of(latents, space, domain or "raw")
+    return LatentFile(latents, metadata, is_legacy, estimate, doubt)
+
+
+def _crossed(source: Path, stored: Tensor, space: LatentSpace, domain: Domain) -> Tensor:
+    """What a file holds, in the domain that it is said to be of -> model domain, canonical."""
     try:
-        latents = space.comfy_to_model(raw)
+        if domain == "raw" or space.normalised_by_vae:
+            return space.comfy_to_model(stored)
+        space.check(stored)
+        return stored
     except SpaceMismatchError as error:
-        raise SpaceMismatchError(f"{source}: {error}") from error
-    return LatentFile(latents, metadata, is_legacy, _estimate_in(source, metadata))
+        is_packed = stored.shape[0] == 1 and stored.shape[-1] in (space.channels, 4 * space.channels)
+        packed = (
+            "; packed tokens (N, L, C * 4), as pipelines of FLUX and Qwen-Image give with output_type='latent'? "
+            "Unpack them with the pipeline's _unpack_latents, and save (N, C, h, w)"
+        )
+        raise SpaceMismatchError(f"{source}: {error}{packed if is_packed else ''}") from error
+
+
+def _in_python(doubt: Doubt) -> str:
+    """What to do about it in a call."""
+    of_space = f"read it as of {doubt.spaces[0].name!r}" if len(doubt.spaces) == 1 else "read it as of its own space"
+    of_domain = f"pass domain={doubt.domain!r}"
+    if doubt.kind == "domain":
+        return of_domain
+    return of_space if doubt.domain == doubt.taken_domain else f"{of_space}, and {of_domain}"
 
 
 def write_latents(

@@ -63,7 +63,7 @@ def collect_pixelvae(
     saved = [SavedLatents(path.relative_to(root).as_posix(), path) for path in files]
     _both_there(root, sum(MARK in one.name for one in saved), len(saved), "")
     try:
-        store = collect(vae, saved, out, progress=progress)
+        store = collect(vae, saved, out, domain="raw", progress=progress)
     except NoPicturesError as error:
         raise TrainError(f"{root}: {error}; name the VAE of their space with --vae") from error
     except StoreError as error:  # collect's --out is another flag here

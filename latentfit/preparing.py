@@ -18,7 +18,7 @@ from torch import Tensor
 from latentfit.collect_config import CollectConfig, CollectReport
 from latentfit.errors import BadFileError, ImageError, SpaceMismatchError, StoreError
 from latentfit.images import Picture, picture_paths, pictures
-from latentfit.latent_files import latent_folder, read_latents
+from latentfit.latent_files import LatentFile, latent_folder, open_latents
 from latentfit.pixels import Box, Kind, crop_to_cells, kind_of, rgb_tensor, square_crops
 from latentfit.shards import Sample, sample_key
 from latentfit.spaces import LatentSpace
@@ -142,7 +142,7 @@ class Preparer:
             self._report.n_duplicates += 1
             return []
         self._seen.add(sha256)
-        read = read_latents(file.path, self._space)
+        read = self._opened(file)
         frames = read.latents.movedim(2, 1).flatten(0, 1) if read.latents.ndim == 5 else read.latents
         high, wide = (side * self._space.cell_px for side in frames.shape[-2:])
         left, top, sigma, step = 0, 0, None, None
@@ -156,6 +156,24 @@ class Preparer:
             Prepared(replace(sample, sigma=sigma, step=step), latents=frame)
             for sample, frame in zip(samples, new.values(), strict=True)
         ]
+
+    def _opened(self, file: SavedLatents) -> LatentFile:
+        """A file whose numbers speak against the space or the domain poisons a store: noted where that was said.
+
+        Raises
+        ------
+        BadFileError
+            Where its domain was not said.
+        """
+        read = open_latents(file.path, self._space, self._config.domain)
+        if read.doubt is not None and self._config.domain is None:
+            raise BadFileError(
+                f"{file.path}: {read.doubt}; say which domain these files are of (domain, model or raw) to collect it "
+                "as that all the same"
+            )
+        if read.doubt is not None:
+            self._report.noted.append((file.name, str(read.doubt)))
+        return read
 
     def _is_met(self, sha256: str, n_wanted: int) -> bool:
         """Count it as a duplicate, or as known when the store has all that is wanted of it."""

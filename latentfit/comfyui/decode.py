@@ -54,7 +54,9 @@ class LatentFitDecode(inputs.OfMapFile):
         model: Any | None = None,
     ) -> tuple[Tensor]:
         approximation, ready = maps.approximation_of(map_name, spaces.stated_space(space, model))
-        frames = wires.frames_of(wires.latents_on(samples, approximation.space))
+        latents = wires.latents_on(samples, approximation.space)
+        spaces.doubted(approximation.name, latents, approximation.space)
+        frames = wires.frames_of(latents)
         pixels = min(frames[0, 0].numel(), tile_cells**2) * float(approximation.scale) ** 2
         device = ready.device_for(int(pixels * _BYTES_A_PIXEL))
         pictures = []

@@ -1,6 +1,5 @@
 """LatentFit Interpose and LatentFit Upscale: latents -> latents of another space or size."""
 
-import logging
 from typing import Any
 
 import torch
@@ -10,13 +9,11 @@ from latentfit.approx import LatentMap
 from latentfit.comfyui import host, inputs, maps, spaces, wires
 from latentfit.enlarging import enlarge
 from latentfit.errors import SpaceMismatchError
-from latentfit.families import likelier_space
 from latentfit.scales import AtScale, as_scale
 from latentfit.spaces import LatentSpace
 from latentfit.tiled import map_latents_in_tiles
 
 _BYTES_A_CELL = 4 * 1024
-_log = logging.getLogger(__name__)
 
 
 class LatentFitInterpose(inputs.OfMapFile):
@@ -92,11 +89,7 @@ def mapped(wire: wires.Latent, latent_map: LatentMap, ready: maps.Ready, ratio: 
         Target cells per source cell; None: the map's own.
     """
     latents = wires.latents_on(wire, latent_map.source)
-    if (likelier := likelier_space(latents.cpu(), latent_map.source)) is not None:
-        _log.warning(
-            "LatentFit: %s takes %s latents, these are by their statistics likelier %s latents; if so, choose a map "
-            "of %s", latent_map.name, latent_map.source.title, likelier.title, likelier.name,
-        )  # fmt: skip
+    spaces.doubted(latent_map.name, latents, latent_map.source)
     frames = wires.frames_of(latents)
     device = ready.device_for(frames[0, 0].numel() * _BYTES_A_CELL)
     outputs = []

@@ -113,7 +113,9 @@ class LatentFitPalettize:
         else:
             approximation, ready = maps.approximation_of(map_name, stated)
         colours = _palette_for(map_name, approximation, named, dither)
-        frames = wires.frames_of(wires.latents_on(samples, approximation.space))
+        latents = wires.latents_on(samples, approximation.space)
+        spaces.doubted(approximation.name, latents, approximation.space)
+        frames = wires.frames_of(latents)
         device = ready.device_for(frames[0, 0].numel() * _BYTES_A_CELL)
         pictures = []
         with host.progress(len(frames)) as bar:

@@ -37,7 +37,7 @@ class Choice:
     label : str
         Of a map file.
     space : str or None
-        Of a file that does not say it.
+        Of the model, or of a file that does not say it; None: neither is known.
     every : int
         Show each so many steps.
     """
@@ -84,7 +84,8 @@ def watched(original: Callable[..., Any], latent_preview: Any) -> Callable[..., 
             theirs = latent_preview.get_previewer
 
             def get_previewer(*about: Any, **named: Any) -> Any:
-                return _previewer(latent_preview, MapPreview(approximation, choice.every), theirs(*about, **named))
+                ours = MapPreview(approximation, choice.every, is_told=choice.space is not None)
+                return _previewer(latent_preview, ours, theirs(*about, **named))
 
             latent_preview.get_previewer = get_previewer
             try:
@@ -104,7 +105,7 @@ def choice_for(model: Any) -> Choice | None:
     if not names:
         return None
     space = spaces.space_of_model(model)
-    choices = (Choice(name) for name in names)
+    choices = (Choice(name, space.name) for name in names)
     return next((choice for choice in choices if choice.load().space == space), None)
 
 

@@ -8,6 +8,7 @@ from PIL import Image
 from torch import Tensor
 
 from latentfit.approx import Approximation
+from latentfit.families import doubt_of
 from latentfit.palettized import is_palettized
 from latentfit.spaces import unpack_flux2
 from latentfit.tiled import decode_in_tiles
@@ -26,6 +27,8 @@ class MapPreview:
         Moved to wherever the estimates are.
     every : int
         Show each so many steps, the first included.
+    is_told : bool
+        Whether the model's own latents are known to be of the approximation's space; else their numbers are looked at.
 
     Attributes
     ----------
@@ -33,8 +36,8 @@ class MapPreview:
         Once true, it shows nothing more; the reason was logged.
     """
 
-    def __init__(self, approximation: Approximation, every: int = 1) -> None:
-        self._approximation, self._every = approximation, every
+    def __init__(self, approximation: Approximation, every: int = 1, *, is_told: bool = True) -> None:
+        self._approximation, self._every, self._is_told = approximation, every, is_told
         self._n_steps = 0
         self.has_failed = False
 
@@ -62,6 +65,7 @@ class MapPreview:
         latents = one.detach().float().clone()  # whatever a map does to its input, the sampler's stays
         if approximation.space.packing == "flux2" and latents.shape[1] == 4 * approximation.space.channels:
             latents = unpack_flux2(latents)
+        self._warn_of_doubt(x0, latents)
         approximation.module.to(latents.device)
         rgb = decode_in_tiles(approximation, latents)[0]
         if not bool(rgb.isfinite().all()):
@@ -72,3 +76,16 @@ class MapPreview:
             return picture
         times = max(1, _SHARP_PX // max(picture.size))
         return picture.resize((picture.width * times, picture.height * times), Image.Resampling.NEAREST)
+
+    def _warn_of_doubt(self, x0: Tensor, latents: Tensor) -> None:
+        """Log once what speaks against the estimates being of the map's space, where nothing told it."""
+        if self._is_told:
+            return
+        space = self._approximation.space
+        doubt = doubt_of((x0 if x0.ndim == 5 else latents).float().cpu(), space, "model")
+        if doubt is not None and doubt.kind != "domain":
+            self._is_told = True
+            _log.warning(
+                "LatentFit Preview: %s takes %s latents; the sampler's are %s; choose a map of their own space",
+                self._approximation.name, space.title, doubt,
+            )  # fmt: skip

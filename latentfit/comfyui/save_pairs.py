@@ -80,11 +80,12 @@ class LatentFitSavePairs:
             raise SpaceMismatchError(
                 "a wire does not say which space its latents are of; choose it in 'space', or connect 'model'"
             )
-        given = _Given(
-            wires.latents_on(samples, stated).cpu(), stated, vae, images, images_are == PHOTO, vae_name.strip()
-        )
+        latents = wires.latents_on(samples, stated).cpu()
+        doubt = spaces.doubted(f"the store {store!r}", latents, stated)
+        given = _Given(latents, stated, vae, images, images_are == PHOTO, vae_name.strip())
         said = append(_folder(store), given, keep)
         _log.info("LatentFit Save Pairs: %s", said)
+        said = f"{said}; {doubt}" if doubt else said
         return {"ui": {"text": [said]}, "result": (samples,)}
 
 

@@ -1,12 +1,17 @@
 """Which latent space the latents on a wire are of: ComfyUI's own do not say."""
 
+import logging
 from typing import Any
+
+from torch import Tensor
 
 from latentfit.comfyui import host
 from latentfit.errors import SpaceMismatchError
+from latentfit.families import doubt_of
 from latentfit.spaces import LatentSpace, get_space, list_spaces
 
 AUTO = "auto"
+_log = logging.getLogger(__name__)
 
 
 def choices() -> list[str]:
@@ -58,3 +63,33 @@ def agree(label: str, of_file: LatentSpace, stated: LatentSpace | None) -> None:
             f"({stated.channels}); choose a file for {stated.name!r}, or put LatentFit Interpose {stated.name} -> "
             f"{of_file.name} between them"
         )
+
+
+def doubted(label: str, latents: Tensor, space: LatentSpace) -> str:
+    """Log what speaks against a wire's latents being of the space that a map or a node takes them for.
+
+    Parameters
+    ----------
+    label : str
+        Who takes them.
+    latents : Tensor, (N, C, h, w) or (N, C, T, h, w)
+        Model domain of `space`.
+    space : LatentSpace
+
+    Returns
+    -------
+    str
+        What was logged; empty where nothing speaks against it.
+    """
+    doubt = doubt_of(latents.detach().float().cpu(), space)
+    if doubt is None:
+        return ""
+    if doubt.domain != doubt.taken_domain:
+        advice = "what made them should leave shifting and scaling to the nodes that follow: a wire's latents are raw"
+    elif doubt.kind == "axes":
+        advice = "choose a map of the space that they are of"
+    else:
+        advice = f"choose a map of {doubt.spaces[0].name}, or that space in 'space'"
+    said = f"{label} takes {space.title} latents; these are {doubt}; if so, {advice}"
+    _log.warning("LatentFit: %s", said)
+    return said

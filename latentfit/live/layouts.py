@@ -12,6 +12,34 @@ from latentfit.vae_networks import DiffusersNetwork
 from latentfit.vae_spaces import speaks_model_domain, stated_numbers
 
 Axes = Literal["channels first", "frames first", "channels last"]
+_OF_SDXL = ("sdxl", "playground25", "eq_sdxl")
+_OF_WAN21 = ("wan21",)
+_SPACES_OF_CLASS = {
+    "SD3Transformer2DModel": ("sd3",),
+    "FluxTransformer2DModel": ("flux1",),
+    "ChromaTransformer2DModel": ("flux1",),
+    "Lumina2Transformer2DModel": ("flux1",),
+    "HiDreamImageTransformer2DModel": ("flux1",),
+    "ZImageTransformer2DModel": ("flux1",),
+    "LongCatImageTransformer2DModel": ("flux1",),
+    "Flux2Transformer2DModel": ("flux2",),
+    "QwenImageTransformer2DModel": _OF_WAN21,
+    "QwenImage21Transformer2DModel": ("qwen_image21",),
+    "WanTransformer3DModel": ("wan21", "wan22"),
+    "WanVACETransformer3DModel": _OF_WAN21,
+    "HunyuanVideoTransformer3DModel": ("hunyuan_video",),
+    "HunyuanVideo15Transformer3DModel": ("hunyuan_video15",),
+    "CogVideoXTransformer3DModel": ("cogvideox",),
+    "CogView4Transformer2DModel": ("cogview4",),
+    "MochiTransformer3DModel": ("mochi",),
+    "SanaTransformer2DModel": ("sana_dcae", "sana_dcae11"),
+    "AuraFlowTransformer2DModel": ("sdxl",),
+    "HunyuanDiT2DModel": ("sdxl",),
+    "PixArtTransformer2DModel": ("sd1", "sdxl"),
+    "LTXVideoTransformer3DModel": ("ltxv",),
+}
+"""Denoisers of diffusers whose latents are of certain spaces; nothing in their configs says so."""
+
 
 _AXES: dict[Axes, tuple[str, ...]] = {
     "frames first": (
@@ -138,8 +166,54 @@ def _from_tokens(tokens: Tensor, space: LatentSpace, size_px: tuple[int, int] | 
     return pictures.reshape(n_pictures, n_frames, *pictures.shape[1:]).movedim(1, 2)
 
 
-def check_vae(vae: Any, space: LatentSpace) -> None:
+def check_pipeline(pipe: Any, space: LatentSpace) -> bool:
+    """Compare a space with what a pipeline's autoencoder states; where that states no numbers, with its denoiser's.
+
+    TAESD's kind of autoencoder speaks the model domain of any space: it states none. What neither tells passes, as do
+    spaces of one's own, which are not registered.
+
+    Returns
+    -------
+    bool
+        Whether one of them tells that the pipeline's latents are of this space.
+
+    Raises
+    ------
+    SpaceMismatchError
+        When channels, shift or scale are another space's, or the denoiser is of other spaces.
+    """
+    is_told = check_vae(getattr(pipe, "vae", None), space)
+    if is_told or not any(space == one for one in list_spaces()):
+        return is_told
+    for part in ("transformer", "unet", "prior"):
+        denoiser = getattr(pipe, part, None)
+        names = _spaces_of(denoiser)
+        if names and space.name not in names:
+            raise SpaceMismatchError(
+                f"preview: the approximation is of space {space.name!r}, the pipeline's "
+                f"{type(denoiser).__name__} makes latents of {' or '.join(names)}; take an approximation of that space"
+            )
+        is_told = is_told or names == (space.name,)
+    return is_told
+
+
+def _spaces_of(denoiser: Any) -> tuple[str, ...]:
+    """Names of the spaces that a denoiser may be of, by its class; empty where the class leaves it open."""
+    config: Any = getattr(denoiser, "config", None)
+    if type(denoiser).__name__ == "UNet2DConditionModel" and hasattr(config, "get"):
+        if config.get("in_channels") not in (4, 8, 9):
+            return ()
+        return {"text_time": _OF_SDXL, None: ("sd1",)}.get(config.get("addition_embed_type"), ())
+    return _SPACES_OF_CLASS.get(type(denoiser).__name__, ())
+
+
+def check_vae(vae: Any, space: LatentSpace) -> bool:
     """Compare what a pipeline's autoencoder states in its config with a space; what it does not state passes.
+
+    Returns
+    -------
+    bool
+        Whether it states shift and scale, and these are the space's.
 
     Raises
     ------
@@ -148,7 +222,7 @@ def check_vae(vae: Any, space: LatentSpace) -> None:
     """
     config: Any = getattr(vae, "config", None)
     if not hasattr(config, "get"):
-        return
+        return False
     stated = [config.get(name) for name in ("latent_channels", "z_dim")]
     n_channels = next((value for value in stated if isinstance(value, int)), None)
     if n_channels is not None and n_channels != space.channels:
@@ -157,7 +231,7 @@ def check_vae(vae: Any, space: LatentSpace) -> None:
             f"{type(vae).__name__} has {n_channels}; take an approximation of the pipeline's own space"
         )
     if n_channels is None or space.normalised_by_vae or not isinstance(vae, torch.nn.Module):
-        return
+        return False
     network = DiffusersNetwork(vae)
     numbers = None if speaks_model_domain(network) else stated_numbers(network, n_channels)
     if numbers is not None and not all(map(_agree, numbers, (space.shift, space.scale))):
@@ -166,6 +240,7 @@ def check_vae(vae: Any, space: LatentSpace) -> None:
             f"{_brief(space.scale)}; the pipeline's {type(vae).__name__} states {_brief(numbers[0])} and "
             f"{_brief(numbers[1])}: another space of as many channels; take an approximation of that one"
         )
+    return numbers is not None
 
 
 def space_stated(vae: Any) -> LatentSpace | None:

@@ -9,7 +9,7 @@ import torch
 from latentfit.collector import AnyVae
 from latentfit.errors import PreviewError, SpaceMismatchError
 from latentfit.live.files import EstimateFolder, PictureFolder
-from latentfit.live.layouts import check_vae, space_stated
+from latentfit.live.layouts import check_pipeline, space_stated
 from latentfit.live.painting import Painter, Source
 from latentfit.live.screens import NoScreen, ScreenName, screen_of
 from latentfit.live.session import Live
@@ -85,7 +85,7 @@ def preview(
         raise PreviewError(f"picture_size: expected (height, width) in whole pixels, got {picture_size!r}")
     own = getattr(pipe, "vae", None)
     painter = Painter(approximation, size, space_stated(own))
-    check_vae(own, painter.space)
+    is_told = check_pipeline(pipe, painter.space)
     if record is not None and vae is None and not isinstance(own, torch.nn.Module):
         raise PreviewError(f"record: {type(pipe).__name__} has no vae to decode what is recorded; pass one with vae=")
     if vae is not None and vae.space != painter.space:
@@ -106,6 +106,7 @@ def preview(
         estimates=estimates,
         vae=vae,
         picture_size=None if picture_size is None else (int(picture_size[0]), int(picture_size[1])),
+        is_told=is_told,
     )
 
 

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from latentfit.collector import AnyVae
 from latentfit.errors import PreviewError
+from latentfit.families import doubt_of
 from latentfit.live.calls import Begins, Calls
 from latentfit.live.files import EstimateFolder, PictureFolder
 from latentfit.live.frames import GAP
@@ -85,6 +86,7 @@ class Live:
         estimates: EstimateFolder | None = None,
         vae: AnyVae | None = None,
         picture_size: tuple[int, int] | None = None,
+        is_told: bool = True,
     ) -> None:
         self.runs: list[list[Step]] = []
         self.n_seen = 0
@@ -92,7 +94,7 @@ class Live:
         self.store: PairStore | None = None
         self._pipe, self._painter, self._every, self._screen = pipe, painter, every, screen
         self._watcher, self._pictures, self._estimates, self._vae = watcher, pictures, estimates, vae
-        self._scheduler = pipe.scheduler
+        self._scheduler, self._is_told = pipe.scheduler, is_told
         self._reader = X0Reader(self._scheduler)
         self._axes = axes_of(pipe)
         self._mishaps = Mishaps("latentfit preview")
@@ -134,6 +136,7 @@ class Live:
         with self._mishaps.kept():
             self._finish_step()
         self._end_run()
+        self._warn_of_doubt()
         if self.runs:
             with self._mishaps.kept():
                 self._screen.end(repr(self))
@@ -157,6 +160,19 @@ class Live:
 
     def _repr_png_(self) -> bytes | None:
         return self.states[-1]._repr_png_() if self.states else None
+
+    def _warn_of_doubt(self) -> None:
+        """Where the pipeline does not tell its space: of the newest run's last estimate, nearly the picture."""
+        last = self.states[-1] if self.states else None
+        if self._is_told or last is None or last.index < last.n_steps - 1:
+            return
+        doubt = doubt_of(last.latents, self._painter.space, "model")
+        if doubt is not None and doubt.kind == "space":
+            warnings.warn(
+                f"latentfit preview: the estimates were {doubt}; if so, take an approximation of "
+                f"{doubt.spaces[0].name!r}",
+                stacklevel=3,
+            )
 
     def _close(self) -> None:
         for tap in reversed(self._taps):
