@@ -108,6 +108,8 @@ def in_srgb(picture: Image.Image, icc: bytes) -> tuple[Image.Image, str]:
             return picture, f"its colour profile is of {space or 'no known space'}, its pixels are {picture.mode}"
         if space == "RGB" and _is_srgb(icc):
             return picture, ""
+        if space == "GRAY":
+            return Image.fromarray(_greys(icc)[np.asarray(picture)]), ""
         converted_ = ImageCms.applyTransform(picture, _transform(icc, picture.mode))
     except (ImageCms.PyCMSError, OSError, ValueError, TypeError, ImportError) as error:
         return picture, f"its colour profile cannot be used ({error})"
@@ -290,14 +292,23 @@ def _space_of(icc: bytes) -> str:
 
 
 @lru_cache(maxsize=64)
+def _greys(icc: bytes) -> NDArray[np.uint8]:
+    """What each of 256 greys becomes, ``(256, 3)``."""
+    ramp = Image.fromarray(np.arange(256, dtype=np.uint8)[None])
+    converted = ImageCms.applyTransform(ramp, _transform(icc, "L"))
+    return np.array(converted, np.uint8)[0]
+
+
+@lru_cache(maxsize=64)
 def _transform(icc: bytes, mode: str) -> ImageCms.ImageCmsTransform:
+    exact = ImageCms.Flags.NOOPTIMIZE if mode == "L" else ImageCms.Flags.NONE  # else dark greys are interpolated
     return ImageCms.buildTransform(
         ImageCms.ImageCmsProfile(io.BytesIO(icc)),
         ImageCms.createProfile("sRGB"),
         mode,
         "RGB",
         ImageCms.Intent.RELATIVE_COLORIMETRIC,
-        ImageCms.Flags.BLACKPOINTCOMPENSATION,
+        ImageCms.Flags.BLACKPOINTCOMPENSATION | exact,
     )
 
 
