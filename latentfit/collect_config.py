@@ -60,12 +60,30 @@ class CollectConfig:
 
 @dataclass
 class CollectReport:
-    """What happened: new samples, samples that were there, pictures met twice, pictures skipped with the reason."""
+    """What happened: new samples, samples that were there, pictures met twice, pictures skipped with the reason.
+
+    Attributes
+    ----------
+    n_new, n_known, n_duplicates : int
+    skipped : list of (name, reason)
+    n_converted : int
+        Pictures whose files declare other colours than sRGB, from which they were converted.
+    noted : list of (name, note)
+        Pictures whose declared colours cannot be used; their levels are taken as sRGB's.
+    outdated : list of str
+        Pictures that the store holds in other colours than their files declare: collected before these were read.
+    n_copies : int
+        Pictures of the store that are copies of others.
+    """
 
     n_new: int = 0
     n_known: int = 0
     n_duplicates: int = 0
     skipped: list[tuple[str, str]] = field(default_factory=list)
+    n_converted: int = 0
+    noted: list[tuple[str, str]] = field(default_factory=list)
+    outdated: list[str] = field(default_factory=list)
+    n_copies: int = 0
 
     def __add__(self, other: "CollectReport") -> "CollectReport":
         return CollectReport(
@@ -73,9 +91,36 @@ class CollectReport:
             self.n_known + other.n_known,
             self.n_duplicates + other.n_duplicates,
             self.skipped + other.skipped,
+            self.n_converted + other.n_converted,
+            self.noted + other.noted,
+            self.outdated + other.outdated,
+            self.n_copies + other.n_copies,
         )
 
     def __str__(self) -> str:
         counts = f"{self.n_new} new, {self.n_known} already there, {self.n_duplicates} duplicates"
         skipped = [f"  skipped {name}: {reason}" for name, reason in self.skipped]
-        return "\n".join([f"{counts}, {len(skipped)} skipped", *skipped])
+        return "\n".join([f"{counts}, {len(skipped)} skipped", *skipped, *self._of_colours(), *self._of_copies()])
+
+    def _of_colours(self) -> list[str]:
+        """Lines that are there only where a file declares other colours than sRGB."""
+        lines = [f"{self.n_converted} converted to sRGB from the colours that their files declare"]
+        lines = lines if self.n_converted else []
+        if self.noted:
+            lines.append(f"{len(self.noted)} read as sRGB, since their declared colours cannot be used:")
+            lines += [f"  {name}: {note}" for name, note in self.noted]
+        if self.outdated:
+            shown = ", ".join(self.outdated[:3]) + (" …" if len(self.outdated) > 3 else "")
+            lines.append(
+                f"{len(self.outdated)} are in the store in other colours than their files declare ({shown}): collected "
+                "by an earlier version, which took all levels as sRGB; collect all pictures into a new folder"
+            )
+        return lines
+
+    def _of_copies(self) -> list[str]:
+        if not self.n_copies:
+            return []
+        return [
+            f"{self.n_copies} pictures are copies of others in the store (saved anew, resized, trimmed or mirrored): "
+            "each stands on one side of the split with its original"
+        ]

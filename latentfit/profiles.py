@@ -296,7 +296,8 @@ def _greys(icc: bytes) -> NDArray[np.uint8]:
     """What each of 256 greys becomes, ``(256, 3)``."""
     ramp = Image.fromarray(np.arange(256, dtype=np.uint8)[None])
     converted = ImageCms.applyTransform(ramp, _transform(icc, "L"))
-    return np.array(converted, np.uint8)[0]
+    table: NDArray[np.uint8] = np.array(converted, np.uint8)[0]
+    return table
 
 
 @lru_cache(maxsize=64)

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from latentfit.errors import StoreError
 from latentfit.images import is_test
+from latentfit.looks import is_look
 from latentfit.pixels import Box
 from latentfit.resources import write_atomic
 from latentfit.spaces import LatentSpace
@@ -45,6 +46,11 @@ class Sample:
         Of a denoiser's estimate of x0, as `latentfit.live.states.Step` counts it; None: clean latents.
     step : int or None
         Which call of the model gave the estimate, from 0.
+    look : str or None
+        The picture's, as `latentfit.looks.look_of` gives it; None where there is no picture, or in stores of before
+        looks were kept and declared colours were converted to sRGB.
+    group : str
+        Hash that stands for the picture and its copies in a store; "": its own. `PairStore` finds it, no file holds it.
     """
 
     key: str
@@ -57,11 +63,18 @@ class Sample:
     row: int = -1
     sigma: float | None = None
     step: int | None = None
+    look: str | None = None
+    group: str = ""
+
+    @property
+    def leader(self) -> str:
+        """The hash that decides side and fold: the smallest of the picture's and its copies' in the store."""
+        return self.group or self.sha256
 
     @property
     def is_test(self) -> bool:
-        """Held out: by the picture's hash, so all crops of a picture are on one side."""
-        return is_test(self.sha256)
+        """Held out: by a hash, so all crops of a picture, and all its copies in the store, are on one side."""
+        return is_test(self.leader)
 
 
 @dataclass(frozen=True)
@@ -170,6 +183,11 @@ class Shard:
     checksum: str
 
 
+def looks_of(samples: Sequence[Sample]) -> list[str]:
+    """Each look once, sorted: what a card says of its training pictures besides their hashes."""
+    return sorted({sample.look for sample in samples if sample.look})
+
+
 def read_shard(path: Path) -> Shard:
     """Read a shard's header, and see that it fits the file's tensors; their values are left alone.
 
@@ -240,8 +258,8 @@ def _edited(path: Path) -> str:
 def _entry(sample: Sample) -> dict[str, Any]:
     """JSON-able; read back by `_sample`."""
     plain = {name: getattr(sample, name) for name in ("key", "name", "sha256", "kind", "box", "size_cells")}
-    level = {"sigma": sample.sigma, "step": sample.step}
-    return plain | {name: value for name, value in level.items() if value is not None}
+    optional = {"sigma": sample.sigma, "step": sample.step, "look": sample.look}
+    return plain | {name: value for name, value in optional.items() if value is not None}
 
 
 def _sample(entry: Mapping[str, Any], shard: str, row: int) -> Sample:
@@ -249,8 +267,11 @@ def _sample(entry: Mapping[str, Any], shard: str, row: int) -> Sample:
     high, wide = entry["size_cells"]
     box, size = (left, top, right, bottom), (high, wide)
     sha256, kind = str(entry["sha256"]), entry["kind"]
+    look = entry.get("look")
+    if look not in (None, "") and not is_look(look):
+        raise ValueError(f"look: expected hexadecimal digits, got {look!r}")
     level = (entry.get("sigma"), entry.get("step"))
-    return Sample(entry["key"], entry["name"], sha256, kind, box, size, shard, row, *level)
+    return Sample(entry["key"], entry["name"], sha256, kind, box, size, shard, row, *level, look)
 
 
 def _short(value: object) -> str:
