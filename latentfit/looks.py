@@ -122,9 +122,9 @@ def _parsed(looks: Sequence[str]) -> tuple[Signs, Levels]:
 def _near(looks: Sequence[str], others: Sequence[str]) -> Iterator[Pairs]:
     """(index of a look, index of another) of those that are near, as they are or mirrored, in parts.
 
-    Every pair of like brightness is compared, by products of matrices: 20,000 pictures take five seconds on
-    a busy core, and the time grows with the square.
-    Mirroring changes the sign of odd waves across, so that one product of even waves and one of odd ones tell both.
+    Every pair of like brightness is compared, by products of matrices: 20,000 pictures take five seconds on a busy
+    core, and the time grows with the square. Mirroring changes the sign of odd waves across, so that one product of
+    even waves and one of odd ones tell both.
     """
     (signs, colours), (there, there_colours) = _parsed(looks), _parsed(others)
     even = np.tile(np.arange(_WAVES) % 2 == 0, _WAVES)
