@@ -191,6 +191,7 @@ def info(file: File, space: Name = None, target: Name = None, palette: Name = No
     takes, gives, names = _in_words(loaded)
     header = read_card(file) if is_ours else names
     card = dict(loaded.card)
+    card.pop("train_looks", None)
     if isinstance(card.get("train_hashes"), list):
         card["train_hashes"] = f"{len(card['train_hashes'])} pictures"
     say(f"{loaded.name}: {takes} -> {gives}, scale {loaded.scale}, {loaded.n_parameters} numbers")

@@ -69,10 +69,12 @@ def fit(
         channel_map = ChannelMap(sides, joined.scale, intercept, ridge)
         fitted: Approximation | LatentMap = channel_map.fit_joined(joined, split, progress=True).latent_map()
         here, there = joined.source.space.title, joined.target.space.title
+        n_copies = joined.source.n_copies
         leads = f", {here} latents -> {there} latents, scale {joined.scale}"
     else:
         assert store is not None
         opened = PairStore(store)
+        n_copies = opened.n_copies
         smooths = None if smoothing is None else smoothing_of(smoothing, opened.space)
         channel_map = ChannelMap(sides, 1 if scale is None else scale, intercept, ridge, censored, smoothing=smooths)
         fitted, leads = channel_map.fit(opened, split=split, progress=True).approximation(), ""
@@ -80,3 +82,5 @@ def fit(
         path = save(fitted, out)
         say(f"{path}: {fitted.name}{leads}, {fitted.n_parameters} numbers")
         say(solution_line(fitted.card))
+        if n_copies:
+            say(f"{n_copies} pictures of the store are copies of others: each is on the side of its original")

@@ -182,10 +182,19 @@ def store_in_words(folder: Path) -> str:
     return "\n".join([f"pair store {folder}", *(f"  {key:<10} {value}" for key, value in facts.items())])
 
 
+_EVIDENCE = ("ridge", "condition", "residual", "r2")
+
+
 def solution_line(card: dict[str, object]) -> str:
     """How a fit went, from its card."""
-    parts = [f"{key} {card[key]:.4g}" for key in ("ridge", "condition", "residual") if isinstance(card.get(key), float)]
-    return ", ".join([f"{card.get('n_images')} pictures", f"{card.get('n_cells')} cells", *parts])
+    parts = [f"{key} {card[key]:.4g}" for key in _EVIDENCE if isinstance(card.get(key), float)]
+    said = ", ".join([f"{card.get('n_images')} pictures", f"{card.get('n_cells')} cells", *parts])
+    if card.get("converged") is False:
+        said += (
+            f"\nthe bounded fit had not converged after {card.get('n_passes')} passes, since many targets lie at black "
+            "or white: its numbers would move on; fit more pictures, or a form of fewer terms, or without bounds"
+        )
+    return said
 
 
 def show_scores(frame: "pd.DataFrame", said: str, csv: Path | None) -> None:

@@ -68,7 +68,19 @@ class CollectConfig:
 class CollectReport:
     """What happened: new samples, samples that were there, pictures met twice; files skipped or noted, with the reason.
 
-    Noted are latent files that were collected, and look to be of another space or domain.
+    Attributes
+    ----------
+    n_new, n_known, n_duplicates : int
+    skipped : list of (name, reason)
+    noted : list of (name, reason)
+        Files that were collected all the same: pictures whose declared colours cannot be used, so that their levels are
+        taken as sRGB's, and latents that look to be of another space or domain.
+    n_converted : int
+        Pictures whose files declare other colours than sRGB, from which they were converted.
+    outdated : list of str
+        Pictures that the store holds in other colours than their files declare: collected before these were read.
+    n_copies : int
+        Pictures of the store that are copies of others.
     """
 
     n_new: int = 0
@@ -76,6 +88,9 @@ class CollectReport:
     n_duplicates: int = 0
     skipped: list[tuple[str, str]] = field(default_factory=list)
     noted: list[tuple[str, str]] = field(default_factory=list)
+    n_converted: int = 0
+    outdated: list[str] = field(default_factory=list)
+    n_copies: int = 0
 
     def __add__(self, other: "CollectReport") -> "CollectReport":
         return CollectReport(
@@ -84,6 +99,9 @@ class CollectReport:
             self.n_duplicates + other.n_duplicates,
             self.skipped + other.skipped,
             self.noted + other.noted,
+            self.n_converted + other.n_converted,
+            self.outdated + other.outdated,
+            self.n_copies + other.n_copies,
         )
 
     def __str__(self) -> str:
@@ -91,4 +109,25 @@ class CollectReport:
         skipped = [f"  skipped {name}: {reason}" for name, reason in self.skipped]
         noted = [f"  noted {name}: {reason}" for name, reason in self.noted]
         ending = f", {len(noted)} noted" if noted else ""
-        return "\n".join([f"{counts}, {len(skipped)} skipped{ending}", *skipped, *noted])
+        first = f"{counts}, {len(skipped)} skipped{ending}"
+        return "\n".join([first, *skipped, *noted, *self._of_colours(), *self._of_copies()])
+
+    def _of_colours(self) -> list[str]:
+        """Lines that are there only where a file declares other colours than sRGB."""
+        lines = [f"{self.n_converted} converted to sRGB from the colours that their files declare"]
+        lines = lines if self.n_converted else []
+        if self.outdated:
+            shown = ", ".join(self.outdated[:3]) + (" …" if len(self.outdated) > 3 else "")
+            lines.append(
+                f"{len(self.outdated)} are in the store in other colours than their files declare ({shown}): collected "
+                "by an earlier version, which took all levels as sRGB; collect all pictures into a new folder"
+            )
+        return lines
+
+    def _of_copies(self) -> list[str]:
+        if not self.n_copies:
+            return []
+        return [
+            f"{self.n_copies} pictures are copies of others in the store (saved anew, resized, trimmed or mirrored): "
+            "each stands on one side of the split with its original"
+        ]

@@ -94,10 +94,10 @@ def collect(
     origin = Origin(vae.name, vae.reference, vae.fingerprint, vae.space, config.size_px)
     everything = found(images, config)
     _check_writable(folder)
-    known = _known(folder, origin, config)
+    known, outdated = _known(folder, origin, config)
     mine = parallel.share(everything)
     report = CollectReport()
-    prepared = prefetched(Preparer(config, vae.space, known, report).prepare(mine))
+    prepared = prefetched(Preparer(config, vae.space, known, report, outdated).prepare(mine))
     writer = _Writer(folder, origin, config)
     try:
         with _bar(len(mine), progress) as bar:
@@ -108,12 +108,14 @@ def collect(
         writer.flush()  # whatever ended the run, also Ctrl-C: what the VAE has done is kept
     parallel.barrier()
     total = sum(parallel.gather(report), CollectReport())
+    store = PairStore(folder) if any(folder.glob("*.safetensors")) else None
+    total.n_copies = 0 if store is None else store.n_copies
     if parallel.rank() == 0:
         print(total)
-    if total.n_new + total.n_known == 0:
+    if total.n_new + total.n_known == 0 or store is None:
         reasons = "; ".join(f"{name}: {reason}" for name, reason in total.skipped[:3])
         raise NoPicturesError(f"none of {len(everything)} pictures could be used ({reasons}); give other pictures")
-    return PairStore(folder)
+    return store
 
 
 class _Writer:
@@ -181,14 +183,17 @@ def _check_writable(folder: Path) -> None:
         raise StoreError(f"{folder}: cannot be written to; choose another --out, or change its permissions")
 
 
-def _known(folder: Path, origin: Origin, config: CollectConfig) -> dict[str, set[str]]:
-    """Keys that each picture's hash has in the store already; checks that the store is of this origin."""
+def _known(folder: Path, origin: Origin, config: CollectConfig) -> tuple[dict[str, set[str]], set[str]]:
+    """Keys that each picture's hash has in the store already, and the hashes of pictures of before colours were read.
+
+    Checks that the store is of this origin.
+    """
     if parallel.rank() == 0 and folder.is_dir():
         for leftover in folder.glob(".*.part"):
             leftover.unlink(missing_ok=True)
     parallel.barrier()
     if not any(folder.glob("*.safetensors")):
-        return {}
+        return {}, set()
     store = PairStore(folder)
     differences = store.origin.differences(origin)
     if not set(config.columns) <= set(store.columns):
@@ -203,7 +208,7 @@ def _known(folder: Path, origin: Origin, config: CollectConfig) -> dict[str, set
     keys: dict[str, set[str]] = {}
     for sample in store.samples:
         keys.setdefault(sample.sha256, set()).add(sample.key)
-    return keys
+    return keys, {sample.sha256 for sample in store.samples if sample.look is None}
 
 
 def _pairs_of(vae: AnyVae, batch: list[Prepared]) -> tuple[Tensor, Tensor]:

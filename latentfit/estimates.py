@@ -179,7 +179,7 @@ def scores_over_sigma(
     decode, reference = _decoding(decoder, store)
     named = by_name(approximations, store)
     considered = (store.split("test") or store.samples) if samples is None else samples
-    chosen, n_left_out = held_out(named if samples is None else {}, store, considered)
+    chosen, n_left_out, n_copies = held_out(named if samples is None else {}, store, considered)
     first = simulate_x0(store, sigmas[0], seed=seed, schedule=schedule, samples=chosen)
     levels = {
         gain: [simulate_x0(store, s, gain=gain, seed=seed, schedule=schedule, spectrum=first.spectrum) for s in sigmas]
@@ -197,6 +197,7 @@ def scores_over_sigma(
         "reference": reference,
         "n_images": len({sample.sha256 for sample in chosen}),
         "n_left_out": n_left_out,
+        "n_copies": n_copies,
     }
     return frame
 

@@ -12,7 +12,7 @@ from PIL import Image
 
 from latentfit.charts import chart_kind, chart_names, draw_chart
 from latentfit.errors import ImageError, NoPicturesError
-from latentfit.pixels import Kind, open_rgb
+from latentfit.pixels import Kind, Opened, open_picture
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -41,18 +41,23 @@ class Picture:
     read: Callable[[], bytes]
 
     def load(self) -> tuple[Image.Image, str]:
-        """The opened picture, RGB 8 bit, and the SHA-256 of its file's bytes.
+        """The opened picture, RGB 8 bit sRGB, and the SHA-256 of its file's bytes.
 
         Raises
         ------
         ImageError
             When it cannot be read; the message names it.
         """
+        opened, sha256 = self.open()
+        return opened.image, sha256
+
+    def open(self) -> tuple[Opened, str]:
+        """As `load`, with what was done to its colours."""
         try:
             blob = self.read()
         except (OSError, MemoryError) as error:
             raise ImageError(f"{self.name}: cannot be read ({error})") from error
-        return open_rgb(blob, self.name), hashlib.sha256(blob).hexdigest()
+        return open_picture(blob, self.name), hashlib.sha256(blob).hexdigest()
 
 
 def folder(path: str | os.PathLike[str], kind: Kind = "photograph") -> list[Picture]:

@@ -1,13 +1,14 @@
 """Who is judged, on which pictures, and where: at one pixel a cell, or as seen at the picture's size."""
 
-from collections.abc import Mapping, Sequence
-from typing import Literal
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor
 
 from latentfit.approx import Approximation
 from latentfit.errors import SpaceMismatchError, StoreError
+from latentfit.looks import are_near, is_look
 from latentfit.pairs import PairStore, Sample
 
 Place = Literal["cells", "seen"]
@@ -73,26 +74,68 @@ def by_name(
     return named
 
 
-def held_out(
-    named: Mapping[str, Approximation], store: PairStore, considered: Sequence[Sample]
-) -> tuple[list[Sample], int]:
-    """Samples of pictures that none of `named` was fitted on, and how many pictures that leaves out.
+class HeldOut(NamedTuple):
+    """What is left to score.
+
+    Attributes
+    ----------
+    samples : list of Sample
+    n_left_out : int
+        Pictures that a map was fitted on, and copies of such.
+    n_copies : int
+        Those of them that are no fitted file themselves, but the same picture saved anew, resized or mirrored.
+    """
+
+    samples: list[Sample]
+    n_left_out: int
+    n_copies: int
+
+
+def are_fitted(cards: Iterable[Mapping[str, Any]], samples: Sequence[Sample]) -> list[tuple[bool, bool]]:
+    """For each sample, whether a map of these cards was fitted on its picture's file, and whether on it or a copy.
+
+    Copies are told by the looks that cards hold (see `latentfit.looks`), and by the store's own groups: files of before
+    looks were recorded hold hashes alone.
+    """
+    told = list(cards)
+    hashes = {sha256 for card in told for sha256 in card.get("train_hashes", ())}
+    looks = sorted({look for card in told for look in card.get("train_looks", ()) if is_look(look)})
+    groups = {sample.leader for sample in samples if sample.sha256 in hashes}
+    near = are_near([sample.look or "" for sample in samples], looks)
+    return [
+        (sample.sha256 in hashes, sample.sha256 in hashes or sample.leader in groups or bool(is_near))
+        for sample, is_near in zip(samples, near, strict=True)
+    ]
+
+
+def held_out(named: Mapping[str, Approximation], store: PairStore, considered: Sequence[Sample]) -> HeldOut:
+    """Samples of pictures that none of `named` was fitted on, nor on a copy, and how many pictures that leaves out.
 
     Raises
     ------
     StoreError
         When none is left.
     """
-    fitted = {sha256 for approximation in named.values() for sha256 in approximation.card.get("train_hashes", ())}
-    chosen = [sample for sample in considered if sample.sha256 not in fitted]
     n_pictures = len({sample.sha256 for sample in considered})
     if not considered:
         raise StoreError(
             f"{store.path}: no picture is in the split that was asked for; take split 'all', or collect more"
         )
+    cards = [approximation.card for approximation in named.values()]
+    by_key = {s.key: either for s, (_, either) in zip(store.samples, are_fitted(cards, store.samples), strict=True)}
+    exact = {sha256 for card in cards for sha256 in card.get("train_hashes", ())}
+    chosen = [sample for sample in considered if not by_key.get(sample.key, sample.sha256 in exact)]
     if not chosen:
         raise StoreError(
-            f"{store.path}: none of {n_pictures} pictures is left to score: a compared map was fitted on each; score "
-            "on a store of other pictures, or fit with split 'train'"
+            f"{store.path}: none of {n_pictures} pictures is left to score: a compared map was fitted on each, or on "
+            "a copy of it; score on a store of other pictures, or fit with split 'train'"
         )
-    return chosen, n_pictures - len({sample.sha256 for sample in chosen})
+    out = {sample.sha256 for sample in considered} - {sample.sha256 for sample in chosen}
+    return HeldOut(chosen, len(out), len(out - exact))
+
+
+def left_out_in_words(attrs: Mapping[Any, Any]) -> str:
+    """Of a table's `attrs`: "3 left out because a compared map was fitted on them", copies named."""
+    copies = attrs.get("n_copies", 0)
+    said = f", {copies} of them as copies (saved anew, resized or mirrored)" if copies else ""
+    return f"{attrs['n_left_out']} left out because a compared map was fitted on them{said}"

@@ -17,6 +17,7 @@ from latentfit.colour import LEAST_CHROMA, rgb_to_oklab
 from latentfit.costs import peak_mib
 from latentfit.errors import SpaceMismatchError, StoreError
 from latentfit.joined import JoinedStores, Pair
+from latentfit.judging import are_fitted
 from latentfit.metrics import ColourSums
 from latentfit.nets.resampling import Method
 from latentfit.pairs import Split
@@ -98,7 +99,7 @@ def evaluate_latent_maps(
     from tqdm.auto import tqdm
 
     _check(maps, joined, source_vae, target_vae)
-    chosen, n_left_out = _held_out(
+    chosen, n_left_out, n_copies = _held_out(
         maps if pairs is None else {}, joined, joined.split(split) if pairs is None else pairs
     )
     calls: dict[str, Call] = {BASELINE: _baseline(source_vae, target_vae, joined)}
@@ -140,7 +141,7 @@ def evaluate_latent_maps(
         rows.append({"map": name, "image": "all", "kind": "all", **pool.scores(), **buried, **costs})
     frame = pd.DataFrame(rows)
     frame.attrs = {
-        "n_images": len({pair.sha256 for pair in chosen}), "n_left_out": n_left_out,
+        "n_images": len({pair.sha256 for pair in chosen}), "n_left_out": n_left_out, "n_copies": n_copies,
         "source": joined.source.reference, "target": joined.target.reference, "scale": str(joined.scale),
     }  # fmt: skip
     return frame
@@ -258,13 +259,16 @@ def _milliseconds(calls: Mapping[str, Call], latents: Tensor) -> dict[str, float
 
 def _held_out(
     maps: Mapping[str, LatentMap], joined: JoinedStores, considered: Sequence[Pair]
-) -> tuple[list[Pair], int]:
-    """Pairs whose pictures none of the maps was fitted on, and how many pictures were left out."""
-    fitted = {sha256 for one in maps.values() for sha256 in one.card.get("train_hashes", ())}
-    kept = [pair for pair in considered if pair.sha256 not in fitted]
+) -> tuple[list[Pair], int, int]:
+    """Pairs whose pictures none of the maps was fitted on, how many pictures were left out, and how many as copies."""
+    cards = [one.card for one in maps.values()]
+    told = zip(joined.source.samples, are_fitted(cards, joined.source.samples), strict=True)
+    fitted = {sample.key: is_file for sample, (is_file, either) in told if either}
+    kept = [pair for pair in considered if pair.source.key not in fitted]
     if not kept:
         raise StoreError(f"{joined}: no picture left to score; the maps were fitted on all {len(considered)} samples")
-    return kept, len({pair.sha256 for pair in considered} & fitted)
+    out = {pair.sha256: fitted[pair.source.key] for pair in considered if pair.source.key in fitted}
+    return kept, len(out), sum(not is_file for is_file in out.values())
 
 
 def _check(maps: Mapping[str, LatentMap], joined: JoinedStores, source_vae: Codec, target_vae: Codec) -> None:

@@ -3,6 +3,7 @@
 import math
 from typing import TYPE_CHECKING
 
+from latentfit.judging import left_out_in_words
 from latentfit.latent_scores import BASELINE
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ def summary(frame: "pd.DataFrame") -> str:
     ranked = ranked.sort_values("map", key=lambda names: names != BASELINE, kind="stable")
     columns = ["map", *(name for name in SHOWN if name in ranked and ranked[name].notna().any())]
     table = ranked[columns].to_string(index=False, float_format=_three_digits, na_rep="")
-    left_out = f"{attrs['n_left_out']} left out because a compared map was fitted on them"
+    left_out = left_out_in_words(attrs)
     lines = [
         f"{attrs['n_images']} pictures scored, {left_out}",
         f"from {attrs['source']}",

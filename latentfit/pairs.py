@@ -2,8 +2,9 @@
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,6 +13,7 @@ from torch import Tensor
 
 from latentfit.errors import StoreError
 from latentfit.joined import JoinedStores
+from latentfit.looks import groups
 from latentfit.shards import COLUMNS, Origin, Sample, Shard, check_values, open_shard, read_shard
 from latentfit.spaces import LatentSpace
 
@@ -94,7 +96,17 @@ class PairStore:
         for shard in self._shards.values():
             for sample in shard.samples:
                 unique.setdefault(sample.key, sample)
-        self.samples: list[Sample] = sorted(unique.values(), key=lambda sample: (sample.name, sample.key))
+        self._samples = sorted(unique.values(), key=lambda sample: (sample.name, sample.key))
+
+    @cached_property
+    def samples(self) -> list[Sample]:
+        """All samples by name and key; copies of one picture (see `latentfit.looks`) are of one group."""
+        return _grouped(self._samples)
+
+    @cached_property
+    def n_copies(self) -> int:
+        """Pictures that are copies of others here: saved anew, resized, trimmed, brightened or mirrored."""
+        return len({sample.sha256 for sample in self.samples}) - len({sample.leader for sample in self.samples})
 
     @property
     def space(self) -> LatentSpace:
@@ -117,13 +129,13 @@ class PairStore:
         return self.origin.fingerprint
 
     def __len__(self) -> int:
-        return len(self.samples)
+        return len(self._samples)
 
     def __repr__(self) -> str:
         return f"PairStore({self.path.name!r}: {len(self)} samples of {self.space.name}, {self.reference})"
 
     def split(self, split: Split) -> list[Sample]:
-        """Samples of a split; which one a sample is in, its picture's hash decides."""
+        """Samples of a split; the smallest hash among the picture and its copies in this store decides its side."""
         if split not in ("train", "test", "all"):
             raise StoreError(f"split: expected 'train', 'test' or 'all', got {split!r}")
         return [sample for sample in self.samples if split == "all" or sample.is_test == (split == "test")]
@@ -188,6 +200,29 @@ class PairStore:
         if shard not in self._checked:
             check_values(self._shards[shard])
             self._checked.add(shard)
+
+
+def _grouped(samples: list[Sample]) -> list[Sample]:
+    """The same samples, each with the smallest hash among its picture's copies."""
+    looks: dict[str, str] = {}
+    for sample in samples:
+        if sample.look:
+            looks.setdefault(sample.sha256, sample.look)
+    pictures = sorted(looks)
+    leaders: dict[int, str] = {}
+    led = {}
+    for sha256, label in zip(pictures, _groups(tuple(looks[sha256] for sha256 in pictures)), strict=True):
+        led[sha256] = leaders.setdefault(label, sha256)  # sorted: the first is the smallest
+    return [
+        sample if led.get(sample.sha256, sample.sha256) == sample.sha256 else replace(sample, group=led[sample.sha256])
+        for sample in samples
+    ]
+
+
+@lru_cache(maxsize=8)
+def _groups(looks: tuple[str, ...]) -> tuple[int, ...]:
+    """`groups`, kept, since a store is opened more than once in a run."""
+    return tuple(groups(looks).tolist())
 
 
 def _common_origin(folder: Path, shards: Sequence[Shard]) -> Origin:

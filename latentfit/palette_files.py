@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from latentfit.errors import PaletteError
+from latentfit.profiles import declared, in_srgb
 
 ENDINGS = (".hex", ".txt", ".gpl", ".pal", ".act", ".png")
 MOST_COLOURS = 256
@@ -266,9 +267,12 @@ def _of_png(blob: bytes, name: str) -> Colours:
         raise PaletteError(f"{name}: a damaged PNG ({type(error).__name__}: {error}); export it again") from error
     if image.mode not in ("P", "RGB", "RGBA", "L", "LA", "1"):
         raise PaletteError(f"{name}: expected 8 bits a channel, got Pillow's mode {image.mode}; save it as indexed PNG")
-    rgba = np.asarray(image.convert("RGBA"))
+    rgba = np.array(image.convert("RGBA"))
     if (rgba[..., 3] < 255).any():
         raise PaletteError(f"{name}: has transparent pixels, and palettes here are opaque; save it without alpha")
+    if (colours := declared(image, blob)).icc is not None:
+        grey = image.mode in ("1", "L", "LA")
+        rgba[..., :3] = in_srgb(image.convert("L" if grey else "RGB"), colours.icc)[0].convert("RGB")
     return _first_seen_entries(image, rgba) if image.mode == "P" else _swatches(rgba, name)
 
 

@@ -11,7 +11,7 @@ from latentfit.approx import Approximation
 from latentfit.colour import delta_e2000
 from latentfit.costs import costs, device_of
 from latentfit.errors import PaletteError, StoreError
-from latentfit.judging import by_name, held_out
+from latentfit.judging import by_name, held_out, left_out_in_words
 from latentfit.pairs import Batch, PairStore, Sample, Split
 from latentfit.palette_targets import Palettizing
 from latentfit.palettized import is_palettized, nearest_of, palette_of
@@ -80,7 +80,7 @@ def evaluate_palettes(
         raise StoreError(f"{store.path}: keeps no rgb, so there is nothing to palettize; collect it with --keep rgb")
     considered = store.split(split) if samples is None else samples
     compared = {name: one.approximation for name, one in judged.items()}
-    chosen, n_left_out = held_out(compared if samples is None else {}, store, considered)
+    chosen, n_left_out, n_copies = held_out(compared if samples is None else {}, store, considered)
     first = next(store.batches(chosen[:1], n_cells=1))
     spent = costs(compared, first.latents)
     rows: list[dict[str, Any]] = []
@@ -106,6 +106,7 @@ def evaluate_palettes(
     frame.attrs = {
         "n_images": counted["all"],
         "n_left_out": n_left_out,
+        "n_copies": n_copies,
         "reference": store.reference,
         "usage": {name: pooled[name, "all"].usage(one.how) for name, one in judged.items()},
     }
@@ -127,9 +128,7 @@ def usage_table(frame: "pd.DataFrame") -> "pd.DataFrame":
 def summary(frame: "pd.DataFrame", kind: str = "all") -> str:
     """The pooled rows as text: a block for each palette, best accuracy first."""
     attrs = frame.attrs
-    lines = [
-        f"{attrs['n_images']} pictures palettized, {attrs['n_left_out']} left out because one was learned from them"
-    ]
+    lines = [f"{attrs['n_images']} pictures palettized, {left_out_in_words(attrs)}"]
     pooled = frame[(frame["image"] == "all") & (frame["kind"] == kind)]
     for palette, block in pooled.groupby("palette", sort=False):
         columns = ["approximation", *SCORES, "parameters", "ms"]

@@ -4,6 +4,7 @@ import io
 import os
 import struct
 import warnings
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Literal
@@ -15,6 +16,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError, features
 from torch import Tensor
 
 from latentfit.errors import ImageError
+from latentfit.profiles import Declared, declared, in_srgb, lab_in_srgb
 from latentfit.resources import write_atomic
 
 Kind = Literal["photograph", "chart", "drawing", "greyscale", "latents"]
@@ -38,8 +40,42 @@ _DAMAGED: tuple[type[Exception], ...] = (
 )
 
 
+@dataclass(frozen=True)
+class Opened:
+    """A picture that was read.
+
+    Attributes
+    ----------
+    image : Image
+        RGB, 8 bit, sRGB, upright.
+    is_converted : bool
+        Whether its file declared other colours than sRGB, from which it was converted.
+    note : str
+        What of its colours could not be read, so that its levels are taken as sRGB's; "" where all could.
+    """
+
+    image: Image.Image
+    is_converted: bool = False
+    note: str = ""
+
+
 def open_rgb(blob: bytes, name: str = "picture") -> Image.Image:
-    """A file's bytes -> RGB, 8 bit, upright: EXIF orientation applied, alpha over white, 16 bit scaled to 8.
+    """A file's bytes -> sRGB, 8 bit, upright: `open_picture`'s image.
+
+    Raises
+    ------
+    ImageError
+        As `open_picture`.
+    """
+    return open_picture(blob, name).image
+
+
+def open_picture(blob: bytes, name: str = "picture") -> Opened:
+    """A file's bytes -> RGB in sRGB, 8 bit, upright, with what was done to its colours.
+
+    EXIF orientation is applied, 16 bit scaled to 8, the colours that the file declares converted to sRGB (see
+    `latentfit.profiles`), then alpha composited over white, as browsers do. What declares nothing, or sRGB, keeps its
+    levels to the bit.
 
     Raises
     ------
@@ -54,7 +90,8 @@ def open_rgb(blob: bytes, name: str = "picture") -> Image.Image:
             warnings.filterwarnings("ignore", category=UserWarning)
             image = Image.open(io.BytesIO(blob), formats=FORMATS)
             image.load()
-            return _as_rgb(ImageOps.exif_transpose(image))
+            colours = declared(image, blob)
+            return _as_rgb(ImageOps.exif_transpose(image), colours)
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
         raise ImageError(f"{name}: {error} Shrink it first if you trust it") from error
     except UnidentifiedImageError as error:
@@ -172,18 +209,42 @@ def save_png(rgb: Tensor, path: str | os.PathLike[str], enlarge: int = 1) -> Pat
     return write_atomic(path, buffer.getvalue())
 
 
-def _as_rgb(image: Image.Image) -> Image.Image:
-    """Any PIL mode -> RGB."""
+def _as_rgb(image: Image.Image, colours: Declared) -> Opened:
+    """Any PIL mode -> RGB in sRGB."""
     if image.mode.startswith("I") or image.mode == "F":
-        with np.errstate(invalid="ignore"):  # widening a signalling NaN
-            levels = np.nan_to_num(np.asarray(image).astype(np.float64))
-        top = 65535.0 if image.mode.startswith("I;16") else _top_level(levels, image.mode)
-        image = Image.fromarray(np.round(np.clip(levels / top, 0, 1) * 255).astype(np.uint8), "L")
+        image = _eight_bit(image)
+    if image.mode == "LAB":
+        return Opened(lab_in_srgb(image), True, colours.note)
+    note, converted = colours.note, None
+    if colours.icc is not None:
+        levels = _without_alpha(image)
+        converted, note = in_srgb(levels, colours.icc)
+        if converted is levels:
+            converted = None
     if image.mode in ("RGBA", "LA", "PA", "RGBa") or "transparency" in image.info:
         with_alpha = image.convert("RGBA")
+        if converted is not None:
+            with_alpha = Image.merge("RGBA", (*converted.split(), with_alpha.getchannel("A")))
         white = Image.new("RGBA", with_alpha.size, (255, 255, 255, 255))
-        return Image.alpha_composite(white, with_alpha).convert("RGB")
-    return image.convert("RGB")
+        return Opened(Image.alpha_composite(white, with_alpha).convert("RGB"), converted is not None, note)
+    return Opened(image.convert("RGB") if converted is None else converted, converted is not None, note)
+
+
+def _eight_bit(image: Image.Image) -> Image.Image:
+    """Grey of 16 or 32 bits, or of floats -> L."""
+    with np.errstate(invalid="ignore"):  # widening a signalling NaN
+        levels = np.nan_to_num(np.asarray(image).astype(np.float64))
+    top = 65535.0 if image.mode.startswith("I;16") else _top_level(levels, image.mode)
+    return Image.fromarray(np.round(np.clip(levels / top, 0, 1) * 255).astype(np.uint8), "L")
+
+
+def _without_alpha(image: Image.Image) -> Image.Image:
+    """The levels that a profile speaks of: L, RGB or CMYK, not yet laid over anything."""
+    if image.mode in ("L", "RGB", "CMYK"):
+        return image
+    if image.mode in ("1", "LA"):
+        return image.convert("L")
+    return (image.convert("RGBA") if image.mode in ("RGBa", "PA", "P") else image).convert("RGB")
 
 
 def _top_level(levels: NDArray[np.float64], mode: str) -> float:

@@ -7,7 +7,7 @@ import queue
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol, TypeVar
@@ -19,6 +19,7 @@ from latentfit.collect_config import CollectConfig, CollectReport
 from latentfit.errors import BadFileError, ImageError, SpaceMismatchError, StoreError
 from latentfit.images import Picture, picture_paths, pictures
 from latentfit.latent_files import LatentFile, latent_folder, open_latents
+from latentfit.looks import look_of
 from latentfit.pixels import Box, Kind, crop_to_cells, kind_of, rgb_tensor, square_crops
 from latentfit.shards import Sample, sample_key
 from latentfit.spaces import LatentSpace
@@ -99,10 +100,16 @@ class Preparer:
     """Opens pictures and latent files, leaving out what the store has and what this run has met."""
 
     def __init__(
-        self, config: CollectConfig, space: LatentSpace, known: Mapping[str, set[str]], report: CollectReport
+        self,
+        config: CollectConfig,
+        space: LatentSpace,
+        known: Mapping[str, set[str]],
+        report: CollectReport,
+        outdated: Collection[str] = (),
     ) -> None:
         self._config, self._space, self._known, self._report = config, space, known, report
         self._seen: set[str] = set()
+        self._outdated = set(outdated)  # collected before declared colours were read
 
     def prepare(self, items: Sequence[Picture | SavedLatents]) -> Iterator[list[Prepared]]:
         """The new samples of each picture or latent file in turn; none when it is known, met before, or unreadable."""
@@ -119,17 +126,26 @@ class Preparer:
         config, largest = self._config, self._config.largest
         size, multiple = int(config.size * largest), int(self._space.cell_px * config.multiple_cells * largest)
         share = config.scale / largest
-        image, sha256 = picture.load()
+        opened, sha256 = picture.open()
         if self._is_met(sha256, config.crops):
+            if opened.is_converted and sha256 in self._outdated:
+                self._outdated.remove(sha256)
+                self._report.outdated.append(picture.name)
             return []
+        image = opened.image
+        self._report.n_converted += opened.is_converted
+        if opened.note:
+            self._report.noted.append((picture.name, opened.note))
         if config.crops > 1:
             crops = square_crops(image, size, multiple, config.crops, sha256, share)
         else:
             crops = [crop_to_cells(image, size, multiple, config.square, share)]
-        kind = kind_of(image, picture.kind)
+        kind, look = kind_of(image, picture.kind), look_of(image)
+        new = self._new(sha256, {box: pixels for pixels, box in crops}).items()
+        samples = [self._sample(picture.name, sha256, kind, box, pixels.shape[:2]) for box, pixels in new]
         return [
-            Prepared(self._sample(picture.name, sha256, kind, box, pixels.shape[:2]), rgb=rgb_tensor(pixels))
-            for box, pixels in self._new(sha256, {box: pixels for pixels, box in crops}).items()
+            Prepared(replace(sample, look=look), rgb=rgb_tensor(pixels))
+            for sample, (_, pixels) in zip(samples, new, strict=True)
         ]
 
     def _of_latents(self, file: SavedLatents) -> list[Prepared]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from latentfit.approx import Approximation
 from latentfit.errors import SpaceMismatchError
 from latentfit.fit import ChannelMap
-from latentfit.judging import by_name
+from latentfit.judging import are_fitted, by_name
 from latentfit.pairs import PairStore, Sample
 from latentfit.published import PublishedTable, tables
 from latentfit.scales import as_scale
@@ -59,8 +59,8 @@ def audit(
     if len(ours) != len(approximations):
         others = sorted({a.space.name for a in approximations} - {store.space.name})
         raise SpaceMismatchError(f"audit: the store is of {store.space.name!r}, got maps of {', '.join(others)} too")
-    fitted = {sha256 for approximation in ours for sha256 in approximation.card.get("train_hashes", ())}
-    samples = [sample for sample in store.samples if sample.sha256 not in fitted]
+    told = are_fitted([approximation.card for approximation in ours], store.samples)
+    samples = [sample for sample, (_, either) in zip(store.samples, told, strict=True) if not either]
     copies: dict[tuple[object, ...], list[str]] = {}
     for table in published:
         copies.setdefault(table.numbers, []).append(table.id)

@@ -10,7 +10,7 @@ from torch import Tensor
 from latentfit.approx import Approximation
 from latentfit.costs import costs, device_of
 from latentfit.errors import StoreError
-from latentfit.judging import Place, as_seen, at_cells, by_name, held_out
+from latentfit.judging import Place, as_seen, at_cells, by_name, held_out, left_out_in_words
 from latentfit.metrics import ColourSums
 from latentfit.pairs import Batch, PairStore, Sample, Split
 from latentfit.similarity import Look, structure
@@ -62,7 +62,7 @@ def evaluate(
         A row for each approximation, reference, place, kind and image; ``image`` is "all" in pooled rows, whose
         ``kind`` is a kind or "all". Scores as `ColourSums.scores` and `structure` explain them (structure is a mean
         over pictures in pooled rows), costs as `latentfit.costs.costs` does. `attrs` hold n_images (pictures scored),
-        n_left_out, reference (the VAE in words), store and timed_on.
+        n_left_out and n_copies (those of them that are copies), reference (the VAE in words), store and timed_on.
 
     Raises
     ------
@@ -76,7 +76,7 @@ def evaluate(
 
     named = by_name(approximations, store)
     considered = store.split(split) if samples is None else samples
-    chosen, n_left_out = held_out(named if samples is None else {}, store, considered)
+    chosen, n_left_out, n_copies = held_out(named if samples is None else {}, store, considered)
     wanted, shown = _references(store, references), _places(store, places)
     columns = [*(["rgb"] if "seen" in shown else []), *(["photo"] if "photo" in wanted else [])]
     first = next(store.batches(chosen[:1], n_cells=1))
@@ -97,6 +97,7 @@ def evaluate(
     frame.attrs = {
         "n_images": len({sample.sha256 for sample in chosen}),
         "n_left_out": n_left_out,
+        "n_copies": n_copies,
         "reference": store.reference,
         "store": store.path.name,
         "timed_on": "{}x{} cells, one thread".format(*first.latents.shape[-2:]),
@@ -110,9 +111,7 @@ COSTS = ("parameters", "ms", "extra_mib")
 def summary(frame: "pd.DataFrame", kind: str = "all") -> str:
     """The pooled rows as text: one block for each reference and place, best PSNR first."""
     attrs = frame.attrs
-    lines = [
-        f"{attrs['n_images']} pictures scored, {attrs['n_left_out']} left out because a compared map was fitted on them"
-    ]
+    lines = [f"{attrs['n_images']} pictures scored, {left_out_in_words(attrs)}"]
     pooled = frame[(frame["image"] == "all") & (frame["kind"] == kind)]
     shown = ["psnr", "delta_e", "delta_e95", "bias", "saturation", "clipped", "r2"]
     extra = [column for column in ("ssim", "ms_ssim", "gmsd", "flip", "high_frequency", *COSTS) if column in frame]

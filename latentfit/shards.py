@@ -16,6 +16,7 @@ from torch import Tensor
 from latentfit import schemas
 from latentfit.errors import BadFileError, StoreError
 from latentfit.images import is_test
+from latentfit.looks import is_look
 from latentfit.pixels import Box
 from latentfit.resources import write_atomic
 from latentfit.spaces import LatentSpace
@@ -46,6 +47,11 @@ class Sample:
         Of a denoiser's estimate of x0, as `latentfit.live.states.Step` counts it; None: clean latents.
     step : int or None
         Which call of the model gave the estimate, from 0.
+    look : str or None
+        The picture's, as `latentfit.looks.look_of` gives it; None where there is no picture, or in stores of before
+        looks were kept and declared colours were converted to sRGB.
+    group : str
+        Hash that stands for the picture and its copies in a store; "": its own. `PairStore` finds it, no file holds it.
     """
 
     key: str
@@ -58,11 +64,18 @@ class Sample:
     row: int = -1
     sigma: float | None = None
     step: int | None = None
+    look: str | None = None
+    group: str = ""
+
+    @property
+    def leader(self) -> str:
+        """The hash that decides side and fold: the smallest of the picture's and its copies' in the store."""
+        return self.group or self.sha256
 
     @property
     def is_test(self) -> bool:
-        """Held out: by the picture's hash, so all crops of a picture are on one side."""
-        return is_test(self.sha256)
+        """Held out: by a hash, so all crops of a picture, and all its copies in the store, are on one side."""
+        return is_test(self.leader)
 
 
 @dataclass(frozen=True)
@@ -110,6 +123,15 @@ _ORIGIN = schemas.record(
     },
     ("vae", "reference", "fingerprint", "space", "size"),
 )
+
+
+def _look(value: Any, where: str) -> str:
+    """A perceptual hash, or "" of a picture that has none."""
+    if value != "" and not is_look(value):
+        raise schemas.wrong(where, "the hexadecimal digits of a perceptual hash", value)
+    return str(value)
+
+
 _SAMPLE = schemas.record(
     {
         "key": schemas.digest,
@@ -120,6 +142,7 @@ _SAMPLE = schemas.record(
         "size_cells": schemas.listed(schemas.integer(1, 1 << 20), 2, 2),
         "sigma": schemas.optional(schemas.number()),
         "step": schemas.optional(schemas.integer(0, 1 << 31)),
+        "look": schemas.optional(_look),
     },
     ("key", "sha256", "name", "kind", "box", "size_cells"),
 )
@@ -217,6 +240,11 @@ class Shard:
     checksum: str
 
 
+def looks_of(samples: Sequence[Sample]) -> list[str]:
+    """Each look once, sorted: what a card says of its training pictures besides their hashes."""
+    return sorted({sample.look for sample in samples if sample.look})
+
+
 def read_shard(path: Path) -> Shard:
     """Read a shard's header, and see that it fits the file's tensors; their values are left alone.
 
@@ -297,8 +325,8 @@ def _edited(path: Path) -> str:
 def _entry(sample: Sample) -> dict[str, Any]:
     """JSON-able; read back by `_sample`."""
     plain = {name: getattr(sample, name) for name in ("key", "name", "sha256", "kind", "box", "size_cells")}
-    level = {"sigma": sample.sigma, "step": sample.step}
-    return plain | {name: value for name, value in level.items() if value is not None}
+    optional = {"sigma": sample.sigma, "step": sample.step, "look": sample.look}
+    return plain | {name: value for name, value in optional.items() if value is not None}
 
 
 def _short(value: object) -> str:

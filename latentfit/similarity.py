@@ -223,7 +223,13 @@ def _fine_energy(luma: Tensor) -> float:
     spectrum = torch.fft.rfft2((luma - mean) * window)
     down = torch.fft.fftfreq(high, device=luma.device).abs()[:, None]
     fine = torch.maximum(down, torch.fft.rfftfreq(wide, device=luma.device)) > 0.25
-    return float(torch.view_as_real(spectrum[..., fine]).double().square().sum())
+    # half of a spectrum: each column stands for itself and its mirror, but the first and an even width's last
+    counted = torch.full((wide // 2 + 1,), 2.0, dtype=torch.float64, device=luma.device)
+    counted[0] = 1
+    if wide % 2 == 0:
+        counted[-1] = 1
+    energy = torch.view_as_real(spectrum).double().square().sum(-1) * (fine * counted)
+    return float(energy.sum())
 
 
 # linear RGB -> CIE XYZ from the sRGB primaries and D65, as ꟻLIP states it

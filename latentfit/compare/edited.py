@@ -24,7 +24,8 @@ from latentfit.vae_spaces import BUNDLED
 MOST_PICTURES, MOST_CELLS = 24, 160
 N_BUNDLED, BUNDLED_PX, DRAWN_CELLS = 6, 256, 48
 # What a card says of numbers that were fitted; not true of edited ones
-EVIDENCE = ("ridge", "censored", "rank", "condition", "residual", "r2", "plain_residual", "scores", "scored_on")
+EVIDENCE = ("ridge", "censored", "rank", "condition", "residual", "r2", "converged", "n_passes", "plain_residual",
+            "scores", "scored_on")  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)

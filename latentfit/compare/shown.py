@@ -14,6 +14,7 @@ from torch import Tensor
 
 from latentfit.errors import WidgetError
 from latentfit.pixels import open_rgb, rgb_tensor, to_pil
+from latentfit.profiles import declared
 
 PictureLike = Tensor | np.ndarray[Any, Any] | Image.Image | str | os.PathLike[str]
 MOST_PIXELS = 1 << 24
@@ -47,7 +48,8 @@ def as_picture(given: PictureLike, name: str = "picture") -> Tensor:
     if isinstance(given, Image.Image):
         buffer = io.BytesIO()
         plain = given.convert(_WRITTEN_AS[given.mode]) if given.mode in _WRITTEN_AS else given
-        plain.save(buffer, "TIFF" if plain.mode in ("F", "I", "CMYK", "YCbCr", "LAB") else "PNG")
+        form = "TIFF" if plain.mode in ("F", "I", "CMYK", "YCbCr", "LAB") else "PNG"
+        plain.save(buffer, form, icc_profile=declared(given, b"").icc)
         given = rgb_tensor(np.array(open_rgb(buffer.getvalue(), name)))[0]
     elif isinstance(given, str | os.PathLike):
         path = Path(given)

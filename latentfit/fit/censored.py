@@ -1,7 +1,7 @@
 """censored(): least squares where some targets are only bounds."""
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -25,13 +25,21 @@ def censored(
 
     Where a bounded target is overshot its residual is zero, so each pass puts the prediction in the target's place and
     solves again. The loss is convex and every pass lowers it.
+
+    Returns
+    -------
+    Solution
+        Its `residual` and `r2` are of the true targets, not of those that predictions took the place of; `converged`
+        says whether the coefficients stood still within `PASSES`.
     """
     solution, ahead = start, start.coefficients
     ridge = start.ridge  # chosen anew at the end only: cross-validation takes longer than a pass
     n_rows = 1 + basis.n_terms
     plain = moments.sums[:, :, n_rows:].copy()
     passes = _BoundedRows(cells, basis)
+    converged, n_passes = False, 0
     for index in range(PASSES):
+        n_passes = index + 1
         change = np.zeros_like(plain)
         for part in passes:
             _replace_overshot(change[part.fold], part, ahead)
@@ -42,8 +50,30 @@ def censored(
         # Nesterov's extrapolation: where half of the cells are clipped, plain passes creep
         ahead = solution.coefficients + index / (index + 3) * (solution.coefficients - previous)
         if np.abs(solution.coefficients - previous).max() < 1e-3 * np.abs(previous).max():
+            converged = True
             break
-    return solver.solve()
+    solution = solver.solve()
+    found = _evidence(cells(), basis, plain, solution.coefficients, float(moments.counts.sum()))
+    residual, r2 = found.tolist()
+    return replace(solution, residual=residual, r2=r2, n_passes=n_passes, converged=converged)
+
+
+def _evidence(cells: Iterable[Cells], basis: Basis, plain: Floats, coefficients: Floats, n: float) -> Floats:
+    """Residual and r2 of the prediction held within [-1, 1] against the true targets, in one more pass.
+
+    `plain` is the columns of targets of the moments, before any prediction took a target's place; `n` counts cells.
+    """
+    n_rows = len(coefficients)
+    squared = np.zeros(1)
+    for part in cells:
+        root = part.weight**0.5  # every row carries it
+        for rows, _ in part.rows(basis) if root else ():
+            shown = np.clip(coefficients.T @ rows[:n_rows] / root, -1, 1) * root
+            squared += np.square(shown - rows[n_rows:]).sum()
+    parallel.sum_over_ranks(torch.from_numpy(squared))
+    total = plain.sum(0)
+    spread = total[n_rows:].diagonal().sum() - np.square(total[0]).sum() / n
+    return np.array([np.sqrt(squared[0] / (n * plain.shape[2])), 1 - squared[0] / spread if spread > 0 else np.nan])
 
 
 @dataclass(frozen=True)

@@ -230,6 +230,7 @@ class ChannelMap:
             "condition": solution.condition,
             "residual": solution.residual,
             "r2": solution.r2,
+            **({} if solution.converged else {"converged": False, "n_passes": solution.n_passes}),
             "plain_residual": plain.residual,
             "n_cells": solution.n_cells,
             **self.provenance_,

@@ -12,6 +12,7 @@ from latentfit.errors import FitError
 from latentfit.images import fold_of
 from latentfit.joined import JoinedStores, Pair
 from latentfit.pairs import PairStore, Sample
+from latentfit.shards import looks_of
 from latentfit.spaces import LatentSpace, rgb_to_signed
 
 
@@ -150,7 +151,7 @@ def of_arrays(
 def _examples(samples: Sequence[Sample], latents: Tensor, target: Tensor, n_folds: int) -> Iterator[Example]:
     for index, sample in enumerate(samples):
         part = slice(index, index + 1)
-        yield Example(latents[part], target[part], fold_of(sample.sha256, n_folds), sample.kind)
+        yield Example(latents[part], target[part], fold_of(sample.leader, n_folds), sample.kind)
 
 
 def _counted(store: PairStore, samples: Sequence[Sample]) -> tuple[int, dict[str, Any]]:
@@ -162,5 +163,6 @@ def _counted(store: PairStore, samples: Sequence[Sample]) -> tuple[int, dict[str
     about = {
         "vae": store.vae_name, "fingerprint": store.fingerprint, "reference": store.reference,
         "size_px": store.origin.size, "n_images": len(hashes), "n_cells": n_cells, "train_hashes": hashes,
+        "train_looks": looks_of(samples),
     }  # fmt: skip
     return n_cells, about

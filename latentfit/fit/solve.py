@@ -28,12 +28,17 @@ class Solution:
     condition : float
         Of the standardised terms: largest over smallest kept singular value. Normal equations square it.
     residual : float
-        Root mean square over cells and targets, in the targets' units.
+        Root mean square over cells and targets, in the targets' units. Of a bounded fit: between the true targets and
+        the prediction held within [-1, 1], as it is shown.
     r2 : float
-        Share of the targets' variance explained, on the fitted cells.
+        Share of the targets' variance explained, on the fitted cells, by the same prediction.
     cv_mse : dict of float to float
         Ridge -> mean squared error on left-out folds; empty when the ridge was given.
     n_cells : int
+    n_passes : int
+        Of a bounded fit: how often it was solved; 0 for plain least squares, which needs no passes.
+    converged : bool
+        False for a bounded fit whose coefficients still moved by a thousandth of the largest in the last pass.
     """
 
     coefficients: Floats
@@ -44,6 +49,8 @@ class Solution:
     r2: float
     cv_mse: dict[float, float]
     n_cells: int
+    n_passes: int = 0
+    converged: bool = True
 
 
 def solve(

@@ -89,7 +89,7 @@ def _spread(
     chosen = pairs[:: max(1, total // n_cells)]
     groups: dict[tuple[int, float], list[Pair]] = {}
     for pair in chosen:
-        fold = int(pair.sha256[:8], 16) % _FOLDS
+        fold = int(pair.source.leader[:8], 16) % _FOLDS
         groups.setdefault((fold, weights.get(pair.source.kind, 1.0)), []).append(pair)
     return [
         (source.latents.float(), target.latents.float(), fold, weight)

@@ -201,7 +201,8 @@ def _with_trunk(card: dict[str, Any], trunk: Approximation | None) -> dict[str, 
         return card
     hashes = sorted({*card["train_hashes"], *trunk.card.get("train_hashes", ())})
     told = {"name": trunk.name, "fingerprint": fingerprint_of(trunk.module)}
-    return {**card, "train_hashes": hashes, "n_images": len(hashes), "trunk": told}
+    looks = sorted({*card.get("train_looks", ()), *trunk.card.get("train_looks", ())})
+    return {**card, "train_hashes": hashes, "train_looks": looks, "n_images": len(hashes), "trunk": told}
 
 
 def _model(

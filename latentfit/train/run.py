@@ -16,6 +16,7 @@ from latentfit.errors import SpaceMismatchError
 from latentfit.nets.loading import loaded
 from latentfit.pairs import PairStore, Sample
 from latentfit.resources import write_atomic
+from latentfit.shards import looks_of
 from latentfit.spaces import LatentSpace
 from latentfit.train.callbacks import MetricsCsv, TensorBoard
 from latentfit.train.config import TrainConfig
@@ -157,16 +158,17 @@ class Run:
 
     def card(self, trained: Trained, about: Mapping[str, Any]) -> dict[str, Any]:
         """For the result's file: what was run on what, and `about` what is the recipe's own."""
-        hashes = {sample.sha256 for sample in self.samples}
+        hashes, looks = {sample.sha256 for sample in self.samples}, set(looks_of(self.samples))
         begun: dict[str, Any] = {}
         if self.begin is not None and self.begin.card is not None:
             hashes |= set(self.begin.card.get("train_hashes", ()))
+            looks |= set(self.begin.card.get("train_looks", ()))
             begun = {"begun_from": dict(self.begin.card)}
         return {
             "form": self.name, "title": self.title, "vae": self.store.vae_name, "fingerprint": self.store.fingerprint,
             "reference": self.store.reference, **about, "seen_images": trained.seen_images,
             "config": self.config.to_dict(), "n_images": len(hashes), "n_samples": len(self.samples),
-            "train_hashes": sorted(hashes), **begun,
+            "train_hashes": sorted(hashes), "train_looks": sorted(looks), **begun,
         }  # fmt: skip
 
     def _identity(self) -> dict[str, Any]:
