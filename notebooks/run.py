@@ -13,6 +13,7 @@ import os
 import re
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 import threading
@@ -59,6 +60,8 @@ class Job:
         Write the parameters back as they were: the executed notebook is the source.
     client : NotebookClient or None
         While it runs.
+    process : Popen or None
+        Likewise.
     cell : int
         The one that runs, from 1.
     seconds : float
@@ -73,6 +76,7 @@ class Job:
     key: str = ""
     stays: bool = False
     client: NotebookClient | None = None
+    process: "subprocess.Popen[bytes] | None" = None
     cell: int = 0
     seconds: float = 0.0
     goes_on: bool = False
@@ -142,7 +146,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--vae", help="with --run: what to work with")
     parser.add_argument("--space", help="with --run: its latent space")
     parser.add_argument("--images", help="with --run: a folder of pictures")
-    parser.add_argument("--jobs", type=int, default=min(2, _cores()), help="notebooks at a time, by default %(default)s")
+    parser.add_argument(
+        "--jobs", type=int, default=min(2, _cores()), help="notebooks at a time, by default %(default)s"
+    )
     return parser
 
 
@@ -159,7 +165,9 @@ def _jobs(options: argparse.Namespace, parser: argparse.ArgumentParser) -> list[
     known = [path.name[:2] for path in paths]
     if not set(options.only) <= set(known) or not paths or options.jobs < 1:
         told = f"got {' '.join(options.only) or 'all'} and {options.jobs} jobs"
-        parser.error(f"expected numbers of notebooks beside run.py, of {' '.join(known) or 'which there is none'}; {told}")
+        parser.error(
+            f"expected numbers of notebooks beside run.py, of {' '.join(known) or 'which there is none'}; {told}"
+        )
     paths = [path for path in paths if not options.only or path.name[:2] in options.only]
     if options.refresh:
         return [Job(path, path, HERE, {"SECONDS": 0}, stays=True) for path in paths]
@@ -297,11 +305,10 @@ class Runner:
 
     def _stop(self, futures: "list[Future[None]]") -> None:
         """Interrupt what runs, so that it keeps what it has; after some seconds end it."""
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in (signal.SIGINT, signal.SIGKILL if os.name == "posix" else signal.SIGTERM):
             for job in list(self._running):
-                process = getattr(getattr(getattr(job.client, "km", None), "provisioner", None), "process", None)
-                if process is not None and process.poll() is None:
-                    process.send_signal(number) if number == signal.SIGINT else process.kill()
+                if job.process is not None and job.process.poll() is None:
+                    job.process.send_signal(number)
             if not wait(futures, timeout=5).not_done:
                 return
 
@@ -315,14 +322,18 @@ def _executed(job: Job, connection: Path, environment: dict[str, str]) -> nbform
         manager.transport, manager.ip = "ipc", str(connection)
 
     def begins(cell: Any, cell_index: int) -> None:
-        job.cell = cell_index + 1
+        job.cell, job.process = cell_index + 1, manager.provisioner.process
 
     job.client = NotebookClient(
         notebook, km=manager, timeout=None, startup_timeout=PATIENCE_S, iopub_timeout=PATIENCE_S,
         on_cell_execute=begins, shutdown_kernel="immediate", resources={"metadata": {"path": str(job.folder)}},
     )  # fmt: skip
     with job.log.open("wb") as log:
-        job.client.execute(env=environment, stdout=log, stderr=log)
+        try:
+            job.client.execute(cleanup_kc=True, env=environment, stdout=log, stderr=log)
+        finally:
+            if job.process is not None:
+                job.process.wait(PATIENCE_S)  # it has been told to end
     if job.stays:
         next(cell for cell in notebook.cells if _is_parameters(cell)).source = parameters
     return notebook
@@ -378,7 +389,7 @@ def _kept(outputs: Sequence[Any]) -> Iterator[Any]:
 
 
 def _how_far(job: Job) -> str:
-    """"06_tiny_decoders: cell 7 of 26, train 43 %"."""
+    """ "06_tiny_decoders: cell 7 of 26, train 43 %"."""
     client = job.client
     if client is None or not job.cell:
         return f"{job.name}: starting"
@@ -449,8 +460,10 @@ def _beginning(path: Path) -> Iterator[Path]:
 
 
 def _code() -> str:
-    """Hash of the package and of this file, of the bundled data's names and sizes, and of where assets are looked for."""
-    package = ROOT / "latentfit" if (ROOT / "latentfit").is_dir() else Path(sys.modules["latentfit"].__file__ or "").parent
+    """Hash of the package, of the bundled data's names and sizes, and of where assets are looked for."""
+    package = (
+        ROOT / "latentfit" if (ROOT / "latentfit").is_dir() else Path(sys.modules["latentfit"].__file__ or "").parent
+    )
     total = hashlib.sha256(os.environ.get("LATENTFIT_ASSETS", "").encode())
     for path in sorted(package.rglob("*")):
         if path.suffix in (".py", ".js", ".css", ".json") and "_data" not in path.parts:
@@ -465,7 +478,7 @@ def _environment(n_jobs: int) -> dict[str, str]:
     """Processes that run at a time share the cores; more threads than cores wait for each other."""
     threads = str(max(1, _cores() // n_jobs))
     names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-    return {**{name: threads for name in names}, **os.environ}
+    return {**dict.fromkeys(names, threads), **os.environ}
 
 
 def _cores() -> int:
@@ -474,7 +487,7 @@ def _cores() -> int:
 
 def _absolute(name: str, value: str) -> str:
     """Paths of the command line hold from where it was typed, not from the notebooks' folder."""
-    is_path = Path(value).exists() or any(_beginning(Path(value).absolute())) and "/" in value
+    is_path = Path(value).exists() or ("/" in value and any(_beginning(Path(value).absolute())))
     return str(Path(value).resolve()) if name != "SPACE" and is_path else value
 
 

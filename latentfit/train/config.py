@@ -8,7 +8,9 @@ from latentfit.errors import TrainError
 OptimizerName = Literal["adamw", "muon", "prodigy", "lamb"]
 ScheduleName = Literal["constant", "cosine", "one_cycle"]
 Precision = Literal["no", "bf16", "fp16"]
-NOT_IN_RESULT = frozenset({"checkpoint_seconds", "wall_seconds", "sample_images", "log_images"})  # a run may go on with others
+NOT_IN_RESULT = frozenset(
+    {"checkpoint_seconds", "wall_seconds", "sample_images", "log_images"}
+)  # a run may go on with others
 
 
 @dataclass(frozen=True)
