@@ -6,16 +6,19 @@ VAE ?=
 SPACE ?=
 IMAGES ?=
 RUN ?=
+ONLY ?=
+AGAIN ?=
 PORT ?=
 ARGS ?=
 JOBS ?= 2
 
-.PHONY: help setup test test-browser test-comfyui lint types unit notebooks notebooks-fast lab voila tables bench bench-quick models cards palettes interposers upscalers families estimates clean
+.PHONY: help setup test test-browser test-comfyui lint types unit notebooks notebooks-fast refresh-notebooks lab voila tables bench bench-quick models cards palettes interposers upscalers families estimates clean
 help:
 	@grep -E '^## ' Makefile | sed 's/^## //'
 
 .venv/.ready: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit("Python >= 3.11 is needed; name one with: make PYTHON=python3.12") if sys.version_info < (3, 11) else None'
+	@test -w . || { echo "$(CURDIR) cannot be written to: copy the project to a folder that can, and run make there" >&2; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV_FLAGS) .venv
 	$(BIN)/python -m pip install --quiet -c constraints.txt torch
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]'
@@ -24,12 +27,17 @@ help:
 ## make setup            only the environment, into .venv
 setup: .venv/.ready
 
-## make notebooks        run all notebooks on the bundled pictures; VAE=… SPACE=… IMAGES=… RUN=name: on your own, into runs/name/
+## make notebooks        run all notebooks into runs/notebooks/, or go on with them; AGAIN=1: start over; ONLY='06 07': just these
+##                       VAE=… SPACE=… IMAGES=… RUN=name: on your own VAE or pictures, into runs/name/
 notebooks: .venv/.ready
-	$(BIN)/python notebooks/run.py $(if $(RUN),--run "$(RUN)") $(if $(VAE),--vae "$(VAE)") $(if $(SPACE),--space "$(SPACE)") $(if $(IMAGES),--images "$(IMAGES)")
+	@$(BIN)/python notebooks/run.py $(ONLY) $(if $(AGAIN),--again) $(if $(RUN),--run "$(RUN)") $(if $(VAE),--vae "$(VAE)") $(if $(SPACE),--space "$(SPACE)") $(if $(IMAGES),--images "$(IMAGES)")
 
 notebooks-fast: .venv/.ready
 	$(BIN)/python notebooks/run.py --fast
+
+## make refresh-notebooks  run them in place, each training to its end, into what is committed: notebooks/, figures/; ONLY='06 07'
+refresh-notebooks: .venv/.ready
+	$(BIN)/python notebooks/run.py --refresh $(ONLY)
 
 ## make test             lint, types, unit tests, and a fast pass over every notebook
 test: lint types unit notebooks-fast
@@ -68,8 +76,8 @@ lab: .venv/.ready
 
 ## make voila            the workbench as an application, without its code; PORT=8866, ARGS='--no-browser' or other flags of Voilà
 voila: .venv/.voila
-	@echo "bundled pictures: encoded at the first start, which takes about half a minute, into runs/pairs/"
-	@$(BIN)/python -c 'from latentfit.walkthrough import open_pairs; open_pairs(None, "sd1", "bundled", ".")'
+	@echo "bundled pictures: encoded at the first start, which takes about half a minute, into runs/notebooks/"
+	@$(BIN)/python -c 'from latentfit.walkthrough import open_pairs; open_pairs(None, "sd1", "bundled", "runs/notebooks")'
 	@echo "the page runs the notebook each time that it is opened: its first widget stands after some ten seconds"
 	JUPYTER_PATH="$(CURDIR)/notebooks$${JUPYTER_PATH:+:$$JUPYTER_PATH}" $(BIN)/voila --template=offline \
 	  --progressive_rendering=True $(if $(PORT),--port=$(PORT)) $(ARGS) notebooks/10_workbench_and_live_previews.ipynb

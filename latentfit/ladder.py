@@ -1,7 +1,7 @@
 """The whole road in one command: collect, fit every form, score, export, and one page that shows it."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,9 +13,9 @@ from latentfit.approx import Approximation
 from latentfit.errors import FitError, StoreError
 from latentfit.escaping import csv_cell
 from latentfit.ladder_config import LadderConfig
-from latentfit.ladder_plan import Plan, collected
+from latentfit.ladder_plan import Clock, Plan, collected
 from latentfit.ladder_steps import Exports, export_all, fit_every_form, learning_curve, learning_in_words
-from latentfit.pairs import PairStore
+from latentfit.pairs import PairStore, Sample
 from latentfit.resources import write_atomic
 from latentfit.vae import Vae
 
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Ladder", "LadderConfig", "ladder"]
 
-SHARE_FOR_FITTING, SHARE_FOR_LEARNING = 0.5, 0.4  # of the time that is left then
+SHARE_FOR_WRITING = 0.06  # of the minutes: tables and the page, which nothing can shorten
+SHARE_FOR_FITTING, SHARE_FOR_SCORING = 0.5, 0.6  # of the time that is left then, without that for writing
 
 
 @dataclass
@@ -48,6 +49,8 @@ class Ladder:
         Forms that were not fitted, with the reason.
     seconds : dict of str to float
         Time of each step.
+    no_time_for : list of str
+        What was left out to keep to the minutes, besides forms.
     page : Path
         index.html
     """
@@ -61,10 +64,20 @@ class Ladder:
     left_out: dict[str, str] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
     page: Path = Path()
+    no_time_for: list[str] = field(default_factory=list)
 
 
-def ladder(config: LadderConfig) -> Ladder:
-    """Collect, fit every form, score on held-out pictures, export, and write a page.
+def ladder(config: LadderConfig, now: Callable[[], float] = time.monotonic) -> Ladder:
+    """Collect, fit every form, score on held-out pictures, export, and write a page, within `config.minutes`.
+
+    The clock is watched all the time: on a machine that becomes busy fewer pictures, forms and points of the learning
+    curve are made, and what was left out is said.
+
+    Parameters
+    ----------
+    config : LadderConfig
+    now : callable
+        Seconds of a clock that only goes forward.
 
     Returns
     -------
@@ -79,30 +92,61 @@ def ladder(config: LadderConfig) -> Ladder:
         When not even the smallest form can be fitted.
     """
     from latentfit.ladder_page import write_page
-    from latentfit.scores import evaluate
 
     _check(config)
-    clock = _Clock()
+    clock = Clock(config.minutes, now)
     vae = Vae.load(config.vae, space=config.space, device=config.device, dtype=config.dtype)
     clock.lap("load")
-    store, plan = collected(vae, config)
+    store, plan = collected(vae, config, clock)
     clock.lap("collect")
     with _one_thread():
-        maps, left_out = fit_every_form(store, seconds=SHARE_FOR_FITTING * clock.left(60 * config.minutes))
+        maps, left_out = fit_every_form(store, seconds=SHARE_FOR_FITTING * _left(clock), now=now)
         if not maps:
             raise FitError(f"{store.path}: no form could be fitted: {'; '.join(left_out.values())}")
         clock.lap("fit")
-        scores = evaluate(maps, store, split="test", progress=True)
-        learning = learning_curve(store, seconds=SHARE_FOR_LEARNING * clock.left(60 * config.minutes))
+        scores = _scored(maps, store, clock)
+        learning = learning_curve(store, seconds=_left(clock), now=now)
+        if learning.attrs["n_left_out"]:
+            clock.left_out.append(f"learning curve: no time for {learning.attrs['n_left_out']} of its points")
         clock.lap("score")
     exports = export_all(maps, scores, config.out)
     write_atomic(config.out / "scores.csv", scores.map(csv_cell).to_csv(index=False, float_format="%.6g"))
     write_atomic(config.out / "learning.csv", learning.map(csv_cell).to_csv(index=False, float_format="%.6g"))
-    result = Ladder(store, plan, maps, scores, learning, exports, left_out, clock.seconds)
+    result = Ladder(store, plan, maps, scores, learning, exports, left_out, clock.seconds, no_time_for=clock.left_out)
     result.page = write_page(result, config.out / "index.html")
     clock.lap("write")
     print(report(result))
     return result
+
+
+def _left(clock: Clock) -> float:
+    """Seconds until it is time to write."""
+    return clock.left(1 - SHARE_FOR_WRITING)
+
+
+def _scored(maps: dict[str, Approximation], store: PairStore, clock: Clock) -> "pd.DataFrame":
+    """Scores on the held-out crops, each picture's first ones first; one crop in any case."""
+    from latentfit.scores import evaluate
+
+    held_out = _first_crops_first(store.split("test"))
+    end = clock.now() + SHARE_FOR_SCORING * _left(clock)
+    scores = evaluate(maps, store, samples=held_out, progress=True, until=lambda: clock.now() >= end)
+    n_scored = scores["sample"].nunique()
+    if n_scored < len(held_out):
+        clock.left_out.append(
+            f"scores: {n_scored} of {len(held_out)} held-out crops, of {scores.attrs['n_images']} pictures; allow more "
+            "minutes for the others"
+        )
+    return scores
+
+
+def _first_crops_first(samples: list[Sample]) -> list[Sample]:
+    """However soon the scoring ends, it has seen as many pictures as it could."""
+    seen: dict[str, int] = {}
+    ranks = {}
+    for sample in samples:
+        ranks[sample.key] = seen[sample.sha256] = seen.get(sample.sha256, 0) + 1
+    return sorted(samples, key=lambda sample: ranks[sample.key])
 
 
 def report(result: Ladder) -> str:
@@ -118,6 +162,7 @@ def report(result: Ladder) -> str:
         lines.append(f"learning curve, {form}, pictures → dB: {', '.join(points)}")
     lines += [learning_in_words(result.learning), ""]
     lines += [f"not fitted: {form}: {reason}" for form, reason in result.left_out.items()]
+    lines += [f"left out to keep to the time: {what}" for what in result.no_time_for]
     lines += [f"tables for {name}: {'; '.join(files)}" for name, files in result.exports.files.items()]
     lines.append(", ".join(f"{step} {seconds:.0f} s" for step, seconds in result.seconds.items()))
     return "\n".join([*lines, f"open {result.page}"])
@@ -145,20 +190,3 @@ def _one_thread() -> Iterator[None]:
             yield
     finally:
         torch.set_num_threads(n_threads)
-
-
-class _Clock:
-    """Seconds of each step, in order."""
-
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
-        self._last = self._started = time.perf_counter()
-
-    def left(self, seconds: float) -> float:
-        """What is left of so many seconds since the start."""
-        return max(0.0, seconds - (time.perf_counter() - self._started))
-
-    def lap(self, step: str) -> None:
-        now = time.perf_counter()
-        self.seconds[step] = now - self._last
-        self._last = now

@@ -48,12 +48,14 @@ HOW_TO_USE = {
 def write_page(result: "Ladder", path: Path) -> Path:
     """Write ``index.html`` for what `ladder` made; one file, no network."""
     store = result.store
-    n_all, n_test = _n_pictures(store.samples), _n_pictures(store.split("test"))
+    n_train, n_scored = _n_pictures(store.split("train")), result.scores.attrs["n_images"]
     page = Page(
         f"Previews for {store.space.title}",
-        f"Every cheap stand-in for the decoder of {store.reference}: fitted on {n_all - n_test} pictures, scored on "
-        f"{n_test} others that nothing was fitted on.",
+        f"Every cheap stand-in for the decoder of {store.reference}: fitted on {n_train} pictures, scored on "
+        f"{n_scored} others that nothing was fitted on.",
     )
+    if result.no_time_for:
+        page.callout(f"To keep to the time some was left out: {'; '.join(result.no_time_for)}.")
     _show_pictures(page, result)
     _show_ranking(page, result)
     page.heading("Would more pictures help?")
@@ -83,7 +85,8 @@ def _show_pictures(page: Page, result: "Ladder") -> None:
     """Held-out pictures, a row each: photograph, decode, and every shown form, all as large as the decode."""
     store = result.store
     page.heading("What each form shows")
-    for sample in _shown_samples(store.split("test")):
+    scored = set(result.scores["sample"])
+    for sample in _shown_samples([one for one in store.split("test") if one.key in scored]):
         batch = next(store.batches([sample], ["rgb", "photo"], n_cells=1))
         page.pictures(_row(result, batch), strong=("the VAE's decode",))
     page.text(

@@ -1,7 +1,7 @@
 """The steps of a ladder after collecting: fit every form in time, learn whether more pictures help, export."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,6 +23,7 @@ DECODERS = ("1", "3")
 PROGRAMS = {"comfyui": "py", "diffusers": "py", "a1111": "py", "sdnext": "py", "invokeai": "py", "sdcpp": "h"}
 FORMATS = {"json": "json", "csv": "csv"}
 CELLS_PER_TERM = 5  # fewer cells than that a term would fit the noise
+CAUTION = 1.5  # a form may take so much longer than the one before tells
 ORDERS = 3  # of the training pictures, over which a learning curve is averaged
 
 
@@ -43,7 +44,10 @@ class Exports:
 
 
 def fit_every_form(
-    store: PairStore, forms: Sequence[str] = FORMS, seconds: float | None = None
+    store: PairStore,
+    forms: Sequence[str] = FORMS,
+    seconds: float | None = None,
+    now: Callable[[], float] = time.monotonic,
 ) -> tuple[dict[str, Approximation], dict[str, str]]:
     """Fit all forms that the store's cells, the machine and the time can carry, cheapest first.
 
@@ -54,6 +58,8 @@ def fit_every_form(
         Forms at one pixel a cell; full-size decoders are fitted too where the store keeps rgb.
     seconds : float or None
         Time for all of them; a form that would take longer than what is left is left out. None: no end.
+    now : callable
+        The clock.
 
     Returns
     -------
@@ -69,25 +75,29 @@ def fit_every_form(
     work = {label: _work(store, form, scale, n_cells) for label, (form, scale) in jobs.items()}
     maps: dict[str, Approximation] = {}
     left_out: dict[str, str] = {}
-    started, pace = time.monotonic(), 0.0
+    started, pace = now(), 0.0
     for label in sorted(jobs, key=lambda one: work[one]):
         form, scale = jobs[label]
-        remaining = float("inf") if seconds is None else seconds - (time.monotonic() - started)
-        reason = _obstacle(store, form, n_cells) or (_too_long(pace * work[label], remaining) if maps else "")
+        remaining = float("inf") if seconds is None else seconds - (now() - started)
+        reason = _obstacle(store, form, n_cells) or (_too_long(CAUTION * pace * work[label], remaining) if maps else "")
         if reason:
             left_out[label] = reason
             continue
-        before = time.monotonic()
+        before = now()
         try:
             maps[label] = _channel_map(form, scale).fit(store, progress=True).approximation(name=label)
         except FitError as error:
             left_out[label] = str(error)
-        pace = (time.monotonic() - before) / work[label]  # the costliest form so far tells most of the next
+        pace = (now() - before) / work[label]  # the costliest form so far tells most of the next
     return {label: maps[label] for label in jobs if label in maps}, left_out
 
 
 def learning_curve(
-    store: PairStore, forms: Sequence[str] = ("affine", "3"), orders: int = ORDERS, seconds: float = float("inf")
+    store: PairStore,
+    forms: Sequence[str] = ("affine", "3"),
+    orders: int = ORDERS,
+    seconds: float = float("inf"),
+    now: Callable[[], float] = time.monotonic,
 ) -> "pd.DataFrame":
     """PSNR on the held-out pictures when fitted on 1, 2, 4, … all training pictures.
 
@@ -98,34 +108,49 @@ def learning_curve(
     orders : int
         Selections of so many pictures, over which a point is averaged.
     seconds : float
-        After so long, one selection a point is enough.
+        Points that would take longer are left out, those of the fewest pictures first: what the curve says of more
+        pictures stands at its end.
+    now : callable
+        The clock.
 
     Returns
     -------
     DataFrame
         Columns n_pictures, form, psnr (dB, pooled, at the cells, against the VAE's decode; a mean over `orders`
-        selections of that many pictures).
+        selections of that many pictures). `attrs` hold n_left_out: points that there was no time for.
     """
     import pandas as pd
     from tqdm.auto import tqdm
 
-    train, test = store.split("train"), store.split("test")
-    names = sorted({sample.sha256 for sample in train})  # by hash: a random order that stays the same
+    names = sorted({sample.sha256 for sample in store.split("train")})  # by hash: a random order that stays the same
     counts = sorted({min(2**power, len(names)) for power in range(len(names).bit_length() + 1)})
-    rows, started = [], time.monotonic()
-    for form, count in tqdm([(f, c) for f in forms for c in counts], desc="learning curve", unit="fit", leave=False):
-        found = []
-        in_time = time.monotonic() - started < seconds
-        for order in range(orders if count < len(names) and in_time else 1):
+    rows, end, longest, n_left_out = [], now() + seconds, 0.0, 0
+    points = [(form, count) for count in reversed(counts) for form in forms]
+    for form, count in tqdm(points, desc="learning curve", unit="point", leave=False):
+        found: list[float] = []
+        for order in range(orders if count < len(names) else 1):
+            before = now()
+            if before + longest >= end:
+                n_left_out += not found
+                break
             first = order * len(names) // orders
-            chosen = {names[(first + step) % len(names)] for step in range(count)}
-            samples = [sample for sample in train if sample.sha256 in chosen]
-            if _n_cells(samples) >= 2 * _channel_map(form).n_terms(store.space.channels):
-                fitted = _channel_map(form).fit(store, samples=samples).approximation()
-                found.append(_cells_psnr(fitted, store, test))
+            found += _point(store, form, {names[(first + step) % len(names)] for step in range(count)})
+            longest = max(longest, now() - before)
         if found:
             rows.append({"n_pictures": count, "form": form, "psnr": sum(found) / len(found)})
-    return pd.DataFrame(rows, columns=["n_pictures", "form", "psnr"])
+    rows.sort(key=lambda row: (list(forms).index(str(row["form"])), row["n_pictures"]))
+    frame = pd.DataFrame(rows, columns=["n_pictures", "form", "psnr"])
+    frame.attrs["n_left_out"] = n_left_out
+    return frame
+
+
+def _point(store: PairStore, form: str, chosen: set[str]) -> list[float]:
+    """PSNR of the form fitted on these pictures; nothing when they hold too few cells."""
+    samples = [sample for sample in store.split("train") if sample.sha256 in chosen]
+    if _n_cells(samples) < 2 * _channel_map(form).n_terms(store.space.channels):
+        return []
+    fitted = _channel_map(form).fit(store, samples=samples).approximation()
+    return [_cells_psnr(fitted, store, store.split("test"))]
 
 
 def learning_in_words(learning: "pd.DataFrame") -> str:
@@ -137,7 +162,7 @@ def learning_in_words(learning: "pd.DataFrame") -> str:
         if len(rows) > 1
     }
     if not gains:
-        return "Too few pictures for a learning curve: collect more."
+        return "Too few pictures, or too little time, for a learning curve: collect more, or allow more minutes."
     said = ", ".join(f"{gain:+.2f} dB for {form}" for form, gain in gains.items())
     most = int(learning["n_pictures"].max())
     if max(gains.values()) > 0.3:

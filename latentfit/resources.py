@@ -7,8 +7,11 @@ import platform
 import re
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
+from typing import IO
 
 _PACKAGE = Path(__file__).resolve().parent
 
@@ -120,4 +123,51 @@ def _is_running(process: int) -> bool:
         return False
     except (OSError, OverflowError):  # another user's
         return True
+    return True
+
+
+class NotAloneError(OSError):
+    """Another process is at work in the folder."""
+
+
+@contextmanager
+def alone_in(folder: str | os.PathLike[str], waits: bool = True) -> Iterator[None]:
+    """Hold a folder, which is made, against other processes that hold it so; a killed process holds nothing.
+
+    Parameters
+    ----------
+    folder : path
+        Gets a file ``.lock`` that stays.
+    waits : bool
+        Until the other process lets go.
+
+    Raises
+    ------
+    NotAloneError
+        When another holds it and `waits` is False.
+    """
+    target = Path(folder)
+    target.mkdir(parents=True, exist_ok=True)
+    with (target / ".lock").open("a+b") as file:
+        while not _locked(file):
+            if not waits:
+                raise NotAloneError(errno.EAGAIN, "another process is at work there", str(target))
+            time.sleep(0.2)
+        yield  # closing the file lets go
+
+
+def _locked(file: IO[bytes]) -> bool:
+    """Whether the file is ours now; where files cannot be locked at all (some network disks) it counts as ours."""
+    try:
+        if os.name == "nt":
+            import msvcrt
+
+            file.seek(0)
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined,unused-ignore]
+        else:
+            import fcntl
+
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        return error.errno not in (errno.EAGAIN, errno.EACCES, errno.EDEADLK)
     return True

@@ -1,8 +1,9 @@
 """evaluate(): approximations and a store -> one tidy table of quality, size and time."""
 
 import statistics
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Literal
 
 from torch import Tensor
@@ -33,6 +34,7 @@ def evaluate(
     places: Sequence[Place] | None = None,
     with_structure: bool = True,
     progress: bool = False,
+    until: Callable[[], bool] | None = None,
 ) -> "pd.DataFrame":
     """Score approximations on every picture of a store that none of them was fitted on.
 
@@ -55,6 +57,8 @@ def evaluate(
         Also ssim, ms_ssim, gmsd, flip and high_frequency where things are seen.
     progress : bool
         Show a bar that says how many pictures are scored.
+    until : callable or None
+        Asked after each sample, in their order: True ends the scoring, and the table is of the samples so far.
 
     Returns
     -------
@@ -83,19 +87,24 @@ def evaluate(
     spent = costs(named, first.latents)
     rows: list[dict[str, Any]] = []
     pooled: dict[tuple[str, ...], _Pool] = {}
+    scored: set[str] = set()
+    parts = [chosen] if until is None else [[sample] for sample in chosen]  # in their order, not shard by shard
     with tqdm(total=len(chosen), unit="picture", desc=f"score {len(chosen)}", disable=not progress) as bar:
-        for batch in store.batches(chosen, columns, n_cells=1):
+        for batch in chain.from_iterable(store.batches(part, columns, n_cells=1) for part in parts):
             for row in _scored(batch, named, wanted, shown, with_structure):
                 for kind in (row.where["kind"], "all"):
                     pooled.setdefault((*row.key, kind), _Pool()).add(row, batch.samples[0])
                 rows.append({**row.where, "n_images": 1, **row.sums.scores(), **row.shape, **spent[row.key[0]]})
             bar.update()
+            scored.add(batch.samples[0].sha256)
+            if until is not None and until():
+                break
     for (name, reference, place, kind), pool in pooled.items():
         where = {"approximation": name, "reference": reference, "place": place, "kind": kind, "image": "all"}
         rows.append({**where, **pool.scores(), **spent[name]})
     frame = pd.DataFrame(rows)
     frame.attrs = {
-        "n_images": len({sample.sha256 for sample in chosen}),
+        "n_images": len(scored),
         "n_left_out": n_left_out,
         "n_copies": n_copies,
         "reference": store.reference,

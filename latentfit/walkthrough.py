@@ -1,7 +1,7 @@
-"""What the notebooks begin with: a VAE, pairs to work on, pairs of noise, decoders to compare with, a tiny pipeline."""
+"""What the notebooks share: a VAE, pairs, decoders to compare with, how far a training came, a tiny pipeline."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +10,13 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from latentfit.approx import Approximation
+from latentfit.approx import Approximation, LatentMap
 from latentfit.collector import collect
-from latentfit.files import load_approximation
+from latentfit.files import load, load_approximation
 from latentfit.latent_files import write_latents
 from latentfit.pairs import PairStore
 from latentfit.pixels import rgb_tensor, save_png
-from latentfit.resources import data_path
+from latentfit.resources import alone_in, data_path
 from latentfit.spaces import LatentSpace, get_space
 from latentfit.vae import Vae
 from latentfit.vae_sources import ASSETS_VARIABLE
@@ -38,9 +38,13 @@ def open_vae(vae: str | None, space: str) -> Vae:
 
 
 def open_pairs(vae: str | None, space: str, images: str, out: str | os.PathLike[str]) -> PairStore:
-    """Pairs of these pictures, collected with `open_vae`'s into ``out/runs``; what is there is not collected again."""
+    """Pairs of these pictures, collected with `open_vae`'s into ``out/runs``; what is there is not collected again.
+
+    Notebooks that run at a time share the pairs: one collects, the others wait for it.
+    """
     loaded = open_vae(vae, space)
-    store = collect(loaded, images, _pairs(loaded, out), size=SIZE_PX, keep="photo", square=True, progress=False)
+    with alone_in(_pairs(loaded, out)):
+        store = collect(loaded, images, _pairs(loaded, out), size=SIZE_PX, keep="photo", square=True)
     n_test = len(store.split("test"))
     print(f"{len(store)} samples of {store.space.title}: {len(store) - n_test} to fit, {n_test} held out by their hash")
     print(f"encoded and decoded by {store.reference}")
@@ -50,7 +54,9 @@ def open_pairs(vae: str | None, space: str, images: str, out: str | os.PathLike[
 def noise_pairs(vae: str | None, space: str, out: str | os.PathLike[str]) -> dict[str, PairStore]:
     """Pairs of random latents and of random pixels, by `NOISES`, collected likewise."""
     loaded = open_vae(vae, space)
-    return collect_noise(loaded, _pairs(loaded, out).with_suffix(".noise"))
+    folder = _pairs(loaded, out).with_suffix(".noise")
+    with alone_in(folder):
+        return collect_noise(loaded, folder)
 
 
 def _pairs(vae: Vae, out: str | os.PathLike[str]) -> Path:
@@ -103,6 +109,37 @@ def decoders_at_hand(space: LatentSpace, vae: Vae) -> dict[str, tuple[str, Appro
             found[PUBLIC_TINY[name][0]] = ("autoencoder", load_approximation(path, space))
     found.setdefault(vae.name, ("autoencoder", vae.approximation()))
     return found
+
+
+def say_training(trained: Mapping[str, Approximation | LatentMap], longer: Mapping[str, Path] | None = None) -> None:
+    """Show how far trainings came within their time, and what was trained longer and is there to compare with.
+
+    Parameters
+    ----------
+    trained : mapping of str to Approximation or LatentMap
+        Name -> network, as its recipe gave it.
+    longer : mapping of str to Path, optional
+        Name -> file of a network that was trained longer; files that are not there are left out.
+    """
+    from IPython.display import Markdown, display
+
+    lines, goes_on = [], False
+    for name, made in trained.items():
+        seen, planned = int(made.card["seen_images"]), int(made.card["config"]["n_images"])
+        lines.append(f"- *{name}*: {min(seen, planned):,} of {planned:,} crops")
+        if seen < planned:
+            goes_on = True
+            lines[-1] += "; its time was up, **the next run of this notebook goes on from there**"
+    for name, path in (longer or {}).items():
+        if path.is_file():
+            card = load(path).card
+            lines.append(f"- *{name}*, trained longer, comes along: {_crops_in_all(card):,} crops, {path.name}")
+    display(Markdown("\n".join(lines)), metadata={"latentfit": {"goes_on": goes_on}})
+
+
+def _crops_in_all(card: Mapping[str, Any]) -> int:
+    """Crops that a network saw, and those that what it began from saw."""
+    return int(card.get("seen_images", 0)) + (_crops_in_all(card["begun_from"]) if "begun_from" in card else 0)
 
 
 def sample_sheets(run: Path) -> dict[str, Tensor]:

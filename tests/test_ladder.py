@@ -289,3 +289,98 @@ def test_flags_that_cannot_be(flags: list[str], tmp_path: Path, capsys: pytest.C
     assert main(["ladder", "--vae", "x", "--out", str(tmp_path / "out"), *flags]) == 2
     assert "minutes > 0" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+class SlowMachine:
+    """A clock that only work moves: each piece of it takes so many seconds, whatever this machine needs."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, **seconds: float) -> None:
+        from latentfit import scores
+
+        self.time, self.seconds = 0.0, seconds
+        self.counts = dict.fromkeys(seconds, 0)
+        monkeypatch.setattr(ladder_plan, "_seconds", lambda *_: (0.05, 0.05))  # measured while nothing else ran
+        monkeypatch.setattr(ladder_plan, "collect", self.slow("picture", ladder_plan.collect, lambda a: len(a[1])))
+        monkeypatch.setattr(lf.ChannelMap, "fit", self.slow("fit", lf.ChannelMap.fit))
+        monkeypatch.setattr(scores, "_scored", self.slow("score", scores._scored))
+        monkeypatch.setattr(ladder_module, "export_all", self.slow("export", ladder_module.export_all))
+
+    def __call__(self) -> float:
+        return self.time
+
+    def slow(self, name: str, work: Callable[..., Any], n_times: Callable[[tuple[Any, ...]], int] = lambda _: 1) -> Any:
+        def worked(*args: Any, **kwargs: Any) -> Any:
+            self.time += n_times(args) * self.seconds[name]
+            self.counts[name] += n_times(args)
+            return work(*args, **kwargs)
+
+        return worked
+
+
+def test_on_a_machine_that_became_busy_it_ends_in_time_and_says_what_it_left_out(
+    vae_folder: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = LadderConfig(
+        vae=str(vae_folder), images=(str(photos),), out=tmp_path / "out", size=64, crops=4, device="cpu"
+    )
+    monkeypatch.setattr(ladder_plan, "TURN_SECONDS", 1)
+    machine = SlowMachine(monkeypatch, picture=25.0, fit=4.0, score=10.0, export=10.0)
+    result = ladder(config, now=machine)
+    assert 150 < machine.time <= 300
+    assert 2 <= machine.counts["picture"] < 16
+    n_pictures = len({sample.sha256 for sample in result.store.samples})
+    assert n_pictures == machine.counts["picture"]
+    assert set(result.maps) < {"linear", "affine", "quadratic", "cubic", "3", "3,1", "5", "decoder 1", "decoder 3"}
+    n_scored = result.scores["sample"].nunique()
+    assert n_scored == machine.counts["score"] < len(result.store.split("test"))
+    told = capsys.readouterr().out
+    for words in (
+        f"collect: time is up after {n_pictures} of 16 pictures",
+        f"scores: {n_scored} of {len(result.store.split('test'))} held-out crops",
+        "learning curve: no time for",
+    ):
+        assert any(words in line for line in result.no_time_for), (words, result.no_time_for)
+        assert re.search(f"left out to keep to the time: .*{words}", told)
+    assert any("--minutes" in reason for reason in result.left_out.values())
+    page = result.page.read_text("utf-8")
+    assert "some was left out" in page
+    assert f"scored on {result.scores.attrs['n_images']} others" in page
+
+
+def test_on_an_idle_machine_nothing_is_left_out(
+    vae_folder: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = LadderConfig(
+        vae=str(vae_folder), images=(str(photos),), out=tmp_path / "out", size=64, crops=1, device="cpu"
+    )
+    machine = SlowMachine(monkeypatch, picture=0.1, fit=0.2, score=0.3, export=2.0)
+    result = ladder(config, now=machine)
+    assert result.no_time_for == []
+    assert not any("--minutes" in reason for reason in result.left_out.values())
+    assert machine.time < 60
+
+
+def test_scores_that_end_early_have_seen_each_picture_once_first(made: Ladder) -> None:
+    held_out = ladder_module._first_crops_first(made.store.split("test"))
+    n_pictures = len({sample.sha256 for sample in held_out})
+    assert len({sample.sha256 for sample in held_out[:n_pictures]}) == n_pictures < len(held_out)
+    asked = iter([False, True])
+    few = lf.evaluate({"affine": made.maps["affine"]}, made.store, samples=held_out, until=lambda: next(asked))
+    assert few.attrs["n_images"] == few["sample"].nunique() == 2
+    of_those = lf.evaluate({"affine": made.maps["affine"]}, made.store, samples=held_out[:2])
+    pooled = [frame[frame["image"] == "all"]["psnr"].tolist() for frame in (few, of_those)]
+    assert pooled[0] == pooled[1]
+
+
+def test_a_learning_curve_without_time_keeps_its_end(made: Ladder) -> None:
+    ticks = iter(range(10_000))
+    curve = learning_curve(made.store, forms=("affine",), orders=1, seconds=5, now=lambda: float(next(ticks)))
+    whole = learning_curve(made.store, forms=("affine",), orders=1)
+    n_rows = len(curve)
+    assert 0 < n_rows < len(whole)
+    assert curve["n_pictures"].tolist() == whole["n_pictures"].tolist()[-n_rows:]
+    assert curve["psnr"].tolist() == whole["psnr"].tolist()[-n_rows:]
+    assert curve.attrs["n_left_out"] >= len(whole) - n_rows
+    none = learning_curve(made.store, forms=("affine",), seconds=0)
+    assert len(none) == 0
+    assert "too little time" in learning_in_words(none)

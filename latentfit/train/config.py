@@ -8,7 +8,9 @@ from latentfit.errors import TrainError
 OptimizerName = Literal["adamw", "muon", "prodigy", "lamb"]
 ScheduleName = Literal["constant", "cosine", "one_cycle"]
 Precision = Literal["no", "bf16", "fp16"]
-NOT_IN_RESULT = frozenset({"checkpoint_seconds", "sample_images", "log_images"})  # a run may go on with others
+NOT_IN_RESULT = frozenset(
+    {"checkpoint_seconds", "wall_seconds", "sample_images", "log_images"}
+)  # a run may go on with others
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,9 @@ class TrainConfig:
         All randomness derives from it and the number of images seen.
     checkpoint_seconds : float
         At most so much work is lost by a kill.
+    wall_seconds : float
+        Stop after so long by the clock, at a checkpoint that the next call goes on from, up to `n_images`; a step is
+        made in any case. 0: no limit.
     sample_images : int
         A sample sheet every so many images; 0: none.
     log_images : int
@@ -65,6 +70,7 @@ class TrainConfig:
     precision: Precision = "no"
     seed: int = 0
     checkpoint_seconds: float = 60.0
+    wall_seconds: float = 0.0
     sample_images: int = 0
     log_images: int = 500
 
@@ -82,6 +88,7 @@ class TrainConfig:
             "lr",
             "adversary_lr",
             "checkpoint_seconds",
+            "wall_seconds",
             "weight_decay",
             "warmup_images",
             "clip",

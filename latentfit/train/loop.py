@@ -35,6 +35,7 @@ class Trained:
     rows : list of dict
         Metrics: seen_images, rate, each loss, images_per_s.
     seen_images : int
+        Less than the config's `n_images` when the time was up before: the same call goes on.
     """
 
     model: nn.Module
@@ -57,7 +58,7 @@ def train(
     device: str = "auto",
     progress: bool = True,
 ) -> Trained:
-    """Train until `config.n_images` are seen, going on from `checkpoint` when it is there.
+    """Train until `config.n_images` are seen or the time is up, going on from `checkpoint` when it is there.
 
     Parameters
     ----------
@@ -95,13 +96,14 @@ class _Loop:
 
     def __init__(self, state: RunState, objective: AnyObjective, source: Source, config: TrainConfig) -> None:
         self.state, self.objective, self.source, self.config = state, objective, source, config
+        self._since = time.perf_counter(), state.seen_images
 
     def go(self, callbacks: Sequence[Callback], progress: bool) -> None:
         """Steps until all images are seen."""
         from tqdm.auto import tqdm
 
-        config, state, saved = self.config, self.state, time.monotonic()
-        since, since_images = time.perf_counter(), state.seen_images
+        config, state = self.config, self.state
+        started = saved = time.monotonic()
         hidden = not progress or parallel.rank() > 0
         bar = tqdm(total=config.n_images, initial=state.seen_images, unit="image", desc="train", disable=hidden)
         with bar, ThreadPoolExecutor(1) as ahead:
@@ -112,20 +114,35 @@ class _Loop:
                 before, state.seen_images = state.seen_images, state.seen_images + state.step_images
                 bar.update(min(state.step_images, config.n_images - before))
                 last = state.seen_images >= config.n_images
+                time_is_up = not last and self._time_is_up(started)
                 if last or state.seen_images // config.log_images > before // config.log_images:
-                    means = state.finite(state.means.taken())
-                    elapsed = time.perf_counter() - since
-                    speed = (state.seen_images - since_images) / elapsed
-                    since, since_images = time.perf_counter(), state.seen_images
-                    rate = state.optimizer.param_groups[0]["lr"]
-                    state.rows.append({"seen_images": state.seen_images, "rate": rate, **means, "images_per_s": speed})
-                    bar.set_postfix(loss=f"{means['loss']:.4g}")
-                    for callback in callbacks if parallel.rank() == 0 else ():
-                        callback(state.averaged, state.rows, state.seen_images)
-                if last or time.monotonic() - saved > config.checkpoint_seconds:
+                    state.rows.append(self._row(state.finite(state.means.taken())))
+                    bar.set_postfix(loss=f"{state.rows[-1]['loss']:.4g}")
+                    self._tell(callbacks, state.rows)
+                elif time_is_up:  # shown, but no row of the run: that is written when it has gone on so far
+                    self._tell(callbacks, [*state.rows, self._row(state.finite(state.means.so_far()))])
+                if last or time_is_up or time.monotonic() - saved > config.checkpoint_seconds:
                     state.save()
                     saved = time.monotonic()
+                if time_is_up:
+                    break
         parallel.barrier()
+
+    def _time_is_up(self, started: float) -> bool:
+        """Whether any rank's clock is past the limit; all ranks stop after the same step."""
+        limit = self.config.wall_seconds
+        return bool(limit) and any(parallel.gather(time.monotonic() - started >= limit))
+
+    def _row(self, means: dict[str, float]) -> dict[str, float]:
+        """Metrics of the steps since the last row."""
+        state, (at, images) = self.state, self._since
+        now = self._since = time.perf_counter(), state.seen_images
+        rate, speed = state.optimizer.param_groups[0]["lr"], (now[1] - images) / (now[0] - at)
+        return {"seen_images": state.seen_images, "rate": rate, **means, "images_per_s": speed}
+
+    def _tell(self, callbacks: Sequence[Callback], rows: list[dict[str, float]]) -> None:
+        for callback in callbacks if parallel.rank() == 0 else ():
+            callback(self.state.averaged, rows, self.state.seen_images)
 
     def _fetch(self, seen_images: int) -> list[dict[str, Tensor]]:
         """This rank's batches of the step that begins after so many images."""

@@ -29,6 +29,13 @@ class Means:
         self._sums, self._n = {}, 0
         return {name: float(value) for name, value in zip(names, totals, strict=True)}
 
+    def so_far(self) -> dict[str, float]:
+        """The means as `taken` gives them, and go on adding; nothing when nothing was added."""
+        sums, n = dict(self._sums), self._n
+        means = self.taken() if n else {}
+        self._sums, self._n = sums, n
+        return means
+
     def state_dict(self) -> dict[str, Any]:
         """What a checkpoint holds."""
         return {"sums": dict(self._sums), "n": self._n}
