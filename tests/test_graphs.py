@@ -2,6 +2,7 @@
 
 import json
 import os
+from functools import cache
 from pathlib import Path
 
 os.environ["KERAS_BACKEND"] = "torch"
@@ -45,6 +46,7 @@ def closed(kernels: str, scale: int = 1) -> lf.Approximation:
     return lf.ChannelMap(kernels, scale, censored=False).fit_arrays(latents, rgb, space="sd1").approximation()
 
 
+@cache
 def approximations() -> dict[str, lf.Approximation]:
     torch.manual_seed(0)
     found = {name: closed(name) for name in CLOSED} | {"decoder": closed("3", 8)}

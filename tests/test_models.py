@@ -1,6 +1,9 @@
 """What ships: VAEs, decoders and maps between latents load, keep their size, and do what their cards say."""
 
+import hashlib
 import json
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import pandas as pd
@@ -8,6 +11,7 @@ import pytest
 import torch
 from diffusers import AutoencoderTiny
 from safetensors import safe_open
+from torch import nn
 
 import latentfit as lf
 from latentfit.images import pictures
@@ -26,6 +30,69 @@ TEACHERS = {"sd1": "taesd", "sdxl": "taesdxl", "flux1": "taef1"}
 def photograph(name: str, size: int = 256) -> torch.Tensor:
     picture = next(one for one in pictures("photographs") if name in one.name)
     return rgb_tensor(crop_to_cells(picture.load()[0], size, 8)[0])
+
+
+@cache
+def teacher(space: str, assets: Path) -> lf.Vae:
+    return lf.Vae.load(str(assets / "weights" / "taesd" / TEACHERS[space]), space=space, device="cpu")
+
+
+@cache
+def evaluated(assets: Path) -> dict[str, str]:
+    """SHA-256 of each picture of eval, by its name."""
+    found = pictures([str(assets / "images" / "eval")])
+    return {picture.name: hashlib.sha256(picture.read()).hexdigest() for picture in found}
+
+
+@cache
+def unseen(assets: Path) -> dict[str, torch.Tensor]:
+    """Every tenth picture of eval, by its name."""
+    found = pictures([str(assets / "images" / "eval")])[::10]
+    return {picture.name: rgb_tensor(crop_to_cells(picture.load()[0], 320, 16)[0]) for picture in found}
+
+
+@cache
+def encoded(space: str, assets: Path) -> list[torch.Tensor]:
+    """Latents of `unseen`, encoded once for all tests."""
+    return [teacher(space, assets).encode(rgb) for rgb in unseen(assets).values()]
+
+
+@cache
+def encoded_at_half(space: str, assets: Path) -> list[torch.Tensor]:
+    halves = [resampled(rgb, (rgb.shape[-2] // 2, rgb.shape[-1] // 2)) for rgb in unseen(assets).values()]
+    return [teacher(space, assets).encode(half) for half in halves]
+
+
+@cache
+def decoded(space: str, assets: Path) -> list[torch.Tensor]:
+    return [teacher(space, assets).decode(latents) for latents in encoded(space, assets)]
+
+
+def middle(latents: torch.Tensor, side: int) -> torch.Tensor:
+    top, left = ((length - side) // 2 for length in latents.shape[-2:])
+    return latents[..., top : top + side, left : left + side]
+
+
+@cache
+def decoded_middles(space: str, assets: Path) -> list[torch.Tensor]:
+    """Of 24×24 cells: decoding whole pictures takes most of the time of all tests."""
+    return [teacher(space, assets).decode(middle(latents, 24)) for latents in encoded(space, assets)]
+
+
+def error_of(
+    one: Callable[[torch.Tensor], torch.Tensor], latents: list[torch.Tensor], space: str, assets: Path
+) -> float:
+    """Squared error of what is decoded from a map's 24×24 cells in the middle, summed over pictures."""
+    found = 0.0
+    for whole, truth in zip(latents, decoded_middles(space, assets), strict=True):
+        side = 24 * whole.shape[-2] // encoded(space, assets)[0].shape[-2]
+        found += float((teacher(space, assets).decode(one(middle(whole, side))) - truth).square().mean())
+    return found
+
+
+@cache
+def error_of_bicubic(space: str, assets: Path) -> float:
+    return error_of(resampling("bicubic", space, 2), encoded_at_half(space, assets), space, assets)
 
 
 def psnr(first: torch.Tensor, second: torch.Tensor) -> float:
@@ -100,14 +167,13 @@ def test_a_shipped_decoder_keeps_its_promises(path: Path) -> None:
 @pytest.mark.parametrize("path", MODELS, ids=lambda path: path.stem)
 def test_a_shipped_decoder_scores_what_its_card_says(path: Path, assets: Path, tmp_path: Path) -> None:
     decoder = lf.load(path)
-    teacher = lf.Vae.load(str(assets / "weights" / "taesd" / TEACHERS[decoder.space.name]), space=decoder.space)
-    evaluated = pictures([str(assets / "images" / "eval")])
-    assert not {picture.load()[1] for picture in evaluated} & set(decoder.card["train_hashes"])
-    assert len(decoder.card["pictures"]) == len(evaluated)
-    for picture in evaluated[::10]:
-        latents = teacher.encode(rgb_tensor(crop_to_cells(picture.load()[0], 320, 16)[0]))
-        found = psnr(decoder(latents), teacher.decode(latents))
-        assert found == pytest.approx(decoder.card["pictures"][picture.name], abs=0.05)
+    hashes = evaluated(assets)
+    assert not set(hashes.values()) & set(decoder.card["train_hashes"])
+    assert set(decoder.card["pictures"]) == set(hashes)
+    truths = decoded(decoder.space.name, assets)
+    for name, latents, truth in zip(unseen(assets), encoded(decoder.space.name, assets), truths, strict=True):
+        found = psnr(decoder(latents), truth)
+        assert found == pytest.approx(decoder.card["pictures"][name], abs=0.05)
 
 
 INTERPOSERS = sorted((DATA / "models").glob("*-to-*.safetensors"))
@@ -140,21 +206,10 @@ def test_interposers_cards_say_what_was_measured(path: Path) -> None:
 def test_a_shipped_interposer_beats_its_closed_form_on_photographs_it_never_saw(path: Path, assets: Path) -> None:
     shipped = lf.load(path)
     assert isinstance(shipped, lf.LatentMap)
-    vaes = [
-        lf.Vae.load(str(assets / "weights" / "taesd" / TEACHERS[space.name]), space=space)
-        for space in (shipped.source, shipped.target)
-    ]
-    evaluated = pictures([str(assets / "images" / "eval")])[::10]
-    errors = {"ours": 0.0, "its skip": 0.0}
-    for picture in evaluated:
-        content, sha256 = picture.load()
-        assert sha256 not in shipped.card["train_hashes"]
-        rgb = rgb_tensor(crop_to_cells(content, 320, 16)[0])
-        here, there = (vae.encode(rgb) for vae in vaes)
-        truth = vaes[1].decode(there)
-        for name, made in (("ours", shipped(here)), ("its skip", shipped.module.skip(here))):  # type: ignore[operator]
-            errors[name] += float((vaes[1].decode(made) - truth).square().mean())
-    assert errors["ours"] < 0.75 * errors["its skip"]  # a decibel and a quarter
+    assert not set(evaluated(assets).values()) & set(shipped.card["train_hashes"])
+    here, target = encoded(shipped.source.name, assets), shipped.target.name
+    skip: nn.Module = shipped.module.skip  # type: ignore[assignment]
+    assert error_of(shipped, here, target, assets) < 0.75 * error_of(skip, here, target, assets)  # 1.25 dB
 
 
 UPSCALERS = sorted((DATA / "models").glob("*-upscaler*.safetensors"))
@@ -201,15 +256,7 @@ def test_upscalers_cards_say_what_was_measured(path: Path) -> None:
 def test_a_shipped_upscaler_beats_bicubic_on_photographs_it_never_saw(path: Path, assets: Path) -> None:
     shipped = lf.load(path)
     assert isinstance(shipped, lf.LatentMap)
-    vae = lf.Vae.load(str(assets / "weights" / "taesd" / TEACHERS[shipped.source.name]), space=shipped.source)
-    errors = {"ours": 0.0, "bicubic": 0.0}
-    bicubic = resampling("bicubic", shipped.source.name, 2)
-    for picture in pictures([str(assets / "images" / "eval")])[::10]:
-        content, sha256 = picture.load()
-        assert sha256 not in shipped.card["train_hashes"]
-        large = rgb_tensor(crop_to_cells(content, 320, 16)[0])
-        small = vae.encode(resampled(large, (large.shape[-2] // 2, large.shape[-1] // 2)))
-        truth = vae.decode(vae.encode(large))
-        for name, one in (("ours", shipped.at_scale(2)), ("bicubic", bicubic)):
-            errors[name] += float((vae.decode(one(small)) - truth).square().mean())
-    assert errors["ours"] < 0.75 * errors["bicubic"]
+    assert not set(evaluated(assets).values()) & set(shipped.card["train_hashes"])
+    space = shipped.source.name
+    ours = error_of(shipped.at_scale(2), encoded_at_half(space, assets), space, assets)
+    assert ours < 0.75 * error_of_bicubic(space, assets)
