@@ -1,6 +1,5 @@
 """What ships: VAEs, decoders and maps between latents load, keep their size, and do what their cards say."""
 
-import hashlib
 import json
 from collections.abc import Callable
 from functools import cache
@@ -15,16 +14,17 @@ from torch import nn
 
 import latentfit as lf
 from latentfit.images import pictures
-from latentfit.pixels import crop_to_cells, resampled, rgb_tensor
+from latentfit.pixels import crop_to_cells, rgb_tensor
 from latentfit.resampling import resampling
 from latentfit.resources import data_path
 from latentfit.tiled import decode_in_tiles
+
+from .unseen import TEACHERS, decoded, decoded_middles, encoded, encoded_at_half, evaluated, middle, teacher, unseen
 
 DATA = data_path()
 MINIS = ("mini-sd1", "mini-sdxl", "mini-flux1")
 MODELS = sorted((DATA / "models").glob("*-cell*.safetensors"))
 LIMITS = {"cell": 1_000_000, "cell-large": 4_000_000}
-TEACHERS = {"sd1": "taesd", "sdxl": "taesdxl", "flux1": "taef1"}
 
 
 def photograph(name: str, size: int = 256) -> torch.Tensor:
@@ -32,67 +32,17 @@ def photograph(name: str, size: int = 256) -> torch.Tensor:
     return rgb_tensor(crop_to_cells(picture.load()[0], size, 8)[0])
 
 
-@cache
-def teacher(space: str, assets: Path) -> lf.Vae:
-    return lf.Vae.load(str(assets / "weights" / "taesd" / TEACHERS[space]), space=space, device="cpu")
-
-
-@cache
-def evaluated(assets: Path) -> dict[str, str]:
-    """SHA-256 of each picture of eval, by its name."""
-    found = pictures([str(assets / "images" / "eval")])
-    return {picture.name: hashlib.sha256(picture.read()).hexdigest() for picture in found}
-
-
-@cache
-def unseen(assets: Path) -> dict[str, torch.Tensor]:
-    """Every tenth picture of eval, by its name."""
-    found = pictures([str(assets / "images" / "eval")])[::10]
-    return {picture.name: rgb_tensor(crop_to_cells(picture.load()[0], 320, 16)[0]) for picture in found}
-
-
-@cache
-def encoded(space: str, assets: Path) -> list[torch.Tensor]:
-    """Latents of `unseen`, encoded once for all tests."""
-    return [teacher(space, assets).encode(rgb) for rgb in unseen(assets).values()]
-
-
-@cache
-def encoded_at_half(space: str, assets: Path) -> list[torch.Tensor]:
-    halves = [resampled(rgb, (rgb.shape[-2] // 2, rgb.shape[-1] // 2)) for rgb in unseen(assets).values()]
-    return [teacher(space, assets).encode(half) for half in halves]
-
-
-@cache
-def decoded(space: str, assets: Path) -> list[torch.Tensor]:
-    return [teacher(space, assets).decode(latents) for latents in encoded(space, assets)]
-
-
-def middle(latents: torch.Tensor, side: int) -> torch.Tensor:
-    top, left = ((length - side) // 2 for length in latents.shape[-2:])
-    return latents[..., top : top + side, left : left + side]
-
-
-@cache
-def decoded_middles(space: str, assets: Path) -> list[torch.Tensor]:
-    """Of 24×24 cells: decoding whole pictures takes most of the time of all tests."""
-    return [teacher(space, assets).decode(middle(latents, 24)) for latents in encoded(space, assets)]
-
-
 def error_of(
-    one: Callable[[torch.Tensor], torch.Tensor], latents: list[torch.Tensor], space: str, assets: Path
+    one: Callable[[torch.Tensor], torch.Tensor], latents: list[torch.Tensor], space: str, assets: Path, scale: int = 1
 ) -> float:
-    """Squared error of what is decoded from a map's 24×24 cells in the middle, summed over pictures."""
-    found = 0.0
-    for whole, truth in zip(latents, decoded_middles(space, assets), strict=True):
-        side = 24 * whole.shape[-2] // encoded(space, assets)[0].shape[-2]
-        found += float((teacher(space, assets).decode(one(middle(whole, side))) - truth).square().mean())
-    return found
+    """Squared error of what is decoded from the middles that a map makes, summed over pictures."""
+    vae, pairs = teacher(space, assets), zip(latents, decoded_middles(space, assets), strict=True)
+    return sum(float((vae.decode(one(middle(here, scale))) - truth).square().mean()) for here, truth in pairs)
 
 
 @cache
 def error_of_bicubic(space: str, assets: Path) -> float:
-    return error_of(resampling("bicubic", space, 2), encoded_at_half(space, assets), space, assets)
+    return error_of(resampling("bicubic", space, 2), encoded_at_half(space, assets), space, assets, 2)
 
 
 def psnr(first: torch.Tensor, second: torch.Tensor) -> float:
@@ -258,5 +208,5 @@ def test_a_shipped_upscaler_beats_bicubic_on_photographs_it_never_saw(path: Path
     assert isinstance(shipped, lf.LatentMap)
     assert not set(evaluated(assets).values()) & set(shipped.card["train_hashes"])
     space = shipped.source.name
-    ours = error_of(shipped.at_scale(2), encoded_at_half(space, assets), space, assets)
+    ours = error_of(shipped.at_scale(2), encoded_at_half(space, assets), space, assets, 2)
     assert ours < 0.75 * error_of_bicubic(space, assets)
