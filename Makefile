@@ -51,7 +51,7 @@ types: .venv/.ready
 	$(BIN)/mypy
 
 unit: .venv/.ready
-	$(BIN)/python -m pytest -n $(JOBS) tests latentfit
+	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder tests latentfit
 
 .venv/.browser: .venv/.ready tests/browser/chromium.py
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[browser]'

@@ -186,14 +186,14 @@ def test_no_space_in_the_middle_of_a_shard_keeps_the_others(photos: Path, tmp_pa
     out = tmp_path / "store"
     command = [sys.executable, str(FAKE), str(photos), str(out), "0.06"]  # slow enough for a shard a picture
     limited = ["bash", "-c", 'ulimit -f 15; exec "$@"', "bash", *command]
-    failed = subprocess.run(limited, capture_output=True, text=True, timeout=200)
+    failed = subprocess.run(limited, capture_output=True, text=True)
     assert failed.returncode != 0
     assert "nothing half-written remains. Free some space and run the same command" in failed.stderr
     assert not list(out.glob(".*.part"))
     whole = PairStore(out)
     assert [sample.name for sample in whole.samples] == ["02.png", "04.png"]
     assert whole.verify() == 2
-    assert subprocess.run(command, capture_output=True, timeout=200).returncode == 0
+    assert subprocess.run(command, capture_output=True).returncode == 0
     assert len(PairStore(out)) == 13
 
 
@@ -269,22 +269,21 @@ def test_rows_must_match(tmp_path: Path, photos: Path) -> None:
 
 def test_killed_again_and_again_it_completes_with_every_picture_once(photos: Path, tmp_path: Path) -> None:
     out, rng = tmp_path / "store", random.Random(0)
-    command = [sys.executable, str(FAKE), str(photos), str(out), "0.12"]
+    command = [sys.executable, str(FAKE), str(photos), str(out), "0.2"]
     kills = 0
-    for _ in range(40):
+    for _ in range(4):
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-        started = time.monotonic()
         assert process.stdout is not None
-        process.stdout.readline()  # it is up
-        while process.poll() is None and time.monotonic() - started < 60 and kills < 4:
-            time.sleep(rng.uniform(0.2, 0.9))
+        process.stdout.readline()  # it is up; 14 pictures of 0.2 s outlast three kills
+        if kills < 3:
+            time.sleep(rng.uniform(0.1, 0.5))
             process.send_signal(signal.SIGKILL)
             kills += 1
         code = process.wait()
         process.stdout.close()
         if code == 0:
             break
-    assert kills >= 3
+    assert (kills, code) == (3, 0)
     store = PairStore(out)
     assert len(store) == 14
     rows = [key for path in out.glob("*.safetensors") for key in _keys(path)]
@@ -308,7 +307,7 @@ def test_two_processes_give_what_one_gives(photos: Path, tmp_path: Path) -> None
         str(_free_port()),
     ]
     command = [*run, str(FAKE), str(photos), str(tmp_path / "two"), "0", str(tmp_path / "map.safetensors")]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=400)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=1800)
     assert done.returncode == 0, done.stderr[-4000:]
     assert done.stdout.count("world 2") == 2
     two = PairStore(tmp_path / "two")

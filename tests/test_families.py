@@ -15,9 +15,9 @@ from latentfit.latent_files import read_latents, write_latents
 from latentfit.pixels import crop_to_cells, rgb_tensor
 
 
-def latents_of(vae: str, images: str, n: int) -> list[Tensor]:
+def latents_of(vae: str, images: str, n: int, size: int = 256) -> list[Tensor]:
     encoder = lf.Vae.load(vae, device="cpu", space="sdxl" if "sdxl" in vae else "sd1")
-    crops = [crop_to_cells(picture.load()[0], 256, 8)[0] for picture in pictures(images)[:n]]
+    crops = [crop_to_cells(picture.load()[0], size, 8)[0] for picture in pictures(images)[:n]]
     return [encoder.encode(rgb_tensor(crop)) for crop in crops]
 
 
@@ -37,7 +37,7 @@ def test_photographs_are_told_apart_both_ways(true: str, other: str) -> None:
 @pytest.mark.parametrize(("true", "other"), [("sd1", "sdxl"), ("sdxl", "sd1")])
 def test_taesds_latents_too(true: str, other: str, assets: Path) -> None:
     name = {"sd1": "taesd", "sdxl": "taesdxl"}[true]
-    all_latents = latents_of(str(assets / "weights" / "taesd" / name), str(assets / "images" / "eval"), 16)
+    all_latents = latents_of(str(assets / "weights" / "taesd" / name), str(assets / "images" / "eval"), 16, 192)
     assert not [one for one in all_latents if likelier_space(one, lf.get_space(true))]
     noticed = [likelier_space(read_as(one, true, other), lf.get_space(other)) for one in all_latents]
     assert sum(one is not None for one in noticed) >= len(all_latents) - 2

@@ -2,6 +2,8 @@
 
 import json
 import os
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 os.environ["KERAS_BACKEND"] = "torch"
@@ -45,16 +47,24 @@ def closed(kernels: str, scale: int = 1) -> lf.Approximation:
     return lf.ChannelMap(kernels, scale, censored=False).fit_arrays(latents, rgb, space="sd1").approximation()
 
 
+@cache
 def approximations() -> dict[str, lf.Approximation]:
     torch.manual_seed(0)
     found = {name: closed(name) for name in CLOSED} | {"decoder": closed("3", 8)}
     return found | {name: lf.Approximation(shaken(make()), "sd1", scale) for name, (make, scale) in NETWORKS.items()}
 
 
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """ONNX files by name, each exported once."""
+    folder = tmp_path_factory.mktemp("onnx")
+    return cache(lambda name: lf.export(approximations()[name], "onnx", folder / f"{name}.onnx"))
+
+
 @pytest.mark.parametrize("name", [*CLOSED, "decoder", *NETWORKS])
-def test_onnx_gives_torchs_numbers_at_any_size(name: str, tmp_path: Path) -> None:
+def test_onnx_gives_torchs_numbers_at_any_size(name: str, exported: Callable[[str], Path]) -> None:
     one = approximations()[name]
-    path = lf.export(one, "onnx", tmp_path / "a.onnx")
+    path = exported(name)
     session = onnxruntime.InferenceSession(path)
     for n, high, wide in SIZES:
         latents = torch.randn(n, 4, high, wide)
@@ -79,9 +89,16 @@ def test_keras_gives_torchs_numbers_at_any_size(name: str, tmp_path: Path) -> No
         torch.testing.assert_close(made, one(latents), atol=1e-4, rtol=0)
 
 
-def test_operators_of_the_tiny_decoder_are_the_published_ones(tmp_path: Path) -> None:
-    blob = lf.export(lf.Approximation(TinyDecoder(4, 8).eval(), "sd1", 8), "onnx", tmp_path / "a.onnx").read_bytes()
-    assert set(operators(blob)) - {"Clip"} == {"Add", "Conv", "Div", "Mul", "Relu", "Resize", "Tanh"}
+def test_operators_of_the_tiny_decoder_are_the_published_ones(exported: Callable[[str], Path]) -> None:
+    assert set(operators(exported("tiny").read_bytes())) - {"Clip"} == {
+        "Add",
+        "Conv",
+        "Div",
+        "Mul",
+        "Relu",
+        "Resize",
+        "Tanh",
+    }
 
 
 def test_encoders_too(tmp_path: Path) -> None:
@@ -102,7 +119,10 @@ def test_encoders_too(tmp_path: Path) -> None:
 def test_files_of_taesds_kind_from_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     import keras
 
-    encoder, decoder = shaken(TinyEncoder(4, 8, n_blocks=(0, 1, 0, 2))), shaken(TinyDecoder(4, 8))
+    encoder, decoder = (
+        shaken(TinyEncoder(4, 8, n_blocks=(0, 1, 0, 2))),
+        shaken(TinyDecoder(4, 8, n_blocks=(1, 1, 0, 1))),
+    )
     torch.save(encoder.state_dict(), tmp_path / "x_encoder.pth")
     torch.save(decoder.state_dict(), tmp_path / "x_decoder.pth")
     for half in ("encoder", "decoder"):

@@ -264,10 +264,10 @@ def bomb(form: str, side: int = 60_000) -> bytes:
 @pytest.mark.parametrize("form", ["PNG", "BMP", "PPM"])
 def test_decompression_bombs_are_refused_quickly_in_little_memory(form: str) -> None:
     blob, unit = bomb(form), 1 if sys.platform == "darwin" else 1024
-    before, started = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit, time.perf_counter()
+    before, started = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit, time.process_time()
     with pytest.raises(ImageError, match=r"3600000000 pixels.*Shrink it"):
         pixels.open_rgb(blob)
-    assert time.perf_counter() - started < 1
+    assert time.process_time() - started < 1
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit - before < 32 << 20
 
 

@@ -170,10 +170,10 @@ def test_numpy_headers_that_lie_are_refused_at_once(tmp_path: Path) -> None:
     whole = path.read_bytes()
     for shape in (b"(1, 4, 2, 9)", b"(9, 9, 9999999, 9999999)", b"(-1, 4, 2, 2)", b"(1, 4, 2"):
         path.write_bytes(whole.replace(b"(1, 4, 2, 2)", shape))
-        started = time.perf_counter()
+        started = time.process_time()
         with pytest.raises(BadFileError, match="not a whole"):
             read_latents(path, SD1)
-        assert time.perf_counter() - started < 2
+        assert time.process_time() - started < 2
     np.savez(tmp_path / "many.npz", a=np.ones((1, 4, 2, 2)))
     os.replace(tmp_path / "many.npz", path)
     with pytest.raises(BadFileError, match="not a whole"):

@@ -400,41 +400,44 @@ def test_approximations_come_by_path_and_by_name(tmp_path: Path) -> None:
         assert list(live.states[0].map_ms) == names
 
 
-def test_the_cost_is_measured() -> None:
-    class Sleeping(nn.Module):
+def test_the_cost_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr(time, "perf_counter", lambda: now[0])
+
+    class Lasting(nn.Module):
         def forward(self, latents: Tensor) -> Tensor:
-            time.sleep(0.03)
+            now[0] += 1 / 32
             return latents[:, :3]
 
     scheduler = diffusers.DDIMScheduler(clip_sample=False)
     oracle = pipelines.Oracle(scheduler, torch.randn(1, 4, 4, 4), "epsilon")
 
-    pipe = pipelines.loop(scheduler, Slow(oracle, 0.06))
-    with lf.preview(pipe, lf.Approximation(Sleeping(), "sd1", name="slow"), every=2, size=16, display="none") as live:
+    pipe = pipelines.loop(scheduler, Lingering(oracle, now))
+    with lf.preview(pipe, lf.Approximation(Lasting(), "sd1", name="slow"), every=2, size=16, display="none") as live:
         pipe.call()
     assert [step.index for step in live.states] == [0, 2, 4, 5]
     for step in live.states:
-        assert step.ms >= step.map_ms["slow"] >= 30
+        assert step.ms == step.map_ms["slow"] == 1000 / 32
         if step.index:
-            assert step.step_ms >= 60
+            assert step.step_ms == 1000 / 16
             assert step.share == pytest.approx(step.ms / (step.ms + step.step_ms))
     assert live.states[0].share != live.states[0].share  # NaN: its beginning was not seen
     later = live.states[1:]
     together = sum(step.ms for step in later) + sum(step.step_ms * n for step, n in zip(later, (2, 2, 1), strict=True))
     assert live.costs.share == pytest.approx(sum(step.ms for step in later) / together)
-    assert 0.05 < live.costs.share < 0.6
+    assert live.costs.share == pytest.approx(3 / 13)
     assert "of the time" in repr(live)
 
 
-class Slow(pipelines.Oracle):
-    """Takes its time."""
+class Lingering(pipelines.Oracle):
+    """Takes a sixteenth of a second, by the clock that it is given."""
 
-    def __init__(self, oracle: pipelines.Oracle, seconds: float) -> None:
+    def __init__(self, oracle: pipelines.Oracle, now: list[float]) -> None:
         super().__init__(oracle.scheduler, oracle.x0, oracle.kind)
-        self.seconds = seconds
+        self.now = now
 
     def __call__(self, scaled: Tensor, timestep: Tensor | float) -> Tensor:
-        time.sleep(self.seconds)
+        self.now[0] += 1 / 16
         return super().__call__(scaled, timestep)
 
 

@@ -1,6 +1,8 @@
 """What ships: VAEs, decoders and maps between latents load, keep their size, and do what their cards say."""
 
 import json
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import pandas as pd
@@ -8,24 +10,39 @@ import pytest
 import torch
 from diffusers import AutoencoderTiny
 from safetensors import safe_open
+from torch import nn
 
 import latentfit as lf
 from latentfit.images import pictures
-from latentfit.pixels import crop_to_cells, resampled, rgb_tensor
+from latentfit.pixels import crop_to_cells, rgb_tensor
 from latentfit.resampling import resampling
 from latentfit.resources import data_path
 from latentfit.tiled import decode_in_tiles
+
+from .unseen import TEACHERS, decoded, decoded_middles, encoded, encoded_at_half, evaluated, middle, teacher, unseen
 
 DATA = data_path()
 MINIS = ("mini-sd1", "mini-sdxl", "mini-flux1")
 MODELS = sorted((DATA / "models").glob("*-cell*.safetensors"))
 LIMITS = {"cell": 1_000_000, "cell-large": 4_000_000}
-TEACHERS = {"sd1": "taesd", "sdxl": "taesdxl", "flux1": "taef1"}
 
 
 def photograph(name: str, size: int = 256) -> torch.Tensor:
     picture = next(one for one in pictures("photographs") if name in one.name)
     return rgb_tensor(crop_to_cells(picture.load()[0], size, 8)[0])
+
+
+def error_of(
+    one: Callable[[torch.Tensor], torch.Tensor], latents: list[torch.Tensor], space: str, assets: Path, scale: int = 1
+) -> float:
+    """Squared error of what is decoded from the middles that a map makes, summed over pictures."""
+    vae, pairs = teacher(space, assets), zip(latents, decoded_middles(space, assets), strict=True)
+    return sum(float((vae.decode(one(middle(here, scale))) - truth).square().mean()) for here, truth in pairs)
+
+
+@cache
+def error_of_bicubic(space: str, assets: Path) -> float:
+    return error_of(resampling("bicubic", space, 2), encoded_at_half(space, assets), space, assets, 2)
 
 
 def psnr(first: torch.Tensor, second: torch.Tensor) -> float:
@@ -100,14 +117,13 @@ def test_a_shipped_decoder_keeps_its_promises(path: Path) -> None:
 @pytest.mark.parametrize("path", MODELS, ids=lambda path: path.stem)
 def test_a_shipped_decoder_scores_what_its_card_says(path: Path, assets: Path, tmp_path: Path) -> None:
     decoder = lf.load(path)
-    teacher = lf.Vae.load(str(assets / "weights" / "taesd" / TEACHERS[decoder.space.name]), space=decoder.space)
-    evaluated = pictures([str(assets / "images" / "eval")])
-    assert not {picture.load()[1] for picture in evaluated} & set(decoder.card["train_hashes"])
-    assert len(decoder.card["pictures"]) == len(evaluated)
-    for picture in evaluated[::10]:
-        latents = teacher.encode(rgb_tensor(crop_to_cells(picture.load()[0], 320, 16)[0]))
-        found = psnr(decoder(latents), teacher.decode(latents))
-        assert found == pytest.approx(decoder.card["pictures"][picture.name], abs=0.05)
+    hashes = evaluated(assets)
+    assert not set(hashes.values()) & set(decoder.card["train_hashes"])
+    assert set(decoder.card["pictures"]) == set(hashes)
+    truths = decoded(decoder.space.name, assets)
+    for name, latents, truth in zip(unseen(assets), encoded(decoder.space.name, assets), truths, strict=True):
+        found = psnr(decoder(latents), truth)
+        assert found == pytest.approx(decoder.card["pictures"][name], abs=0.05)
 
 
 INTERPOSERS = sorted((DATA / "models").glob("*-to-*.safetensors"))
@@ -140,21 +156,10 @@ def test_interposers_cards_say_what_was_measured(path: Path) -> None:
 def test_a_shipped_interposer_beats_its_closed_form_on_photographs_it_never_saw(path: Path, assets: Path) -> None:
     shipped = lf.load(path)
     assert isinstance(shipped, lf.LatentMap)
-    vaes = [
-        lf.Vae.load(str(assets / "weights" / "taesd" / TEACHERS[space.name]), space=space)
-        for space in (shipped.source, shipped.target)
-    ]
-    evaluated = pictures([str(assets / "images" / "eval")])[::10]
-    errors = {"ours": 0.0, "its skip": 0.0}
-    for picture in evaluated:
-        content, sha256 = picture.load()
-        assert sha256 not in shipped.card["train_hashes"]
-        rgb = rgb_tensor(crop_to_cells(content, 320, 16)[0])
-        here, there = (vae.encode(rgb) for vae in vaes)
-        truth = vaes[1].decode(there)
-        for name, made in (("ours", shipped(here)), ("its skip", shipped.module.skip(here))):  # type: ignore[operator]
-            errors[name] += float((vaes[1].decode(made) - truth).square().mean())
-    assert errors["ours"] < 0.75 * errors["its skip"]  # a decibel and a quarter
+    assert not set(evaluated(assets).values()) & set(shipped.card["train_hashes"])
+    here, target = encoded(shipped.source.name, assets), shipped.target.name
+    skip: nn.Module = shipped.module.skip  # type: ignore[assignment]
+    assert error_of(shipped, here, target, assets) < 0.75 * error_of(skip, here, target, assets)  # 1.25 dB
 
 
 UPSCALERS = sorted((DATA / "models").glob("*-upscaler*.safetensors"))
@@ -201,15 +206,7 @@ def test_upscalers_cards_say_what_was_measured(path: Path) -> None:
 def test_a_shipped_upscaler_beats_bicubic_on_photographs_it_never_saw(path: Path, assets: Path) -> None:
     shipped = lf.load(path)
     assert isinstance(shipped, lf.LatentMap)
-    vae = lf.Vae.load(str(assets / "weights" / "taesd" / TEACHERS[shipped.source.name]), space=shipped.source)
-    errors = {"ours": 0.0, "bicubic": 0.0}
-    bicubic = resampling("bicubic", shipped.source.name, 2)
-    for picture in pictures([str(assets / "images" / "eval")])[::10]:
-        content, sha256 = picture.load()
-        assert sha256 not in shipped.card["train_hashes"]
-        large = rgb_tensor(crop_to_cells(content, 320, 16)[0])
-        small = vae.encode(resampled(large, (large.shape[-2] // 2, large.shape[-1] // 2)))
-        truth = vae.decode(vae.encode(large))
-        for name, one in (("ours", shipped.at_scale(2)), ("bicubic", bicubic)):
-            errors[name] += float((vae.decode(one(small)) - truth).square().mean())
-    assert errors["ours"] < 0.75 * errors["bicubic"]
+    assert not set(evaluated(assets).values()) & set(shipped.card["train_hashes"])
+    space = shipped.source.name
+    ours = error_of(shipped.at_scale(2), encoded_at_half(space, assets), space, assets, 2)
+    assert ours < 0.75 * error_of_bicubic(space, assets)

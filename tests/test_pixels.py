@@ -86,10 +86,10 @@ BOMBS = {
 def test_small_files_do_not_unpack_to_much(where: str) -> None:
     blob, said = BOMBS[where]
     assert len(blob) < 20_000
-    started = time.perf_counter()
+    started = time.process_time()
     with pytest.raises(ImageError, match=said):
         open_rgb(blob)
-    assert time.perf_counter() - started < 1
+    assert time.process_time() - started < 1
 
 
 def test_opening_leaves_the_callers_warning_filters_alone() -> None:

@@ -149,12 +149,12 @@ def test_killed_at_any_moment_it_ends_at_the_same_weights(store: PairStore, tmp_
             return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=errors)
 
     whole = start("whole")
-    assert whole.wait(120) == 0, (tmp_path / "stderr").read_text()
+    assert whole.wait(900) == 0, (tmp_path / "stderr").read_text()
     draw, kills = random.Random(1), 0
     checkpoint = tmp_path / "killed.run" / "checkpoint.pt"
     for _ in range(3):
         process = start("killed")
-        before, deadline = _mtime(checkpoint), time.monotonic() + 60
+        before, deadline = _mtime(checkpoint), time.monotonic() + 600
         while _mtime(checkpoint) == before and process.poll() is None and time.monotonic() < deadline:
             time.sleep(0.01)
         time.sleep(draw.uniform(0, 0.4))
@@ -163,7 +163,7 @@ def test_killed_at_any_moment_it_ends_at_the_same_weights(store: PairStore, tmp_
             kills += 1
         process.wait()
     last = start("killed")
-    assert last.wait(120) == 0, (tmp_path / "stderr").read_text()
+    assert last.wait(900) == 0, (tmp_path / "stderr").read_text()
     assert kills >= 1
     first, second = weights_of(tmp_path / "whole.safetensors"), weights_of(tmp_path / "killed.safetensors")
     for name in first:
@@ -222,7 +222,7 @@ def test_two_processes_are_one_with_twice_the_batch(store: PairStore, tmp_path: 
             else ["-m", "torch.distributed.run", "--standalone", "--local-addr", "127.0.0.1", f"--nproc_per_node={n}"]
         )
         done = subprocess.run(
-            [sys.executable, *launch, *arguments], capture_output=True, timeout=180, check=False,
+            [sys.executable, *launch, *arguments], capture_output=True, timeout=1800, check=False,
             env={**os.environ, "OMP_NUM_THREADS": "1"},
         )  # fmt: skip
         assert done.returncode == 0, done.stderr.decode()[-2000:]

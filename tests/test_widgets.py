@@ -7,6 +7,7 @@ import math
 import re
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +34,7 @@ from latentfit.metrics import ColourSums
 from latentfit.resources import data_path
 
 GENERATOR = torch.Generator().manual_seed(3)
+PATIENCE_S = 120.0  # a busy machine is slow; only a test that fails waits so long
 RED, BLUE = torch.tensor([1.0, 0, 0]), torch.tensor([0, 0, 1.0])
 
 
@@ -51,14 +53,15 @@ def pixels(blob: bytes) -> np.ndarray[Any, Any]:
 
 
 class Table(nn.Module):
-    """Slow on request."""
+    """Slow on request, or waits until it may go on."""
 
-    def __init__(self, gain: float = 0.2, seconds: float = 0.0) -> None:
+    def __init__(self, gain: float = 0.2, seconds: float = 0.0, gate: threading.Event | None = None) -> None:
         super().__init__()
-        self.gain, self.seconds = gain, seconds
+        self.gain, self.seconds, self.gate = gain, seconds, gate
 
     def forward(self, latents: Tensor) -> Tensor:
         time.sleep(self.seconds)
+        assert self.gate is None or self.gate.wait(PATIENCE_S)
         return self.gain * latents[:, :3] + 0.5
 
 
@@ -72,8 +75,10 @@ class NotFinite(nn.Module):
         return latents[:, :3] * math.nan
 
 
-def table(name: str = "table", gain: float = 0.2, seconds: float = 0.0, space: str = "sd1") -> lf.Approximation:
-    return lf.Approximation(Table(gain, seconds), space, name=name)
+def table(
+    name: str = "table", gain: float = 0.2, space: str = "sd1", gate: threading.Event | None = None
+) -> lf.Approximation:
+    return lf.Approximation(Table(gain, gate=gate), space, name=name)
 
 
 @dataclass
@@ -368,12 +373,15 @@ def test_what_is_set_before_it_is_shown_is_what_a_page_begins_with(vae: lf.Vae) 
 
 def test_fifty_quick_requests_end_on_the_last_and_few_are_done() -> None:
     done: list[int] = []
-    newest: Newest[int] = Newest(lambda number: (time.sleep(0.02), done.append(number))[0], pytest.fail)
+    gate = threading.Event()
+    newest: Newest[int] = Newest(lambda number: (gate.wait(PATIENCE_S), done.append(number))[1], pytest.fail)
     for number in range(50):
         newest.ask(number)
-    assert newest.wait(5)
+    assert not newest.wait(0)
+    gate.set()
+    assert newest.wait(PATIENCE_S)
     assert done[-1] == 49
-    assert len(done) <= 3
+    assert len(done) <= 2  # what was begun when the others came, and the last
     assert newest.n_done + newest.n_dropped == 50
 
 
@@ -383,7 +391,7 @@ def test_each_kind_of_request_keeps_its_newest() -> None:
     newest.ask("first", "view")
     for word in ("file a", "view b", "file c"):
         newest.ask(word, word)
-    assert newest.wait(5)
+    assert newest.wait(PATIENCE_S)
     assert done == ["first", "file a", "view b", "file c"]
 
 
@@ -393,7 +401,7 @@ def test_a_request_that_fails_ends_nothing() -> None:
     newest: Newest[float] = Newest(lambda number: done.append(1 / number), failed.append)
     for number in (0.0, 2.0):
         newest.ask(number)
-        assert newest.wait(5)
+        assert newest.wait(PATIENCE_S)
     assert done == [0.5]
     assert isinstance(failed[0], ZeroDivisionError)
 
@@ -416,7 +424,7 @@ def view(bench: Workbench, **asked: Any) -> None:
 
 def test_bench_answers_with_both_sides_and_the_reference(bench: Workbench, vae: lf.Vae, spoken: Spoken) -> None:
     view(bench)
-    assert bench.wait(20)
+    assert bench.wait(PATIENCE_S)
     (part,) = spoken.parts("sides")
     latents = bench.bench.subjects[0].latents
     truth, shown = vae.decode(latents), table("one")(latents)
@@ -434,23 +442,25 @@ def test_bench_answers_with_both_sides_and_the_reference(bench: Workbench, vae: 
 
 def test_bench_does_not_send_again_what_the_page_has(bench: Workbench, spoken: Spoken) -> None:
     view(bench)
-    assert bench.wait(20)
+    assert bench.wait(PATIENCE_S)
     kept = [side["key"] for side in spoken.parts("sides")[0]["sides"].values()]
     view(bench, left="two", right="two", have=kept)
-    assert bench.wait(20)
+    assert bench.wait(PATIENCE_S)
     again = spoken.parts("sides")[1]["sides"]
     assert all(side["kept"] and "pixels" not in side for side in again.values())
 
 
 def test_fifty_quick_drags_decode_few_and_end_on_the_last(vae: lf.Vae, spoken: Spoken) -> None:
-    bench = Workbench(latents=torch.randn(1, 4, 6, 6), approximations=[table("slow", seconds=0.02)], space="sd1")
+    gate = threading.Event()
+    bench = Workbench(latents=torch.randn(1, 4, 6, 6), approximations=[table("slow", gate=gate)], space="sd1")
     before = bench.bench.decoders.n_decoded
     for number in range(50):
         view(bench, key=str(number), left="slow", right="slow", sigma=0.05 * number)
-    assert bench.wait(20)
+    gate.set()
+    assert bench.wait(PATIENCE_S)
     assert spoken.parts("sides")[-1]["key"] == "49"
     assert "σ 2.45" in spoken.parts("sides")[-1]["estimate"]
-    assert bench.bench.decoders.n_decoded - before <= 4
+    assert bench.bench.decoders.n_decoded - before <= 2
     assert len(spoken.of("heard")) == 50
 
 
@@ -464,13 +474,13 @@ def test_fifty_quick_drags_decode_few_and_end_on_the_last(vae: lf.Vae, spoken: S
 )
 def test_the_reason_stands_where_the_picture_would_be(bench: Workbench, spoken: Spoken, name: str, words: str) -> None:
     view(bench, left=name)
-    assert bench.wait(20)
+    assert bench.wait(PATIENCE_S)
     side = spoken.parts("sides")[0]["sides"][name]
     assert words in side["reason"]
     assert "pixels" not in side
     assert isinstance(bench.view(left=name), Figure)
     view(bench, left="one")  # and it lives on
-    assert bench.wait(20)
+    assert bench.wait(PATIENCE_S)
     assert "pixels" in spoken.parts("sides")[1]["sides"]["one"]
 
 
@@ -487,14 +497,14 @@ class Repairable(Table):
         return super().forward(latents)
 
 
-def test_a_decoder_that_is_mended_is_seen() -> None:
+def test_a_decoder_that_is_mended_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("latentfit.compare.decoding.time.monotonic", lambda: 0.0)  # it failed in no time: asked again
     module = Repairable(gain=0)
     reference = lf.Approximation(module, "sd1", name="mended")
     bench = Workbench(approximations=[table("one")], vae=reference, latents=torch.randn(1, 4, 4, 4)).bench
     assert "no memory left" in bench.sides(0, ["mended"])["mended"].reason
     assert not bench.sides(0, ["one"])["one"].scores
     module.gain = 0.2
-    time.sleep(0.05)
     assert bench.sides(0, ["mended"])["mended"].rgb is not None
     assert bench.sides(0, ["one"])["one"].scores["psnr"] >= 100
 
@@ -523,7 +533,7 @@ def test_a_dropped_picture_is_encoded_and_shown(bench: Workbench, spoken: Spoken
     half = len(blob) // 2
     ask(bench, "file", [memoryview(blob[:half])], name="mine.png", id="1", part=0, n_parts=2)
     ask(bench, "file", [memoryview(blob[half:])], name="mine.png", id="1", part=1, n_parts=2)
-    assert bench.wait(20)
+    assert bench.wait(PATIENCE_S)
     assert bench.bench.subjects[-1].name == "mine.png"
     assert bench.bench.subjects[-1].latents.shape == (1, 4, 6, 8)
     assert bench.bench.subjects[-1].note == "64 × 48 px, of 120 × 90"
@@ -539,7 +549,7 @@ def test_a_dropped_picture_changes_no_estimate_and_its_code_finds_it(
     bench = Workbench([session["red"]], session["tables"], vae)
     dropped = Image.fromarray(np.full((32, 32, 3), 90, np.uint8))
     ask(bench, "file", [png(dropped)], name="mine.png", id="1", part=0, n_parts=1)
-    assert bench.wait(20)
+    assert bench.wait(PATIENCE_S)
     assert bench.shown.picture == 1
     assert run_again(bench.code(), session)._repr_png_() == bench.still()._repr_png_()
     bench.show(0, sigma=1.0)
@@ -558,7 +568,7 @@ def test_a_dropped_picture_changes_no_estimate_and_its_code_finds_it(
 )
 def test_a_corrupt_drop_says_why_and_changes_nothing(bench: Workbench, spoken: Spoken, blob: bytes, words: str) -> None:
     ask(bench, "file", [blob], name="hurt.png", id="1", part=0, n_parts=1)
-    assert bench.wait(20)
+    assert bench.wait(PATIENCE_S)
     (part,) = spoken.parts("note")
     assert part["failed"]
     assert words in part["note"]
@@ -876,7 +886,7 @@ def test_scrubber_decodes_the_step_that_is_asked(spoken: Spoken) -> None:
     run = states()
     scrubber = StepScrubber(run, [table("one"), table("far", space="sdxl")], number=1)
     ask(scrubber, "step", position=3)
-    assert scrubber.wait(5)
+    assert scrubber.wait(PATIENCE_S)
     (part,) = spoken.parts("pictures")
     assert part["at"] == 3 == scrubber.position
     side = part["pictures"]["one"]
@@ -889,18 +899,20 @@ def test_scrubber_decodes_the_step_that_is_asked(spoken: Spoken) -> None:
 def test_scrubber_knows_a_step_that_the_page_has(spoken: Spoken) -> None:
     scrubber = StepScrubber(states(), [table()])
     ask(scrubber, "step", position=2, known=True)
-    assert scrubber.wait(5)
+    assert scrubber.wait(PATIENCE_S)
     assert scrubber.position == 2
     assert spoken.parts("pictures") == []
 
 
 def test_fifty_quick_steps_end_on_the_last(spoken: Spoken) -> None:
-    scrubber = StepScrubber(states(50), [table("slow", seconds=0.02)])
+    gate = threading.Event()
+    scrubber = StepScrubber(states(50), [table("slow", gate=gate)])
     for position in range(50):
         ask(scrubber, "step", position=position)
-    assert scrubber.wait(10)
+    gate.set()
+    assert scrubber.wait(PATIENCE_S)
     assert spoken.parts("pictures")[-1]["at"] == 49
-    assert scrubber.decoders.n_decoded <= 4
+    assert scrubber.decoders.n_decoded <= 2
 
 
 def test_scrubber_scores_against_the_vae(vae: lf.Vae) -> None:

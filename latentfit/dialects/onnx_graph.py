@@ -13,13 +13,17 @@ from torch import Tensor, nn
 from latentfit.approx import Approximation
 from latentfit.errors import ExportError
 from latentfit.escaping import one_line
-from latentfit.fit.module import PolynomialMap, monomials_of, smoothed
+from latentfit.fit.module import PolynomialMap, smoothed
 
 OPSET = 20
 
 
 class PlainPolynomial(nn.Module):
-    """A `PolynomialMap` without its strips of rows, which depend on the picture's size: plain operators only."""
+    """A `PolynomialMap` without its strips of rows, which depend on the picture's size: plain operators only.
+
+    Monomials are products of variables chosen by index, in `monomials_of`'s order: a few nodes of the graph, where a
+    node for each variable makes hundreds.
+    """
 
     constant: Tensor
     linear: Tensor
@@ -32,13 +36,16 @@ class PlainPolynomial(nn.Module):
         self.degrees = [degree for degree, _ in higher]
         for degree, weights in higher:
             self.register_buffer(f"degree{degree}", weights)
+            variables = torch.arange(fitted.n_channels * fitted.kernels[degree - 1] ** 2)
+            chosen = torch.combinations(variables, degree, with_replacement=True)
+            self.register_buffer(f"factors{degree}", chosen.T.contiguous())
         self.kernels, self.scale, self.smoothing = fitted.kernels, fitted.scale, fitted.smoothing
 
     def forward(self, latents: Tensor) -> Tensor:
         latents = smoothed(latents, self.smoothing)
         mapped = nn.functional.conv2d(_padded(latents, self.kernels[0]), self.linear, self.constant)
         for degree in self.degrees:
-            products = monomials_of(_shifted(latents, self.kernels[degree - 1]), degree)
+            products = _products(_shifted(latents, self.kernels[degree - 1]), getattr(self, f"factors{degree}"))
             mapped = mapped + torch.einsum("tv,vnhw->nthw", getattr(self, f"degree{degree}"), products)
         return nn.functional.pixel_shuffle(mapped, self.scale) if self.scale > 1 else mapped
 
@@ -117,6 +124,14 @@ def operators(blob: bytes) -> list[str]:
     model = library.load_model_from_string(blob)
     nodes = [*model.graph.node, *(node for function in model.functions for node in function.node)]
     return sorted({node.op_type for node in nodes if not node.op_type.startswith("aten_")})
+
+
+def _products(variables: Tensor, factors: Tensor) -> Tensor:
+    """Variables ``(v, N, h, w)``, and ``(degree, m)`` of their indices -> ``(m, N, h, w)``."""
+    product = variables[factors[0]]
+    for chosen in factors[1:]:
+        product = product * variables[chosen]
+    return product
 
 
 def _padded(latents: Tensor, side: int) -> Tensor:
