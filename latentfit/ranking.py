@@ -1,6 +1,7 @@
 """audit(): published tables, our maps and what their forms could reach, on the same held-out pairs."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from latentfit.approx import Approximation
@@ -15,7 +16,9 @@ from latentfit.scores import Place, Reference, evaluate
 if TYPE_CHECKING:
     import pandas as pd
 
-WRONG_DB = 3.0  # below the best possible affine map by more than this on both references: wrong, not merely worse
+UNSUITED_DB = 3.0  # below the best possible affine map by more than this on both references: more than merely worse
+KINDS = {"photograph": "photographs", "drawing": "drawings"}
+"""Kinds of pictures that verdicts are of, in words; a table unsuited to both is wrong."""
 LEAST_PICTURES = 10  # for a verdict: on fewer the oracle knows them by heart
 MOST_ORACLE_TERMS = 1200
 
@@ -27,6 +30,7 @@ def audit(
     references: Sequence[Reference] | None = None,
     places: Sequence[Place] | None = None,
     with_oracles: bool = True,
+    with_pictures: bool = False,
     progress: bool = False,
 ) -> "pd.DataFrame":
     """Rank every published table of the store's space with our maps, on pictures that none of ours was fitted on.
@@ -41,6 +45,8 @@ def audit(
         As `latentfit.scores.evaluate` takes them.
     with_oracles : bool
         Also the same forms fitted on the scored pictures themselves: what each form could reach.
+    with_pictures : bool
+        Also a row for each picture, for paired differences.
     progress : bool
         Show bars with rate and time left.
 
@@ -48,12 +54,11 @@ def audit(
     -------
     DataFrame
         Pooled rows of `evaluate` with the columns ``origin`` ("published", "ours", "oracle"), ``status`` and
-        ``verdict``: "wrong" when the table lies more than 3 dB below the affine oracle against *both* references at
-        the cells; fewer than 10 pictures, or a store without photographs, give no verdict. `attrs["not_run"]` holds
-        id -> reason.
+        ``verdict``: "unsuited to … latents of photographs" (or of drawings) when the table lies more than 3 dB below
+        the affine oracle on such pictures, against *both* references at the cells, and "wrong" before it when that
+        holds on both kinds. Fewer than 10 pictures of a kind, or a store without photographs, give no verdict.
+        `attrs["not_run"]` holds id -> reason.
     """
-    published = [table for table in tables(store.space) if table.obstacle is None]
-    published += [table.clamped() for table in published if table.overflow != "clamp"]
     not_run = {table.id: table.obstacle for table in tables(store.space) if table.obstacle}
     ours = [approximation for approximation in approximations if approximation.space == store.space]
     if len(ours) != len(approximations):
@@ -61,16 +66,8 @@ def audit(
         raise SpaceMismatchError(f"audit: the store is of {store.space.name!r}, got maps of {', '.join(others)} too")
     told = are_fitted([approximation.card for approximation in ours], store.samples)
     samples = [sample for sample, (_, either) in zip(store.samples, told, strict=True) if not either]
-    copies: dict[tuple[object, ...], list[str]] = {}
-    for table in published:
-        copies.setdefault(table.numbers, []).append(table.id)
-    named = {table.id: table.approximation() for table in published if copies[table.numbers][0] == table.id}
-    origin = {table.id: "published" for table in published}
-    for name, approximation in by_name(ours, store).items() if ours else ():
-        named[f"ours: {name}"] = approximation
-        origin[f"ours: {name}"] = "ours"
-    for name, approximation in _in_their_place(published, ours).items():
-        named[name], origin[name] = approximation, "ours"
+    who = contenders(store, ours)
+    named, origin = dict(who.named), dict(who.origin)
     for name, oracle in oracles(store, samples, ours, progress=progress).items() if with_oracles and samples else ():
         named[name], origin[name] = oracle, "oracle"
     chosen = samples or None  # none left: evaluate says so
@@ -84,14 +81,56 @@ def audit(
         progress=progress,
     )
     attrs = {**frame.attrs, "n_left_out": len({s.sha256 for s in store.samples}) - frame.attrs["n_images"]}
-    pooled = _with_copies(frame[frame["image"] == "all"], [ids for ids in copies.values() if len(ids) > 1])
+    kept = frame if with_pictures else frame[frame["image"] == "all"]
+    pooled = _with_copies(kept, who.copies)
     pooled["origin"] = pooled["approximation"].map(origin)
-    status = {table.id: table.suspect or table.status for table in published}
-    pooled["status"] = pooled["approximation"].map(status).fillna("")
-    verdicts = _verdicts(pooled)
+    pooled["status"] = pooled["approximation"].map(who.status).fillna("")
+    shown = pooled[pooled["image"] == "all"]
+    by_kind = {kind: unsuited(shown, kind) for kind in KINDS}
+    verdicts = {name: verdict(name, by_kind, store.vae_name) for name in origin if origin[name] == "published"}
     pooled["verdict"] = [verdicts.get(name, "") for name in pooled["approximation"]]
     pooled.attrs = {**attrs, "not_run": not_run}
     return pooled
+
+
+@dataclass(frozen=True)
+class Contenders:
+    """Who is ranked.
+
+    Attributes
+    ----------
+    named : dict of str to Approximation
+        Published tables that can be run, one of those with equal numbers, and ours.
+    origin : dict of str to str
+        "published" or "ours", of copies too.
+    status : dict of str to str
+        Of published tables.
+    copies : list of list of str
+        Published tables of equal numbers; the first of each is in `named`.
+    """
+
+    named: dict[str, Approximation]
+    origin: dict[str, str]
+    status: dict[str, str]
+    copies: list[list[str]]
+
+
+def contenders(store: PairStore, ours: Sequence[Approximation]) -> Contenders:
+    """Every published table of the store's space that can be run, and our maps, by the names they are ranked under."""
+    published = [table for table in tables(store.space) if table.obstacle is None]
+    published += [table.clamped() for table in published if table.overflow != "clamp"]
+    copies: dict[tuple[object, ...], list[str]] = {}
+    for table in published:
+        copies.setdefault(table.numbers, []).append(table.id)
+    named = {table.id: table.approximation() for table in published if copies[table.numbers][0] == table.id}
+    origin = {table.id: "published" for table in published}
+    for name, approximation in by_name(ours, store).items() if ours else ():
+        named[f"ours: {name}"] = approximation
+        origin[f"ours: {name}"] = "ours"
+    for name, approximation in _in_their_place(published, ours).items():
+        named[name], origin[name] = approximation, "ours"
+    status = {table.id: table.suspect or table.status for table in published}
+    return Contenders(named, origin, status, [ids for ids in copies.values() if len(ids) > 1])
 
 
 def _in_their_place(published: Sequence[PublishedTable], ours: Sequence[Approximation]) -> dict[str, Approximation]:
@@ -138,10 +177,11 @@ def summary(frame: "pd.DataFrame", kind: str = "all") -> str:
     ]
     if "published" not in set(frame["origin"]):
         lines.append("no program is known to publish a table for this space")
-    elif attrs["n_images"] < LEAST_PICTURES:
-        lines.append(f"no table is called wrong on so few pictures: that takes {LEAST_PICTURES}")
+    elif frame[(frame["image"] == "all") & frame["kind"].isin(KINDS)]["n_images"].max() < LEAST_PICTURES:
+        lines.append(f"no table is called unsuited or wrong on so few pictures: that takes {LEAST_PICTURES} of a kind")
     columns = ["approximation", "psnr", "delta_e", "delta_e95", "bias", "saturation", "clipped", "verdict"]
-    for (reference, place), block in frame[frame["kind"] == kind].groupby(["reference", "place"], sort=False):
+    pooled = frame[(frame["image"] == "all") & (frame["kind"] == kind)]
+    for (reference, place), block in pooled.groupby(["reference", "place"], sort=False):
         against = attrs["reference"] if reference == "vae" else "the photograph"
         lines.append(f"\n{place}, against {against}:")
         ranked = block.sort_values("psnr", ascending=False)[columns]
@@ -162,14 +202,58 @@ def _with_copies(pooled: "pd.DataFrame", copies: Sequence[Sequence[str]]) -> "pd
     return pd.concat([pooled, *repeated], ignore_index=True)
 
 
-def _verdicts(pooled: "pd.DataFrame") -> dict[str, str]:
-    """Published table -> "wrong" where both references agree on it."""
-    cells = pooled[(pooled["place"] == "cells") & (pooled["kind"] == "all")]
+def unsuited(pooled: "pd.DataFrame", kind: str) -> frozenset[str] | None:
+    """Published tables more than 3 dB below the affine oracle against both references at the cells.
+
+    Parameters
+    ----------
+    pooled : DataFrame
+        Pooled rows of `audit`.
+    kind : str
+        Of pictures, as in the column ``kind``; "all" for every picture of the store.
+
+    Returns
+    -------
+    frozenset of str or None
+        None where nothing can be said: on fewer than 10 pictures, with one reference, or without the oracle.
+    """
+    cells = pooled[(pooled["place"] == "cells") & (pooled["kind"] == kind)]
+    if cells.empty or int(cells["n_images"].max()) < LEAST_PICTURES:
+        return None
     psnr = cells.pivot(index="approximation", columns="reference", values="psnr")
-    judged = {"vae", "photo"} <= set(psnr.columns) and "oracle: affine" in psnr.index
-    if not judged or int(cells["n_images"].max()) < LEAST_PICTURES:
-        return {}
+    if not {"vae", "photo"} <= set(psnr.columns) or "oracle: affine" not in psnr.index:
+        return None
     below = psnr.loc["oracle: affine"] - psnr
+    far = (below[["vae", "photo"]] > UNSUITED_DB).all(axis=1)
     published = cells[cells["origin"] == "published"]["approximation"]
-    wrong = (below[["vae", "photo"]] > WRONG_DB).all(axis=1)
-    return {str(name): "wrong" for name in published if bool(wrong[name])}
+    return frozenset(str(name) for name in published if bool(far[name]))
+
+
+def verdict(name: str, by_kind: Mapping[str, Collection[str] | None], vae_name: str) -> str:
+    """What is said of a published table.
+
+    Parameters
+    ----------
+    name : str
+    by_kind : mapping of str to collection of str or None
+        Kind of pictures of `KINDS` -> the tables that `unsuited` found on them; None where nothing can be said.
+    vae_name : str
+        Of the VAE whose latents and decodes they were.
+
+    Returns
+    -------
+    str
+        Empty, "unsuited to … latents of photographs" or of drawings, or, of both, "wrong: unsuited to …".
+
+    Examples
+    --------
+    >>> verdict("a", {"photograph": {"a"}, "drawing": set()}, "TAESD")
+    'unsuited to TAESD latents of photographs'
+    >>> verdict("a", {"photograph": {"a"}, "drawing": {"a"}}, "TAESD")
+    'wrong: unsuited to TAESD latents of photographs and of drawings'
+    """
+    kinds = [KINDS[kind] for kind, names in by_kind.items() if names is not None and name in names]
+    if not kinds:
+        return ""
+    wrong = "wrong: " if len(kinds) == len(KINDS) else ""
+    return f"{wrong}unsuited to {vae_name} latents of {' and of '.join(kinds)}"
