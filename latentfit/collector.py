@@ -15,6 +15,7 @@ from latentfit.errors import NoPicturesError, StoreError
 from latentfit.images import Picture
 from latentfit.pairs import PairStore
 from latentfit.preparing import Prepared, Preparer, SavedLatents, batched, found, joined, prefetched
+from latentfit.resources import clear_parts
 from latentfit.scales import Scale, as_scale
 from latentfit.shards import Origin, Sample, write_shard
 from latentfit.spaces import LatentSpace
@@ -182,8 +183,7 @@ def _check_writable(folder: Path) -> None:
 def _known(folder: Path, origin: Origin, config: CollectConfig) -> dict[str, set[str]]:
     """Keys that each picture's hash has in the store already; checks that the store is of this origin."""
     if parallel.rank() == 0 and folder.is_dir():
-        for leftover in folder.glob(".*.part"):
-            leftover.unlink(missing_ok=True)
+        clear_parts(folder)
     parallel.barrier()
     if not any(folder.glob("*.safetensors")):
         return {}
