@@ -32,6 +32,7 @@ _RANGES = {
     "window": (1, MOST_CELLS_SIDE),
     "n_heads": (1, 1024),
 }
+_TO_PICTURES = ("cell", "pixel_mlp", "approx_cnn", "tiny_decoder", "tiny_decoder_32", "palettized")
 _CROSSING = ("shift_in", "scale_in", "shift_out", "scale_out")
 
 _CARD = schemas.record(
@@ -266,8 +267,8 @@ def _check_contract(header: Mapping[str, Any], where: str) -> None:
     if bool(header.get("any_factor")) != hasattr(made_by, "factors"):
         raise BadFileError(f"{where}: a network of kind {kind!r} is{'' if hasattr(made_by, 'factors') else ' not'} of "
                            "any factor, its header says otherwise; fit it anew")  # fmt: skip
-    gives_rgb = config.get("target", "rgb" if target is None else "latents") == "rgb"
-    if gives_rgb != (target is None) or config.get("encodes") or (kind == "palettized" and target is not None):
+    gives_rgb = config.get("target", "rgb") == "rgb" if kind == "polynomial" else kind in _TO_PICTURES
+    if gives_rgb != (target is None) or config.get("encodes"):
         raise BadFileError(f"{where}: its network gives {'pictures' if gives_rgb else 'latents'}, its header says "
                            "otherwise; fit it anew")  # fmt: skip
     n_outputs = config.get("n_outputs")
