@@ -12,6 +12,7 @@ from torch import Tensor
 from latentfit import parallel
 from latentfit.collect_config import CollectConfig, CollectReport
 from latentfit.errors import NoPicturesError, StoreError
+from latentfit.escaping import lines
 from latentfit.images import Picture
 from latentfit.pairs import PairStore
 from latentfit.preparing import Prepared, Preparer, SavedLatents, batched, found, joined, prefetched
@@ -108,7 +109,7 @@ def collect(
     parallel.barrier()
     total = sum(parallel.gather(report), CollectReport())
     if parallel.rank() == 0:
-        print(total)
+        print(lines(str(total)))
     if total.n_new + total.n_known == 0:
         reasons = "; ".join(f"{name}: {reason}" for name, reason in total.skipped[:3])
         raise NoPicturesError(f"none of {len(everything)} pictures could be used ({reasons}); give other pictures")

@@ -13,7 +13,7 @@ from latentfit.approx import Approximation, LatentMap
 from latentfit.checkpoints import recognisable
 from latentfit.errors import BadFileError, ScaleError, SpaceMismatchError
 from latentfit.foreign import of_others
-from latentfit.headers import SCHEMA, checked_header
+from latentfit.headers import SCHEMA, checked_fields, checked_header
 from latentfit.kinds import KINDS, described, wrapped
 from latentfit.palette import Palette
 from latentfit.resources import write_atomic
@@ -200,7 +200,7 @@ def read_card(path: str | os.PathLike[str]) -> dict[str, Any]:
     """
     with _opened(path) as file:
         raw = _raw_header(path, file)
-        checked = checked_header(raw, os.fspath(path), _shapes(path, file))
+        checked = checked_fields(raw, os.fspath(path), len(file.keys()))
     return {**plain(raw, os.fspath(path)), "name": checked["name"], "card": checked["card"]}
 
 

@@ -59,7 +59,7 @@ _CARD = schemas.record(
 
 
 def checked_header(header: Any, where: str, tensors: Mapping[str, tuple[int, ...]]) -> dict[str, Any]:
-    """A header as it may be used: every field of its type, and a network of just the file's tensors.
+    """A header as it may be used to build its network: `checked_fields`, and a network of just the file's tensors.
 
     Parameters
     ----------
@@ -75,11 +75,22 @@ def checked_header(header: Any, where: str, tensors: Mapping[str, tuple[int, ...
     BadFileError
         When a field is wrong, or the header's network is not that of the tensors.
     """
+    made = checked_fields(header, where, len(tensors))
+    _check_tensors(made["kind"], made["config"], where, tensors)
+    return made
+
+
+def checked_fields(header: Any, where: str, n_tensors: int) -> dict[str, Any]:
+    """A header every field of which is of its type, in its range, and agrees with the others.
+
+    Raises
+    ------
+    BadFileError
+        When one is not.
+    """
     made: dict[str, Any] = _fields(header)(header, where)
-    kind = made["kind"]
-    made["config"] = _config(kind, made["config"], f"{where}.config", len(tensors))
+    made["config"] = _config(made["kind"], made["config"], f"{where}.config", n_tensors)
     made["card"] = {**made["card"], **_as_lists(made["card"])}
-    _check_tensors(kind, made["config"], where, tensors)
     _check_contract(made, where)
     return made
 
