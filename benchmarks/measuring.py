@@ -129,7 +129,7 @@ def peak_extra_mib(call: Callable[[], object]) -> float | None:
     if hasattr(libc, "malloc_trim"):
         libc.malloc_trim(0)  # freed but kept pages would hide the first MiB
     try:
-        Path("/proc/self/clear_refs").write_text("5")
+        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
     except OSError:
         return None
     before = _status_kib("VmRSS")
@@ -138,7 +138,7 @@ def peak_extra_mib(call: Callable[[], object]) -> float | None:
 
 
 def _status_kib(key: str) -> int:
-    found = re.search(rf"{key}:\s+(\d+) kB", Path("/proc/self/status").read_text())
+    found = re.search(rf"{key}:\s+(\d+) kB", Path("/proc/self/status").read_text("utf-8"))
     if found is None:
         raise OSError(f"/proc/self/status: expected a line {key}")
     return int(found[1])
@@ -146,5 +146,5 @@ def _status_kib(key: str) -> int:
 
 def _cpu_model() -> str:
     information = Path("/proc/cpuinfo")
-    found = re.search(r"model name\s*: (.+)", information.read_text()) if information.is_file() else None
+    found = re.search(r"model name\s*: (.+)", information.read_text("utf-8")) if information.is_file() else None
     return found[1].strip() if found else platform.processor() or platform.machine()

@@ -22,7 +22,7 @@ from latentfit.cli_scores import audit, evaluate
 from latentfit.cli_support import Device, Dtype, MaybeDomain, Name, open_streams, say
 from latentfit.cli_train import train
 from latentfit.cli_usage import command, held_until_a_command, in_one_line
-from latentfit.errors import LatentfitError, ScaleError, StoreError, UsageError
+from latentfit.errors import LatentfitError, ScaleError, StoreError
 from latentfit.escaping import one_line
 from latentfit.ladder_config import LadderConfig
 
@@ -141,19 +141,18 @@ def _parse(arguments: Sequence[str]) -> object:
 
 
 def _run(arguments: Sequence[str]) -> None:
-    """Run a command; one that cannot be parsed is an error of one line."""
-    with held_until_a_command() as page:
-        try:
-            _parse(arguments)
-        except SystemExit as error:
-            said = page()
-            if error.code != 2 or not said:
-                raise
-            usage = in_one_line(said, arguments, _parse)
-        else:
-            usage = ""
-    if usage:
-        raise UsageError(usage)
+    """Run a command; one that cannot be parsed is an error of one line, and leaves by SystemExit."""
+    said = ""
+    try:
+        with held_until_a_command() as page:
+            try:
+                _parse(arguments)
+            finally:
+                said = page()
+    except SystemExit as error:
+        if error.code == 2 and said:
+            _complain(in_one_line(said, arguments, _parse))
+        raise
     sys.stdout.flush()
     if "WORLD_SIZE" in os.environ:
         from latentfit import parallel
@@ -162,7 +161,13 @@ def _run(arguments: Sequence[str]) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; 0 when it worked, 2 on an error that says what to do, 130 when interrupted."""
+    """Run one command; 0 when it worked, 2 on an error that says what to do, 130 when interrupted.
+
+    Raises
+    ------
+    SystemExit
+        After help, and after a line about arguments that are no command's (2).
+    """
     open_streams()
     warnings.showwarning = _note  # type: ignore[assignment]
     try:

@@ -25,7 +25,7 @@ _ESCAPES = re.compile(r"\x1b\[[0-9;]*m")
 class _Written(io.StringIO):
     """Text of the parser, which draws its boxes for the encoding of its stream."""
 
-    encoding = "utf-8"  # type: ignore[assignment]
+    encoding = "utf-8"
 
 
 class _Held(io.StringIO):

@@ -12,10 +12,12 @@ from torch import Tensor
 from latentfit import parallel
 from latentfit.collect_config import CollectConfig, CollectReport
 from latentfit.errors import NoPicturesError, StoreError
+from latentfit.escaping import lines
 from latentfit.families import Domain
 from latentfit.images import Picture
 from latentfit.pairs import PairStore
 from latentfit.preparing import Prepared, Preparer, SavedLatents, batched, found, joined, prefetched
+from latentfit.resources import clear_parts
 from latentfit.scales import Scale, as_scale
 from latentfit.shards import Origin, Sample, write_shard
 from latentfit.spaces import LatentSpace
@@ -111,7 +113,7 @@ def collect(
     store = PairStore(folder) if any(folder.glob("*.safetensors")) else None
     total.n_copies = 0 if store is None else store.n_copies
     if parallel.rank() == 0:
-        print(total)
+        print(lines(str(total)))
     if total.n_new + total.n_known == 0 or store is None:
         reasons = "; ".join(f"{name}: {reason}" for name, reason in total.skipped[:3])
         raise NoPicturesError(f"none of {len(everything)} pictures could be used ({reasons}); give other pictures")
@@ -189,8 +191,7 @@ def _known(folder: Path, origin: Origin, config: CollectConfig) -> tuple[dict[st
     Checks that the store is of this origin.
     """
     if parallel.rank() == 0 and folder.is_dir():
-        for leftover in folder.glob(".*.part"):
-            leftover.unlink(missing_ok=True)
+        clear_parts(folder)
     parallel.barrier()
     if not any(folder.glob("*.safetensors")):
         return {}, set()

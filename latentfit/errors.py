@@ -69,9 +69,5 @@ class PaletteError(LatentfitError):
     """A palette cannot be read, is not one, or does not fit what it is used with."""
 
 
-class UsageError(LatentfitError):
-    """A command line that cannot be run."""
-
-
 class ComfyUiError(LatentfitError):
     """A folder is no ComfyUI, or what stands in the node pack's place is not ours."""

@@ -12,7 +12,7 @@ from safetensors.torch import save as to_bytes
 from latentfit.approx import Approximation, LatentMap
 from latentfit.errors import BadFileError, ScaleError, SpaceMismatchError
 from latentfit.foreign import of_others
-from latentfit.headers import SCHEMA, checked_header
+from latentfit.headers import SCHEMA, checked_fields, checked_header
 from latentfit.kinds import KINDS, described, wrapped
 from latentfit.palette import Palette
 from latentfit.resources import write_atomic
@@ -197,7 +197,7 @@ def read_card(path: str | os.PathLike[str]) -> dict[str, Any]:
     """
     with _opened(path) as file:
         raw = _raw_header(path, file)
-        checked = checked_header(raw, os.fspath(path), _shapes(path, file))
+        checked = checked_fields(raw, os.fspath(path), len(file.keys()))
     return {**plain(raw, os.fspath(path)), "name": checked["name"], "card": checked["card"]}
 
 

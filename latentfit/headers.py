@@ -32,6 +32,7 @@ _RANGES = {
     "window": (1, MOST_CELLS_SIDE),
     "n_heads": (1, 1024),
 }
+_TO_PICTURES = ("cell", "pixel_mlp", "approx_cnn", "tiny_decoder", "tiny_decoder_32", "palettized")
 _CROSSING = ("shift_in", "scale_in", "shift_out", "scale_out")
 
 _CARD = schemas.record(
@@ -58,7 +59,7 @@ _CARD = schemas.record(
 
 
 def checked_header(header: Any, where: str, tensors: Mapping[str, tuple[int, ...]]) -> dict[str, Any]:
-    """A header as it may be used: every field of its type, and a network of just the file's tensors.
+    """A header as it may be used to build its network: `checked_fields`, and a network of just the file's tensors.
 
     Parameters
     ----------
@@ -74,11 +75,22 @@ def checked_header(header: Any, where: str, tensors: Mapping[str, tuple[int, ...
     BadFileError
         When a field is wrong, or the header's network is not that of the tensors.
     """
+    made = checked_fields(header, where, len(tensors))
+    _check_tensors(made["kind"], made["config"], where, tensors)
+    return made
+
+
+def checked_fields(header: Any, where: str, n_tensors: int) -> dict[str, Any]:
+    """A header every field of which is of its type, in its range, and agrees with the others.
+
+    Raises
+    ------
+    BadFileError
+        When one is not.
+    """
     made: dict[str, Any] = _fields(header)(header, where)
-    kind = made["kind"]
-    made["config"] = _config(kind, made["config"], f"{where}.config", len(tensors))
+    made["config"] = _config(made["kind"], made["config"], f"{where}.config", n_tensors)
     made["card"] = {**made["card"], **_as_lists(made["card"])}
-    _check_tensors(kind, made["config"], where, tensors)
     _check_contract(made, where)
     return made
 
@@ -266,8 +278,8 @@ def _check_contract(header: Mapping[str, Any], where: str) -> None:
     if bool(header.get("any_factor")) != hasattr(made_by, "factors"):
         raise BadFileError(f"{where}: a network of kind {kind!r} is{'' if hasattr(made_by, 'factors') else ' not'} of "
                            "any factor, its header says otherwise; fit it anew")  # fmt: skip
-    gives_rgb = config.get("target", "rgb" if target is None else "latents") == "rgb"
-    if gives_rgb != (target is None) or config.get("encodes") or (kind == "palettized" and target is not None):
+    gives_rgb = config.get("target", "rgb") == "rgb" if kind == "polynomial" else kind in _TO_PICTURES
+    if gives_rgb != (target is None) or config.get("encodes"):
         raise BadFileError(f"{where}: its network gives {'pictures' if gives_rgb else 'latents'}, its header says "
                            "otherwise; fit it anew")  # fmt: skip
     n_outputs = config.get("n_outputs")

@@ -18,6 +18,7 @@ from tqdm.auto import tqdm
 from latentfit import schemas
 from latentfit.collector import collect
 from latentfit.errors import NoPicturesError, StoreError
+from latentfit.escaping import lines
 from latentfit.images import TEST_SHARE, Picture, is_test, pictures
 from latentfit.ladder_config import LadderConfig
 from latentfit.pairs import PairStore
@@ -154,10 +155,11 @@ def _collect_in_turns(vae: Vae, chosen: Sequence[Picture], config: LadderConfig,
                 unusable.append(str(error))
             pace = (clock.now() - before) / len(part)
             bar.update(len(part))
-    print("".join(line for line in said.getvalue().splitlines(True) if line.startswith("  skipped")), end="")
+    skipped = [line for line in said.getvalue().splitlines(True) if line.startswith("  skipped")]
+    print(lines("".join(skipped)), end="")
     if unusable and not any(folder.glob("*.safetensors")):
         raise NoPicturesError(unusable[0])
-    print("\n".join(unusable), end="\n" if unusable else "")
+    print(lines("\n".join(unusable)), end="\n" if unusable else "")
     return PairStore(folder)
 
 

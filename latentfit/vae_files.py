@@ -212,6 +212,7 @@ def build_module(class_name: str, config: Mapping[str, Any]) -> nn.Module:
 _NUMBERS = schemas.optional(lambda value, where: [schemas.number()(one, where) for one in _flat(value)])
 _STATED: dict[str, schemas.Check] = {
     "scaling_factor": schemas.optional(schemas.number(nonzero=True)),
+    "upsampling_scaling_factor": schemas.optional(schemas.number(1, 64)),
     "shift_factor": schemas.optional(schemas.number()),
     **dict.fromkeys(("latents_mean", "latents_std"), _NUMBERS),
     "scale_factor_temporal": schemas.optional(schemas.integer(1, 256)),

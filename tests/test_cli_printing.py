@@ -126,7 +126,8 @@ def test_without_standard_streams(table: Path, tmp_path: Path, monkeypatch) -> N
     monkeypatch.setattr(sys, "stderr", None)
     assert cli.main(["export", str(table), "--to", "json", "--out", str(tmp_path / "x.json")]) == 0
     assert cli.main(["info", str(tmp_path / "missing.safetensors")]) == 2
-    assert cli.main(["fit", "--form", "nonsense"]) == 2
+    with pytest.raises(SystemExit, match="2"):
+        cli.main(["fit", "--form", "nonsense"])
     assert (tmp_path / "x.json").is_file()
     sys.stdout.close()
     sys.stderr.close()

@@ -10,6 +10,7 @@ from typing import Literal
 from latentfit.checkpoints import recognisable, recognised
 from latentfit.comfyui import host
 from latentfit.errors import BadFileError, LatentfitError
+from latentfit.escaping import one_line
 from latentfit.files import read_card
 from latentfit.foreign import spaces_by_name
 from latentfit.named_maps import load_any
@@ -70,7 +71,7 @@ def complaint(label: str) -> bool | str:
     try:
         existing(label)
     except BadFileError as error:
-        return str(error)
+        return one_line(error, 2000)
     return True
 
 

@@ -19,6 +19,7 @@ from latentfit.approx import Approximation
 from latentfit.comfyui import maps, spaces
 from latentfit.comfyui.map_files import Stamp, existing
 from latentfit.comfyui.previewing import MapPreview
+from latentfit.escaping import one_line
 from latentfit.spaces import get_space
 
 KEY = "latentfit_preview"  # in a MODEL's options, which clones and other nodes carry along
@@ -76,7 +77,7 @@ def watched(original: Callable[..., Any], latent_preview: Any) -> Callable[..., 
             choice = choice_for(model)
             approximation = None if choice is None else choice.load()
         except Exception as error:  # noqa: BLE001 - a preview must not stop the sampling
-            _log.warning("LatentFit Preview: ComfyUI shows its own instead: %s", error)
+            _log.warning("LatentFit Preview: ComfyUI shows its own instead: %s", one_line(error))
             choice = approximation = None
         if choice is None or approximation is None:
             return original(model, *args, **kwargs)

@@ -8,6 +8,7 @@ from PIL import Image
 from torch import Tensor
 
 from latentfit.approx import Approximation
+from latentfit.escaping import one_line
 from latentfit.families import doubt_of
 from latentfit.palettized import is_palettized
 from latentfit.spaces import unpack_flux2
@@ -55,7 +56,7 @@ class MapPreview:
         except Exception as error:  # noqa: BLE001 - a preview must not stop the sampling
             self.has_failed = True
             name = self._approximation.name
-            _log.warning("LatentFit Preview: %s failed, ComfyUI shows its own from here on: %s", name, error)
+            _log.warning("LatentFit Preview: %s failed, ComfyUI shows its own from here on: %s", name, one_line(error))
             return None
 
     @torch.no_grad()

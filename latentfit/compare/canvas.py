@@ -51,6 +51,7 @@ def style() -> AbstractContextManager[None]:
         "ytick.color": SOFT,
         "legend.frameon": False,
         "figure.facecolor": "white",
+        "text.parse_math": False,  # a name may hold a dollar
         "axes.prop_cycle": cycler(color=COLOURS),
     }
     return mpl.rc_context(settings)

@@ -87,8 +87,8 @@ def _table_of(document: dict[str, Any], path: Path) -> Approximation:
                 "something else; export the table again"
             )
     values = np.array(rows, dtype=np.float64)
-    if not np.isfinite(values.astype(np.float32)).all():
-        raise BadTableError(f"{path}: its coefficients hold NaN or Inf as float32; export the table again")
+    if not (np.abs(values) <= np.finfo(np.float32).max).all():
+        raise BadTableError(f"{path}: its coefficients are past the range of float32; export the table again")
     module.set_coefficients(values)
     return Approximation(module, space, module.scale, name=name, card=document["card"])
 

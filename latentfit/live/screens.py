@@ -10,6 +10,7 @@ from typing import Any, Literal, Protocol, TextIO
 from PIL import Image
 
 from latentfit.errors import PreviewError
+from latentfit.escaping import lines
 from latentfit.live.frames import jpeg_of
 
 ScreenName = Literal["auto", "notebook", "terminal", "none"]
@@ -52,7 +53,7 @@ class NotebookScreen:
             self._handle.update(shown)
 
     def end(self, summary: str) -> None:
-        print(summary, flush=True)
+        print(lines(summary), flush=True)
 
 
 class TerminalScreen:
