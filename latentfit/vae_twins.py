@@ -124,8 +124,9 @@ def _rebound(value: Any, twins: Mapping[int, nn.Module]) -> Any:
     if isinstance(value, types.MethodType) and id(value.__self__) in twins:
         return types.MethodType(value.__func__, twins[id(value.__self__)])
     if type(value) is functools.partial:
-        parts = [_rebound(part, twins) for part in (value.func, *value.args)]
-        return functools.partial(*parts, **{name: _rebound(part, twins) for name, part in value.keywords.items()})
+        named = {name: _rebound(part, twins) for name, part in value.keywords.items()}
+        given = [_rebound(part, twins) for part in value.args]
+        return functools.partial(_rebound(value.func, twins), *given, **named)
     if type(value) in (list, tuple):
         return type(value)(_rebound(part, twins) for part in value)
     if type(value) in (dict, OrderedDict):
@@ -135,7 +136,8 @@ def _rebound(value: Any, twins: Mapping[int, nn.Module]) -> Any:
 
 def _plain_of(module: nn.Module) -> nn.Module | None:
     """A module of the same class and config, without weights; None where no config says how to make one."""
-    make, config = type(module), getattr(module, "config", None)
+    make: type[nn.Module] = type(module)
+    config: Any = getattr(module, "config", None)
     if not hasattr(config, "get"):
         return None
     asked = inspect.signature(make.__init__).parameters
