@@ -238,4 +238,4 @@ def _config_value(module: nn.Module, label: str) -> Any:
 
 def alone(function: Callable[[Tensor], Tensor], batch: Tensor) -> Tensor:
     """`function` over each of a batch by itself."""
-    return torch.cat([function(one) for one in batch.split(1)])
+    return torch.cat([function(batch[index : index + 1]) for index in range(len(batch))])

@@ -40,7 +40,9 @@ def private_copy(module: nn.Module) -> nn.Module:
     for one in twins.values():
         for name, value in list(vars(one).items()):
             if name not in ("_modules", "_parameters", "_buffers"):
-                vars(one)[name] = _rebound(value, twins)
+                vars(one)[name] = own = _rebound(value, twins)
+                if isinstance(own, types.MethodType) and own.__func__ is getattr(type(one), name, None):
+                    del vars(one)[name]  # its class has it
     return twin
 
 
@@ -122,8 +124,9 @@ def _rebound(value: Any, twins: Mapping[int, nn.Module]) -> Any:
     if isinstance(value, types.MethodType) and id(value.__self__) in twins:
         return types.MethodType(value.__func__, twins[id(value.__self__)])
     if type(value) is functools.partial:
-        parts = [_rebound(part, twins) for part in (value.func, *value.args)]
-        return functools.partial(*parts, **{name: _rebound(part, twins) for name, part in value.keywords.items()})
+        named = {name: _rebound(part, twins) for name, part in value.keywords.items()}
+        given = [_rebound(part, twins) for part in value.args]
+        return functools.partial(_rebound(value.func, twins), *given, **named)
     if type(value) in (list, tuple):
         return type(value)(_rebound(part, twins) for part in value)
     if type(value) in (dict, OrderedDict):
@@ -133,7 +136,8 @@ def _rebound(value: Any, twins: Mapping[int, nn.Module]) -> Any:
 
 def _plain_of(module: nn.Module) -> nn.Module | None:
     """A module of the same class and config, without weights; None where no config says how to make one."""
-    make, config = type(module), getattr(module, "config", None)
+    make: type[nn.Module] = type(module)
+    config: Any = getattr(module, "config", None)
     if not hasattr(config, "get"):
         return None
     asked = inspect.signature(make.__init__).parameters
@@ -152,7 +156,8 @@ def _of_part(part: nn.Module, plain: nn.Module | None, *, has_plain: bool) -> It
             yield f"{name}\0{_described(vars(part)[name])}"
     for name in _HOOKS:
         there = [] if plain is None else [_described(hook) for hook in vars(plain)[name].values()]
-        yield from (f"{name}\0{told}" for hook in vars(part)[name].values() if (told := _described(hook)) not in there)
+        own = [_described(hook) for hook in vars(part)[name].values() if not _is_capturing(hook)]
+        yield from (f"{name}\0{told}" for told in own if told not in there)
     if not has_plain:
         if getattr(part, "padding_mode", "zeros") != "zeros":
             yield f"padding_mode\0{part.padding_mode}"
@@ -164,6 +169,11 @@ def _of_part(part: nn.Module, plain: nn.Module | None, *, has_plain: bool) -> It
     for name, value in sorted(_simple(part).items()):
         if (name in known and value != known[name]) or (name not in known and replaced):
             yield f"{name}\0{value!r}"
+
+
+def _is_capturing(hook: Any) -> bool:
+    """Whether a hook is transformers' own, which it puts into its models at their first call and which only listens."""
+    return str(getattr(hook, "__module__", "")).startswith("transformers.")
 
 
 def _simple(part: nn.Module) -> dict[str, Any]:

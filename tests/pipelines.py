@@ -295,6 +295,32 @@ def _wan_transformer() -> Any:
     )
 
 
+def skyreels() -> tuple[Any, dict[str, Any]]:
+    """SkyReels-V2 with diffusion forcing: each frame has a copy of the scheduler."""
+    transformer = _seeded(
+        diffusers.SkyReelsV2Transformer3DModel,
+        patch_size=(1, 2, 2),
+        num_attention_heads=2,
+        attention_head_dim=12,
+        in_channels=16,
+        out_channels=16,
+        text_dim=EMBEDDED,
+        freq_dim=256,
+        ffn_dim=16,
+        num_layers=1,
+        rope_max_seq_len=32,
+        inject_sample_info=False,
+    )
+    pipe = diffusers.SkyReelsV2DiffusionForcingPipeline(
+        tokenizer=None,
+        text_encoder=None,
+        transformer=transformer,
+        vae=_seeded(diffusers.AutoencoderKLWan, base_dim=4, num_res_blocks=1),
+        scheduler=diffusers.UniPCMultistepScheduler(prediction_type="flow_prediction", use_flow_sigmas=True),
+    )
+    return _quiet(pipe), {"prompt": None, **_prompts(), "height": 64, "width": 96, "num_frames": 9}
+
+
 def qwen() -> tuple[Any, dict[str, Any]]:
     transformer = _seeded(
         diffusers.QwenImageTransformer2DModel,

@@ -1,11 +1,11 @@
 """Every autoencoder of the installed diffusers encodes, decodes and is collected with, or is refused by name."""
 
 import inspect
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import diffusers
+import diffusers.models.autoencoders
 import pytest
 import torch
 from PIL import Image
@@ -139,6 +139,7 @@ WORKING: dict[str, dict[str, Any]] = {
     },
     "VQModel": {"norm_num_groups": 8, "block_out_channels": (16,), "scaling_factor": 0.3},
 }
+MINI_SD1 = "f1a0e1531e8c855d2c0146f0caa51c4021ea542849c3c826263c5e7086823721"
 STATES_NO_NUMBERS = ("AutoencoderKLKVAE", "AutoencoderKLKVAEVideo", "AutoencoderVidTok")
 
 
@@ -188,7 +189,8 @@ def test_pictures_go_through(name: str) -> None:
         torch.testing.assert_close(vae.decode_unclamped(latents)[index], rgb[index])
         alone = vae.decode_unclamped(latents[index : index + 1])[0]
         torch.testing.assert_close(alone, rgb[index], rtol=1e-3, atol=1e-3)
-    assert not torch.allclose(vae.decode_unclamped(latents.flip(0)), rgb)
+    if name != "VQModel":  # one code of its book is the nearest to all latents of these weights
+        assert not torch.allclose(vae.decode_unclamped(latents.flip(0)), rgb)
 
 
 @pytest.mark.parametrize("name", sorted(WORKING))
@@ -295,10 +297,10 @@ def watched(module: nn.Module) -> dict[str, Any]:
 
 
 @pytest.fixture
-def pictures(tmp_path: Path) -> Iterator[Path]:
+def pictures(tmp_path: Path) -> Path:
     (tmp_path / "pictures").mkdir()
     Image.new("RGB", (64, 64), (200, 40, 90)).save(tmp_path / "pictures" / "one.png")
-    yield tmp_path / "pictures"
+    return tmp_path / "pictures"
 
 
 @pytest.mark.parametrize("name", ["AutoencoderKL", "AutoencoderKLWan", "AutoencoderKLFlux2", "AutoencoderTiny"])
@@ -439,8 +441,10 @@ def test_a_patched_copy_runs_on_the_copys_own_weights() -> None:
     for one in vae.network.modules():
         method = vars(one).get("_conv_forward")
         assert method is None or method.__self__ is one
-    mirrored = torch.rand(1, 3, 32, 32)
-    torch.testing.assert_close(vae.encode(mirrored.roll(8, -1)), vae.encode(mirrored).roll(1, -1), rtol=1e-3, atol=1e-3)
+    picture = torch.rand(1, 3, 32, 32)
+    with torch.no_grad():
+        own = module.eval().encode(picture * 2 - 1).latent_dist.mode()
+    torch.testing.assert_close(vae.encode(picture), own * 0.18215)
 
 
 def test_modules_without_a_config_are_looked_at_too() -> None:
@@ -488,4 +492,4 @@ def test_plain_autoencoders_keep_the_fingerprints_of_saved_stores() -> None:
             if tensor.is_floating_point():
                 digest.update(f"module.{key}\0{tuple(tensor.shape)}\0".encode() + tensor.numpy().tobytes())
         assert vae_of(name).fingerprint == digest.hexdigest()
-    assert Vae.load("mini-sd1", device="cpu").fingerprint.startswith("")
+    assert Vae.load("mini-sd1", device="cpu").fingerprint == MINI_SD1

@@ -153,6 +153,22 @@ def test_a_scheduler_that_is_asked_twice_makes_one_step(guidance: float) -> None
     assert sigmas == sorted(set(sigmas), reverse=True)
 
 
+@pytest.mark.parametrize("ar_step", [0, 1])
+def test_frames_with_schedulers_of_their_own_are_one_video(ar_step: int) -> None:
+    pipe, call = pipelines.skyreels()
+    call = call | {"ar_step": ar_step, "causal_block_size": 1} if ar_step else call
+    before = run(pipe, call)
+    with previewed(pipe, "wan21") as live:
+        during = run(pipe, call)
+    assert torch.equal(before, during)
+    assert live.error is None
+    assert len(live.runs) == 1
+    assert [step.index for step in live.states] == list(range(4 + 2 * ar_step))
+    assert {step.latents.shape for step in live.states} == {(1, 16, 3, 8, 12)}
+    last = live.states[-1].latents
+    assert (last - before).abs().mean() < 0.3 * (live.states[0].latents - before).abs().mean()
+
+
 @pytest.mark.parametrize("name", ["HeunDiscreteScheduler", "KDPM2DiscreteScheduler", "PNDMScheduler"])
 @pytest.mark.filterwarnings("ignore:__array_wrap__")
 def test_second_order_calls_are_steps_of_one_run(name: str) -> None:

@@ -80,7 +80,7 @@ class Calls:
             return False
         if call.position is None and (self._scheduler.timesteps == call.timestep).sum() > 1:
             return False
-        if call.is_part and last.is_part:
+        if call.is_part or last.is_part:
             return True
         is_other_batch = call.sample.shape[1:] == last.sample.shape[1:] and len(call.sample) != len(last.sample)
         return call.sample is last.sample or is_other_batch

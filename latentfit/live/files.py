@@ -1,6 +1,5 @@
 """What previews leave on disk: every picture, one animation, and the estimates themselves."""
 
-import copy
 import hashlib
 import os
 import re
@@ -170,10 +169,7 @@ def vae_of(pipe: Any, space: LatentSpace) -> Vae:
             f"record: {type(pipe).__name__} has no vae that could decode what is recorded; pass one with vae="
         )
     named = getattr(getattr(module, "config", None), "_name_or_path", "") or type(module).__name__
-    # accelerate's offloading hooks hold each other's models: they are left out of the copy
-    hooks = [vars(part).get("_hf_hook") for part in module.modules()]
-    twin = copy.deepcopy(module, {id(hook): None for hook in hooks if hook is not None})
-    return Vae.from_module(twin, name=str(named), space=space)
+    return Vae.from_module(module, name=str(named), space=space)
 
 
 def _made(folder: str | os.PathLike[str], option: str) -> Path:

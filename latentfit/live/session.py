@@ -24,7 +24,7 @@ from latentfit.live.screens import Screen
 from latentfit.live.states import Costs, Step
 from latentfit.live.taps import Tap, Watch
 from latentfit.live.told import Told
-from latentfit.live.views import Place, Views, base_of, is_view, place_in_base, places_in
+from latentfit.live.views import Place, Views, base_of, frame_in_base, is_view, parts_of, place_in_base, places_in
 from latentfit.live.x0 import X0, X0Reader
 from latentfit.pairs import PairStore
 
@@ -56,6 +56,25 @@ class _Pending:
     x0: X0
     n_calls: int = 0
     views: Views | None = None
+
+
+@dataclass
+class _Film:
+    """A video whose frames have schedulers of their own.
+
+    Attributes
+    ----------
+    latents : Tensor
+        The pipeline's, (N, C, T, h, w).
+    estimates : Tensor
+        x0 of every frame, as far as there is one.
+    frame : int
+        The last that was stepped.
+    """
+
+    latents: Tensor
+    estimates: Tensor
+    frame: int = -1
 
 
 @final
@@ -103,6 +122,7 @@ class Live:
         self._calls = Calls(self._scheduler)
         self._run = _Run()
         self._pending: _Pending | None = None
+        self._film: _Film | None = None
         self._is_over = False  # the present step has been shown, or is not asked for
 
     @property
@@ -118,7 +138,7 @@ class Live:
     def __enter__(self) -> "Live":
         if self._taps:
             raise PreviewError("preview: this one is open already; make another with preview(...)")
-        taps = [Tap(self._scheduler, {"step": Watch(self._after_step, self._before_step)})]
+        taps = [Tap(self._scheduler, {"step": Watch(self._after_step, self._before_step, of_copy=self._after_frame)})]
         taps += self._told.taps(self._begin_pipeline, self._end_pipeline)
         try:
             for tap in taps:
@@ -180,8 +200,8 @@ class Live:
         self._taps = []
 
     def _begin_pipeline(self) -> None:
-        with self._mishaps.kept():
-            self._calls.begin_pipeline()
+        self._calls.begin_pipeline()
+        self._film = None
 
     def _end_pipeline(self) -> None:
         with self._mishaps.kept():
@@ -209,11 +229,34 @@ class Live:
                 pending.n_calls += 1
                 if is_part and whole is not None:
                     self._add_view(pending, x0, sample, whole)
-                if pending.n_calls == self._run.n_calls or not (is_part or self._told.is_other_batch(sample)):
-                    pending.x0 = pending.x0 if is_part else x0
+                elif not self._told.is_other_batch(sample):
+                    self._show_step(_Pending(timestep, x0, n_calls=1))
+                    return
+                if pending.n_calls == self._run.n_calls:
                     self._show_step(pending)
                 else:
                     self._pending = pending
+
+    def _after_frame(self, scheduler: Any, arguments: Mapping[str, Any], output: Any) -> None:
+        """A copy of the scheduler stepped one frame of a video (SkyReels-V2): a pass over the frames is a step."""
+        with self._mishaps.kept():
+            found = frame_in_base(arguments["sample"])
+            if found is None:
+                return
+            latents, frame = found
+            film = self._film
+            if film is None or film.latents is not latents:
+                film = self._film = _Film(latents, latents.detach().float().clone())
+                self._count("run")
+            elif frame <= film.frame:
+                self._count("step")
+            film.frame = frame
+            with self._painter.random_state_kept(latents):
+                x0 = X0Reader(scheduler).read(arguments, output)
+            film.estimates[:, :, frame] = x0.latents
+            if not self._is_over:
+                timestep = float(torch.as_tensor(arguments["timestep"]).flatten()[0])
+                self._pending = _Pending(timestep, replace(x0, latents=film.estimates.clone()))
 
     def _count(self, begins: Begins) -> None:
         """One step more, in a new run or not; a step whose calls were not known to be all is shown before."""
@@ -251,7 +294,7 @@ class Live:
             places = places_in(whole, sample)
             self._run.places = places if first else self._run.places + places
         pending.views.places += places
-        pending.views.estimates += x0.latents.split(len(whole))
+        pending.views.estimates += parts_of(x0.latents, len(whole))
 
     def _finish_step(self) -> None:
         """Show a step that waited for more calls, now that there are none."""

@@ -22,11 +22,15 @@ class Watch:
         Called before it with its arguments by name.
     at_end : callable or None
         Called whether it returns or raises.
+    of_copy : callable or None
+        Called after the method of a copy of the instance, with the copy, the arguments by name, and what it returned.
+        Must not raise.
     """
 
     after: Callable[[Mapping[str, Any], Any, Any], None] | None = None
     before: Callable[[Mapping[str, Any]], Any] | None = None
     at_end: Callable[[], None] | None = None
+    of_copy: Callable[[Any, Mapping[str, Any], Any], None] | None = None
 
 
 @final
@@ -35,8 +39,8 @@ class Tap:
 
     The instance gets a class of its own: a subclass of the same name whose methods call the originals with the very
     arguments that they were given, and return what those returned. Nothing is put into the instance's ``__dict__``,
-    which some pipelines copy and write back; copies of the instance are not watched. Signature and annotations stay:
-    pipelines look at them to decide what to pass.
+    which some pipelines copy and write back; copies of the instance are not watched unless asked for. Signature and
+    annotations stay: pipelines look at them to decide what to pass.
 
     Parameters
     ----------
@@ -101,12 +105,18 @@ class Tap:
 
         @functools.wraps(original)
         def watched(this: Any, *args: Any, **kwargs: Any) -> Any:
-            if not self.watches(this):
+            is_own = self.watches(this)
+            if not is_own and (watch.of_copy is None or self._tapped is None):
                 return original(this, *args, **kwargs)
             try:
                 arguments = dict(signature.bind(this, *args, **kwargs).arguments)
             except TypeError:  # the original says it in its own words
                 return original(this, *args, **kwargs)
+            if not is_own:
+                output = original(this, *args, **kwargs)
+                if watch.of_copy is not None:
+                    watch.of_copy(this, arguments, output)
+                return output
             noted = None if watch.before is None else watch.before(arguments)
             try:
                 output = original(this, *args, **kwargs)

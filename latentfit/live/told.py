@@ -23,7 +23,10 @@ class Told:
 
     def __init__(self, pipe: Any, picture_size: tuple[int, int] | None) -> None:
         self._pipe, self._stated = pipe, picture_size
-        self._forget()
+        self._prepared: Tensor | None = None
+        self._prepared_px: tuple[int, int] | None = None
+        self._call: Mapping[str, Any] = {}
+        self._state: Mapping[str, Any] = {}
 
     def taps(self, begin: Callable[[], None], end: Callable[[], None]) -> list[Tap]:
         """To be opened; `begin` and `end` are called before and after the pipeline."""
@@ -67,10 +70,8 @@ class Told:
         return whole is not None and sample.shape[1:] == whole.shape[1:] and len(sample) != len(whole)
 
     def _forget(self) -> None:
-        self._prepared: Tensor | None = None
-        self._prepared_px: tuple[int, int] | None = None
-        self._call: Mapping[str, Any] = {}
-        self._state: Mapping[str, Any] = {}
+        self._prepared, self._prepared_px = None, None
+        self._call, self._state = {}, {}
 
     def _after_prepare(self, arguments: Mapping[str, Any], output: Any, noted: Any) -> None:
         self._prepared_px = self._px_in(arguments) or self._prepared_px

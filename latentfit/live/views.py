@@ -75,6 +75,23 @@ def is_view(sample: Tensor, whole: Tensor | None) -> bool:
     return is_smaller and height <= all_rows and width <= all_columns and sample.shape[0] % whole.shape[0] == 0
 
 
+def parts_of(batch: Tensor, n_pictures: int) -> list[Tensor]:
+    """A batch cut into parts of so many pictures."""
+    return [batch[first : first + n_pictures] for first in range(0, len(batch), n_pictures)]
+
+
+def frame_in_base(sample: Tensor) -> tuple[Tensor, int] | None:
+    """The latents of video that a sample is one frame of, and which; None for anything else."""
+    base: Tensor | None = sample._base
+    if base is None or base.ndim != 5 or sample.ndim != 4:
+        return None
+    n_pictures, n_channels, _, height, width = base.shape
+    strides = base.stride()
+    if sample.shape != (n_pictures, n_channels, height, width) or sample.stride() != (*strides[:2], *strides[3:]):
+        return None
+    return base, (sample.storage_offset() - base.storage_offset()) // strides[2]
+
+
 def base_of(sample: Tensor) -> Tensor | None:
     """The tensor that a sample is a slice of, in rows or columns alone; None for a tensor of its own."""
     base: Tensor | None = sample._base
@@ -106,7 +123,7 @@ def places_in(whole: Tensor, sample: Tensor) -> list[Place]:
         When one lies nowhere.
     """
     places = []
-    for view in sample.split(whole.shape[0]):
+    for view in parts_of(sample, len(whole)):
         alike = (whole == view[:, :, :1, :1]).all(dim=1).all(dim=0)
         found = [Place(int(top), int(left)) for top, left in alike.nonzero()]
         place = next((one for one in found if torch.equal(_cut(whole, one, view), view)), None)
