@@ -175,7 +175,7 @@ def _of(weights: Mapping[str, Tensor]) -> Recognised:
         return Recognised(network, f"city96's interposer {version}", network.n_channels, 1, network.n_outputs)
     if "0.weight" in weights and any(".conv." in key for key in weights):
         raise BadFileError("TAESD's encoder: expected a decoder; name the decoder's file, or load both with Vae.load")
-    listed = ", ".join(sorted(weights)[:4])
+    listed = ", ".join(sorted(weights)[:4]) or "none"
     raise BadFileError(
         "expected the keys of TAESD's decoder, A1111's approximate decoder, Birch-san's pixel MLP, pixelvae's decoder, "
         f"city96's interposers and upscalers, Ttl's LatentResizer, SwinFIR, CRAFT, DAT or DRCT, got {listed}; an "

@@ -51,6 +51,7 @@ _NOT_NUMPY: tuple[type[Exception], ...] = (
     OverflowError,
     MemoryError,
 )
+_NOT_NPZ: tuple[type[Exception], ...] = (*_NOT_NUMPY, zipfile.BadZipFile, zlib.error, RuntimeError, LookupError)
 
 
 @dataclass(frozen=True)
@@ -310,7 +311,7 @@ def _read_npz(path: Path) -> _Read:
                 )
             with archive.open(entry) as file:
                 return _array_in(file, path, entry.file_size), {}, False
-    except (*_NOT_NUMPY, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
+    except _NOT_NPZ as error:
         if isinstance(error, BadFileError):
             raise
         raise BadFileError(f"{path}: not a whole .npz file ({error}); save it again without pickle") from error

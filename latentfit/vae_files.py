@@ -149,11 +149,11 @@ def open_vae_file(path: Path) -> OpenedFile:
 
 def open_tiny_pair(encoder: Path, decoder: Path) -> TinyNetwork:
     """A TAESD pair from its two files."""
-    pair = TinyNetwork(_half_of(encoder, load_tiny_encoder), _half_of(decoder, load_tiny_decoder))
-    n_latent = {"encoder": pair.encoder.n_channels, "decoder": pair.decoder.n_channels}
+    halves = _half_of(encoder, load_tiny_encoder), _half_of(decoder, load_tiny_decoder)
+    n_latent = {"encoder": halves[0].n_channels, "decoder": halves[1].n_channels}
     if n_latent["encoder"] != n_latent["decoder"]:
         raise VaeError(f"{encoder} and {decoder}: expected one number of latent channels, got {n_latent}")
-    return pair
+    return TinyNetwork(*halves)
 
 
 def _half_of(path: Path, load: Callable[[Weights], Half]) -> Half:

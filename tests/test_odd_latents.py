@@ -123,11 +123,11 @@ def test_arrays_that_claim_more_than_their_file_are_refused(tmp_path: Path, shap
 
 def test_an_npz_of_zeros_is_refused_before_it_is_unpacked(tmp_path: Path) -> None:
     n_rows = 1 << 12
-    with zipfile.ZipFile(tmp_path / "bomb.npz", "w", zipfile.ZIP_DEFLATED) as archive:
-        with archive.open("latents.npy", "w") as file:
-            file.write(npy_header(f"(4, {n_rows}, 4096)"))
-            for _ in range(4 * n_rows // 64):
-                file.write(bytes(4096 * 4 * 64))
+    path = tmp_path / "bomb.npz"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive, archive.open("latents.npy", "w") as file:
+        file.write(npy_header(f"(4, {n_rows}, 4096)"))
+        for _ in range(4 * n_rows // 64):
+            file.write(bytes(4096 * 4 * 64))
     assert (tmp_path / "bomb.npz").stat().st_size < 1 << 20
     started, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with pytest.raises(BadFileError, match=r"\d+ bytes that unpack to 268435584, which latents never do"):

@@ -1,7 +1,7 @@
 """Weights into a network by key: all of them, none missing and none left over."""
 
 from collections.abc import Callable, Mapping
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -31,7 +31,7 @@ def loaded(network: Network | Callable[[], Network], weights: Mapping[str, Tenso
     """
     if isinstance(network, nn.Module):
         _check_shapes(network, weights, title)
-        made = network
+        made = cast(Network, network)
     else:
         with torch.device("meta"):
             _check_shapes(network(), weights, title)
