@@ -106,7 +106,7 @@ interposers: .venv/.ready
 upscalers: .venv/.ready
 	$(BIN)/python benchmarks/make_upscalers.py
 
-## make families        statistics that tell latent spaces apart (data/spaces); ARGS='STORE STORE …', a store a space
+## make families        statistics that tell latent spaces and domains apart (data/spaces); needs LATENTFIT_ASSETS; ten minutes
 families: .venv/.ready
 	$(BIN)/python -m benchmarks.make_families $(ARGS)
 

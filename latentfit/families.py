@@ -19,11 +19,12 @@ Hypothesis = tuple[LatentSpace, Domain]
 
 BLOCK = 2
 LIKELIER = 0.05  # nats a value: hardly a held-out picture of a space reached it, nearly every one of others exceeds it
+NOISE = 0.06  # correlation of neighbouring cells: below, latents may be noise, which is of any space
 AMPLITUDES = 0.15  # nats a value that an amplitude of e or 1 / e costs
 LEAST_BLOCKS = 200
 MOST_BLOCKS = 20_000
 _FAR = 3.0  # a scale further from 1 than so many times shows in the spread alone, where no statistics are known
-_NEAR_UNIT = (0.5, 2.0)  # root mean square of latents in the model domain, nearly always
+_NEAR_UNIT = (0.5, 2.0)  # standard deviation of a channel in the model domain, nearly always
 
 
 @dataclass(frozen=True)
@@ -139,8 +140,8 @@ def doubt_of(latents: Tensor, declared: LatentSpace, domain: Domain = "raw") -> 
 
     The one rule of every command, node and preview. Five dimensions speak against a space of pictures when there are
     spaces of five dimensions with as many channels. Statistics tell apart spaces of equal channels and the two domains
-    where they are known (`data/spaces/families.json`), on 200 blocks of 2×2 cells or more; elsewhere a root mean square
-    near 1 as stored and far from 1 as read speaks against "raw". Constant latents tell nothing.
+    where they are known (`data/spaces/families.json`), on 200 blocks of 2×2 cells or more; elsewhere a spread near 1 as
+    stored and far from 1 as read speaks against "raw". Constant latents and noise tell nothing.
 
     Parameters
     ----------
@@ -206,6 +207,8 @@ def likeliest(mean: Tensor, square: Tensor, declared: Hypothesis) -> Hypothesis 
     declared : tuple of LatentSpace and {"model", "raw"}
         What they were taken for.
     """
+    if abs(_neighbours_correlation(mean, square)) < NOISE:
+        return None
     best: Hypothesis | None = None
     most = -math.inf
     limits = known_limits().get(label(*declared), {})
@@ -214,6 +217,13 @@ def likeliest(mean: Tensor, square: Tensor, declared: Hypothesis) -> Hypothesis 
         if other != declared and gain is not None and gain > max(most, limits.get(label(*other), LIKELIER)):
             best, most = other, gain
     return best
+
+
+def _neighbours_correlation(mean: Tensor, square: Tensor) -> float:
+    """Of cells side by side, over all channels."""
+    covariance, n_channels = square - torch.outer(mean, mean), len(mean) // BLOCK**2
+    variance = float(covariance.diagonal()[:n_channels].sum())
+    return float(covariance.diagonal(n_channels)[:n_channels].sum()) / variance if variance > 0 else 0.0
 
 
 def gain_of(mean: Tensor, square: Tensor, declared: Hypothesis, other: Hypothesis) -> float | None:
@@ -262,11 +272,11 @@ def _stretch(space: LatentSpace, domain: Domain) -> float:
 
 def _unlike_unit(stored: Tensor, latents: Tensor, declared: LatentSpace) -> Doubt | None:
     """Of spaces without known statistics: stored as if in the model domain already, and read far from it."""
-    before, after = (float(one.double().square().mean().sqrt()) for one in (stored, latents))
-    deviation = float(latents.double().movedim(1, 0).flatten(1).std(1, correction=0).mean())
-    n_cells = latents[:, 0].numel()
-    far = (after < 1 / _FAR and deviation > 0.01) or (after > _FAR and deviation > 1)
-    if n_cells < LEAST_BLOCKS or not far or not _NEAR_UNIT[0] <= before <= _NEAR_UNIT[1]:
+    before, after = (one.double().movedim(1, 0).flatten(1) for one in (stored, latents))
+    deviation, offset = float(before.std(1, correction=0).mean()), float(before.mean(1).square().mean().sqrt())
+    shown = float(after.std(1, correction=0).mean())
+    is_unit = _NEAR_UNIT[0] <= deviation <= _NEAR_UNIT[1] and offset < 1
+    if before.shape[1] < LEAST_BLOCKS or not is_unit or 1 / _FAR <= shown <= _FAR:
         return None
     return Doubt("domain", declared, "raw", (declared,), "model")
 

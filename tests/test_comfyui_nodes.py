@@ -395,7 +395,10 @@ def test_interpose_says_when_latents_look_like_another_familys(
         came = wire(vae.encode(rgb), lf.get_space(name))
         LatentFitInterpose().interpose(came, "across.safetensors", spaces.AUTO)
         assert len(caplog.messages) == expected
-    assert "takes SD1 latents, these are by their statistics likelier SDXL latents" in caplog.messages[0]
+    assert (
+        "read as SD1 latents, but by their statistics likelier SDXL latents; if so, choose a map of sdxl"
+        in caplog.messages[0]
+    )
 
 
 def test_upscale_resizes_masks_with_the_latents(comfyui: ComfyUi, latents: Tensor) -> None:

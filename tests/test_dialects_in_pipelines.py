@@ -13,6 +13,7 @@ from torch import Tensor
 
 import latentfit as lf
 from latentfit.dialects import read
+from latentfit.errors import ExportError
 from latentfit.spaces import pack_flux2
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -192,6 +193,15 @@ def test_what_tells_no_sides_or_is_of_another_space_is_refused(tmp_path: Path) -
         picture(torch.randn(1, 28, 64), 64, 64)
     with pytest.raises(ValueError, match=r"expected latents of 16 channels.*got \(1, 4, 8, 8\)"):
         picture(torch.randn(1, 4, 8, 8))
+
+
+def test_programs_of_pictures_refuse_spaces_of_video(tmp_path: Path) -> None:
+    for to in ("sdnext", "apple"):
+        with pytest.raises(ExportError, match=r"'wan21' have five dimensions: export to comfyui"):
+            lf.export(fitted("wan21"), to, tmp_path / "a")
+    with pytest.raises(ExportError, match=r"FLUX\.2 latents without the VAE's normalisation"):
+        lf.export(fitted("flux2"), "apple", tmp_path / "a")
+    assert not list(tmp_path.iterdir())
 
 
 def test_half_precision_is_taken(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import latentfit as lf
 from latentfit.cli import main
 from latentfit.families import likelier_space, moments_of
 from latentfit.images import pictures
-from latentfit.latent_files import read_latents, write_latents
+from latentfit.latent_files import open_latents, write_latents
 from latentfit.pixels import crop_to_cells, rgb_tensor
 
 
@@ -69,7 +69,7 @@ def test_moments_are_those_of_the_blocks() -> None:
 def test_convert_and_decode_say_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     latents = latents_of("mini-sdxl", "photographs", 1)[0]
     path = write_latents(tmp_path / "x.latent", latents, lf.get_space("sdxl"))
-    torch.testing.assert_close(read_latents(path, lf.get_space("sd1")).latents, read_as(latents, "sdxl", "sd1"))
+    torch.testing.assert_close(open_latents(path, lf.get_space("sd1")).latents, read_as(latents, "sdxl", "sd1"))
     for source, target in (("sd1", "sdxl"), ("sdxl", "sd1")):
         fitted = lf.ChannelMap("affine").fit_arrays(latents, latents, space=source, target_space=target)
         lf.save(fitted.latent_map(), tmp_path / f"{source}.safetensors")

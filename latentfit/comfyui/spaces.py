@@ -90,6 +90,6 @@ def doubted(label: str, latents: Tensor, space: LatentSpace) -> str:
         advice = "choose a map of the space that they are of"
     else:
         advice = f"choose a map of {doubt.spaces[0].name}, or that space in 'space'"
-    said = f"{label} takes {space.title} latents; these are {doubt}; if so, {advice}"
+    said = f"{label}: its latents were {doubt}; if so, {advice}"
     _log.warning("LatentFit: %s", said)
     return said

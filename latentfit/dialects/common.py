@@ -81,6 +81,16 @@ def linear_table(
     return Table(values[1:], values[0] if module.intercept else None, module.kernels[0])
 
 
+def pictures_only(approximation: Approximation, consumer: str) -> None:
+    """Refuse a map of a space of video for a program whose latents have four dimensions."""
+    space = approximation.space
+    if space.dims == 3:
+        raise ExportError(
+            f"{consumer} runs latents of pictures, (N, C, h, w); those of {space.name!r} have five dimensions: export "
+            "to comfyui, sdcpp, diffusers or json"
+        )
+
+
 def without_bias(
     approximation: Approximation, bias_free: Approximation | None, consumer: str, *, smooths: bool = False
 ) -> Approximation:

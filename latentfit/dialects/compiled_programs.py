@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 
 from latentfit.approx import Approximation
-from latentfit.dialects.common import Table, comments, from_table, identifier, linear_table, number, rows
+from latentfit.dialects.common import Table, comments, from_table, identifier, linear_table, number, pictures_only, rows
 from latentfit.errors import ExportError
 from latentfit.spaces import LatentSpace
 
@@ -25,6 +25,12 @@ def sdcpp(approximation: Approximation, bias_free: Approximation | None = None) 
 def apple(approximation: Approximation, bias_free: Approximation | None = None) -> str:
     """A ``LatentRGBCoefficients`` literal: flat rows, range [0, 1]."""
     table = linear_table(approximation, "Apple's pipeline").in_unit_range()
+    pictures_only(approximation, "Apple's pipeline")
+    if approximation.space.packing is not None:
+        raise ExportError(
+            f"Apple's pipeline gives {approximation.space.title} latents without the VAE's normalisation, which "
+            f"{approximation.name!r} was fitted to; export to comfyui, diffusers or json"
+        )
     bias = (torch.zeros(3) if table.bias is None else table.bias).tolist()
     body = "\n".join(f"        {', '.join(number(v) for v in row)}," for row in table.weights.tolist())
     return (

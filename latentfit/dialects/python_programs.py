@@ -14,6 +14,7 @@ from latentfit.dialects.common import (
     identifier,
     linear_table,
     number,
+    pictures_only,
     polynomial,
     rows,
     without_bias,
@@ -113,6 +114,7 @@ def sdnext(approximation: Approximation, bias_free: Approximation | None = None)
     SD.Next casts to 8 bit without a clamp: a colour a little over white turns black. One line there mends it.
     """
     table = linear_table(approximation, "SD.Next")
+    pictures_only(approximation, "SD.Next")
     zeros = torch.zeros(3, dtype=torch.float64)
     bias = (zeros if table.bias is None else table.bias).tolist()
     lines = [comments(approximation, "#"), *_SDNEXT_CLAMP, "weight = torch.tensor(["]
