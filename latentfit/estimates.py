@@ -155,11 +155,11 @@ def scores_over_sigma(
 ) -> "pd.DataFrame":
     """Scores of maps on simulated estimates, against the decoder's decode of the *same* estimates.
 
-    *Gain* is the factor on the estimates' latents: 1 as they are; strong guidance makes latents larger than a VAE's own,
-    which is simulated with 1.3 or 1.6. The decoder is given the same larger latents, whose picture has more contrast and
-    clips more, so a map that was fitted on clean latents is asked beyond what it has seen. *Flicker* is what the error
-    does from one sigma to the next: 0 where a map moves exactly as the decoder does, 1 where it is as far off as a
-    picture that stands still, more where it moves the wrong way.
+    *Gain* is the factor on the estimates' latents: 1 as they are; strong guidance makes latents larger than a VAE's
+    own, which is simulated with 1.3 or 1.6. The decoder is given the same larger latents, whose picture has more
+    contrast and clips more, so a map that was fitted on clean latents is asked beyond what it has seen. *Flicker* is
+    what the error does from one sigma to the next: 0 where a map moves exactly as the decoder does, 1 where it is as
+    far off as a picture that stands still, more where it moves the wrong way.
 
     Parameters
     ----------
