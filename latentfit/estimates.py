@@ -23,6 +23,16 @@ if TYPE_CHECKING:
 
 Schedule = Literal["ve", "vp", "flow"]
 
+COLUMNS = {
+    "sigma": "noise that the estimate was made from, as a standard deviation beside the clean latents",
+    "gain": "factor on the estimate's latents, which the decoder is given too; above 1 as strong guidance does",
+    "flicker": (
+        "energy of the change of the error since the previous sigma, over that of the decode's own change: 0 moves "
+        "exactly as the decode, 1 is as far off as a picture that stands still"
+    ),
+}
+"""What the columns of `scores_over_sigma` mean."""
+
 
 @runtime_checkable
 class Decoder(Protocol):
@@ -145,6 +155,12 @@ def scores_over_sigma(
 ) -> "pd.DataFrame":
     """Scores of maps on simulated estimates, against the decoder's decode of the *same* estimates.
 
+    *Gain* is the factor on the estimates' latents: 1 as they are; strong guidance makes latents larger than a VAE's
+    own, which is simulated with 1.3 or 1.6. The decoder is given the same larger latents, whose picture has more
+    contrast and clips more, so a map that was fitted on clean latents is asked beyond what it has seen. *Flicker* is
+    what the error does from one sigma to the next: 0 where a map moves exactly as the decoder does, 1 where it is as
+    far off as a picture that stands still, more where it moves the wrong way.
+
     Parameters
     ----------
     approximations : mapping of str to Approximation, or sequence
@@ -164,7 +180,8 @@ def scores_over_sigma(
     DataFrame
         A row for each approximation, place, gain and sigma: the scores of `ColourSums`, and ``flicker`` (energy of the
         change of the error since the previous sigma, over that of the reference's own change; NaN at the first).
-        `attrs` hold label, reference, n_images and n_left_out.
+        `attrs` hold label, reference, n_images, n_left_out, n_copies and ``columns``, a sentence on each of gain, sigma
+        and flicker, to be shown below the table.
 
     Raises
     ------
@@ -198,6 +215,7 @@ def scores_over_sigma(
         "n_images": len({sample.sha256 for sample in chosen}),
         "n_left_out": n_left_out,
         "n_copies": n_copies,
+        "columns": dict(COLUMNS),
     }
     return frame
 

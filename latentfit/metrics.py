@@ -116,7 +116,12 @@ class ColourSums:
 
 @dataclass
 class FlickerSums:
-    """Energy of the change of the error from step to step, beside that of the reference's own change."""
+    """Flicker: energy of the change of the error from step to step, over that of the reference's own change.
+
+    Where a reference's pictures are r and a map's are p, each a step after the other, flicker is the sum over steps and
+    pixels of ``((p - r) - (p_before - r_before))²`` over that of ``(r - r_before)²``. An error that stays as it is,
+    such as a constant tint, does not flicker, however large it is.
+    """
 
     of_error: float = 0.0
     of_reference: float = 0.0

@@ -86,7 +86,7 @@ def structure(predicted: Tensor | Look, reference: Tensor | Look) -> dict[str, f
     -------
     dict
         ``ssim`` and ``ms_ssim`` (1 is equal; NaN for pictures under 176 px), ``gmsd`` and ``flip`` (0 is equal),
-        ``high_frequency`` (1 is as sharp).
+        ``high_frequency`` (energy of fine detail over the reference's: 1 is as sharp).
 
     Examples
     --------

@@ -194,6 +194,7 @@ def test_the_right_map_is_right_on_estimates_and_a_blind_one_flickers_as_much_as
     assert psnr[1.4] == pytest.approx(psnr[1.0] - 20 * math.log10(1.4), abs=0.1)
     assert frame.attrs["n_images"] == 5
     assert "simulated" in frame.attrs["label"]
+    assert set(frame.attrs["columns"]) == {"gain", "sigma", "flicker"} <= set(frame.columns)
 
 
 def test_seen_is_judged_at_the_pictures_size(coloured: PairStore, maps: dict[str, lf.Approximation]) -> None:
