@@ -39,6 +39,7 @@ MOST_BYTES = 1_000_000  # of a notebook that is committed
 WIDGET = "application/vnd.jupyter.widget-view+json"
 BAR = re.compile(r"\d+%\|")  # what a progress bar leaves without its kernel
 PATIENCE_S = 900  # for a process to start or to hand over what it has made: a machine may be very busy
+LIMITS = {"timeout": None, "startup_timeout": PATIENCE_S, "iopub_timeout": PATIENCE_S}  # none on a cell
 NEWS_S = 60.0  # between two lines of news where no terminal shows them in place
 
 
@@ -118,7 +119,6 @@ def main() -> int:
     parser = _parser()
     options = parser.parse_args()
     jobs = _jobs(options, parser)
-    signal.signal(signal.SIGTERM, _interrupt)
     try:
         if options.fast:
             with tempfile.TemporaryDirectory() as folder:
@@ -325,7 +325,7 @@ def _executed(job: Job, connection: Path, environment: dict[str, str]) -> nbform
         job.cell, job.process = cell_index + 1, manager.provisioner.process
 
     job.client = NotebookClient(
-        notebook, km=manager, timeout=None, startup_timeout=PATIENCE_S, iopub_timeout=PATIENCE_S,
+        notebook, km=manager, **LIMITS,
         on_cell_execute=begins, shutdown_kernel="immediate", resources={"metadata": {"path": str(job.folder)}},
     )  # fmt: skip
     with job.log.open("wb") as log:
@@ -502,4 +502,5 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, _interrupt)
     sys.exit(main())
