@@ -134,7 +134,8 @@ def say_training(trained: Mapping[str, Approximation | LatentMap], longer: Mappi
         if path.is_file():
             card = load(path).card
             lines.append(f"- *{name}*, trained longer, comes along: {_crops_in_all(card):,} crops, {path.name}")
-    display(Markdown("\n".join(lines)), metadata={"latentfit": {"goes_on": goes_on}})
+    shown = Markdown("\n".join(lines))  # type: ignore[no-untyped-call]
+    display(shown, metadata={"latentfit": {"goes_on": goes_on}})  # type: ignore[no-untyped-call]
 
 
 def _crops_in_all(card: Mapping[str, Any]) -> int:

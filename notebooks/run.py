@@ -23,15 +23,14 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
-from typing import Any
-
-import nbformat
-from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
-from jupyter_client.manager import AsyncKernelManager
-from nbclient import NotebookClient
-from nbclient.exceptions import CellExecutionError
+from typing import TYPE_CHECKING, Any
 
 from latentfit.resources import NotAloneError, alone_in, data_path, write_atomic
+
+if TYPE_CHECKING:  # seconds to import, which only a notebook that is run takes
+    from jupyter_client.manager import AsyncKernelManager
+    from nbclient import NotebookClient
+    from nbformat import NotebookNode
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
@@ -39,6 +38,7 @@ MOST_BYTES = 1_000_000  # of a notebook that is committed
 WIDGET = "application/vnd.jupyter.widget-view+json"
 BAR = re.compile(r"\d+%\|")  # what a progress bar leaves without its kernel
 PATIENCE_S = 900  # for a process to start or to hand over what it has made: a machine may be very busy
+LIMITS = {"timeout": None, "startup_timeout": PATIENCE_S, "iopub_timeout": PATIENCE_S}  # none on a cell
 NEWS_S = 60.0  # between two lines of news where no terminal shows them in place
 
 
@@ -75,7 +75,7 @@ class Job:
     values: dict[str, object]
     key: str = ""
     stays: bool = False
-    client: NotebookClient | None = None
+    client: "NotebookClient | None" = None
     process: "subprocess.Popen[bytes] | None" = None
     cell: int = 0
     seconds: float = 0.0
@@ -104,13 +104,20 @@ class Job:
         return True
 
 
-class ThisPython(KernelSpecManager):  # type: ignore[misc]
-    """The interpreter that runs this, whatever kernels are registered on the machine under whatever name."""
+def this_python(connection: Path) -> "AsyncKernelManager":
+    """Starts the interpreter that runs this, whatever kernels are registered under whatever name; without a network."""
+    from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
+    from jupyter_client.manager import AsyncKernelManager
 
-    def get_kernel_spec(self, kernel_name: str) -> KernelSpec:
-        """How to start it."""
-        argv = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
-        return KernelSpec(argv=argv, display_name="Python 3", language="python")
+    class ThisPython(KernelSpecManager):  # type: ignore[misc]
+        def get_kernel_spec(self, kernel_name: str) -> KernelSpec:
+            argv = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+            return KernelSpec(argv=argv, display_name="Python 3", language="python")
+
+    manager = AsyncKernelManager(kernel_spec_manager=ThisPython(), connection_file=str(connection.with_suffix(".json")))
+    if os.name == "posix":
+        manager.transport, manager.ip = "ipc", str(connection)
+    return manager
 
 
 def main() -> int:
@@ -118,15 +125,13 @@ def main() -> int:
     parser = _parser()
     options = parser.parse_args()
     jobs = _jobs(options, parser)
-    signal.signal(signal.SIGTERM, _interrupt)
     try:
         if options.fast:
             with tempfile.TemporaryDirectory() as folder:
                 return _go(_at(jobs, Path(folder)), options)
         return _go(jobs, options)
-    except NotAloneError:
-        where = jobs[0].folder
-        print(f"{where}: another run is at work there; wait for it, or stop it", file=sys.stderr)
+    except NotAloneError as error:
+        print(f"{error.filename}: another run is at work there; wait for it, or stop it", file=sys.stderr)
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         print(f"{where}{error.strerror or error}; {_advice(error)}", file=sys.stderr)
@@ -186,8 +191,7 @@ def _at(jobs: Sequence[Job], folder: Path) -> list[Job]:
 
 def _go(jobs: list[Job], options: argparse.Namespace) -> int:
     """Run what is not done, and say how it went."""
-    started, folder = time.monotonic(), jobs[0].folder
-    folder.mkdir(parents=True, exist_ok=True)
+    started, folder = time.monotonic(), ROOT / "runs" / "notebooks" if options.refresh else jobs[0].folder
     with alone_in(folder, waits=False):
         if options.again and not options.refresh:
             _remove(jobs, everything=not options.only)
@@ -271,9 +275,8 @@ class Runner:
 
     def _told(self, job: Job, future: "Future[None]") -> bool:
         """A line about a notebook that has ended; whether it is done."""
-        try:
-            future.result()
-        except (CellExecutionError, RuntimeError, ValueError, OSError, SyntaxError) as error:
+        error = future.exception()
+        if error is not None:
             reason, whole = _reason(error, job)
             where = f" in cell {job.cell}" if job.cell else ""
             self._say(f"{job.name}: failed{where} after {job.seconds:.0f} s: {reason}", sys.stderr)
@@ -313,19 +316,20 @@ class Runner:
                 return
 
 
-def _executed(job: Job, connection: Path, environment: dict[str, str]) -> nbformat.NotebookNode:
-    """The notebook after all its cells, in a process of this very Python that no network is needed for."""
+def _executed(job: Job, connection: Path, environment: dict[str, str]) -> "NotebookNode":
+    """The notebook after all its cells, in a process of its own."""
+    import nbformat
+    from nbclient import NotebookClient
+
     notebook = nbformat.read(job.source, as_version=4)
     parameters = _with_parameters(notebook, job)
-    manager = AsyncKernelManager(kernel_spec_manager=ThisPython(), connection_file=str(connection.with_suffix(".json")))
-    if os.name == "posix":
-        manager.transport, manager.ip = "ipc", str(connection)
+    manager = this_python(connection)
 
     def begins(cell: Any, cell_index: int) -> None:
         job.cell, job.process = cell_index + 1, manager.provisioner.process
 
     job.client = NotebookClient(
-        notebook, km=manager, timeout=None, startup_timeout=PATIENCE_S, iopub_timeout=PATIENCE_S,
+        notebook, km=manager, **LIMITS,
         on_cell_execute=begins, shutdown_kernel="immediate", resources={"metadata": {"path": str(job.folder)}},
     )  # fmt: skip
     with job.log.open("wb") as log:
@@ -339,7 +343,7 @@ def _executed(job: Job, connection: Path, environment: dict[str, str]) -> nbform
     return notebook
 
 
-def _with_parameters(notebook: nbformat.NotebookNode, job: Job) -> str:
+def _with_parameters(notebook: "NotebookNode", job: Job) -> str:
     """Put the values in; what the parameter cell was before."""
     cell = next((cell for cell in notebook.cells if _is_parameters(cell)), None)
     if cell is None:
@@ -357,8 +361,10 @@ def _is_parameters(cell: Any) -> bool:
     return "parameters" in cell.metadata.get("tags", [])
 
 
-def _write(job: Job, notebook: nbformat.NotebookNode) -> None:
+def _write(job: Job, notebook: "NotebookNode") -> None:
     """The executed notebook, whole or not at all, with what tells that it is done; figures that are committed."""
+    import nbformat
+
     job.goes_on = False
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)
@@ -401,6 +407,8 @@ def _how_far(job: Job) -> str:
 
 def _reason(error: BaseException, job: Job) -> tuple[str, str]:
     """Why a notebook failed: in a line, and at length."""
+    from nbclient.exceptions import CellExecutionError
+
     if isinstance(error, CellExecutionError):
         line = f"{error.ename}: {' '.join(str(error.evalue).split())[:300]}"
         if "No space left" in line:
@@ -408,6 +416,8 @@ def _reason(error: BaseException, job: Job) -> tuple[str, str]:
         return line, re.sub(r"\x1b\[[0-9;]*m", "", str(error))
     log = job.log.read_text("utf-8", "replace") if job.log.is_file() else ""
     line = " ".join(str(error).split())[:300]
+    if not isinstance(error, ValueError):
+        line = f"{type(error).__name__}: {line}"
     if isinstance(error, OSError):
         line = f"{error.strerror or error}; {_advice(error)}"
     elif isinstance(error, RuntimeError):  # its process ended, or never answered
@@ -502,4 +512,5 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, _interrupt)
     sys.exit(main())
