@@ -14,7 +14,7 @@ for _library in ("OMP", "MKL", "OPENBLAS"):
 
 # Files with the longest-running tests, longest first: with `--dist loadfile --no-loadscope-reorder` they start first,
 # so that no worker is left with one of them when the others are done.
-LONGEST = ("test_models",)
+LONGEST = ("test_models", "test_graphs", "test_setup", "test_train", "test_cli", "test_figures", "test_collector")
 
 
 @pytest.fixture(scope="session")
