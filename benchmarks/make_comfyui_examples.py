@@ -265,7 +265,7 @@ def prepare(base: Path) -> None:
     for name in ("custom_nodes", "models/vae_approx", "models/checkpoints", "input", "output", "user/default"):
         (base / name).mkdir(parents=True)
     install(base)
-    (base / "user" / "default" / "comfy.settings.json").write_text(json.dumps(SETTINGS))
+    (base / "user" / "default" / "comfy.settings.json").write_text(json.dumps(SETTINGS), "utf-8")
     (base / "models" / "checkpoints" / CHECKPOINT).touch()
     picture = example_picture()
     rgb = torch.from_numpy(np.asarray(picture).copy()).movedim(-1, 0)[None].float() / 255

@@ -51,7 +51,10 @@ _CARD = schemas.record(
         **dict.fromkeys(("intercept", "censored"), schemas.flag),
         "train_hashes": schemas.listed(schemas.digest, 10**7),
         "scores": lambda value, where: _scores(value, where),
-        **dict.fromkeys(("targets", "config", "weights", "losses"), schemas.record({}, others=schemas.plain)),
+        **dict.fromkeys(("config", "weights", "losses"), schemas.record({}, others=schemas.plain)),
+        "targets": schemas.record(
+            {"method": schemas.text(80), "dither": schemas.text(80), "strength": schemas.number()}, others=schemas.plain
+        ),
         "smoothing": schemas.optional(schemas.listed(schemas.listed(schemas.number(), 3, 3), 3, 3)),
     },
     others=schemas.plain,

@@ -213,6 +213,7 @@ _NUMBERS = schemas.optional(lambda value, where: [schemas.number()(one, where) f
 _STATED: dict[str, schemas.Check] = {
     "scaling_factor": schemas.optional(schemas.number(nonzero=True)),
     "upsampling_scaling_factor": schemas.optional(schemas.number(1, 64)),
+    "upsample_fn": schemas.one_of("nearest", "nearest-exact", "bilinear", "bicubic", "area", None),
     "shift_factor": schemas.optional(schemas.number()),
     **dict.fromkeys(("latents_mean", "latents_std"), _NUMBERS),
     "scale_factor_temporal": schemas.optional(schemas.integer(1, 256)),

@@ -1,5 +1,6 @@
 """What commands print: in any encoding, to any stream, after their files are written; and errors of one line."""
 
+import ast
 import io
 import os
 import subprocess
@@ -191,3 +192,34 @@ def test_a_wrong_command_line_is_one_line(arguments: tuple[str, ...], encoding: 
 def test_notes_of_a_command_that_runs_are_not_held_back(table: Path) -> None:
     _, _, err = ran(["info", str(table.with_name("none.safetensors"))], "utf-8")
     assert err.startswith(f"latentfit: {table.with_name('none.safetensors')}: no such file")
+
+
+def lacks_encoding(call: ast.Call) -> bool:
+    """Whether a call opens, reads or writes text without saying its encoding."""
+    function, named = call.func, {one.arg for one in call.keywords}
+    name = function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
+    owner = getattr(function.value, "id", "?") if isinstance(function, ast.Attribute) else ""
+    modes = [one.value for one in call.args if isinstance(one, ast.Constant) and isinstance(one.value, str)]
+    if "encoding" in named or (owner in ("Image", "image", "tap", "?") and name == "open"):
+        return False
+    if name in ("read_text", "write_text"):
+        return len(call.args) < (1 if name == "read_text" else 2)
+    is_open = name == "fdopen" or (name == "open" and owner != "os")
+    return is_open and not any("b" in mode and len(mode) < 4 for mode in modes)
+
+
+def opened_as_text(tree: ast.AST) -> list[ast.Call]:
+    return [node for node in ast.walk(tree) if isinstance(node, ast.Call) and lacks_encoding(node)]
+
+
+def test_every_file_of_text_names_its_encoding() -> None:
+    root = Path(__file__).parents[1]
+    paths = [path for folder in ("latentfit", "benchmarks") for path in sorted((root / folder).rglob("*.py"))]
+    assert len(paths) > 150
+    for path in paths:
+        found = opened_as_text(ast.parse(path.read_text("utf-8")))
+        assert [f"{path.name}:{call.lineno}" for call in found] == []
+    spoilt = "open('x'); path.read_text(); path.write_text('x'); open(a, 'w'); os.fdopen(h, 'w'); path.open('r')"
+    assert len(opened_as_text(ast.parse(spoilt))) == 6
+    sound = "open('x', 'rb'); p.read_text('utf-8'); p.write_text('x', 'utf-8'); Image.open(a); path.open('wb')"
+    assert not opened_as_text(ast.parse(sound))

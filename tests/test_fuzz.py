@@ -13,11 +13,14 @@ from safetensors.torch import save as to_bytes
 
 import latentfit as lf
 from latentfit import dialects, schemas
-from latentfit.errors import BadFileError, LatentfitError
+from latentfit.errors import BadFileError, LatentfitError, TrainError
 from latentfit.files import read_card
 from latentfit.fit.module import PolynomialMap
 from latentfit.palette import Palette
+from latentfit.resources import data_path
 from latentfit.spaces import LatentSpace
+from latentfit.train.checkpoint import load_state
+from latentfit.vae import Vae
 
 FUZZ = Path(__file__).parent / "fuzzing.py"
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="the bound on memory is Linux's")
@@ -196,3 +199,53 @@ def test_a_factor_of_a_billion_digits_is_refused_at_once() -> None:
     for scale in ("1e999999999", "-1", "9" * 5000, "1e400", "nan", "1/0", 10**9):
         with pytest.raises(LatentfitError, match="expected a positive number"):
             lf.scales.as_scale(scale)
+
+
+def test_a_checkpoint_of_another_network_or_without_its_parts_is_refused(tmp_path: Path) -> None:
+    identity = {"preset": "cell"}
+    header = {"schema": "latentfit-run/1", "identity": identity, "rows": []}
+    sound = {"header": json.dumps(header), "seen_images": 3, "tensors": {"model": {}}}
+    path = tmp_path / "checkpoint.pt"
+    torch.save(sound, path)
+    assert load_state(path, identity) is not None
+    spoilt: list[Any] = [
+        {**sound, "header": json.dumps({**header, "identity": ["a"]})},
+        {**sound, "header": json.dumps({**header, "rows": 3})},
+        {**sound, "header": "[" * 100_000},
+        {**sound, "seen_images": "many"},
+        {**sound, "tensors": 7},
+        [],
+        "x",
+    ]
+    for one in spoilt:
+        torch.save(one, path)
+        with pytest.raises(TrainError, match="remove it to begin anew"):
+            load_state(path, identity)
+
+
+def test_a_vae_folder_whose_config_asks_for_memory_or_layers_is_refused(tmp_path: Path) -> None:
+    source = data_path("vaes/mini-sd1")
+    config = json.loads((source / "config.json").read_text("utf-8"))
+    weights = (source / "diffusion_pytorch_model.safetensors").read_bytes()
+    (tmp_path / "diffusion_pytorch_model.safetensors").write_bytes(weights)
+    changes: list[tuple[str, Any]] = [
+        ("num_decoder_blocks", [10**6, 3, 1, 0]), ("decoder_block_out_channels", [1 << 19] * 4),
+        ("decoder_block_out_channels", "40"), ("scaling_factor", "x"), ("scaling_factor", 0), ("upsample_fn", 3),
+        ("latent_channels", [4]), ("_class_name", "StableDiffusionPipeline"), ("_class_name", ["AutoencoderTiny"]),
+        ("_class_name", "utils"),
+    ]  # fmt: skip
+    for key, value in changes:
+        (tmp_path / "config.json").write_text(json.dumps({**config, key: value}), "utf-8")
+        with pytest.raises(LatentfitError) as refused:
+            Vae.load(str(tmp_path))
+        assert "\n" not in str(refused.value)
+    for text in (
+        "[]",
+        "3",
+        "[" * 100_000,
+        '{"_class_name": NaN}',
+        '{"_class_name": "AutoencoderTiny", "_class_name": 1}',
+    ):
+        (tmp_path / "config.json").write_text(text, "utf-8")
+        with pytest.raises(LatentfitError):
+            Vae.load(str(tmp_path))

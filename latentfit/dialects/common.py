@@ -111,6 +111,9 @@ def without_bias(
     return bias_free
 
 
+_SCORED = {"reference", "psnr", "delta_e"}
+
+
 def provenance(approximation: Approximation, escape: Escape = one_line) -> list[str]:
     """How a table was made, a line each: what every export carries as comments.
 
@@ -133,7 +136,7 @@ def provenance(approximation: Approximation, escape: Escape = one_line) -> list[
         counted = f"{_counted(card.get('n_images'))} pictures, {_counted(card.get('n_cells'))} cells"
         lines.append(f"fitted to: {escape(str(card['reference']))}, {counted}")
     for score in card["scores"] if isinstance(card.get("scores"), list | tuple) else ():
-        if score.get("kind") == "all" and score.get("place") == "cells":
+        if (score.get("kind"), score.get("place")) == ("all", "cells") and score.keys() >= _SCORED:
             against = "the VAE's decode" if score["reference"] == "vae" else "the photograph"
             psnr, delta_e = float(score["psnr"]), float(score["delta_e"])
             lines.append(f"held out, cells, against {against}: {psnr:.2f} dB, ΔE2000 {delta_e:.2f}")
