@@ -47,7 +47,18 @@ def private_copy(module: nn.Module) -> nn.Module:
 
 
 def plainly(module: nn.Module) -> nn.Module:
-    """What ``torch.compile`` wrapped, or the module itself."""
+    """What ``torch.compile`` wrapped, or the module itself.
+
+    Raises
+    ------
+    VaeError
+        When it is no module of torch's.
+    """
+    if not isinstance(module, nn.Module):
+        raise VaeError(
+            f"autoencoder: expected a torch module with encode and decode, got {type(module).__name__}; of a pipeline, "
+            "give its vae: Vae.from_module(pipe.vae, name=...)"
+        )
     inner = module._modules.get("_orig_mod")
     return module if inner is None else inner
 

@@ -357,6 +357,29 @@ def test_a_compiled_module_is_the_module() -> None:
     assert inner.encode(torch.rand(1, 3, 16, 16)).shape == (1, 4, 2, 2)
 
 
+def test_a_pipeline_is_told_from_its_autoencoder() -> None:
+    pipe = diffusers.DDPMPipeline(unet=None, scheduler=diffusers.DDPMScheduler())
+    with pytest.raises(VaeError, match=r"got DDPMPipeline; of a pipeline, give its vae"):
+        Vae.from_module(pipe, name="mine", device="cpu")
+    with pytest.raises(VaeError, match="expected a module with encode and decode, got Linear"):
+        Vae.from_module(nn.Linear(1, 1), name="mine", device="cpu")
+
+
+@pytest.mark.filterwarnings("ignore:.*weight_norm")
+def test_weights_that_a_hook_or_a_parametrization_makes() -> None:
+    picture = torch.rand(1, 3, 32, 48)
+    for normed in (nn.utils.weight_norm, nn.utils.parametrizations.weight_norm):
+        module: Any = model_of("AutoencoderKL")
+        normed(module.decoder.conv_in)
+        before = watched(module)
+        vae = Vae.from_module(module, name="mine", device="cpu", dtype="bfloat16")
+        assert vae.decode(vae.encode(picture)).shape == picture.shape
+        assert watched(module) == before
+        plain = vae_of("AutoencoderKL")
+        exact = Vae.from_module(module, name="mine", device="cpu")
+        torch.testing.assert_close(exact.decode(plain.encode(picture)), plain.decode(plain.encode(picture)))
+
+
 def test_weights_that_are_elsewhere_are_told_of() -> None:
     with torch.device("meta"):
         module = model_of("AutoencoderKL")

@@ -118,8 +118,8 @@ class Halves:
 
     def __call__(self, n_steps: int = 4) -> Tensor:
         self.scheduler.set_timesteps(n_steps)
-        latents = torch.randn(self.oracle.x0.shape, generator=torch.Generator().manual_seed(0))
         with torch.no_grad():
+            latents = torch.randn(self.oracle.x0.shape, generator=torch.Generator().manual_seed(0))
             for timestep in self.scheduler.timesteps:
                 predicted, new = self.oracle(latents, timestep), torch.zeros_like(latents)
                 for part in (slice(0, 6), slice(4, 10)):
@@ -139,6 +139,31 @@ def test_slices_of_the_latents_are_stitched_too() -> None:
     assert [[step.index for step in states] for states in live.runs] == [[0, 1, 2, 3]]
     for step in live.states[1:]:
         torch.testing.assert_close(step.latents, oracle.x0, atol=1e-3, rtol=1e-3)
+
+
+def test_other_pictures_of_the_same_timestep_are_runs_of_their_own() -> None:
+    class Ensemble(Halves):
+        """As Marigold does: one step for each batch of pictures, the last one smaller."""
+
+        def __call__(self, n_steps: int = 1) -> Tensor:
+            for n_pictures in (2, 2, 1):
+                self.scheduler.set_timesteps(1)
+                latents = torch.randn(n_pictures, 4, 6, 10)
+                self.scheduler.step(latents * 0.1, self.scheduler.timesteps[0], latents)
+            return latents
+
+    scheduler = diffusers.DDIMScheduler(clip_sample=False)
+    with previewed(Ensemble(scheduler, None), "sd1") as live:  # type: ignore[arg-type]
+        live._pipe()
+    assert [[len(step.latents) for step in states] for states in live.runs] == [[2], [2], [1]]
+
+
+def test_pipelines_in_inference_mode() -> None:
+    for make, space in ((pipelines.panorama, "sd1"), (pipelines.flux, "flux1"), (pipelines.skyreels, "wan21")):
+        pipe, call = make()
+        with torch.inference_mode(), previewed(pipe, space) as live:
+            run(pipe, call, n_steps=2)
+        assert (live.error, [step.index for step in live.states]) == (None, [0, 1])
 
 
 @pytest.mark.parametrize("guidance", [7.0, 1.0])

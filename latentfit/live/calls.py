@@ -82,8 +82,7 @@ class Calls:
             return False
         if call.is_part or last.is_part:
             return True
-        is_other_batch = call.sample.shape[1:] == last.sample.shape[1:] and len(call.sample) != len(last.sample)
-        return call.sample is last.sample or is_other_batch
+        return call.sample is last.sample or _repeats(last.sample, call.sample) or _repeats(call.sample, last.sample)
 
     def _is_new_run(self, last: _Call, call: _Call) -> bool:
         timesteps = self._scheduler.timesteps
@@ -97,6 +96,13 @@ class Calls:
             return call.position <= last.position
         places = [(timesteps == one.timestep).nonzero().flatten() for one in (last, call)]
         return any(len(place) == 0 for place in places) or bool(places[1][0] < places[0][0])
+
+
+def _repeats(batch: Tensor, once: Tensor) -> bool:
+    """Whether a batch is another one several times over, as guidance doubles it."""
+    if batch.shape[1:] != once.shape[1:] or len(batch) <= len(once) or len(batch) % len(once):
+        return False
+    return torch.equal(batch, once.repeat(len(batch) // len(once), *[1] * (once.ndim - 1)))
 
 
 def _are_equal(timesteps: Any, others: Any) -> bool:

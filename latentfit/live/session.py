@@ -240,7 +240,7 @@ class Live:
     def _after_frame(self, scheduler: Any, arguments: Mapping[str, Any], output: Any) -> None:
         """A copy of the scheduler stepped one frame of a video (SkyReels-V2): a pass over the frames is a step."""
         with self._mishaps.kept():
-            found = frame_in_base(arguments["sample"])
+            found = frame_in_base(arguments["sample"], self._told.source)
             if found is None:
                 return
             latents, frame = found
@@ -286,7 +286,7 @@ class Live:
         first = pending.views is None
         pending.views = pending.views or Views(tuple(whole.shape))
         n_before, n_views = len(pending.views.places), len(sample) // len(whole)
-        if base_of(sample) is whole:
+        if base_of(sample, self._told.source) is whole:
             places = [place_in_base(sample, whole)]
         elif len(self._run.places) >= n_before + n_views:
             places = self._run.places[n_before : n_before + n_views]

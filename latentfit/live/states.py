@@ -14,12 +14,13 @@ from latentfit.live.x0 import Schedule
 
 @dataclass(frozen=True, eq=False)
 class Step:
-    """One call of the model, as a preview saw it.
+    """One step of the model, as a preview saw it: one call, or the calls for the views of one timestep together.
 
     Attributes
     ----------
     index : int
-        Of the call, from 0. Second-order schedulers and PNDM's warm-up call the model more than once a step.
+        Of the step, from 0. Second-order schedulers and PNDM's warm-up call the model at trial points, too: each such
+        call is a step here.
     timestep : float
         As the scheduler counts it.
     sigma : float

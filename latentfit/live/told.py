@@ -19,10 +19,16 @@ class Told:
     pipe : diffusers pipeline
     picture_size : tuple of int or None
         Height and width in pixels, where the user says them: nothing else is asked then.
+
+    Attributes
+    ----------
+    source : Tensor or None
+        The latents that the pipeline prepared, while it runs: its own tensor, which it may write over.
     """
 
     def __init__(self, pipe: Any, picture_size: tuple[int, int] | None) -> None:
         self._pipe, self._stated = pipe, picture_size
+        self.source: Tensor | None = None  # what prepare_latents gave, until the pipeline has ended
         self._prepared: Tensor | None = None
         self._prepared_px: tuple[int, int] | None = None
         self._call: Mapping[str, Any] = {}
@@ -41,7 +47,11 @@ class Told:
                 self._call = arguments
                 begin()
 
-            watches["__call__"] = Watch(before=before, at_end=end)
+            def at_end() -> None:
+                self.source = None
+                end()
+
+            watches["__call__"] = Watch(before=before, at_end=at_end)
         if watches:
             taps.append(Tap(pipe, watches))
         blocks = getattr(pipe, "_blocks", None)
@@ -61,7 +71,7 @@ class Told:
 
     def whole_of(self, sample: Tensor) -> Tensor | None:
         """The latents that a sample may be a view of: what it is a slice of, or what the pipeline prepared."""
-        base = base_of(sample)
+        base = base_of(sample, self.source)
         return self._prepared if base is None else base
 
     def is_other_batch(self, sample: Tensor) -> bool:
@@ -70,7 +80,7 @@ class Told:
         return whole is not None and sample.shape[1:] == whole.shape[1:] and len(sample) != len(whole)
 
     def _forget(self) -> None:
-        self._prepared, self._prepared_px = None, None
+        self.source, self._prepared, self._prepared_px = None, None, None
         self._call, self._state = {}, {}
 
     def _after_prepare(self, arguments: Mapping[str, Any], output: Any, noted: Any) -> None:
@@ -78,6 +88,7 @@ class Told:
         latents = output[0] if isinstance(output, tuple) and output else output
         if isinstance(latents, Tensor):  # pictures are kept to find views in; of the rest the shape is enough
             is_picture = latents.ndim == 4
+            self.source = latents
             self._prepared = latents.detach().clone() if is_picture else torch.empty(latents.shape, device="meta")
 
     def _before_blocks(self, arguments: Mapping[str, Any]) -> None:

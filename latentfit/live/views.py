@@ -80,9 +80,9 @@ def parts_of(batch: Tensor, n_pictures: int) -> list[Tensor]:
     return [batch[first : first + n_pictures] for first in range(0, len(batch), n_pictures)]
 
 
-def frame_in_base(sample: Tensor) -> tuple[Tensor, int] | None:
+def frame_in_base(sample: Tensor, known: Tensor | None = None) -> tuple[Tensor, int] | None:
     """The latents of video that a sample is one frame of, and which; None for anything else."""
-    base: Tensor | None = sample._base
+    base = _base(sample, known)
     if base is None or base.ndim != 5 or sample.ndim != 4:
         return None
     n_pictures, n_channels, _, height, width = base.shape
@@ -92,12 +92,20 @@ def frame_in_base(sample: Tensor) -> tuple[Tensor, int] | None:
     return base, (sample.storage_offset() - base.storage_offset()) // strides[2]
 
 
-def base_of(sample: Tensor) -> Tensor | None:
+def base_of(sample: Tensor, known: Tensor | None = None) -> Tensor | None:
     """The tensor that a sample is a slice of, in rows or columns alone; None for a tensor of its own."""
-    base: Tensor | None = sample._base
+    base = _base(sample, known)
     if base is None or base.ndim != 4 or sample.ndim != 4 or base.stride() != sample.stride():
         return None
     return base if base.shape[:2] == sample.shape[:2] else None
+
+
+def _base(sample: Tensor, known: Tensor | None) -> Tensor | None:
+    """What a slice is of; inference mode does not remember it: there the storage is compared with that of `known`."""
+    base: Tensor | None = sample._base
+    if base is None and known is not None and sample.untyped_storage().data_ptr() == known.untyped_storage().data_ptr():
+        return known
+    return base
 
 
 def place_in_base(sample: Tensor, base: Tensor) -> Place:
