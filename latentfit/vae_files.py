@@ -1,5 +1,6 @@
 """A single weights file, turned into the autoencoder that its keys and shapes name. Nothing is fetched."""
 
+import itertools
 import json
 import math
 import re
@@ -34,6 +35,7 @@ from latentfit.vae_networks import DiffusersNetwork, TinyNetwork
 from latentfit.vae_weights import WeightsFile
 
 _VIDEO_ADVICE = "name the autoencoder of its space as a diffusers folder or a file of its own"
+_COUNTER = "num_batches_tracked"
 Half = TypeVar("Half", bound=nn.Module)
 
 # Keys beside the autoencoder that say which model a checkpoint is, most telling first.
@@ -135,7 +137,7 @@ def open_vae_file(path: Path) -> OpenedFile:
         chosen = next((entry for entry in matching if entry.space == hint), matching[0])
         module = chosen.module()
     else:
-        class_name, config = _inferred_kl_config(path, weights)
+        class_name, config = _checked_kl_config(path, weights)
         warnings.warn(
             f"{path}: no known config has these shapes, so it is taken for an {class_name} with norms of 32 groups, as "
             "usual; if its decode looks wrong, save it as a diffusers folder, whose config.json says it",
@@ -265,14 +267,20 @@ def _given(module: nn.Module, weights: Mapping[str, Tensor], path: Path) -> dict
         for key, tensor in weights.items()
         if not key.endswith("num_batches_tracked") and not any(pattern.search(key) for pattern in ignored)
     }
-    differences = _differences(wanted, given)
+    _check_shapes(type(module).__name__, wanted, given, path)
+    return given
+
+
+def _check_shapes(
+    class_name: str, wanted: Mapping[str, tuple[int, ...]], given: Mapping[str, Tensor], path: Path
+) -> None:
+    differences = _differences(wanted, {key: one for key, one in given.items() if not key.endswith(_COUNTER)})
     if differences:
         raise BadFileError(
-            f"{path}: expected the {len(wanted)} tensors of {type(module).__name__}, got {len(given)}; they differ at "
+            f"{path}: expected the {len(wanted)} tensors of {class_name}, got {len(given)}; they differ at "
             f"{', '.join(differences[:4])}{', ...' if len(differences) > 4 else ''}; fetch the file "
             "again, or check that config.json belongs to it"
         )
-    return given
 
 
 def _open_tiny(file: WeightsFile) -> TinyNetwork | None:
@@ -316,6 +324,20 @@ def _space_named(names: list[str], metadata: Mapping[str, str]) -> str | None:
     return next((space for mark, space in _MODEL_MARKS if any(mark in name for name in names)), None)
 
 
+def _checked_kl_config(path: Path, weights: Weights) -> tuple[str, dict[str, Any]]:
+    """As `_inferred_kl_config`, made without memory first: the shapes of a few small weights could ask for any size."""
+    try:
+        class_name, config = _inferred_kl_config(path, weights)
+        with torch.device("meta"):
+            shapes = {key: tuple(tensor.shape) for key, tensor in _learned(build_module(class_name, config)).items()}
+    except (BadFileError, VaeError):
+        raise
+    except UNFIT as error:
+        raise VaeError(f"{path}: an autoencoder's keys, but shapes of none that is known ({error})") from error
+    _check_shapes(class_name, shapes, weights, path)
+    return class_name, config
+
+
 def _inferred_kl_config(path: Path, weights: Weights) -> tuple[str, dict[str, Any]]:
     """Class and config of an AutoencoderKL of any widths, from its shapes alone."""
     widths = _widths(weights, "encoder.down_blocks.")
@@ -357,8 +379,9 @@ def _widths(weights: Weights, levels: str) -> list[int]:
 
 
 def _n_numbered(weights: Weights, prefix: str) -> int:
-    numbers = [int(key[len(prefix) :].split(".", 1)[0]) for key in weights if key.startswith(prefix)]
-    return max(numbers, default=-1) + 1
+    """How many numbers stand behind the prefix, from 0 on without a gap."""
+    numbers = {key[len(prefix) :].split(".", 1)[0] for key in weights if key.startswith(prefix)}
+    return next(n for n in itertools.count() if str(n) not in numbers)
 
 
 def _differences(shapes: Mapping[str, tuple[int, ...]], weights: Mapping[str, Tensor]) -> list[str]:

@@ -306,3 +306,23 @@ def test_first_kernels_of_odd_shapes_are_refused(tmp_path: Path, shape: tuple[in
         path = saved(tmp_path / "odd.safetensors", {**weights, first: torch.zeros(shape)})
         with pytest.raises(BadFileError, match=r"odd\.safetensors"):
             lf.load(path, "sd1", target="sdxl" if what == "interposer" else None)
+
+
+def test_an_autoencoders_keys_allocate_no_more_than_the_file_bears_out(tmp_path: Path) -> None:
+    def one(*shape: int) -> Tensor:
+        return torch.zeros(shape)
+
+    few = {
+        "encoder.conv_in.weight": one(3, 3, 3, 3), "decoder.conv_in.weight": one(1, 4, 1, 1),
+        "decoder.conv_out.weight": one(3, 1, 1, 1), "encoder.mid_block.x": one(1), "decoder.mid_block.x": one(1),
+        "encoder.down_blocks.0.resnets.0.conv2.weight": one(320_000, 1, 1, 1),
+        "decoder.up_blocks.0.resnets.0.conv2.weight": one(320_000, 1, 1, 1),
+    }  # fmt: skip
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises((VaeError, BadFileError), match=r"wide\.safetensors: expected the \d+ tensors of AutoencoderKL"):
+        Vae.load(saved(tmp_path / "wide.safetensors", few))
+    for number in ("99999999999", "one", "\u00b2"):
+        odd = {key.replace("down_blocks.0", f"down_blocks.{number}"): tensor for key, tensor in few.items()}
+        with pytest.raises((VaeError, BadFileError), match=r"odd\.safetensors"):
+            Vae.load(saved(tmp_path / "odd.safetensors", odd))
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 1 << 19  # KiB
