@@ -149,7 +149,8 @@ def open_latents(path: str | os.PathLike[str], space: LatentSpace, domain: Domai
             raise DomainError(f"{source}: an 8-bit latent PNG holds latents in the model domain, never raw ones")
         latents = read_latent_png(source)
         space.check(latents)
-        return LatentFile(latents, doubt=doubt_of(latents, space, "model"))
+        doubt = doubt_of(latents, space, "model")
+        return LatentFile(latents, doubt=doubt if doubt is None or doubt.domain == "model" else None)
     readers = _READERS
     if source.suffix.lower() not in readers:
         raise BadFileError(f"{source}: expected one of {', '.join(sorted(ENDINGS))}, got {source.suffix!r}")

@@ -9,7 +9,7 @@ from torch import Tensor
 
 import latentfit as lf
 from latentfit.cli import main
-from latentfit.families import likelier_space, moments_of
+from latentfit.families import doubt_of, moments_of
 from latentfit.images import pictures
 from latentfit.latent_files import open_latents, write_latents
 from latentfit.pixels import crop_to_cells, rgb_tensor
@@ -19,6 +19,11 @@ def latents_of(vae: str, images: str, n: int, size: int = 256) -> list[Tensor]:
     encoder = lf.Vae.load(vae, device="cpu", space="sdxl" if "sdxl" in vae else "sd1")
     crops = [crop_to_cells(picture.load()[0], size, 8)[0] for picture in pictures(images)[:n]]
     return [encoder.encode(rgb_tensor(crop)) for crop in crops]
+
+
+def likelier_space(latents: Tensor, declared: lf.LatentSpace) -> lf.LatentSpace | None:
+    found = doubt_of(latents, declared)
+    return found.spaces[0] if found is not None and found.kind == "space" else None
 
 
 def read_as(latents: Tensor, true: str, declared: str) -> Tensor:

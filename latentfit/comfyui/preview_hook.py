@@ -11,7 +11,7 @@ import logging
 import os
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -106,8 +106,9 @@ def choice_for(model: Any) -> Choice | None:
     if not names:
         return None
     space = spaces.space_of_model(model)
-    choices = (Choice(name, space.name) for name in names)
-    return next((choice for choice in choices if choice.load().space == space), None)
+    choices = (Choice(name) for name in names)
+    found = next((choice for choice in choices if choice.load().space == space), None)
+    return found and replace(found, space=space.name)
 
 
 def _previewer(latent_preview: Any, ours: MapPreview, theirs: Any) -> Any:
