@@ -260,3 +260,10 @@ def test_cmyk_goes_through_its_profile(form: str) -> None:
     read = encoded(inks, form, icc_profile=_ink_profile(), **options)
     assert off(read, np.full((16, 16, 3), level)) <= 3
     assert open_picture(read).is_converted
+
+
+@pytest.mark.parametrize("pointer", [10**6, 2**32 - 1, 0, 3])
+def test_exif_whose_pointers_lead_nowhere_says_nothing(pointer: int) -> None:
+    tiff = struct.pack("<2sHIHHHIII", b"II", 42, 8, 1, 0x8769, 4, 1, pointer, 0)
+    blob = encoded(np.full((16, 16, 3), 90, np.uint8), "JPEG", quality=100, exif=b"Exif\0\0" + tiff)
+    assert off(blob, np.full((16, 16, 3), 90)) <= 2
