@@ -251,11 +251,13 @@ def _is_srgb_png(image: Image.Image) -> bool:
 
 def _is_exif_adobe(image: Image.Image) -> bool:
     """ColorSpace 2, or DCF's option file: uncalibrated, with the interoperability index R03."""
-    exif = image.getexif()
-    space = exif.get_ifd(0x8769).get(0xA001)
-    if space == 2:
-        return True
-    return space == 0xFFFF and str(exif.get_ifd(0xA005).get(1, "")).strip("\0 ") == "R03"
+    try:
+        exif = image.getexif()
+        space = exif.get_ifd(0x8769).get(0xA001)
+        index = str(exif.get_ifd(0xA005).get(1, "")) if space == 0xFFFF else ""
+    except (OSError, SyntaxError, ValueError, TypeError, LookupError, struct.error):  # damaged Exif says nothing
+        return False
+    return bool(space == 2) or index.strip("\0 ") == "R03"
 
 
 def _cicp(blob: bytes) -> tuple[int, int, bool] | None:

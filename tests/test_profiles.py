@@ -230,3 +230,40 @@ def test_palettes_and_pictures_in_notebooks_go_through_the_same_reader(tmp_path:
         assert np.abs(as_picture(image, "strip").numpy() * 255 - wanted.transpose(2, 0, 1)).max() <= 2
     opened, _ = folder(tmp_path)[0].open()
     assert opened.is_converted
+
+
+def _ink_profile() -> bytes:
+    """A CMYK profile whose black alone darkens, in even steps of CIELAB's lightness; other inks are invisible."""
+    ramp = np.arange(256, dtype=np.uint8).tobytes()
+    black = np.indices((2, 2, 2, 2))[3].ravel()
+    lab = np.stack([255 * (1 - black), np.full(16, 128), np.full(16, 128)], 1).astype(np.uint8)
+    table = b"mft1" + bytes(4) + bytes([4, 3, 2, 0])
+    table += (np.eye(3).ravel() * 65536).astype(">i4").tobytes() + ramp * 4 + lab.tobytes() + ramp * 3
+    white = b"XYZ \0\0\0\0" + np.round(np.array([0.9642, 1, 0.8249]) * 65536).astype(">i4").tobytes()
+    name = b"desc" + bytes(4) + struct.pack(">I", 4) + b"ink\0" + bytes(80)
+    tags, body, index = [(b"desc", name), (b"wtpt", white), (b"A2B0", table)], b"", b""
+    for tag, content in tags:
+        index += struct.pack(">4sII", tag, 128 + 4 + 36 + len(body), len(content))
+        body += content + bytes(-len(content) % 4)
+    header = struct.pack(">I4sI4s4s4s", 168 + len(body), b"", 0x02400000, b"prtr", b"CMYK", b"Lab ")
+    header += bytes(12) + b"acsp" + bytes(28) + white[8:] + bytes(48)
+    return header + struct.pack(">I", 3) + index + body
+
+
+@pytest.mark.parametrize("form", ["TIFF", "JPEG"])
+def test_cmyk_goes_through_its_profile(form: str) -> None:
+    inks = Image.new("CMYK", (16, 16), (200, 0, 60, 128))
+    options = {"quality": 100} if form == "JPEG" else {}
+    light = 100 * (1 - 128 / 255)
+    linear = ((light + 16) / 116) ** 3
+    level = 255 * (1.055 * linear ** (1 / 2.4) - 0.055)
+    read = encoded(inks, form, icc_profile=_ink_profile(), **options)
+    assert off(read, np.full((16, 16, 3), level)) <= 3
+    assert open_picture(read).is_converted
+
+
+@pytest.mark.parametrize("pointer", [10**6, 2**32 - 1, 0, 3])
+def test_exif_whose_pointers_lead_nowhere_says_nothing(pointer: int) -> None:
+    tiff = struct.pack("<2sHIHHHIII", b"II", 42, 8, 1, 0x8769, 4, 1, pointer, 0)
+    blob = encoded(np.full((16, 16, 3), 90, np.uint8), "JPEG", quality=100, exif=b"Exif\0\0" + tiff)
+    assert off(blob, np.full((16, 16, 3), 90)) <= 2
