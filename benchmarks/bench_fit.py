@@ -306,8 +306,8 @@ def markdown(result: dict[str, Any]) -> str:
     lines = [
         f"A cubic on 4 channels, {cubic['cells']}·10⁶ cells, read from the store's shards: "
         f"{cubic['median_s']['ours']:.2f} s. On arrays in memory, scikit-learn's PolynomialFeatures and then: {theirs} "
-        f"({facts['cpu']}, {facts['threads']} of {facts['cores']} cores). {shared_in_words(facts)} Ours takes, above what was there "
-        f"before: {memory} cells.",
+        f"({facts['cpu']}, {facts['threads']} of {facts['cores']} cores). {shared_in_words(facts)} Ours takes, above "
+        f"what was there before: {memory} cells.",
         "",
         "| fitting | measured | bar |",
         "|---|--:|---|",

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import make_readme
 from results_tables import (
+    CARD,
     ROOT,
     SPACES,
     decoders_block,
@@ -28,8 +29,6 @@ from results_tables import (
 from latentfit.resources import write_atomic
 from latentfit.spaces import get_space
 
-CARD = "kinds"
-"""Marker of the block that a card of data/ has."""
 INTRODUCTION = """\
 ## By kind of picture
 
