@@ -12,7 +12,7 @@ PORT ?=
 ARGS ?=
 JOBS ?= 2
 
-.PHONY: help setup test test-browser test-comfyui lint types unit notebooks notebooks-fast refresh-notebooks lab voila tables bench bench-quick models cards palettes interposers upscalers families estimates clean
+.PHONY: help setup test test-browser test-comfyui lint types unit notebooks notebooks-fast refresh-notebooks lab voila tables bench bench-quick models cards palettes interposers upscalers families estimates results timings clean
 help:
 	@grep -E '^## ' Makefile | sed 's/^## //'
 
@@ -113,6 +113,15 @@ families: .venv/.ready
 ## make estimates       score tables on simulated x0 estimates (data/estimates); needs LATENTFIT_ASSETS and `make tables`
 estimates: .venv/.ready
 	$(BIN)/python benchmarks/make_estimates.py
+
+## make results         score all that ships on every kind of picture (data/results), refresh docs/results.md, cards, README
+results: .venv/.ready
+	$(BIN)/python benchmarks/score_sets.py $(ARGS)
+	$(BIN)/python benchmarks/make_results.py
+
+## make timings         time the decoders' tables again, each in its best memory layout
+timings: .venv/.ready
+	$(BIN)/python benchmarks/make_timings.py
 
 ## make bench            ratios measured in one run, written to benchmarks/results/
 bench: .venv/.ready

@@ -1,30 +1,45 @@
 """Fitting beside scikit-learn and BLAS: seconds, peak memory, and the share of the time that collecting takes.
 
-- Cubic, 4 channels: ChannelMap on a store, read from its shards, beside PolynomialFeatures + LinearRegression on the
-  same numbers in memory. Each runs in a fresh process.
+- Cubic, 4 channels: ChannelMap on a store, read from its shards, beside what else solves it on the same numbers in
+  memory (`BASELINES`): scikit-learn's PolynomialFeatures with LinearRegression and with Ridge(solver="cholesky"), and
+  normal equations added up in chunks of PolynomialFeatures' rows. Each runs in a fresh process, all in turns.
 - Peak extra memory of ChannelMap with 10⁶, 10⁷ and 3·10⁷ cells.
 - 969 terms: expanding the basis and adding to the Gram matrix beside scipy's dsyrk alone, on matrices of equal shape.
 - All forms, one after the other, beside collecting the pairs that they are fitted on.
 
-    python benchmarks/bench_fit.py [--quick]
+    python benchmarks/bench_fit.py [--quick] [--parts cubic memory gram collecting]
+
+Parts that are not asked for are kept as the committed result has them, each with its own machine facts.
 """
 
 import argparse
 import contextlib
 import io
+import json
 import multiprocessing
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from bench_collect import kl_vae, tiny_vae
-from measuring import bar, machine_facts, peak_extra_mib, print_bars, print_table, write_result
+from measuring import (
+    ROOT,
+    bar,
+    machine_facts,
+    peak_extra_mib,
+    print_bars,
+    print_table,
+    shared_in_words,
+    write_result,
+)
+from numpy.typing import NDArray
 from scipy.linalg.blas import dsyrk
 
 import latentfit as lf
@@ -33,52 +48,95 @@ from latentfit.images import pictures
 from latentfit.pairs import PairStore
 from latentfit.shards import Origin, Sample, sample_key, write_shard
 
+SHARDS = 3
 SIDE, A_SHARD = 128, 61  # cells of a picture's side; pictures a shard: 10⁶ cells
+Array = NDArray[np.float64]
 FORMS = ("linear", "affine", "quadratic", "cubic", "3", "3,1", "5", "5,1", "5,3")
 
 
-def main(quick: bool) -> dict[str, Any]:
+PARTS = ("cubic", "memory", "gram", "collecting")
+LINEAR, RIDGE, CHUNKED = "LinearRegression", "Ridge(solver='cholesky')", "normal equations in chunks"
+LIMITS = {LINEAR: 10.0, RIDGE: 1.0, CHUNKED: 1.0}
+"""How many times as long each baseline must take at least; of scikit-learn's quicker ways, no less than ours."""
+
+
+def main(quick: bool, parts: Sequence[str] = PARTS) -> dict[str, Any]:
     """Measure, print, write; returns the result."""
-    facts = machine_facts()
-    n_shards = 1 if quick else 10
-    with tempfile.TemporaryDirectory() as folder:
-        store = Path(folder)
-        write_store(store, n_shards if quick else 3 * n_shards)
-        rounds = [
-            (alone(fit_ours, store, n_shards), alone(fit_theirs, store, n_shards)) for _ in range(1 if quick else 3)
-        ]
-        memory = {  # one process differs from the next by about 2 MiB
-            n: statistics.median(alone(memory_of_ours, store, n) for _ in range(3))
-            for n in ((1,) if quick else (1, 10, 30))
-        }
-    ours, theirs = (statistics.median(seconds) for seconds in zip(*rounds, strict=True))
-    ratio = statistics.median(theirs / ours for ours, theirs in rounds)
-    rates = [gram_rates() for _ in range(3 if quick else 7)]
-    gram = statistics.median(a / b for a, b in rates)
-    spent = {label: fitting_and_collecting(make, n, size) for label, make, n, size in collections(quick)}
-    bars = [
-        bar(f"scikit-learn's seconds / ours, cubic, {n_shards}·10⁶ cells", ratio, 10, at_most=False),
-        bar("969 terms: rate / scipy's dsyrk", gram, 0.6, at_most=False),
-        *(bar(f"all forms / collecting, {label}", a / b, 0.05, at_most=True) for label, (a, b) in spent.items()),
-    ]
-    if not quick:
-        bars.insert(1, bar("peak extra memory, 3·10⁷ cells / 10⁶ cells", memory[30] / memory[1], 1.2, at_most=True))
+    kept = {} if quick or set(parts) == set(PARTS) else committed()
+    found = {part: MEASURES[part](quick) if part in parts else kept[part] for part in PARTS}
     result = {
-        "name": "fit", "quick": quick, "machine": facts,
+        "name": "fit", "quick": quick, "machine": machine_facts(),
         "settings": {"cubic": "ridge 0, uncensored, float64; ours reads float16 shards, theirs float64 in memory"},
-        "rows": [{"ours_s": round(a, 3), "scikit_learn_s": round(b, 3)} for a, b in rounds],
-        "median_s": {"ours": round(ours, 3), "scikit_learn": round(theirs, 3)},
-        "extra_mib": {f"{n}e6": round(mib, 1) for n, mib in memory.items()},
-        "gflops_969_terms": dict(zip(("ours", "dsyrk"), np.median(rates, axis=0).round(1).tolist(), strict=True)),
-        "collecting": {label: [round(a, 2), round(b, 2)] for label, (a, b) in spent.items()},
-        "bars": bars,
+        **found, "bars": [entry for part in PARTS for entry in found[part]["bars"]],
     }  # fmt: skip
     result["markdown"] = markdown(result)
-    print_table(["cubic, 4 channels", "ours s", "scikit-learn s"], seconds_table(result))
-    print(f"  extra MiB of ours: {result['extra_mib']}; all forms / collecting, seconds: {result['collecting']}")
+    print_table(["cubic, 4 channels", *result["cubic"]["median_s"]], seconds_table(result))
     print_bars(result)
     write_result(result)
     return result
+
+
+def committed() -> dict[str, Any]:
+    """The parts of the committed result."""
+    path = ROOT / "benchmarks" / "results" / "fit.json"
+    found: dict[str, Any] = json.loads(path.read_text("utf-8"))
+    return found
+
+
+def measure_cubic(quick: bool) -> dict[str, Any]:
+    """Seconds of ours and of every baseline, a fresh process each, in turns."""
+    facts, n_shards, n_rounds = machine_facts(), 1 if quick else SHARDS, 1 if quick else 3
+    calls = {"ours": fit_ours, **{name: partial(fit_theirs, name) for name in BASELINES}}
+    with tempfile.TemporaryDirectory() as folder:
+        write_store(Path(folder), n_shards)
+        rows = [{name: round(alone(call, Path(folder), n_shards), 3) for name, call in calls.items()}
+                for _ in range(n_rounds)]  # fmt: skip
+    ratios = {name: statistics.median(row[name] / row["ours"] for row in rows) for name in BASELINES}
+    bars = [
+        bar(f"{name}: its seconds / ours, cubic, {n_shards}·10⁶ cells", ratio, LIMITS[name], at_most=False)
+        for name, ratio in ratios.items()
+    ]
+    median = {name: round(statistics.median(row[name] for row in rows), 3) for name in calls}
+    fastest = {name: min(row[name] for row in rows) for name in calls}
+    return {"machine": facts, "rows": rows, "median_s": median, "fastest_s": fastest, "cells": n_shards, "bars": bars}
+
+
+def measure_memory(quick: bool) -> dict[str, Any]:
+    """Peak extra MiB of ours on stores of several sizes."""
+    sizes = (1,) if quick else (1, 10, 30)
+    with tempfile.TemporaryDirectory() as folder:
+        write_store(Path(folder), max(sizes))
+        memory = {  # one process differs from the next by about 2 MiB
+            n: statistics.median(alone(memory_of_ours, Path(folder), n) for _ in range(3)) for n in sizes
+        }
+    label, share = "peak extra memory, 3·10⁷ cells / 10⁶ cells", memory[sizes[-1]] / memory[1]
+    bars = [] if quick else [bar(label, share, 1.2, at_most=True)]
+    return {"machine": machine_facts(), "extra_mib": {f"{n}e6": round(x, 1) for n, x in memory.items()}, "bars": bars}
+
+
+def measure_gram(quick: bool) -> dict[str, Any]:
+    """The rate of 969 terms beside BLAS's own."""
+    rates = [gram_rates() for _ in range(3 if quick else 7)]
+    share = statistics.median(a / b for a, b in rates)
+    gflops = dict(zip(("ours", "dsyrk"), np.median(rates, axis=0).round(1).tolist(), strict=True))
+    bars = [bar("969 terms: rate / scipy's dsyrk", share, 0.6, at_most=False)]
+    return {"machine": machine_facts(), "gflops_969_terms": gflops, "bars": bars}
+
+
+def measure_collecting(quick: bool) -> dict[str, Any]:
+    """Fitting every form beside collecting the pairs."""
+    spent = {label: fitting_and_collecting(make, n, size) for label, make, n, size in collections(quick)}
+    bars = [bar(f"all forms / collecting, {label}", a / b, 0.05, at_most=True) for label, (a, b) in spent.items()]
+    seconds_of = {label: [round(a, 2), round(b, 2)] for label, (a, b) in spent.items()}
+    return {"machine": machine_facts(), "seconds": seconds_of, "bars": bars}
+
+
+MEASURES: dict[str, Callable[[bool], dict[str, Any]]] = {
+    "cubic": measure_cubic,
+    "memory": measure_memory,
+    "gram": measure_gram,
+    "collecting": measure_collecting,
+}
 
 
 def write_store(folder: Path, n_shards: int) -> None:
@@ -134,21 +192,56 @@ def memory_of_ours(folder: Path, n_shards: int) -> float:
     return float("nan") if extra is None else extra
 
 
-def fit_theirs(folder: Path, n_shards: int) -> float:
-    """Seconds of scikit-learn on arrays that are in memory already."""
-    from sklearn.linear_model import LinearRegression
-    from sklearn.preprocessing import PolynomialFeatures
-
+def fit_theirs(name: str, folder: Path, n_shards: int) -> float:
+    """Seconds of a baseline on arrays that are in memory already."""
     store, samples = chosen(folder, n_shards)
     parts = [
         (b.latents.movedim(1, -1).flatten(0, 2), b.cells.movedim(1, -1).flatten(0, 2)) for b in store.batches(samples)
     ]
     rows, targets = (torch.cat(list(column)).double().numpy() for column in zip(*parts, strict=True))
     del parts
-    started = time.perf_counter()
+    BASELINES[name](rows[:64], targets[:64])  # imports
+    return seconds(lambda: BASELINES[name](rows, targets))
+
+
+def linear_regression(rows: Array, targets: Array) -> None:
+    """By singular values of all features."""
+    from sklearn.linear_model import LinearRegression
+    from sklearn.preprocessing import PolynomialFeatures
+
     features = PolynomialFeatures(3, include_bias=False).fit_transform(rows)
     LinearRegression(copy_X=False).fit(features, targets)
-    return time.perf_counter() - started
+
+
+def ridge_by_cholesky(rows: Array, targets: Array) -> None:
+    """Normal equations, by scikit-learn itself."""
+    from sklearn.linear_model import Ridge
+    from sklearn.preprocessing import PolynomialFeatures
+
+    features = PolynomialFeatures(3, include_bias=False).fit_transform(rows)
+    Ridge(alpha=1e-6, solver="cholesky", copy_X=False).fit(features, targets)
+
+
+def normal_equations(rows: Array, targets: Array, chunk: int = 1 << 16) -> None:
+    """The same sums over chunks, so that the features of all cells are never there at once."""
+    from sklearn.preprocessing import PolynomialFeatures
+
+    polynomial = PolynomialFeatures(3).fit(rows[:1])
+    n_terms = polynomial.n_output_features_
+    gram, moments = np.zeros((n_terms, n_terms)), np.zeros((n_terms, targets.shape[1]))
+    for start in range(0, len(rows), chunk):
+        features = polynomial.transform(rows[start : start + chunk])
+        gram += features.T @ features
+        moments += features.T @ targets[start : start + chunk]
+    gram[np.diag_indices(n_terms)] += 1e-6
+    np.linalg.solve(gram, moments)
+
+
+BASELINES: dict[str, Callable[[Array, Array], None]] = {
+    LINEAR: linear_regression,
+    RIDGE: ridge_by_cholesky,
+    CHUNKED: normal_equations,
+}
 
 
 def gram_rates(n_chunks: int = 6) -> tuple[float, float]:
@@ -198,20 +291,23 @@ def fitting_and_collecting(make: Callable[[], lf.Vae], n_pictures: int, size: in
 
 def seconds_table(result: dict[str, Any]) -> list[list[str]]:
     """One line a round, the medians last."""
-    rows = [*result["rows"], {f"{name}_s": value for name, value in result["median_s"].items()}]
-    names = [*(f"round {i + 1}" for i in range(len(result["rows"]))), "median"]
-    return [[n, f"{r['ours_s']:.2f}", f"{r['scikit_learn_s']:.1f}"] for n, r in zip(names, rows, strict=True)]
+    cubic = result["cubic"]
+    rows = [*cubic["rows"], cubic["median_s"]]
+    names = [*(f"round {i + 1}" for i in range(len(cubic["rows"]))), "median"]
+    return [[n, *(f"{value:.2f}" for value in r.values())] for n, r in zip(names, rows, strict=True)]
 
 
 def markdown(result: dict[str, Any]) -> str:
     """For the README: seconds, memory and the bars."""
-    median, extra = result["median_s"], result["extra_mib"]
+    cubic, extra = result["cubic"], result["memory"]["extra_mib"]
     memory = ", ".join(f"{mib:.0f} MiB at {n.replace('e6', '·10⁶')}" for n, mib in extra.items())
+    theirs = ", ".join(f"{name} {cubic['median_s'][name]:.1f} s" for name in BASELINES)
+    facts = cubic["machine"]
     lines = [
-        f"A cubic on 4 channels, read from the store's shards: {median['ours']:.2f} s; scikit-learn's "
-        f"PolynomialFeatures + LinearRegression, on arrays in memory: {median['scikit_learn']:.1f} s "
-        f"({result['machine']['cpu']}, {result['machine']['cores']} cores). Ours takes, above what was there before: "
-        f"{memory} cells.",
+        f"A cubic on 4 channels, {cubic['cells']}·10⁶ cells, read from the store's shards: "
+        f"{cubic['median_s']['ours']:.2f} s. On arrays in memory, scikit-learn's PolynomialFeatures and then: {theirs} "
+        f"({facts['cpu']}, {facts['threads']} of {facts['cores']} cores). {shared_in_words(facts)} Ours takes, above "
+        f"what was there before: {memory} cells.",
         "",
         "| fitting | measured | bar |",
         "|---|--:|---|",
@@ -225,4 +321,6 @@ def markdown(result: dict[str, Any]) -> str:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="10⁶ cells; written to runs/bench")
-    main(parser.parse_args().quick)
+    parser.add_argument("--parts", nargs="+", default=PARTS, choices=PARTS)
+    options = parser.parse_args()
+    main(options.quick, options.parts)

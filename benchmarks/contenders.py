@@ -25,6 +25,7 @@ MAPS = (COMFY, *TABLES, DECODER, TAESD)
 JPEG_QUALITY = 95  # what ComfyUI sends
 
 Preview = Callable[[Tensor], bytes]
+LAYOUTS = {"contiguous": torch.contiguous_format, "channels-last": torch.channels_last}
 
 
 def preview_of(name: str, n_channels: int) -> Preview:
@@ -34,6 +35,12 @@ def preview_of(name: str, n_channels: int) -> Preview:
     if name == KL:
         return our_preview(autoencoder())
     return our_preview(taesd(n_channels) if name == TAESD else map_of(name, n_channels))
+
+
+def in_layout(preview: Preview, layout: str) -> Preview:
+    """The same with the latents laid out first, which is part of its time."""
+    memory_format = LAYOUTS[layout]
+    return lambda latents: preview(latents.contiguous(memory_format=memory_format))
 
 
 def comfy_preview(factors: Tensor, bias: Tensor) -> Preview:

@@ -23,6 +23,7 @@ from make_cards import run_in_words
 from make_models import RUNS, VAES, maps_store_of
 from make_tables import eval_store_of
 from measuring import machine_facts
+from results_tables import keeping_kinds
 
 import latentfit as lf
 from latentfit.approx import Approximation, LatentMap
@@ -66,7 +67,7 @@ def main() -> None:
         if not options.train_only:
             scored(joined, assets)
     if not options.train_only:
-        write_atomic(MODELS / "INTERPOSERS.md", card())
+        write_atomic(MODELS / "INTERPOSERS.md", keeping_kinds(MODELS / "INTERPOSERS.md", card()))
 
 
 def path_of(source: str, target: str, network: str = "") -> Path:
@@ -216,7 +217,8 @@ def card() -> str:
         "Latents of one space to latents of another, model domain to model domain, without a picture in between.",
         "float16 files, run in float32. Trained and scored through TAESD's family, standing in for the spaces' own",
         "VAEs. Scored by `make interposers` on images/eval (40 photographs, short side 320 px, none of them trained",
-        "on): the target's decoder shows what a map makes beside what it shows of the true latents.", "",
+        "on, but settings were chosen on 8 to 14 of them: the project's docs/results.md): the target's decoder shows",
+        "what a map makes beside what it shows of the true latents. Other kinds of pictures stand at the end.", "",
         "| file | MB | numbers |", "|---|--:|--:|",
     ]  # fmt: skip
     shipped = [MODELS / f"{source}-to-{target}.safetensors" for source, target in PAIRS]

@@ -20,6 +20,7 @@ from make_cards import run_in_words
 from make_models import RUNS, store_of
 from make_tables import stores_of
 from measuring import machine_facts
+from results_tables import keeping_kinds
 
 import latentfit as lf
 from latentfit.files import load_approximation
@@ -54,7 +55,7 @@ def main() -> None:
     frames = [scored(name, palette, eval_store, assets) for name, palette in SHIPPED.items()]
     kept = pd.concat(frames).drop(columns=["image", "sample", "kind"])
     write_atomic(MODELS / "palettes.csv", kept.to_csv(index=False, float_format="%.5g"))
-    write_atomic(MODELS / "PALETTES.md", card(kept))
+    write_atomic(MODELS / "PALETTES.md", keeping_kinds(MODELS / "PALETTES.md", card(kept)))
 
 
 def path_of(name: str, preset: str) -> Path:
@@ -114,7 +115,7 @@ def card(scores: pd.DataFrame) -> str:
         "SD1 latents to classes of a palette, one a cell; the file carries the palette. float16 files, run in float32.",
         "Trained and scored through TAESD, standing in for SD1's KL-VAE: targets are k-centroid downscaled decodes,",
         "nearest in OKLab, without dithering. Scored by `make palettes` on images/eval (40 photographs, short side 320",
-        "px, none of them trained on).", "",
+        "px, none of them trained on, but the losses were chosen on them). Other kinds of pictures: at the end.", "",
         "| file | kB | numbers | palette | classes |", "|---|--:|--:|---|--:|",
     ]  # fmt: skip
     for path, palette in files:

@@ -22,6 +22,7 @@ from model_tables import (
     upscalers_block,
     vaes_block,
 )
+from results_tables import VAES, differences_block, drawn_rows, kinds_block, verdicts_of, weak_spots
 
 from latentfit.dialects.python_programs import comfyui
 from latentfit.files import load_approximation
@@ -37,8 +38,18 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true")
     options = parser.parse_args()
-    path = ROOT / "README.md"
+    (path, after), *_ = filled().items()
     before = path.read_text("utf-8")
+    if options.check:
+        return 0 if after == before else 1
+    path.write_text(after, encoding="utf-8")
+    return 0
+
+
+def filled() -> dict[Path, str]:
+    """The README's path and its text with every block as the numbers say."""
+    path = ROOT / "README.md"
+    after = path.read_text("utf-8")
     blocks = {
         "audit": audit_block(),
         "estimates": estimates_block(),
@@ -51,17 +62,16 @@ def main() -> int:
         "palettes": palettes_block(),
         "interposers": interposers_block(),
         "upscalers": upscalers_block(),
+        "kinds": kinds_block(),
+        "weak": "\n".join(weak_spots()),
+        "taesd": differences_block(lambda words: "to the picture" in words),
     }
-    after = before
     for name, text in blocks.items():
         pattern = rf"(?s)<!-- {name} -->.*?<!-- /{name} -->"
         after, count = re.subn(pattern, lambda _, n=name, t=text: f"<!-- {n} -->\n{t}\n<!-- /{n} -->", after)
         if count != 1:
             sys.exit(f"README.md: expected one block <!-- {name} -->, found {count}")
-    if options.check:
-        return 0 if after == before else 1
-    path.write_text(after, encoding="utf-8")
-    return 0
+    return {path: after}
 
 
 def audit_block() -> str:
@@ -71,11 +81,11 @@ def audit_block() -> str:
         found = ROOT / "data" / "tables" / space / "audit.csv"
         if found.is_file():
             frame = pd.read_csv(found)
-            frames[get_space(space).title] = frame[frame["kind"] == "all"]
+            frames[space] = frame[frame["kind"] == "all"]
     folded = [
-        f"<details><summary><b>{title}</b>: every published table, every form of ours</summary>\n\n"
-        f"{audit_of(frame)}\n\n</details>"
-        for title, frame in frames.items()
+        f"<details><summary><b>{get_space(space).title}</b>: every published table, every form of ours</summary>\n\n"
+        f"{audit_of(space, frame)}\n\n</details>"
+        for space, frame in frames.items()
     ]
     return "\n\n".join([overview(frames), *folded])
 
@@ -87,7 +97,8 @@ def overview(frames: dict[str, pd.DataFrame]) -> str:
         "|---|---|--:|--:|---|",
     ]
     gains, in_place = [], []
-    for title, frame in frames.items():
+    for space, frame in frames.items():
+        title = get_space(space).title
         for place in ("cells", "seen"):
             rows = frame[(frame["reference"] == "vae") & (frame["place"] == place)].set_index("approximation")
             theirs = rows[(rows["origin"] == "published") & (rows["status"] != "hypothetical")]["psnr"]
@@ -103,6 +114,7 @@ def overview(frames: dict[str, pd.DataFrame]) -> str:
                     f"affine {ours['ours: affine']:.2f}, the affine oracle {rows['psnr']['oracle: affine']:.2f})"
                 )
             gains.append(f"{title} {ours['ours: 3×3 affine'] - ours['ours: affine']:+.1f} ({place})")
+        lines += drawn_rows(space)
     notes = [f"What a 3×3 kernel gains over one pixel a cell, dB: {', '.join(gains)}."]
     if in_place:
         notes.append(
@@ -112,9 +124,10 @@ def overview(frames: dict[str, pd.DataFrame]) -> str:
     return "\n".join([*lines, "", *notes])
 
 
-def audit_of(frame: pd.DataFrame) -> str:
+def audit_of(space: str, frame: pd.DataFrame) -> str:
     """A space's rows, best first: at the cells and as seen, against the VAE and the photograph; copies in one row."""
     wide = frame.pivot(index="approximation", columns=["place", "reference"], values="psnr")
+    verdicts = verdicts_of(space)
     delta = frame[(frame["place"] == "cells") & (frame["reference"] == "vae")].set_index("approximation")
     oracle = {name.removeprefix("oracle: "): row for name, row in wide.iterrows() if name.startswith("oracle: ")}
     lines = [
@@ -133,10 +146,10 @@ def audit_of(frame: pd.DataFrame) -> str:
             for place in ("cells", "seen")
         )
         label = f"**{name}**" if name.startswith("ours") else ", ".join(names)
-        verdict = delta.loc[name, "verdict"]
+        verdict = next((verdicts[one] for one in names if one in verdicts), "")
         photo = [f"{wide.loc[name, (place, 'photo')]:.2f}" for place in ("cells", "seen")]
         row = [label, cells, f"{delta.loc[name, 'delta_e']:.1f}", photo[0], seen, photo[1]]
-        lines.append(f"| {' | '.join(row)} | {verdict if isinstance(verdict, str) else ''} |")
+        lines.append(f"| {' | '.join(row)} | {verdict.replace(f'{VAES[space]} latents of ', '')} |")
     return "\n".join(lines)
 
 

@@ -22,6 +22,7 @@ from make_cards import run_in_words
 from make_interposers import full_decoder, marks_in_words, mean_of
 from make_models import CROPS_OF_MAPS, RUNS, VAES, maps_store_of, pictures_of_maps
 from measuring import machine_facts
+from results_tables import keeping_kinds
 
 import latentfit as lf
 from latentfit.approx import LatentMap
@@ -68,7 +69,7 @@ def main() -> None:
         if not options.train_only:
             scored(space, joined, assets)
     if not options.train_only:
-        write_atomic(MODELS / "UPSCALERS.md", card())
+        write_atomic(MODELS / "UPSCALERS.md", keeping_kinds(MODELS / "UPSCALERS.md", card()))
 
 
 def joined_of(space: str, assets: Path) -> list[JoinedStores]:
@@ -184,7 +185,8 @@ def card() -> str:
         "# Upscalers", "",
         "Latents to larger latents of the same space, model domain. float16 files, run in float32; those of any factor",
         "give 1 to 2. Trained and scored through TAESD's family, standing in for the spaces' own VAEs. Scored by",
-        f"`make upscalers` on images/eval: 40 photographs, {EVAL_SIZE} px the short side when large, none trained on.",
+        f"`make upscalers` on images/eval: 40 photographs, {EVAL_SIZE} px the short side when large, none trained on,",
+        "but settings were chosen on some of them: the project's docs/results.md. Other kinds of pictures: at the end.",
         "", "| file | MB | numbers |", "|---|--:|--:|",
     ]  # fmt: skip
     lines += [f"| {path.name} | {path.stat().st_size / 1e6:.2f} | {lf.load(path).n_parameters:,} |" for path in shipped]

@@ -39,11 +39,27 @@ def machine_facts() -> dict[str, Any]:
         "cpu": _cpu_model(),
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
-        "load_before": round(os.getloadavg()[0], 1) if hasattr(os, "getloadavg") else None,
+        "load_before": load_now(),
         "system": platform.system(),
         "python": platform.python_version(),
         "torch": torch.__version__,
     }
+
+
+def load_now() -> float | None:
+    """Processes that want a core, mean of the last minute: above the number of cores other work ran too."""
+    return round(os.getloadavg()[0], 1) if hasattr(os, "getloadavg") else None
+
+
+def shared_in_words(facts: Mapping[str, Any]) -> str:
+    """A sentence for results that were measured while other work ran; empty where none did."""
+    load, cores = facts["load_before"], facts["cores"]
+    if load is None or cores is None or load < cores:
+        return ""
+    return (
+        f"Measured while other work ran (load {load:g} on {cores} cores): in turns, in one run, so ratios hold; "
+        "milliseconds and seconds are longer than an idle machine's."
+    )
 
 
 def bar(name: str, value: float, limit: float, *, at_most: bool) -> dict[str, Any]:
@@ -102,6 +118,11 @@ def timed_in_turns(
 def ratio_in_turns(spent: Mapping[str, list[float]], name: str, base: str) -> float:
     """Median over the rounds of a round's own ratio: what slowed the whole round cancels."""
     return statistics.median(a / b for a, b in zip(spent[name], spent[base], strict=False))
+
+
+def ratio_of_fastest(spent: Mapping[str, list[float]], name: str, base: str) -> float:
+    """Of each one's fastest run: what else a machine does only ever slows a run."""
+    return min(spent[name]) / min(spent[base])
 
 
 @contextmanager

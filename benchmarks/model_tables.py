@@ -4,12 +4,15 @@ import json
 from pathlib import Path
 
 import pandas as pd
+from results_tables import BASELINE, CLOSED, on_clip_art, results
 
 from latentfit.spaces import get_space
 
 ROOT = Path(__file__).resolve().parents[1]
 MODELS, VAES = ROOT / "data" / "models", ROOT / "data" / "vaes"
 SPACES = ("sd1", "sdxl", "flux1")
+SCORED_AS = {"closed form 5": CLOSED, "decode → encode": BASELINE}
+"""Names in data/results of what other tables call otherwise."""
 
 
 def decoders_block() -> str:
@@ -18,26 +21,28 @@ def decoders_block() -> str:
     for index, space in enumerate(SPACES):
         found = MODELS / f"pareto_{space}.csv"
         if found.is_file():
-            title, table = get_space(space).title, decoders_of(pd.read_csv(found))
+            title, table = get_space(space).title, decoders_of(space, pd.read_csv(found))
             parts.append(table if not index else f"<details><summary><b>{title}</b></summary>\n\n{table}\n\n</details>")
     return "\n\n".join(parts)
 
 
-def decoders_of(frame: pd.DataFrame) -> str:
-    """One space's rows: against the teacher's decode in one column, against the photograph in the others."""
+def decoders_of(space: str, frame: pd.DataFrame) -> str:
+    """One space's rows: against the teacher's decode in one column, against the picture in the others."""
     seen = frame[frame["place"] == "seen"]
     teacher = seen[seen["reference"] == "vae"].set_index("approximation")["psnr"]
     photo = seen[seen["reference"] == "photo"].sort_values("ms")
     lines = [
-        "| | ms | numbers | dB to TAESD's decode | dB to the photograph | MS-SSIM | ΔE | GMSD | high frequencies |",
-        "|---|--:|--:|--:|--:|--:|--:|--:|--:|",
+        "| | ms | numbers | dB to TAESD's decode | dB to the photograph | MS-SSIM | ΔE | GMSD | high frequencies | "
+        "clip art, dB |",
+        "|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|",
     ]
     for row in photo.itertuples():
         name = f"**{row.approximation}**" if row.family == "our network" else row.approximation
         to_teacher = "itself" if row.family == "autoencoder" else f"{teacher[row.approximation]:.2f}"
         lines.append(
             f"| {name} | {row.ms:.3g} | {row.parameters:,} | {to_teacher} | {row.psnr:.2f} | {row.ms_ssim:.3f} | "
-            f"{row.delta_e:.1f} | {row.gmsd:.3f} | {row.high_frequency:.2f} |"
+            f"{row.delta_e:.1f} | {row.gmsd:.3f} | {row.high_frequency:.2f} | "
+            f"{on_clip_art('decoders', space, 'TAESD' if row.family == 'autoencoder' else row.approximation)} |"
         )
     return "\n".join(lines)
 
@@ -77,7 +82,7 @@ def speed_block() -> str:
     if not found.is_file():
         return ""
     result = json.loads(found.read_text("utf-8"))
-    lines = ["| decoders | measured | bar |", "|---|--:|---|"]
+    lines = [result["markdown"], "", "| decoders | measured | bar |", "|---|--:|---|"]
     for entry in result["bars"]:
         sign, met = "≤" if entry["at_most"] else "≥", "met" if entry["met"] else "missed"
         lines.append(f"| {entry['bar']} | {entry['value']:.3g} | {sign} {entry['limit']:g}, {met} |")
@@ -91,17 +96,27 @@ def palettes_block() -> str:
         return "*run `make palettes`*"
     frame = pd.read_csv(path)
     lines = [
-        "| | palette | accuracy | OKLab distance | ΔE to the cell (the target's) | numbers |",
-        "|---|---|--:|--:|--:|--:|",
+        "| | palette | accuracy | OKLab distance | ΔE to the cell (the target's) | numbers | accuracy, clip art |",
+        "|---|---|--:|--:|--:|--:|--:|",
     ]
     for palette, block in frame.groupby("palette", sort=False):
         for row in block.sort_values("accuracy", ascending=False).itertuples():
             name = f"**{row.approximation}**" if row.approximation.startswith("sd1-") else row.approximation
+            drawn = accuracy_on_clip_art(palette, row.approximation)
             lines.append(
                 f"| {name} | {palette} | {row.accuracy:.3f} | {row.oklab:.4f} | {row.delta_e:.1f} "
-                f"({row.target_delta_e:.1f}) | {row.parameters:,.0f} |"
+                f"({row.target_delta_e:.1f}) | {row.parameters:,.0f} | {drawn} |"
             )
     return "\n".join(lines)
+
+
+def accuracy_on_clip_art(palette: str, name: str) -> str:
+    """Share of the cells of the target's class; a dash where it was not scored."""
+    frame = results("palettes")
+    if frame.empty:
+        return "–"
+    rows = frame[(frame["palette"] == palette) & (frame["map"] == name) & (frame["set"] == "clip art")]
+    return f"{(rows['accuracy'] * rows['pixels']).sum() / rows['pixels'].sum():.3f}" if len(rows) else "–"
 
 
 def interposers_block() -> str:
@@ -110,8 +125,8 @@ def interposers_block() -> str:
     if not path.is_file():
         return "*run `make interposers`*"
     lines = [
-        "| | dB | MS-SSIM | ΔE | saturation | hue | R² | there and back | buried from | ms |",
-        "|---|" + "--:|" * 9,
+        "| | dB | MS-SSIM | ΔE | saturation | hue | R² | there and back | buried from | ms | clip art, dB |",
+        "|---|" + "--:|" * 10,
     ]
     over: list[float] = []
     below: list[float] = []
@@ -123,13 +138,15 @@ def interposers_block() -> str:
         over.append(own["psnr"] - closed)
         below.append(through["psnr"] - own["psnr"])
         time.append(own["ms"] / through["ms"])
-        lines.append(f"| **{pair}** |" + " |" * 9)
+        source, target = pair.split(" → ")
+        lines.append(f"| **{pair}** |" + " |" * 10)
         for row in block.sort_values("psnr", ascending=False).itertuples():
             name = f"**{row.map}**" if row.map == "interposer" else row.map
             around = "" if pd.isna(row.round) else f"{row.round:.2f}"
             lines.append(
                 f"| {name} | {row.psnr:.2f} | {row.ms_ssim:.3f} | {row.delta_e:.1f} | {row.saturation:.2f} | "
-                f"{row.hue:.0f}° | {row.r2:.2f} | {around} | {row.buried_strength:.2f} | {row.ms:.3g} |"
+                f"{row.hue:.0f}° | {row.r2:.2f} | {around} | {row.buried_strength:.2f} | {row.ms:.3g} | "
+                f"{on_clip_art('interposers', source, SCORED_AS.get(row.map, row.map), 'mse_vae', target)} |"
             )
     lines += [
         "",
@@ -157,16 +174,18 @@ def upscalers_block() -> str:
 def upscalers_of(scores: pd.DataFrame) -> str:
     """One space's rows, best picture first."""
     lines = [
-        "| | dB | MS-SSIM | ΔE | dB to the photograph | R² | buried from | ms | MiB |",
-        "|---|" + "--:|" * 8,
+        "| | dB | MS-SSIM | ΔE | dB to the photograph | R² | buried from | ms | MiB | clip art, dB |",
+        "|---|" + "--:|" * 9,
     ]
     for (space, factor), block in scores.groupby(["space", "factor"], sort=False):
-        lines.append(f"| **{get_space(space).title}, {factor}** |" + " |" * 8)
+        lines.append(f"| **{get_space(space).title}, {factor}** |" + " |" * 9)
         for row in block.sort_values("psnr", ascending=False).itertuples():
             name = f"**{row.map}**" if row.map.startswith("upscaler") else row.map
+            drawn = on_clip_art("upscalers", space, SCORED_AS.get(row.map, row.map), "mse_vae")
             lines.append(
                 f"| {name} | {row.psnr:.2f} | {row.ms_ssim:.3f} | {row.delta_e:.1f} | {row.photo_psnr:.2f} | "
-                f"{row.r2:.2f} | {row.buried_strength:.2f} | {row.ms:.3g} | {row.extra_mib:.1f} |"
+                f"{row.r2:.2f} | {row.buried_strength:.2f} | {row.ms:.3g} | {row.extra_mib:.1f} | "
+                f"{drawn if factor == '2×' else '–'} |"
             )
     return "\n".join(lines)
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import pandas as pd
 import torch
-from scored_sets import ROOT, SETS, SIZE, assets_folder, pictures_of
+from scored_sets import ROOT, SETS, SHOWN, SIZE, assets_folder, pictures_of, shown_set
 from torch import Tensor
 
 import latentfit as lf
@@ -327,13 +327,14 @@ def gather() -> None:
             frames.append(frame)
         if frames:
             whole = pd.concat(frames, ignore_index=True)
+            whole["set"] = [shown_set(*pair) for pair in zip(whole["set"], whole["image"].astype(str), strict=True)]
             whole = in_order(whole)
             print(write_atomic(RESULTS / f"{job}.csv", whole.to_csv(index=False, float_format="%.5g")))
 
 
 def in_order(frame: pd.DataFrame) -> pd.DataFrame:
     """By space and set, as the tables have them; pictures and maps as they were scored."""
-    spaces, sets = list(VAES), list(SETS)
+    spaces, sets = list(VAES), list(SHOWN)
     ranks = frame["space"].map(spaces.index) * len(sets) + frame["set"].map(sets.index)
     return frame.iloc[ranks.argsort(kind="stable")].reset_index(drop=True)
 

@@ -33,7 +33,19 @@ SETS = {
     "drawings": "drawings",
     "pixel art": "pixel art",
 }
-"""Set: its name in words, in the order of every table."""
+"""Folder, or part of one: its name in words."""
+SHOWN = {
+    "eval": "photographs (BSDS500)",
+    "eval512": "photographs (CID22)",
+    "paintings": "paintings",
+    "illustrations": "ink and watercolour",
+    "clip art": "clip art",
+    "pixel art": "pixel art",
+}
+"""Set of a table: its name in words, in the order of every table. Drawings are two: what is painted or scanned, and
+what has flat colours and clean edges; maps differ more between these than between them and photographs."""
+FLAT_STYLES = ("clip art", "vector art")
+"""Styles of drawings.json that are of the second kind."""
 SIZE = 320
 """Pixels of the short side, for all sets alike, so that they differ in what they show and not in how large."""
 SCORED = {"eval": 40, "eval512": 24, "paintings": 16, "drawings": 32, "pixel art": 24}
@@ -82,6 +94,7 @@ def chosen(assets: Path) -> dict[str, Any]:
             one["file"] for one in free if one["kind"] == "photograph" and one["original_sha256"] not in trained
         ],
     }
+    drawn = json.loads((images / "drawings.json").read_text("utf-8"))["pictures"]
     found: dict[str, Any] = {"report": {}, "development": {}}
     for kind, files in of_kind.items():
         hashed = {name: hashlib.sha256((images / name).read_bytes()).hexdigest() for name in files}
@@ -96,6 +109,8 @@ def chosen(assets: Path) -> dict[str, Any]:
         found[role]["pixel art"] = {
             pack: {one["file"]: one["sha256"] for one in sprites if one["pack"] == pack} for pack in names
         }
+    listed_too = {*found["report"]["drawings"], *found["development"]["drawings"]}
+    found["styles"] = {one["file"]: one["style"] for one in drawn if one["file"] in listed_too}
     return found
 
 
@@ -114,6 +129,14 @@ def held_out_hashes() -> set[str]:
             yield from hashes(value) if isinstance(value, dict) else [value]
 
     return {one for role in ("report", "development") for one in hashes(held_out()[role])}
+
+
+def shown_set(name: str, image: str) -> str:
+    """The set of `SHOWN` that a picture of a set of `SETS` is counted in."""
+    if name != "drawings":
+        return name
+    style = next(style for file, style in held_out()["styles"].items() if Path(file).stem == image)
+    return "clip art" if style in FLAT_STYLES else "illustrations"
 
 
 def left_to_train(below: Path) -> list[Path]:
