@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from latentfit.errors import ScaleError
 
 Scale = int | float | str | Fraction
-_LARGEST = 4096
+_LARGEST = 10**12
 _FINEST = 1000  # largest denominator: 1.37 is 137/100
 
 

@@ -196,7 +196,7 @@ def test_a_space_and_a_palette_of_a_file() -> None:
 
 
 def test_a_factor_of_a_billion_digits_is_refused_at_once() -> None:
-    for scale in ("1e999999999", "-1", "9" * 5000, "1e400", "nan", "1/0", 10**9):
+    for scale in ("1e999999999", "-1", "9" * 5000, "1e400", "nan", "1/0", 10**13):
         with pytest.raises(LatentfitError, match="expected a positive number"):
             lf.scales.as_scale(scale)
 
