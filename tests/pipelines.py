@@ -445,7 +445,6 @@ def modular(kind: str) -> tuple[Any, dict[str, Any]]:
     pipe = blocks.init_pipeline()
     wanted = {name for name in ("transformer", "unet", "scheduler", "vae") if name in pipe.components}
     pipe.update_components(**{name: plain.components[name] for name in wanted})
-    pipe.blocks.set_progress_bar_config(disable=True) if hasattr(pipe.blocks, "set_progress_bar_config") else None
     return pipe, call
 
 
