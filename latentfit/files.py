@@ -11,7 +11,7 @@ from safetensors.torch import save as to_bytes
 
 from latentfit.approx import Approximation, LatentMap
 from latentfit.errors import BadFileError, ScaleError, SpaceMismatchError
-from latentfit.foreign import of_others
+from latentfit.foreign import of_others, weights_file
 from latentfit.headers import SCHEMA, checked_fields, checked_header
 from latentfit.kinds import KINDS, described, wrapped
 from latentfit.palette import Palette
@@ -74,7 +74,8 @@ def load(
     Parameters
     ----------
     path : path
-        .safetensors, or a torch file of plain tensors; which decoder it is, its keys and shapes say.
+        .safetensors, or a torch file of plain tensors; which decoder it is, its keys and shapes say. Or the folder of
+        a TAESD as the hub ships it.
     space : LatentSpace or str, optional
         Of another project's file, which does not say it. Ours do: theirs stays.
     palette : Palette, str or path, optional
@@ -101,8 +102,9 @@ def load(
     """
     if domain not in ("model", "raw"):
         raise BadFileError(f"{path}: expected domain 'model' or 'raw', got {domain!r}")
-    if not _is_ours(Path(path)):
-        return of_others(Path(path), space, target=target, palette=palette, domain=domain, scale=scale)
+    path = weights_file(Path(path))
+    if not _is_ours(path):
+        return of_others(path, space, target=target, palette=palette, domain=domain, scale=scale)
     wrapper = _ours(path)
     if scale is None:
         return wrapper

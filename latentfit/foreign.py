@@ -72,6 +72,12 @@ def of_others(
     return Approximation(found.module, named, found.scale, name=path.stem, card=card)
 
 
+def weights_file(path: Path) -> Path:
+    """The weights of a diffusers folder, as the hub ships TAESD; any other path stays as it is."""
+    weights = path / "diffusion_pytorch_model.safetensors"
+    return weights if weights.is_file() and (path / "config.json").is_file() else path
+
+
 def spaces_by_name(path: Path) -> tuple[str, str] | None:
     """Between which spaces city96's usual file names say that an interposer leads; None for other names."""
     usual = _CITY96_NAME.match(path.name)

@@ -261,7 +261,8 @@ def _opened(path: Path) -> Iterator[Any]:
     except (SafetensorError, OSError, ValueError, RuntimeError, TypeError, AttributeError) as error:
         if isinstance(error, BadFileError):
             raise
-        raise BadFileError(f"{path}: not a whole safetensors file of latents ({error}); save it again") from error
+        what = "ComfyUI latent" if path.suffix.lower() == ".latent" else "safetensors file of latents"
+        raise BadFileError(f"{path}: not a whole {what} ({error}); save it again") from error
 
 
 def _latents_among(shapes: Mapping[str, tuple[int, ...]], path: Path) -> str:

@@ -9,6 +9,7 @@ from latentfit.approx import Approximation, LatentMap
 from latentfit.dialects import read
 from latentfit.errors import BadFileError, LatentfitError, SpaceMismatchError
 from latentfit.files import load, load_approximation
+from latentfit.foreign import weights_file
 from latentfit.palette import Palette
 from latentfit.spaces import LatentSpace
 from latentfit.vae_weights import is_safetensors
@@ -41,7 +42,7 @@ def load_any(path: Path, space: LatentSpace | str | None = None, palette: Palett
 
     Its space must be named, and the palette of pixelvae's.
     """
-    _check_is_map(path)
+    path = _checked(path)
     return _table(path) if path.suffix.lower() == ".json" else load_approximation(path, space, palette)
 
 
@@ -52,7 +53,7 @@ def load_either(
     target: LatentSpace | str | None = None,
 ) -> Approximation | LatentMap:
     """As `load_any`; also a map between latents, `space` and `target` being another project's."""
-    _check_is_map(path)
+    path = _checked(path)
     return _table(path) if path.suffix.lower() == ".json" else load(path, space, palette, target=target)
 
 
@@ -79,7 +80,9 @@ ENDINGS = (".safetensors", ".json", ".pt", ".pth", ".ckpt", ".bin", ".sft")
 """Of files that may hold a map; what they are, their content says."""
 
 
-def _check_is_map(path: Path) -> None:
+def _checked(given: Path) -> Path:
+    """The file, which may hold a map: its own path, or the weights' in a diffusers folder."""
+    path = weights_file(given)
     if path.is_dir():
         raise BadFileError(f"{path}: expected a map, .safetensors or .json, got a folder; name a file in it")
     if path.is_symlink() and not path.exists():
@@ -92,6 +95,7 @@ def _check_is_map(path: Path) -> None:
             f"{path}: expected a .safetensors map, a .json table or a decoder in .pt or .pth, got "
             f"{path.suffix or 'no ending'!r}"
         )
+    return path
 
 
 def _table(path: Path) -> Approximation:

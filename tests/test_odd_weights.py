@@ -98,6 +98,10 @@ def test_taesd_under_other_programs_names(tmp_path: Path, latents: Tensor, form:
         wanted = pair[1](latents).clamp(0, 1)
     torch.testing.assert_close(lf.load(path, space="sd1")(latents), wanted)
     torch.testing.assert_close(load_any(path, "sd1")(latents), wanted)
+    (tmp_path / "config.json").write_text("{}")  # the folder, as the hub ships it
+    torch.testing.assert_close(lf.load(tmp_path, space="sd1")(latents), wanted)
+    torch.testing.assert_close(load_any(tmp_path, "sd1")(latents), wanted)
+    (tmp_path / "config.json").unlink()
     vae = Vae.load(path, space="sd1", device="cpu")
     torch.testing.assert_close(vae.decode(latents), wanted)
     picture = torch.rand(1, 3, 16, 24)
