@@ -41,7 +41,7 @@ ENCODERS = {
 }
 SIDE_PX, CROP_PX, CROP_CELLS = 512, 160, 16
 SANA_EVERY = 3  # its crops are ten times as large
-MARGIN = 0.05
+MARGIN = 0.045
 N_TURNS, FLATTEST = 8, 0.05
 HOW = (
     "mean and covariance (lower triangle) of blocks of 2x2 cells (place, channel), model domain, over crops of "

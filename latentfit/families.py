@@ -19,7 +19,7 @@ Hypothesis = tuple[LatentSpace, Domain]
 
 BLOCK = 2
 LIKELIER = 0.05  # nats a value: hardly a held-out picture of a space reached it, nearly every one of others exceeds it
-NOISE = 0.06  # correlation of neighbouring cells: below, latents may be noise, which is of any space
+NOISE = 0.03  # correlation of neighbouring cells: below, latents may be noise, which is of any space
 AMPLITUDES = 0.15  # nats a value that an amplitude of e or 1 / e costs
 LEAST_BLOCKS = 200
 MOST_BLOCKS = 20_000
