@@ -39,6 +39,9 @@ WIDGET = "application/vnd.jupyter.widget-view+json"
 BAR = re.compile(r"\d+%\|")  # what a progress bar leaves without its kernel
 PATIENCE_S = 900  # for a process to start or to hand over what it has made: a machine may be very busy
 LIMITS = {"timeout": None, "startup_timeout": PATIENCE_S, "iopub_timeout": PATIENCE_S}  # none on a cell
+LONGEST_SOCKET = (
+    90  # characters of a socket's path, with room for its number; a longer one goes by the loopback network
+)
 NEWS_S = 60.0  # between two lines of news where no terminal shows them in place
 
 
@@ -115,7 +118,7 @@ def this_python(connection: Path) -> "AsyncKernelManager":
             return KernelSpec(argv=argv, display_name="Python 3", language="python")
 
     manager = AsyncKernelManager(kernel_spec_manager=ThisPython(), connection_file=str(connection.with_suffix(".json")))
-    if os.name == "posix":
+    if os.name == "posix" and len(str(connection)) < LONGEST_SOCKET:
         manager.transport, manager.ip = "ipc", str(connection)
     return manager
 
@@ -513,4 +516,6 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 
 if __name__ == "__main__":
     signal.signal(signal.SIGTERM, _interrupt)
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="replace")  # type: ignore[union-attr]  # what a terminal cannot show stops nothing
     sys.exit(main())
