@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
@@ -118,7 +119,7 @@ _SAMPLE = schemas.record(
         "kind": schemas.text(40),
         "box": schemas.listed(schemas.integer(-(1 << 31), 1 << 31), 4, 4),
         "size_cells": schemas.listed(schemas.integer(1, 1 << 20), 2, 2),
-        "sigma": schemas.optional(schemas.number()),
+        "sigma": schemas.optional(schemas.number(0, math.inf)),
         "step": schemas.optional(schemas.integer(0, 1 << 31)),
     },
     ("key", "sha256", "name", "kind", "box", "size_cells"),
@@ -227,7 +228,7 @@ def read_shard(path: Path) -> Shard:
     """
     with open_shard(path) as file:
         try:
-            header = schemas.parse_json((file.metadata() or {})["latentfit_pairs"], os.fspath(path))
+            header = schemas.parse_json((file.metadata() or {})["latentfit_pairs"], os.fspath(path), has_infinity=True)
             schema = header["schema"]
         except (LookupError, TypeError, BadFileError) as error:
             raise StoreError(f"{path}: not a shard of a pair store; move it out of this folder ({error})") from error
