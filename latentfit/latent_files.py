@@ -227,7 +227,7 @@ def _estimate_in(path: Path, metadata: Mapping[str, str]) -> Estimate | None:
     if _ESTIMATE not in metadata:
         return None
     try:
-        entry = schemas.parse_json(metadata[_ESTIMATE], str(path))
+        entry = schemas.parse_json(metadata[_ESTIMATE], str(path), has_infinity=True)
         run, step, n_steps = (int(entry[name]) for name in ("run", "step", "n_steps"))
         timestep, sigma = float(entry["timestep"]), float(entry["sigma"])
         picture, schedule = str(entry["picture"]), entry["schedule"]

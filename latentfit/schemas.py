@@ -40,7 +40,14 @@ def read_json(path: Path, most_values: int = MOST_VALUES, most_bytes: int = MOST
         return parse_json(file.read(most_bytes + 1), os.fspath(path), most_values, most_bytes)
 
 
-def parse_json(text: str | bytes, where: str, most_values: int = MOST_VALUES, most_bytes: int = MOST_BYTES) -> Any:
+def parse_json(
+    text: str | bytes,
+    where: str,
+    most_values: int = MOST_VALUES,
+    most_bytes: int = MOST_BYTES,
+    *,
+    has_infinity: bool = False,
+) -> Any:
     """Strict JSON: finite numbers, no key twice, bounded in length, depth and number of values.
 
     Parameters
@@ -51,6 +58,8 @@ def parse_json(text: str | bytes, where: str, most_values: int = MOST_VALUES, mo
         The file, for errors.
     most_values, most_bytes : int
         Longer texts are refused before they are read.
+    has_infinity : bool
+        Let ``Infinity`` pass: the sigma of pure noise.
 
     Raises
     ------
@@ -64,7 +73,11 @@ def parse_json(text: str | bytes, where: str, most_values: int = MOST_VALUES, mo
         if said.count(",") > most_values or said.count("[") + said.count("{") > most_values // 4:
             raise BadFileError(f"{where}: more than {most_values} values of JSON; is this the file?")
         read = json.loads(
-            said, object_pairs_hook=_unique, parse_constant=_no_constant, parse_int=_whole, parse_float=_finite
+            said,
+            object_pairs_hook=_unique,
+            parse_constant=_infinity if has_infinity else _no_constant,
+            parse_int=_whole,
+            parse_float=_finite,
         )
         _check_depth(read)
     except RecursionError as error:
@@ -93,6 +106,10 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _no_constant(name: str) -> Any:
     raise _WrongJsonError(f"holds NaN or Inf ({name}), expected finite numbers")
+
+
+def _infinity(name: str) -> Any:
+    return math.inf if name == "Infinity" else _no_constant(name)
 
 
 def _whole(digits: str) -> int:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
@@ -140,7 +141,7 @@ _SAMPLE = schemas.record(
         "kind": schemas.text(40),
         "box": schemas.listed(schemas.integer(-(1 << 31), 1 << 31), 4, 4),
         "size_cells": schemas.listed(schemas.integer(1, 1 << 20), 2, 2),
-        "sigma": schemas.optional(schemas.number()),
+        "sigma": schemas.optional(schemas.number(0, math.inf)),
         "step": schemas.optional(schemas.integer(0, 1 << 31)),
         "look": schemas.optional(_look),
     },
@@ -255,7 +256,7 @@ def read_shard(path: Path) -> Shard:
     """
     with open_shard(path) as file:
         try:
-            header = schemas.parse_json((file.metadata() or {})["latentfit_pairs"], os.fspath(path))
+            header = schemas.parse_json((file.metadata() or {})["latentfit_pairs"], os.fspath(path), has_infinity=True)
             schema = header["schema"]
         except (LookupError, TypeError, BadFileError) as error:
             raise StoreError(f"{path}: not a shard of a pair store; move it out of this folder ({error})") from error
