@@ -2,7 +2,7 @@
 
 - Cubic, 4 channels: ChannelMap on a store, read from its shards, beside what else solves it on the same numbers in
   memory (`BASELINES`): scikit-learn's PolynomialFeatures with LinearRegression and with Ridge(solver="cholesky"), and
-  normal equations added up in chunks of PolynomialFeatures' rows. Each runs in a fresh process, all in turns.
+  normal equations added up in chunks of PolynomialFeatures' rows. All in turns, in one process.
 - Peak extra memory of ChannelMap with 10⁶, 10⁷ and 3·10⁷ cells.
 - 969 terms: expanding the basis and adding to the Gram matrix beside scipy's dsyrk alone, on matrices of equal shape.
 - All forms, one after the other, beside collecting the pairs that they are fitted on.
@@ -36,7 +36,9 @@ from measuring import (
     peak_extra_mib,
     print_bars,
     print_table,
+    ratio_in_turns,
     shared_in_words,
+    timed_in_turns,
     write_result,
 )
 from numpy.typing import NDArray
@@ -48,7 +50,7 @@ from latentfit.images import pictures
 from latentfit.pairs import PairStore
 from latentfit.shards import Origin, Sample, sample_key, write_shard
 
-SHARDS = 3
+SHARDS = 1
 SIDE, A_SHARD = 128, 61  # cells of a picture's side; pictures a shard: 10⁶ cells
 Array = NDArray[np.float64]
 FORMS = ("linear", "affine", "quadratic", "cubic", "3", "3,1", "5", "5,1", "5,3")
@@ -84,21 +86,31 @@ def committed() -> dict[str, Any]:
 
 
 def measure_cubic(quick: bool) -> dict[str, Any]:
-    """Seconds of ours and of every baseline, a fresh process each, in turns."""
+    """Seconds of ours and of every baseline, all in turns in one process."""
     facts, n_shards, n_rounds = machine_facts(), 1 if quick else SHARDS, 1 if quick else 3
-    calls = {"ours": fit_ours, **{name: partial(fit_theirs, name) for name in BASELINES}}
     with tempfile.TemporaryDirectory() as folder:
         write_store(Path(folder), n_shards)
-        rows = [{name: round(alone(call, Path(folder), n_shards), 3) for name, call in calls.items()}
-                for _ in range(n_rounds)]  # fmt: skip
-    ratios = {name: statistics.median(row[name] / row["ours"] for row in rows) for name in BASELINES}
+        store, samples = chosen(Path(folder), n_shards)
+        arrays = in_memory(store, samples)
+        calls: dict[str, Callable[[], object]] = {"ours": partial(fit_ours, store, samples)}
+        calls |= {name: partial(baseline, *arrays) for name, baseline in BASELINES.items()}
+        spent = timed_in_turns(calls, most_runs=n_rounds, least_runs=n_rounds, enough_s=float("inf"))
+    ratios = {name: ratio_in_turns(spent, name, "ours") for name in BASELINES}
     bars = [
         bar(f"{name}: its seconds / ours, cubic, {n_shards}·10⁶ cells", ratio, LIMITS[name], at_most=False)
         for name, ratio in ratios.items()
     ]
-    median = {name: round(statistics.median(row[name] for row in rows), 3) for name in calls}
-    fastest = {name: min(row[name] for row in rows) for name in calls}
-    return {"machine": facts, "rows": rows, "median_s": median, "fastest_s": fastest, "cells": n_shards, "bars": bars}
+    rows = [dict(zip(spent, map(rounded, times), strict=True)) for times in zip(*spent.values(), strict=True)]
+    return {
+        "machine": facts, "cells": n_shards, "rows": rows, "bars": bars,
+        "median_s": {name: rounded(statistics.median(times)) for name, times in spent.items()},
+        "fastest_s": {name: rounded(min(times)) for name, times in spent.items()},
+    }  # fmt: skip
+
+
+def rounded(value: float) -> float:
+    """Milliseconds will do."""
+    return round(value, 3)
 
 
 def measure_memory(quick: bool) -> dict[str, Any]:
@@ -165,14 +177,9 @@ def chosen(folder: Path, n_shards: int) -> tuple[PairStore, list[Sample]]:
     return store, sorted(store.samples, key=lambda sample: sample.sha256)[: n_shards * A_SHARD]
 
 
-def fit_ours(folder: Path, n_shards: int) -> float:
-    """Seconds, reading included: the median of three, for theirs take long enough to average what else goes on."""
-    store, samples = chosen(folder, n_shards)
-    lf.ChannelMap("affine").fit(store, samples=samples[:1])
-    return statistics.median(
-        seconds(lambda: lf.ChannelMap("cubic", ridge=0.0, censored=False, n_folds=1).fit(store, samples=samples))
-        for _ in range(3)
-    )
+def fit_ours(store: PairStore, samples: list[Sample]) -> None:
+    """A cubic, reading included."""
+    lf.ChannelMap("cubic", ridge=0.0, censored=False, n_folds=1).fit(store, samples=samples)
 
 
 def seconds(call: Callable[[], object]) -> float:
@@ -186,22 +193,17 @@ def memory_of_ours(folder: Path, n_shards: int) -> float:
     """Peak extra MiB of a fit."""
     store, samples = chosen(folder, n_shards)
     lf.ChannelMap("affine").fit(store, samples=samples[:1])
-    extra = peak_extra_mib(
-        lambda: lf.ChannelMap("cubic", ridge=0.0, censored=False, n_folds=1).fit(store, samples=samples)
-    )
+    extra = peak_extra_mib(lambda: fit_ours(store, samples))
     return float("nan") if extra is None else extra
 
 
-def fit_theirs(name: str, folder: Path, n_shards: int) -> float:
-    """Seconds of a baseline on arrays that are in memory already."""
-    store, samples = chosen(folder, n_shards)
+def in_memory(store: PairStore, samples: list[Sample]) -> tuple[Array, Array]:
+    """Latents (cells, C) and colours (cells, 3), float64."""
     parts = [
         (b.latents.movedim(1, -1).flatten(0, 2), b.cells.movedim(1, -1).flatten(0, 2)) for b in store.batches(samples)
     ]
     rows, targets = (torch.cat(list(column)).double().numpy() for column in zip(*parts, strict=True))
-    del parts
-    BASELINES[name](rows[:64], targets[:64])  # imports
-    return seconds(lambda: BASELINES[name](rows, targets))
+    return rows, targets
 
 
 def linear_regression(rows: Array, targets: Array) -> None:
