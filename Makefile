@@ -81,46 +81,46 @@ lab: .venv/.ready
 ## make voila            the workbench as an application, without its code; PORT=8866, ARGS='--no-browser' or other flags of Voilà
 voila: .venv/.voila
 	@echo "bundled pictures: encoded at the first start, which takes about half a minute, into runs/notebooks/"
-	@$(BIN)/python -c 'from latentfit.walkthrough import open_pairs; open_pairs(None, "sd1", "bundled", "runs/notebooks")'
+	@$(BIN)/python -c 'from latentfit.tutorial import open_pairs; open_pairs(None, "sd1", "bundled", "runs/notebooks")'
 	@echo "the page runs the notebook each time that it is opened: its first widget stands after some ten seconds"
 	JUPYTER_PATH="$(CURDIR)/notebooks$${JUPYTER_PATH:+:$$JUPYTER_PATH}" $(BIN)/voila --template=offline \
 	  --progressive_rendering=True $(if $(PORT),--port=$(PORT)) $(ARGS) notebooks/10_workbench_and_live_previews.ipynb
 
 ## make tables           fit and score the tables of data/tables; needs LATENTFIT_ASSETS with weights/ and images/
 tables: .venv/.ready
-	$(BIN)/python benchmarks/make_tables.py
+	$(BIN)/python recipes/tables.py
 
 ## make models           train the mini VAEs and cell decoders that ship, into runs/train; needs LATENTFIT_ASSETS; hours
 models: .venv/.ready
-	$(BIN)/python benchmarks/make_models.py
+	$(BIN)/python recipes/models.py
 
 ## make cards            score what was trained and put it into data/vaes and data/models; needs LATENTFIT_ASSETS
 cards: .venv/.ready
-	$(BIN)/python benchmarks/make_cards.py
+	$(BIN)/python recipes/cards/models.py
 
 ## make palettes         train and score the palettized decoders of data/models; needs LATENTFIT_ASSETS; half an hour
 palettes: .venv/.ready
-	$(BIN)/python benchmarks/make_palettes.py
+	$(BIN)/python recipes/palettes.py
 
 ## make interposers      train and score the maps between latents of data/models; needs LATENTFIT_ASSETS; two hours
 interposers: .venv/.ready
-	$(BIN)/python benchmarks/make_interposers.py
+	$(BIN)/python recipes/interposers.py
 
 ## make upscalers      train and score the upscalers of latents of data/models; needs LATENTFIT_ASSETS; two hours
 upscalers: .venv/.ready
-	$(BIN)/python benchmarks/make_upscalers.py
+	$(BIN)/python recipes/upscalers.py
 
 ## make families        statistics that tell latent spaces and domains apart (data/spaces); needs LATENTFIT_ASSETS; ten minutes
 families: .venv/.ready
-	$(BIN)/python -m benchmarks.make_families $(ARGS)
+	$(BIN)/python -m recipes.space_statistics $(ARGS)
 
 ## make estimates       score tables on simulated x0 estimates (data/estimates); needs LATENTFIT_ASSETS and `make tables`
 estimates: .venv/.ready
-	$(BIN)/python benchmarks/make_estimates.py
+	$(BIN)/python recipes/estimates.py
 
 ## make results         score all that ships on every kind of picture (data/results), refresh docs/results.md, cards, README
 results: .venv/.ready
-	$(BIN)/python benchmarks/score_sets.py $(ARGS)
+	$(BIN)/python recipes/score_sets.py $(ARGS)
 	$(BIN)/python benchmarks/make_results.py
 
 ## make timings         time the decoders' tables again, each in its best memory layout

@@ -31,7 +31,7 @@ from measuring import (
 
 import latentfit as lf
 from latentfit.nets.tiny import TinyDecoder
-from latentfit.resources import data_path
+from latentfit.runtime.storage import data_path
 
 LIMITS = {"cell": 30.0, "cell-large": 8.0}
 """How many times as fast as TAESD each must be."""

@@ -16,11 +16,11 @@ from measuring import bar, machine_facts, print_bars, print_table, ratio_in_turn
 from PIL import Image
 from torch import Tensor
 
-from latentfit.colour import rgb_to_oklab
-from latentfit.images import photographs
-from latentfit.palette import Palette
-from latentfit.palettize import k_centroid, palettize, vote
-from latentfit.pixels import crop_to_cells, kind_of, rgb_tensor
+from latentfit.images.colour import rgb_to_oklab
+from latentfit.images.sources import photographs
+from latentfit.palettes.palette import Palette
+from latentfit.palettes.quantization import k_centroid, palettize, vote
+from latentfit.images.pixels import crop_to_cells, kind_of, rgb_tensor
 
 CELL_PX, SIDE = 8, 512
 PALETTES = ("ega16", "nes", "endesga-32", "atari-8-bit")

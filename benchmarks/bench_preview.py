@@ -130,7 +130,7 @@ def timed_autoencoder(quick: bool, sizes: Sequence[int], rows: list[dict[str, An
 def alone(name: str, n_channels: int, n_pixels: int, n_threads: int) -> dict[str, Any]:
     """One preview in a process of its own, forked off one that has imported everything and run nothing."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["bench_preview", "latentfit.vae", "scipy.linalg", "diffusers.models"])
+    context.set_forkserver_preload(["bench_preview", "latentfit.vae.vae", "scipy.linalg", "diffusers.models"])
     with ProcessPoolExecutor(1, mp_context=context) as pool:
         return pool.submit(_alone, name, n_channels, n_pixels, n_threads).result()
 

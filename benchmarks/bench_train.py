@@ -18,7 +18,7 @@ from measuring import ROOT, bar, machine_facts, print_bars, print_table, write_r
 import latentfit as lf
 from latentfit.nets.cell import CellDecoder
 from latentfit.train import CropSource, Objective, TrainConfig, train
-from latentfit.walkthrough import open_pairs
+from latentfit.tutorial import open_pairs
 
 CROP_CELLS = 16
 

@@ -14,7 +14,7 @@ from torch import Tensor
 
 import latentfit as lf
 from latentfit.fit import parse_kernels
-from latentfit.fit.module import PolynomialMap
+from latentfit.fit.polynomial_map import PolynomialMap
 
 SPACES = {4: "sd1", 16: "flux1"}
 COMFY = "ComfyUI's formula"

@@ -26,8 +26,8 @@ from results_tables import (
     weak_spots,
 )
 
-from latentfit.resources import write_atomic
-from latentfit.spaces import get_space
+from latentfit.runtime.storage import write_atomic
+from latentfit.latents.spaces import get_space
 
 INTRODUCTION = """\
 ## By kind of picture

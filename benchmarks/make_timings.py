@@ -1,6 +1,6 @@
 """Time every approximation of data/models/pareto_SPACE.csv again, all of a space in turns, and put milliseconds back.
 
-Each runs in the memory layout that suits it (`latentfit.costs`), on one thread, on latents of 40×60 cells. Scores stay
+Each runs in the memory layout that suits it (`latentfit.scores.running_costs`), on one thread, on latents of 40×60 cells. Scores stay
 as `make cards` wrote them.
 """
 
@@ -15,8 +15,8 @@ from score_sets import MAPPED, VAES, decoders_of, vae_of
 from scored_sets import assets_folder
 
 import latentfit as lf
-from latentfit.costs import costs
-from latentfit.resources import write_atomic
+from latentfit.scores.running_costs import costs
+from latentfit.runtime.storage import write_atomic
 
 CELLS = (40, 60)
 

@@ -22,7 +22,7 @@ from typing import Any
 
 import torch
 
-from latentfit.resources import write_atomic
+from latentfit.runtime.storage import write_atomic
 
 ROOT = Path(__file__).resolve().parents[1]
 SD_CONFIG = {  # of the AutoencoderKL that Stable Diffusion 1, 2 and XL share
@@ -141,7 +141,7 @@ def peak_extra_mib(call: Callable[[], object]) -> float | None:
 
     Linux only: the kernel's own high-water mark (VmHWM) after a reset, so kernels' scratch and the encoder's buffers
     count as well as tensors. Good to about half a MiB. Only to be trusted in a process that did little before: see
-    `latentfit.costs.peak_mib` for what tensors alone take.
+    `latentfit.scores.running_costs.peak_mib` for what tensors alone take.
     """
     if not sys.platform.startswith("linux"):
         return None

@@ -1,7 +1,7 @@
 """Tables and sentences on what each map is worth on each kind of picture, from data/results (`make results`).
 
 Every decibel is pooled: of the mean squared error over all pixels of a set's pictures. Differences are of pictures,
-each counting once, with their bootstrap interval: see `latentfit.paired`.
+each counting once, with their bootstrap interval: see `latentfit.scores.paired`.
 """
 
 import math
@@ -12,10 +12,10 @@ from pathlib import Path
 import pandas as pd
 from scored_sets import SHOWN
 
-from latentfit.paired import Difference, paired_bootstrap
-from latentfit.published import tables
-from latentfit.ranking import unsuited, verdict
-from latentfit.spaces import get_space
+from latentfit.scores.paired import Difference, paired_bootstrap
+from latentfit.scores.published import tables
+from latentfit.scores.table_audit import unsuited, verdict
+from latentfit.latents.spaces import get_space
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "data" / "results"
@@ -117,7 +117,7 @@ def verdicts_of(space: str) -> dict[str, str]:
 
 
 def unsuited_on_drawings(space: str) -> frozenset[str] | None:
-    """As `latentfit.ranking.unsuited`, of the held-out drawings' rows."""
+    """As `latentfit.scores.table_audit.unsuited`, of the held-out drawings' rows."""
     frame = results("tables")
     rows = frame[(frame["space"] == space) & frame["set"].isin(DRAWN)]
     if rows.empty:

@@ -11,20 +11,20 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from latentfit.approx import Approximation, LatentMap, chain
-    from latentfit.collector import collect
+    from latentfit.maps.contracts import Approximation, LatentMap, chain
+    from latentfit.pairs.collector import collect
     from latentfit.compare.widgets import CompareSlider, StepScrubber, TableEditor, Workbench
-    from latentfit.dialects import export
-    from latentfit.estimates import simulate_x0
-    from latentfit.files import load, save
+    from latentfit.formats.exporter import export
+    from latentfit.scores.simulated_estimates import simulate_x0
+    from latentfit.formats.saved import load, save
     from latentfit.fit import ChannelMap
-    from latentfit.live import preview
-    from latentfit.pairs import PairStore
-    from latentfit.ranking import audit
-    from latentfit.report import report
-    from latentfit.scores import evaluate
-    from latentfit.spaces import LatentSpace, get_space, list_spaces
-    from latentfit.vae import Vae
+    from latentfit.previews import preview
+    from latentfit.pairs.store import PairStore
+    from latentfit.scores.table_audit import audit
+    from latentfit.compare.reports.builder import report
+    from latentfit.scores.evaluation import evaluate
+    from latentfit.latents.spaces import LatentSpace, get_space, list_spaces
+    from latentfit.vae.vae import Vae
 
 __version__ = "0.1.0"
 

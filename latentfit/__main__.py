@@ -2,7 +2,7 @@
 
 import sys
 
-from latentfit.cli import main
+from latentfit.cli.commands import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 import latentfit as lf
-from latentfit import parallel
-from latentfit.spaces import LatentSpace, get_space
+from latentfit.runtime import distributed as parallel
+from latentfit.latents.spaces import LatentSpace, get_space
 
 MIXING = torch.tensor([[1.0, 0.2, 0.1], [0.0, 1.0, -0.3], [0.3, 0.0, 1.0], [0.1, -0.2, 0.3]])
 
@@ -38,7 +38,8 @@ class FakeVae:
 def main() -> None:
     """``photos out seconds [map]``: collect, and with a fourth argument fit what was collected."""
     photos, out, seconds, *rest = sys.argv[1:]
-    from latentfit import collector, preparing
+    from latentfit.pairs import collector
+    from latentfit.pairs import preparation as preparing
 
     collector.FLUSH_SECONDS = 0.05
     preparing.BATCH_PIXELS = 1

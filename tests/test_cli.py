@@ -14,11 +14,11 @@ import torch
 from PIL import Image
 
 import latentfit as lf
-from latentfit import cli_support
-from latentfit.cli import COMMANDS, main
-from latentfit.cli_support import bundled_tables
-from latentfit.dialects import NAMES
-from latentfit.latent_files import write_latents
+from latentfit.cli import arguments as cli_support
+from latentfit.cli.commands import COMMANDS, main
+from latentfit.cli.arguments import bundled_tables
+from latentfit.formats.exporter import NAMES
+from latentfit.latents.files import write_latents
 from latentfit.nets.pixel_mlp import PixelMlp
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -421,7 +421,7 @@ def test_flags_that_do_not_exist_are_exit_2(arguments: list[str], capsys: Captur
 
 
 def test_help_is_quick_and_a_closed_pipe_is_no_error(fitted: Path) -> None:
-    code = "import sys, latentfit.cli; sys.exit('torch' in sys.modules or 'diffusers' in sys.modules)"
+    code = "import sys, latentfit.cli.commands; sys.exit('torch' in sys.modules or 'diffusers' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
     command = f'"{sys.executable}" -m latentfit info "{fitted}" | true; exit ${{PIPESTATUS[0]}}'
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True)

@@ -11,11 +11,11 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 import latentfit as lf
-from latentfit.cli import main
-from latentfit.latent_files import read_latents, write_latents
-from latentfit.nets.domains import ModelDomain
+from latentfit.cli.commands import main
+from latentfit.latents.files import read_latents, write_latents
+from latentfit.nets.model_domain import ModelDomain
 from latentfit.nets.interposer import Interposer, InterposerV4
-from latentfit.pixels import save_png
+from latentfit.images.pixels import save_png
 
 Capture = pytest.CaptureFixture[str]
 
@@ -289,20 +289,20 @@ def test_interposers_that_cannot_be_trained(
         ([*base, "--source", stores[0], "--target", str(tmp_path), "--preset", "interposer"], "no pair store"),
     ):
         assert said in refused(command, capsys).replace("decoded losses look through", ""), command
-    monkeypatch.setattr("latentfit.resources.data_path", lambda part: tmp_path / part)
+    monkeypatch.setattr("latentfit.runtime.storage.data_path", lambda part: tmp_path / part)
     line = refused([*train, "--preset", "interposer"], capsys)
     assert "expected a decoder of SDXL, of which none is bundled; train one with" in line
     assert not list(tmp_path.glob("x.*"))
 
 
 def _models() -> Path:
-    from latentfit.resources import data_path
+    from latentfit.runtime.storage import data_path
 
     return data_path("models")
 
 
 def _table() -> nn.Module:
-    from latentfit.fit.module import PolynomialMap
+    from latentfit.fit.polynomial_map import PolynomialMap
 
     return PolynomialMap(4).set_coefficients(torch.zeros(5, 3))
 

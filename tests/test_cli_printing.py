@@ -12,8 +12,8 @@ import pytest
 import torch
 
 import latentfit as lf
-from latentfit import cli
-from latentfit.latent_files import write_latents
+from latentfit.cli import commands as cli
+from latentfit.latents.files import write_latents
 
 sys.path.insert(0, str(Path(__file__).parent))
 from fake_vae import FakeVae

@@ -10,11 +10,11 @@ import torch
 from safetensors.torch import load_file
 
 import latentfit as lf
-from latentfit.dialects import read
+from latentfit.formats.exporter import read
 from latentfit.fit import parse_kernels
-from latentfit.fit.module import PolynomialMap
-from latentfit.latent_files import read_latents, write_latents
-from latentfit.spaces import unpack_flux2
+from latentfit.fit.polynomial_map import PolynomialMap
+from latentfit.latents.files import read_latents, write_latents
+from latentfit.latents.spaces import unpack_flux2
 
 GOLDEN = json.loads((Path(__file__).parent / "golden" / "comfyui_preview.json").read_text("utf-8"))
 

@@ -18,21 +18,21 @@ from latentfit.comfyui.decode import CELLS, FULL, OWN, LatentFitDecode
 from latentfit.comfyui.latent_nodes import LatentFitInterpose, LatentFitUpscale
 from latentfit.comfyui.palettizing import FROM_FILE, LatentFitPalettize
 from latentfit.comfyui.save_pairs import DECODED, PHOTO, LatentFitSavePairs
-from latentfit.dithering import dither
-from latentfit.enlarging import enlarge
+from latentfit.palettes.dithering import dither
+from latentfit.maps.enlarged import enlarge
 from latentfit.errors import LatentfitError
-from latentfit.fit.module import PolynomialMap
-from latentfit.images import pictures
-from latentfit.nets.any_upscaler import AnyUpscaler
+from latentfit.fit.polynomial_map import PolynomialMap
+from latentfit.images.sources import pictures
+from latentfit.nets.any_scale_upscaler import AnyUpscaler
 from latentfit.nets.interposer import InterposerV4
 from latentfit.nets.palette import PixelVae
 from latentfit.nets.tiny import TinyDecoder, TinyEncoder
-from latentfit.palette import Palette
-from latentfit.palettized import nearest_of
-from latentfit.pixels import crop_to_cells, rgb_tensor
-from latentfit.resources import data_path
-from latentfit.scales import AtScale
-from latentfit.vae_opening import fingerprint_of
+from latentfit.palettes.palette import Palette
+from latentfit.palettes.decoder import nearest_of
+from latentfit.images.pixels import crop_to_cells, rgb_tensor
+from latentfit.runtime.storage import data_path
+from latentfit.maps.scales import AtScale
+from latentfit.vae.opening import fingerprint_of
 
 sys.path.insert(0, str(Path(__file__).parent))
 from fake_comfyui import SD15, SDXL, ComfyUi, Model, Mystery

@@ -15,7 +15,7 @@ import latentfit as lf
 from latentfit.comfyui import map_files, maps, nodes, spaces
 from latentfit.comfyui.decode import FULL, LatentFitDecode
 from latentfit.nets.tiny import TinyDecoder, TinyEncoder
-from latentfit.tiny_folder import folder_weights
+from latentfit.vae.diffusers_folder import folder_weights
 
 sys.path.insert(0, str(Path(__file__).parent))
 from fake_comfyui import ComfyUi

@@ -14,10 +14,10 @@ import latentfit as lf
 from latentfit.comfyui import nodes, preview_hook, spaces
 from latentfit.comfyui.preview_node import LatentFitPreview
 from latentfit.errors import LatentfitError
-from latentfit.fit.module import PolynomialMap
-from latentfit.palette import Palette
-from latentfit.palettized import nearest_of
-from latentfit.resources import data_path
+from latentfit.fit.polynomial_map import PolynomialMap
+from latentfit.palettes.palette import Palette
+from latentfit.palettes.decoder import nearest_of
+from latentfit.runtime.storage import data_path
 
 sys.path.insert(0, str(Path(__file__).parent))
 from fake_comfyui import SD15, SDXL, ComfyUi, Model, Mystery, ProgressBar

@@ -11,9 +11,9 @@ import pytest
 import torch
 
 import latentfit as lf
-from latentfit.dialects import NAMES, read
+from latentfit.formats.exporter import NAMES, read
 from latentfit.errors import ExportError
-from latentfit.published import table, tables
+from latentfit.scores.published import table, tables
 
 SPACES = ["sd1", "flux1", "flux2"]
 

@@ -11,16 +11,16 @@ import torch
 from matplotlib.figure import Figure
 
 import latentfit as lf
-from latentfit.burial import ErrorBands
-from latentfit.charts import draw_chart
-from latentfit.colour import oklab_to_rgb, rgb_to_oklab
+from latentfit.scores.noise_masking import ErrorBands
+from latentfit.images.charts import draw_chart
+from latentfit.images.colour import oklab_to_rgb, rgb_to_oklab
 from latentfit.compare import figures
-from latentfit.compare.canvas import SURROUND, placed
-from latentfit.compare.pareto import front
-from latentfit.compare.sheets import MOST_ACROSS, score_words
-from latentfit.judging import as_seen
-from latentfit.palette import Palette
-from latentfit.pixels import rgb_tensor
+from latentfit.compare.figures.canvas import SURROUND, placed
+from latentfit.compare.figures.pareto_chart import front
+from latentfit.compare.figures.sheets import MOST_ACROSS, score_words
+from latentfit.scores.held_out import as_seen
+from latentfit.palettes.palette import Palette
+from latentfit.images.pixels import rgb_tensor
 
 WHEEL = rgb_tensor(draw_chart("hue_wheel", 48))[0]
 

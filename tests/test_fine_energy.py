@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from latentfit.similarity import _fine_energy, high_frequency_ratio
+from latentfit.scores.similarity import _fine_energy, high_frequency_ratio
 
 
 def whole_spectrum(luma: np.ndarray) -> float:

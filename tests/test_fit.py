@@ -19,8 +19,8 @@ import latentfit as lf
 from latentfit.errors import FitError, NotFittedError
 from latentfit.fit import Basis, Moments, PolynomialMap, form_name, parse_kernels, solve
 from latentfit.fit.cells import NEAR_BOUND
-from latentfit.pairs import PairStore
-from latentfit.shards import Origin, Sample, sample_key, write_shard
+from latentfit.pairs.store import PairStore
+from latentfit.pairs.shards import Origin, Sample, sample_key, write_shard
 
 FORMS: list[tuple[int, ...]] = [(1,), (1, 1), (1, 1, 1), (3,), (3, 1), (5, 3), (1, 3), (3, 1, 1)]
 
@@ -87,7 +87,7 @@ def test_big_pictures_go_through_in_strips(monkeypatch: pytest.MonkeyPatch) -> N
     module = PolynomialMap(4, (3, 3)).set_coefficients(torch.randn(1 + Basis(4, (3, 3)).n_terms, 3))
     latents = torch.randn(2, 4, 9, 8)
     whole = module(latents)
-    monkeypatch.setattr("latentfit.fit.module.CHUNK_VALUES", 5000)
+    monkeypatch.setattr("latentfit.fit.polynomial_map.CHUNK_VALUES", 5000)
     torch.testing.assert_close(module(latents), whole)
 
 

@@ -12,15 +12,16 @@ import torch
 from safetensors.torch import save as to_bytes
 
 import latentfit as lf
-from latentfit import dialects, schemas
+from latentfit.formats import exporter as dialects
+from latentfit.runtime import schemas
 from latentfit.errors import BadFileError, LatentfitError, TrainError
-from latentfit.files import read_card
-from latentfit.fit.module import PolynomialMap
-from latentfit.palette import Palette
-from latentfit.resources import data_path
-from latentfit.spaces import LatentSpace
+from latentfit.formats.saved import read_card
+from latentfit.fit.polynomial_map import PolynomialMap
+from latentfit.palettes.palette import Palette
+from latentfit.runtime.storage import data_path
+from latentfit.latents.spaces import LatentSpace
 from latentfit.train.checkpoint import load_state
-from latentfit.vae import Vae
+from latentfit.vae.vae import Vae
 
 FUZZ = Path(__file__).parent / "fuzzing.py"
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="the bound on memory is Linux's")

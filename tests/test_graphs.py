@@ -16,9 +16,9 @@ import torch
 from torch import nn
 
 import latentfit as lf
-from latentfit.cli import main
-from latentfit.dialects.keras_model import keras_of
-from latentfit.dialects.onnx_graph import onnx_of, operators
+from latentfit.cli.commands import main
+from latentfit.formats.programs.keras import keras_of
+from latentfit.formats.programs.onnx import onnx_of, operators
 from latentfit.errors import ExportError
 from latentfit.nets.approx_cnn import ApproxCnn
 from latentfit.nets.cell import CellDecoder

@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import latentfit as lf
-from latentfit import images, pixels
+from latentfit.images import sources as images
+from latentfit.images import pixels
 from latentfit.errors import ImageError, NoPicturesError
 
 sys.path.insert(0, str(Path(__file__).parent))

@@ -11,16 +11,16 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 import latentfit as lf
-from latentfit.burial import ErrorBands, strength_that_buries
+from latentfit.scores.noise_masking import ErrorBands, strength_that_buries
 from latentfit.errors import BadFileError, SpaceMismatchError, StoreError, TrainError
-from latentfit.joined import JoinedStores
-from latentfit.kinds import KINDS
-from latentfit.nets.domains import ModelDomain
+from latentfit.pairs.joined import JoinedStores
+from latentfit.formats.registry import KINDS
+from latentfit.nets.model_domain import ModelDomain
 from latentfit.nets.interposer import Interposer, InterposerV4
 from latentfit.train.interposer_presets import city96_losses
-from latentfit.train.latent_objective import BothWays, LatentObjective
-from latentfit.train.latent_presets import LATENT_PRESETS
-from latentfit.train.latent_recipes import train_latent_map
+from latentfit.train.latent_map_objective import BothWays, LatentObjective
+from latentfit.train.latent_map_presets import LATENT_PRESETS
+from latentfit.train.latent_maps import train_latent_map
 
 from .test_joined import write_store
 

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 
 import latentfit as lf
-from latentfit.collector import columns_of
+from latentfit.pairs.collector import columns_of
 from latentfit.errors import FitError, StoreError
-from latentfit.joined import JoinedStores
-from latentfit.pairs import PairStore
-from latentfit.shards import Origin, Sample, sample_key, write_shard
+from latentfit.pairs.joined import JoinedStores
+from latentfit.pairs.store import PairStore
+from latentfit.pairs.shards import Origin, Sample, sample_key, write_shard
 
 
 def write_store(

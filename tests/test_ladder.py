@@ -14,14 +14,14 @@ import torch
 from PIL import Image
 
 import latentfit as lf
-from latentfit import ladder as ladder_module
-from latentfit import ladder_plan
-from latentfit.cli import main
-from latentfit.dialects import read
+from latentfit.autofit import run as ladder_module
+from latentfit.autofit import plan as ladder_plan
+from latentfit.cli.commands import main
+from latentfit.formats.exporter import read
 from latentfit.errors import NoPicturesError, StoreError
-from latentfit.images import Picture, folder, is_test
-from latentfit.ladder import Ladder, LadderConfig, ladder
-from latentfit.ladder_steps import fit_every_form, learning_curve, learning_in_words
+from latentfit.images.sources import Picture, folder, is_test
+from latentfit.autofit.run import Ladder, LadderConfig, ladder
+from latentfit.autofit.steps import fit_every_form, learning_curve, learning_in_words
 
 SCALE, SHIFT = 0.7, 0.3
 
@@ -295,7 +295,7 @@ class SlowMachine:
     """A clock that only work moves: each piece of it takes so many seconds, whatever this machine needs."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, **seconds: float) -> None:
-        from latentfit import scores
+        from latentfit.scores import evaluation as scores
 
         self.time, self.seconds = 0.0, seconds
         self.counts = dict.fromkeys(seconds, 0)

@@ -11,9 +11,9 @@ import torch
 
 import latentfit as lf
 from latentfit.errors import SpaceMismatchError
-from latentfit.fit.module import PolynomialMap
-from latentfit.latent_files import open_latents
-from latentfit.live.layouts import check_pipeline
+from latentfit.fit.polynomial_map import PolynomialMap
+from latentfit.latents.files import open_latents
+from latentfit.previews.token_layouts import check_pipeline
 
 sys.path.insert(0, str(Path(__file__).parent))
 import pipelines

@@ -14,9 +14,9 @@ from torch import Tensor, nn
 
 import latentfit as lf
 from latentfit.errors import PreviewError, SpaceMismatchError
-from latentfit.live.layouts import canonical, check_vae
-from latentfit.live.x0 import X0Reader
-from latentfit.spaces import get_space
+from latentfit.previews.token_layouts import canonical, check_vae
+from latentfit.previews.x0 import X0Reader
+from latentfit.latents.spaces import get_space
 
 sys.path.insert(0, str(Path(__file__).parent))
 from pipelines import Oracle, flux2, loop, tiny_vae

@@ -14,12 +14,12 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 import latentfit as lf
-from latentfit import looks
-from latentfit.collect_config import CollectReport
-from latentfit.files import load_approximation
-from latentfit.images import is_test, photographs
-from latentfit.judging import held_out
-from latentfit.profiles import ADOBE_RGB, matrix_profile
+from latentfit.images import perceptual_hash as looks
+from latentfit.pairs.config import CollectReport
+from latentfit.formats.saved import load_approximation
+from latentfit.images.sources import is_test, photographs
+from latentfit.scores.held_out import held_out
+from latentfit.images.profiles import ADOBE_RGB, matrix_profile
 
 sys.path.insert(0, str(Path(__file__).parent))
 from fake_vae import FakeVae

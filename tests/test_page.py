@@ -6,8 +6,8 @@ from xml.etree import ElementTree
 import matplotlib as mpl
 import pytest
 
-from latentfit.page import Page
-from latentfit.page_chart import line_chart
+from latentfit.compare.reports.page import Page
+from latentfit.compare.reports.chart import line_chart
 
 mpl.use("Agg")
 

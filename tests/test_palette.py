@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from latentfit.colour import nearest_rows, oklab_to_rgb, rgb_to_oklab
+from latentfit.images.colour import nearest_rows, oklab_to_rgb, rgb_to_oklab
 from latentfit.errors import PaletteError
-from latentfit.palette import Palette, bundled_palettes
-from latentfit.palette_means import mean_colours
+from latentfit.palettes.palette import Palette, bundled_palettes
+from latentfit.palettes.means import mean_colours
 
 PIXELVAE = json.loads((Path(__file__).parent / "golden" / "pixelvae_palettes.json").read_text("utf-8"))
 
@@ -247,7 +247,7 @@ def test_nearest_is_the_brute_force_one_in_oklab(name: str) -> None:
 def test_nearest_does_not_depend_on_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     rows, colours = torch.randn(501, 3), torch.randn(17, 3)
     whole = nearest_rows(rows, colours)
-    monkeypatch.setattr("latentfit.colour._CHUNK_DISTANCES", 40)
+    monkeypatch.setattr("latentfit.images.colour._CHUNK_DISTANCES", 40)
     assert torch.equal(nearest_rows(rows, colours), whole)
     assert nearest_rows(torch.zeros(1, 3), torch.tensor([[1.0, 0, 0], [0, 1, 0]])).item() == 0
 

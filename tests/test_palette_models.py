@@ -8,11 +8,11 @@ import torch
 from safetensors import safe_open
 
 import latentfit as lf
-from latentfit.palette import Palette
-from latentfit.palette_scores import palettizing_of
-from latentfit.palettized import palette_of
-from latentfit.resources import data_path
-from latentfit.tiled import indices_in_tiles
+from latentfit.palettes.palette import Palette
+from latentfit.scores.palettes import palettizing_of
+from latentfit.palettes.decoder import palette_of
+from latentfit.runtime.storage import data_path
+from latentfit.maps.tiled import indices_in_tiles
 
 from .unseen import decoded, encoded, evaluated, unseen
 

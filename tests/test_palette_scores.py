@@ -8,17 +8,17 @@ import torch
 from torch import nn
 
 import latentfit as lf
-from latentfit.cli import main
-from latentfit.collector import columns_of
+from latentfit.cli.commands import main
+from latentfit.pairs.collector import columns_of
 from latentfit.errors import PaletteError, SpaceMismatchError, StoreError
-from latentfit.fit.module import PolynomialMap
+from latentfit.fit.polynomial_map import PolynomialMap
 from latentfit.nets.palette import NearestColour
-from latentfit.pairs import PairStore
-from latentfit.palette import Palette
-from latentfit.palette_scores import evaluate_palettes, palettizing_of, summary, usage_table
-from latentfit.palette_targets import Palettizing
-from latentfit.palettized import nearest_of, palettized
-from latentfit.shards import Origin, Sample, sample_key, write_shard
+from latentfit.pairs.store import PairStore
+from latentfit.palettes.palette import Palette
+from latentfit.scores.palettes import evaluate_palettes, palettizing_of, summary, usage_table
+from latentfit.palettes.targets import Palettizing
+from latentfit.palettes.decoder import nearest_of, palettized
+from latentfit.pairs.shards import Origin, Sample, sample_key, write_shard
 
 PICO = Palette.load("pico-8")
 N_CELLS = 8
@@ -166,7 +166,7 @@ def test_evaluate_says_why_the_bundled_table_is_left_out(
 ) -> None:
     path = lf.save(nearest_of(table(), PICO), tmp_path / "own.safetensors")
     learned = lf.save(table(1.0, tuple(one.sha256 for one in store.samples)), tmp_path / "3.safetensors")
-    monkeypatch.setattr("latentfit.cli_support.bundled_tables", lambda space: [learned])
+    monkeypatch.setattr("latentfit.cli.arguments.bundled_tables", lambda space: [learned])
     assert main(["evaluate", str(path), "--store", str(store.path)]) == 0
     said = capsys.readouterr().out
     assert "bundled 3×3 table is left out: it was fitted on every one of these pictures" in said

@@ -7,12 +7,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from latentfit.colour import linear_to_oklab, rgb_to_oklab, srgb_to_linear
+from latentfit.images.colour import linear_to_oklab, rgb_to_oklab, srgb_to_linear
 from latentfit.errors import PaletteError
-from latentfit.images import photographs
-from latentfit.palette import Palette
-from latentfit.palettize import DITHERS, METHODS, bayer, cell_means, dither, k_centroid, palettize, vote
-from latentfit.pixels import rgb_tensor
+from latentfit.images.sources import photographs
+from latentfit.palettes.palette import Palette
+from latentfit.palettes.quantization import DITHERS, METHODS, bayer, cell_means, dither, k_centroid, palettize, vote
+from latentfit.images.pixels import rgb_tensor
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +90,7 @@ def test_k_centroid_takes_the_larger_side_of_an_edge() -> None:
 def test_cells_that_need_many_rounds_do_not_depend_on_blocks(n_pixels: int, monkeypatch: pytest.MonkeyPatch) -> None:
     rgb = torch.rand(3, 3, 48, 40)
     whole = k_centroid(rgb, 8)
-    monkeypatch.setattr("latentfit.k_centroid.BLOCK_PIXELS", n_pixels)
+    monkeypatch.setattr("latentfit.palettes.k_centroids.BLOCK_PIXELS", n_pixels)
     assert torch.equal(k_centroid(rgb, 8), whole)
 
 
@@ -101,7 +101,7 @@ def test_blocks_and_batches_do_not_matter(seed: int, n: int, rows: int, cell_px:
     palette = Palette.load("slso8")
     whole = [k_centroid(rgb, cell_px), vote(rgb, palette, cell_px)]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("latentfit.k_centroid.BLOCK_PIXELS", 3 * cell_px**2 * 2)
+        patch.setattr("latentfit.palettes.k_centroids.BLOCK_PIXELS", 3 * cell_px**2 * 2)
         assert torch.equal(k_centroid(rgb, cell_px), whole[0])
         assert torch.equal(vote(rgb, palette, cell_px), whole[1])
     assert torch.equal(k_centroid(rgb[-1:], cell_px)[0], whole[0][-1])
@@ -247,7 +247,7 @@ def test_cells_that_are_no_pictures() -> None:
 def test_dithering_does_not_depend_on_chunks(rgb: torch.Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
     palette, small = Palette.load("nes"), rgb[..., :20, :30]
     whole = dither(small, palette, "bayer-8")
-    monkeypatch.setattr("latentfit.dithering._CHUNK_MIXTURES", 55 * 7)
+    monkeypatch.setattr("latentfit.palettes.dithering._CHUNK_MIXTURES", 55 * 7)
     assert torch.equal(dither(small, palette, "bayer-8"), whole)
 
 

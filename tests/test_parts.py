@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from latentfit import resources
-from latentfit.resources import check_writable, clear_parts, write_atomic
+from latentfit.runtime import storage as resources
+from latentfit.runtime.storage import check_writable, clear_parts, write_atomic
 
 WRITER = """
 import os, sys, time
-from latentfit import resources
+from latentfit.runtime import storage as resources
 os.fsync = lambda handle: (print("writing", flush=True), time.sleep(60))
 resources.write_atomic(sys.argv[1], b"half")
 """

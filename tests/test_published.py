@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from latentfit.approx import Approximation
+from latentfit.maps.contracts import Approximation
 from latentfit.errors import SpaceMismatchError
-from latentfit.fit.module import PolynomialMap
-from latentfit.published import table, tables
+from latentfit.fit.polynomial_map import PolynomialMap
+from latentfit.scores.published import table, tables
 
 
 @pytest.fixture

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 
 import latentfit as lf
-from latentfit.dialects import export, read
+from latentfit.formats.exporter import export, read
 from latentfit.errors import LatentfitError, TrainError
-from latentfit.fit.module import PolynomialMap
+from latentfit.fit.polynomial_map import PolynomialMap
 from latentfit.nets.cell import CellDecoder
 from latentfit.nets.patch_discriminator import PatchDiscriminator
 from latentfit.train import TrainConfig, Trained, train

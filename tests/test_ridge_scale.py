@@ -5,7 +5,7 @@ import pytest
 from sklearn.linear_model import Ridge
 
 from latentfit.fit.moments import Moments
-from latentfit.fit.solve import solve
+from latentfit.fit.solver import solve
 
 N_ROWS = 300
 

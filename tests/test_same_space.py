@@ -9,9 +9,9 @@ from torch import Tensor, nn
 import latentfit as lf
 from latentfit.errors import NoPicturesError
 from latentfit.nets.tiny import TinyDecoder, TinyEncoder
-from latentfit.same_space import same_space
-from latentfit.vae import Vae
-from latentfit.vae_networks import TinyNetwork
+from latentfit.scores.space_comparison import same_space
+from latentfit.vae.vae import Vae
+from latentfit.vae.networks import TinyNetwork
 
 
 class Moved(nn.Module):

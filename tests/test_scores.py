@@ -10,15 +10,15 @@ import torch
 from PIL import Image
 
 import latentfit as lf
-from latentfit.collector import columns_of
-from latentfit.costs import costs, peak_mib
+from latentfit.pairs.collector import columns_of
+from latentfit.scores.running_costs import costs, peak_mib
 from latentfit.errors import SpaceMismatchError, StoreError
-from latentfit.judging import as_seen, at_cells
-from latentfit.metrics import ColourSums
-from latentfit.pairs import PairStore
-from latentfit.scales import as_scale
-from latentfit.scores import summary
-from latentfit.shards import Origin, Sample, sample_key, write_shard
+from latentfit.scores.held_out import as_seen, at_cells
+from latentfit.scores.colour_errors import ColourSums
+from latentfit.pairs.store import PairStore
+from latentfit.maps.scales import as_scale
+from latentfit.scores.evaluation import summary
+from latentfit.pairs.shards import Origin, Sample, sample_key, write_shard
 
 KINDS = ("photograph", "photograph", "chart", "drawing", "greyscale", "photograph")
 PX = 8

@@ -12,14 +12,14 @@ import torch
 from PIL import Image
 
 import latentfit as lf
-from latentfit.cli import main
+from latentfit.cli.commands import main
 from latentfit.errors import StoreError, TrainError
-from latentfit.fit.module import PolynomialMap
+from latentfit.fit.polynomial_map import PolynomialMap
 from latentfit.nets.palette import NearestColour
-from latentfit.pairs import PairStore
-from latentfit.palette import Palette
-from latentfit.palettized import palettized
-from latentfit.scaled_stores import collect_scales
+from latentfit.pairs.store import PairStore
+from latentfit.palettes.palette import Palette
+from latentfit.palettes.decoder import palettized
+from latentfit.pairs.scaled import collect_scales
 
 sys.path.insert(0, str(Path(__file__).parent))
 from fake_vae import FakeVae
@@ -94,8 +94,8 @@ def test_a_map_is_not_scored_on_its_own_training_pictures(
 def test_evaluate_between_latents_scores_just_that_split(
     store: PairStore, target: PairStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, split: str
 ) -> None:
-    asked = stands_in(monkeypatch, "latentfit.latent_scores.evaluate_latent_maps", StoreError)
-    monkeypatch.setattr("latentfit.cli_scores._vae_of", lambda reference, store, device: None)
+    asked = stands_in(monkeypatch, "latentfit.scores.latent_maps.evaluate_latent_maps", StoreError)
+    monkeypatch.setattr("latentfit.cli.scores._vae_of", lambda reference, store, device: None)
     made = lf.ChannelMap("affine").fit_joined(store.join(target)).latent_map()
     path = lf.save(made, tmp_path / "map.safetensors")
     places = ["--source", str(store.path), "--target", str(target.path), "--source-vae", "a", "--target-vae", "b"]

@@ -16,15 +16,15 @@ import torch
 from torch import nn
 
 import latentfit as lf
-from latentfit import parallel
-from latentfit.cli import main
-from latentfit.collector import columns_of
+from latentfit.runtime import distributed as parallel
+from latentfit.cli.commands import main
+from latentfit.pairs.collector import columns_of
 from latentfit.errors import BadFileError, LatentfitError, SpaceMismatchError, TrainError
 from latentfit.nets.cell import CellDecoder
 from latentfit.nets.patch_discriminator import PatchDiscriminator
 from latentfit.nets.tiny import TinyDecoder, TinyEncoder
-from latentfit.pairs import PairStore
-from latentfit.shards import Origin, Sample, sample_key, write_shard
+from latentfit.pairs.store import PairStore
+from latentfit.pairs.shards import Origin, Sample, sample_key, write_shard
 from latentfit.train import (
     PRESETS,
     CropSource,
@@ -133,7 +133,7 @@ from pathlib import Path
 import torch
 sys.path.insert(0, sys.argv[3])
 from test_train import LONGER, SMALL
-from latentfit.pairs import PairStore
+from latentfit.pairs.store import PairStore
 from latentfit.train import train_decoder
 torch.set_num_threads(1)
 train_decoder(PairStore(sys.argv[1]), SMALL, sys.argv[2], config=LONGER, progress=False)
@@ -189,8 +189,8 @@ from pathlib import Path
 import torch
 sys.path.insert(0, sys.argv[3])
 from test_train import run_rank
-from latentfit import parallel
-from latentfit.pairs import PairStore
+from latentfit.runtime import distributed as parallel
+from latentfit.pairs.store import PairStore
 torch.set_num_threads(1)
 parallel.start()
 run_rank(PairStore(sys.argv[1]), Path(sys.argv[2]))

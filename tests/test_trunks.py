@@ -10,20 +10,20 @@ import torch
 from torch import Tensor, nn
 
 import latentfit as lf
-from latentfit.cli import main
+from latentfit.cli.commands import main
 from latentfit.errors import SpaceMismatchError, TrainError
-from latentfit.joined import JoinedStores
-from latentfit.nets.any_upscaler import AnyUpscaler
+from latentfit.pairs.joined import JoinedStores
+from latentfit.nets.any_scale_upscaler import AnyUpscaler
 from latentfit.nets.cell import CellDecoder
 from latentfit.nets.interposer import Interposer
-from latentfit.nets.trunk import convolutions, put_trunk_in
+from latentfit.nets.shared_trunk import convolutions, put_trunk_in
 from latentfit.nets.upscaler import Upscaler
-from latentfit.resources import data_path
-from latentfit.scales import AtScale
-from latentfit.train.heads import solve_head
-from latentfit.train.latent_presets import LATENT_PRESETS
-from latentfit.train.latent_recipes import train_latent_map
-from latentfit.vae_opening import fingerprint_of
+from latentfit.runtime.storage import data_path
+from latentfit.maps.scales import AtScale
+from latentfit.train.last_layer import solve_head
+from latentfit.train.latent_map_presets import LATENT_PRESETS
+from latentfit.train.latent_maps import train_latent_map
+from latentfit.vae.opening import fingerprint_of
 
 from .test_cli_latents import refused
 from .test_joined import write_store

@@ -13,14 +13,14 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 import latentfit as lf
-from latentfit.cli import main
-from latentfit.cli_train_flags import TrainFlags
-from latentfit.enlarging import enlarge, steps_to
+from latentfit.cli.commands import main
+from latentfit.cli.train_flags import TrainFlags
+from latentfit.maps.enlarged import enlarge, steps_to
 from latentfit.errors import ScaleError, SpaceMismatchError, TrainError
-from latentfit.joined import JoinedStores
-from latentfit.latent_files import read_latents, write_latents
-from latentfit.nets.any_upscaler import AnyUpscaler
-from latentfit.nets.domains import ModelDomain
+from latentfit.pairs.joined import JoinedStores
+from latentfit.latents.files import read_latents, write_latents
+from latentfit.nets.any_scale_upscaler import AnyUpscaler
+from latentfit.nets.model_domain import ModelDomain
 from latentfit.nets.patch_discriminator import PatchDiscriminator
 from latentfit.nets.resizer import LatentResizer
 from latentfit.nets.transformers.craft import Craft
@@ -28,11 +28,11 @@ from latentfit.nets.transformers.dat import Dat
 from latentfit.nets.transformers.drct import Drct
 from latentfit.nets.transformers.swinfir import SwinFir
 from latentfit.nets.upscaler import Upscaler, UpscalerV2
-from latentfit.resampling import resampling
-from latentfit.scales import AtScale
-from latentfit.train.latent_crops import JoinedCrops
-from latentfit.train.latent_objective import LatentObjective
-from latentfit.train.latent_recipes import train_latent_map
+from latentfit.maps.resampled import resampling
+from latentfit.maps.scales import AtScale
+from latentfit.train.latent_map_crops import JoinedCrops
+from latentfit.train.latent_map_objective import LatentObjective
+from latentfit.train.latent_maps import train_latent_map
 from latentfit.train.losses import PIXEL_LOSSES
 from latentfit.train.upscaler_presets import UPSCALERS
 

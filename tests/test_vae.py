@@ -26,11 +26,11 @@ from safetensors.torch import save, save_file
 
 from latentfit.errors import BadFileError, DomainError, SpaceMismatchError, VaeError
 from latentfit.nets.tiny import TinyDecoder, TinyEncoder
-from latentfit.pixels import crop_to_cells, open_rgb, rgb_tensor
-from latentfit.spaces import LatentSpace, get_space, pack_flux2, unpack_flux2
-from latentfit.vae import Vae, fingerprint_of, measured_space
-from latentfit.vae_networks import TinyNetwork
-from latentfit.vae_weights import WeightsFile
+from latentfit.images.pixels import crop_to_cells, open_rgb, rgb_tensor
+from latentfit.latents.spaces import LatentSpace, get_space, pack_flux2, unpack_flux2
+from latentfit.vae.vae import Vae, fingerprint_of, measured_space
+from latentfit.vae.networks import TinyNetwork
+from latentfit.runtime.weights import WeightsFile
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -294,7 +294,7 @@ def to_wan_keys(weights, n_resnets):
 def test_wan_keys_agree_with_an_inverse_and_with_diffusers():
     from diffusers.loaders.single_file_utils import convert_wan_vae_to_diffusers
 
-    from latentfit.vae_keys import to_diffusers_keys
+    from latentfit.vae.keys import to_diffusers_keys
 
     with torch.device("meta"):
         model = AutoencoderKLWan()
@@ -310,7 +310,7 @@ def test_wan_keys_agree_with_an_inverse_and_with_diffusers():
 
 
 def test_bundled_configs_build_what_they_say():
-    from latentfit.vae_files import bundled_configs
+    from latentfit.vae.single_file import bundled_configs
 
     names = {entry.name for entry in bundled_configs()}
     assert {"sd1", "sdxl", "sd3", "flux1", "flux2", "wan21", "qwen-image"} <= names
@@ -331,12 +331,12 @@ def test_bundled_configs_build_what_they_say():
 
 def test_full_size_files_are_matched_by_their_shapes(tmp_path):
     """Weights as meta tensors cannot be saved, so the matching itself is asked."""
-    from latentfit.vae_files import _differences, bundled_configs
+    from latentfit.vae.single_file import _differences, bundled_configs
 
     def spaces_of(weights):
         return {entry.space for entry in bundled_configs() if not _differences(entry.shapes, weights)}
 
-    from latentfit.vae_keys import to_diffusers_keys
+    from latentfit.vae.keys import to_diffusers_keys
 
     for name, expected in {
         "sd1": {"sd1", "sdxl", "playground25"},
@@ -392,7 +392,7 @@ def test_a_checkpoint_says_which_space(sd_sized):
 def test_a_space_of_its_own_is_measured_where_nothing_states_it(tmp_path, picture, monkeypatch):
     model = random_kl()
     save_file(model.state_dict(), tmp_path / "new.safetensors")
-    monkeypatch.setattr("latentfit.vae.measuring_pictures", lambda cell_px: iter([picture]))
+    monkeypatch.setattr("latentfit.vae.vae.measuring_pictures", lambda cell_px: iter([picture]))
     vae = Vae.load(tmp_path / "new.safetensors", device="cpu")
     assert vae.space.measured
     assert vae.space.name == "new"

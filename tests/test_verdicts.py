@@ -7,11 +7,11 @@ import pytest
 import torch
 
 import latentfit as lf
-from latentfit.collector import columns_of
-from latentfit.pairs import PairStore
-from latentfit.published import table
-from latentfit.ranking import audit, summary, unsuited, verdict
-from latentfit.shards import Origin, Sample, sample_key, write_shard
+from latentfit.pairs.collector import columns_of
+from latentfit.pairs.store import PairStore
+from latentfit.scores.published import table
+from latentfit.scores.table_audit import audit, summary, unsuited, verdict
+from latentfit.pairs.shards import Origin, Sample, sample_key, write_shard
 
 PX, N = 8, 12
 

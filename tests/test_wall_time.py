@@ -14,7 +14,7 @@ from latentfit.nets.cell import CellDecoder
 from latentfit.train import TrainConfig, Trained, train
 from latentfit.train import loop as loop_module
 from latentfit.train.objective import Objective
-from latentfit.walkthrough import say_training
+from latentfit.tutorial import say_training
 
 CONFIG = TrainConfig(n_images=64, batch_images=8, lr=1e-2, warmup_images=0, log_images=24, ema_images=20.0)
 

@@ -20,18 +20,18 @@ from PIL import Image
 from torch import Tensor, nn
 
 import latentfit as lf
-from latentfit.compare import expressions
-from latentfit.compare.bench import View
-from latentfit.compare.canvas import Figure
-from latentfit.compare.decoding import Decoders
-from latentfit.compare.newest import Newest
-from latentfit.compare.shown import as_picture
+from latentfit.compare.widgets import source_code as expressions
+from latentfit.compare.widgets.workbench_state import View
+from latentfit.compare.figures.canvas import Figure
+from latentfit.compare.widgets.decoders import Decoders
+from latentfit.compare.widgets.latest_request import Newest
+from latentfit.compare.widgets.page_data import as_picture
 from latentfit.compare.widgets import CompareSlider, StepScrubber, TableEditor, Widget, Workbench, living
-from latentfit.dialects.tables import json_table
+from latentfit.formats.programs.tables import json_table
 from latentfit.errors import ImageError, WidgetError
-from latentfit.fit.monomials import Basis
-from latentfit.metrics import ColourSums
-from latentfit.resources import data_path
+from latentfit.fit.basis import Basis
+from latentfit.scores.colour_errors import ColourSums
+from latentfit.runtime.storage import data_path
 
 GENERATOR = torch.Generator().manual_seed(3)
 PATIENCE_S = 120.0  # a busy machine is slow; only a test that fails waits so long
@@ -263,7 +263,7 @@ found = importlib.util.find_spec
 importlib.util.find_spec = lambda name, *more: None if name == "anywidget" else found(name, *more)
 import torch
 import latentfit as lf
-from latentfit.live.states import Step
+from latentfit.previews.steps import Step
 
 one = lf.Approximation(torch.nn.Conv2d(4, 3, 1), "sd1", name="one")
 latents = torch.randn(2, 4, 8, 8)
@@ -498,7 +498,7 @@ class Repairable(Table):
 
 
 def test_a_decoder_that_is_mended_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("latentfit.compare.decoding.time.monotonic", lambda: 0.0)  # it failed in no time: asked again
+    monkeypatch.setattr("latentfit.compare.widgets.decoders.time.monotonic", lambda: 0.0)  # it failed in no time: asked again
     module = Repairable(gain=0)
     reference = lf.Approximation(module, "sd1", name="mended")
     bench = Workbench(approximations=[table("one")], vae=reference, latents=torch.randn(1, 4, 4, 4)).bench
@@ -511,7 +511,7 @@ def test_a_decoder_that_is_mended_is_seen(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_a_decoder_that_fails_slowly_is_not_asked_at_each_stop_of_a_drag(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [0.0]
-    monkeypatch.setattr("latentfit.compare.decoding.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("latentfit.compare.widgets.decoders.time.monotonic", lambda: now[0])
     module = Repairable(gain=0)
     monkeypatch.setattr("time.sleep", lambda _: now.__setitem__(0, now[0] + 1.0))
     decoders = Decoders({"a": lf.Approximation(module, "sd1")}, lf.get_space("sd1"))

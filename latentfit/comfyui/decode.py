@@ -6,9 +6,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from latentfit.approx import Approximation
-from latentfit.comfyui import host, inputs, maps, spaces, wires
-from latentfit.tiled import TILE_CELLS, decode_in_tiles
+from latentfit.maps.contracts import Approximation
+from latentfit.comfyui import host, inputs, maps, spaces, wire_types
+from latentfit.maps.tiled import TILE_CELLS, decode_in_tiles
 
 OWN, CELLS, FULL = "as the map gives", "one pixel a cell", "full size"
 SIZES = (OWN, CELLS, FULL)
@@ -45,7 +45,7 @@ class LatentFitDecode(inputs.OfMapFile):
 
     def decode(
         self,
-        samples: wires.Latent,
+        samples: wire_types.Latent,
         map_name: str,
         size: str,
         enlarging: str,
@@ -54,16 +54,16 @@ class LatentFitDecode(inputs.OfMapFile):
         model: Any | None = None,
     ) -> tuple[Tensor]:
         approximation, ready = maps.approximation_of(map_name, spaces.stated_space(space, model))
-        latents = wires.latents_on(samples, approximation.space)
+        latents = wire_types.latents_on(samples, approximation.space)
         spaces.doubted(approximation.name, latents, approximation.space)
-        frames = wires.frames_of(latents)
+        frames = wire_types.frames_of(latents)
         pixels = min(frames[0, 0].numel(), tile_cells**2) * float(approximation.scale) ** 2
         device = ready.device_for(int(pixels * _BYTES_A_PIXEL))
         pictures = []
         with host.progress(len(frames)) as bar:
             for frame in torch.split(frames, 1):
                 rgb = decode_in_tiles(approximation, frame.to(device), tile_cells)
-                pictures.append(wires.image_of(sized(rgb, frame, approximation, size, enlarging)))
+                pictures.append(wire_types.image_of(sized(rgb, frame, approximation, size, enlarging)))
                 bar.update(1)
         return (torch.cat(pictures),)
 

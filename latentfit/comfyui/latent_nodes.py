@@ -5,13 +5,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from latentfit.approx import LatentMap
-from latentfit.comfyui import host, inputs, maps, spaces, wires
-from latentfit.enlarging import enlarge
+from latentfit.maps.contracts import LatentMap
+from latentfit.comfyui import host, inputs, maps, spaces, wire_types
+from latentfit.maps.enlarged import enlarge
 from latentfit.errors import SpaceMismatchError
-from latentfit.scales import AtScale, as_scale
-from latentfit.spaces import LatentSpace
-from latentfit.tiled import map_latents_in_tiles
+from latentfit.maps.scales import AtScale, as_scale
+from latentfit.latents.spaces import LatentSpace
+from latentfit.maps.tiled import map_latents_in_tiles
 
 _BYTES_A_CELL = 4 * 1024
 
@@ -39,8 +39,8 @@ class LatentFitInterpose(inputs.OfMapFile):
         }
 
     def interpose(
-        self, samples: wires.Latent, map_name: str, space: str, model: Any | None = None
-    ) -> tuple[wires.Latent]:
+        self, samples: wire_types.Latent, map_name: str, space: str, model: Any | None = None
+    ) -> tuple[wire_types.Latent]:
         latent_map, ready = maps.latent_map_of(map_name, spaces.stated_space(space, model))
         return (mapped(samples, latent_map, ready),)
 
@@ -70,13 +70,13 @@ class LatentFitUpscale(inputs.OfMapFile):
         }
 
     def upscale(
-        self, samples: wires.Latent, map_name: str, scale_by: float, space: str, model: Any | None = None
-    ) -> tuple[wires.Latent]:
+        self, samples: wire_types.Latent, map_name: str, scale_by: float, space: str, model: Any | None = None
+    ) -> tuple[wire_types.Latent]:
         latent_map, ready = maps.latent_map_of(map_name, spaces.stated_space(space, model))
         return (mapped(samples, latent_map, ready, scale_by or None),)
 
 
-def mapped(wire: wires.Latent, latent_map: LatentMap, ready: maps.Ready, ratio: float | None = None) -> wires.Latent:
+def mapped(wire: wire_types.Latent, latent_map: LatentMap, ready: maps.Ready, ratio: float | None = None) -> wire_types.Latent:
     """The wire behind a map.
 
     Parameters
@@ -88,9 +88,9 @@ def mapped(wire: wires.Latent, latent_map: LatentMap, ready: maps.Ready, ratio: 
     ratio : float or None
         Target cells per source cell; None: the map's own.
     """
-    latents = wires.latents_on(wire, latent_map.source)
+    latents = wire_types.latents_on(wire, latent_map.source)
     spaces.doubted(latent_map.name, latents, latent_map.source)
-    frames = wires.frames_of(latents)
+    frames = wire_types.frames_of(latents)
     device = ready.device_for(frames[0, 0].numel() * _BYTES_A_CELL)
     outputs = []
     with host.progress(len(frames)) as bar:
@@ -102,7 +102,7 @@ def mapped(wire: wires.Latent, latent_map: LatentMap, ready: maps.Ready, ratio: 
     output = torch.cat(outputs)
     px = latent_map.target.cell_px / latent_map.source.cell_px
     px_ratios = (output.shape[-2] * px / frames.shape[-2], output.shape[-1] * px / frames.shape[-1])
-    return wires.replaced(wire, _as_video(output, latents, latent_map.target), latent_map.target, px_ratios)
+    return wire_types.replaced(wire, _as_video(output, latents, latent_map.target), latent_map.target, px_ratios)
 
 
 def _enlarged(latent_map: LatentMap, latents: Tensor, ratio: float) -> Tensor:

@@ -7,17 +7,17 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
-from latentfit.checkpoints import recognisable, recognised
+from latentfit.formats.recognition import recognisable, recognised
 from latentfit.comfyui import host
 from latentfit.errors import BadFileError, LatentfitError
-from latentfit.escaping import one_line
-from latentfit.files import read_card
-from latentfit.foreign import spaces_by_name
-from latentfit.named_maps import load_any
+from latentfit.runtime.escaping import one_line
+from latentfit.formats.saved import read_card
+from latentfit.formats.third_party import spaces_by_name
+from latentfit.formats.opening import load_any
 from latentfit.nets.palette import PixelVae
-from latentfit.resources import data_path
-from latentfit.spaces import list_spaces
-from latentfit.vae_weights import WeightsFile
+from latentfit.runtime.storage import data_path
+from latentfit.latents.spaces import list_spaces
+from latentfit.runtime.weights import WeightsFile
 
 Gives = Literal["rgb", "palette", "bare palette", "interposed", "upscaled"]  # bare: classes without their colours
 
@@ -26,7 +26,7 @@ APPROX = "vae_approx"
 _LARGEST = 256 << 20  # bytes; no decoder of the kinds that are recognised comes near
 _LARGEST_TABLE = 16 << 20  # of JSON
 _log = logging.getLogger(__name__)
-_PALETTIZED = "palettized"  # the kind in the header; see latentfit.kinds.KINDS
+_PALETTIZED = "palettized"  # the kind in the header; see latentfit.formats.registry.KINDS
 
 
 def labels(*gives: Gives) -> list[str]:

@@ -6,14 +6,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from latentfit.approx import Approximation
-from latentfit.comfyui import host, inputs, map_files, maps, spaces, wires
+from latentfit.maps.contracts import Approximation
+from latentfit.comfyui import host, inputs, map_files, maps, spaces, wire_types
 from latentfit.comfyui.decode import CELLS, sized
-from latentfit.dithering import DITHERS, Dither, dither
+from latentfit.palettes.dithering import DITHERS, Dither, dither
 from latentfit.errors import PaletteError
-from latentfit.palette import Palette, bundled_palettes
-from latentfit.palettized import is_palettized, palette_of
-from latentfit.tiled import decode_in_tiles, indices_in_tiles
+from latentfit.palettes.palette import Palette, bundled_palettes
+from latentfit.palettes.decoder import is_palettized, palette_of
+from latentfit.maps.tiled import decode_in_tiles, indices_in_tiles
 
 FROM_FILE = "from the file"
 _BYTES_A_CELL = 4 * 512
@@ -97,7 +97,7 @@ class LatentFitPalettize:
 
     def palettize(
         self,
-        samples: wires.Latent,
+        samples: wire_types.Latent,
         map_name: str,
         palette: str,
         dither: Dither,
@@ -113,16 +113,16 @@ class LatentFitPalettize:
         else:
             approximation, ready = maps.approximation_of(map_name, stated)
         colours = _palette_for(map_name, approximation, named, dither)
-        latents = wires.latents_on(samples, approximation.space)
+        latents = wire_types.latents_on(samples, approximation.space)
         spaces.doubted(approximation.name, latents, approximation.space)
-        frames = wires.frames_of(latents)
+        frames = wire_types.frames_of(latents)
         device = ready.device_for(frames[0, 0].numel() * _BYTES_A_CELL)
         pictures = []
         with host.progress(len(frames)) as bar:
             for frame in torch.split(frames, 1):
                 indices = _indices(approximation, frame.to(device), colours, dither, strength)
                 sharp = indices.repeat_interleave(enlarge, -2).repeat_interleave(enlarge, -1)
-                pictures.append(wires.image_of(colours.picture(sharp)))
+                pictures.append(wire_types.image_of(colours.picture(sharp)))
                 bar.update(1)
         return (torch.cat(pictures),)
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from latentfit.comfyui import inputs, preview_hook, spaces
 from latentfit.errors import SpaceMismatchError
-from latentfit.spaces import LatentSpace
+from latentfit.latents.spaces import LatentSpace
 
 
 class LatentFitPreview(inputs.OfMapFile):

@@ -9,13 +9,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from latentfit.collect_config import CollectConfig
-from latentfit.collector import columns_of
-from latentfit.comfyui import host, inputs, spaces, vaes, wires
+from latentfit.pairs.config import CollectConfig
+from latentfit.pairs.collector import columns_of
+from latentfit.comfyui import host, inputs, spaces, vaes, wire_types
 from latentfit.errors import SpaceMismatchError, StoreError
-from latentfit.pairs import PairStore
-from latentfit.shards import Origin, Sample, sample_key, write_shard
-from latentfit.spaces import LatentSpace
+from latentfit.pairs.store import PairStore
+from latentfit.pairs.shards import Origin, Sample, sample_key, write_shard
+from latentfit.latents.spaces import LatentSpace
 
 DECODED, PHOTO = "the VAE's decode", "the photograph that was encoded"
 KEEP = ("rgb", "cells")
@@ -65,7 +65,7 @@ class LatentFitSavePairs:
 
     def keep(
         self,
-        samples: wires.Latent,
+        samples: wire_types.Latent,
         store: str,
         keep: str,
         space: str,
@@ -80,7 +80,7 @@ class LatentFitSavePairs:
             raise SpaceMismatchError(
                 "a wire does not say which space its latents are of; choose it in 'space', or connect 'model'"
             )
-        latents = wires.latents_on(samples, stated).cpu()
+        latents = wire_types.latents_on(samples, stated).cpu()
         doubt = spaces.doubted(f"the store {store!r}", latents, stated)
         given = _Given(latents, stated, vae, images, images_are == PHOTO, vae_name.strip())
         said = append(_folder(store), given, keep)
@@ -202,7 +202,7 @@ def _pictures(given: _Given, latents: Tensor, rows: list[int]) -> tuple[Tensor, 
     """What the VAE made of these rows, and the photographs where they are given."""
     photo = None
     if given.images is not None:
-        rgb = wires.rgb_of(given.images).cpu()
+        rgb = wire_types.rgb_of(given.images).cpu()
         px = given.space.cell_px
         expected = (len(latents), 3, latents.shape[-2] * px, latents.shape[-1] * px)
         if tuple(rgb.shape) != expected:

@@ -7,8 +7,8 @@ from torch import Tensor
 
 from latentfit.comfyui import host
 from latentfit.errors import SpaceMismatchError
-from latentfit.families import doubt_of
-from latentfit.spaces import LatentSpace, get_space, list_spaces
+from latentfit.latents.likely_space import doubt_of
+from latentfit.latents.spaces import LatentSpace, get_space, list_spaces
 
 AUTO = "auto"
 _log = logging.getLogger(__name__)

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor, nn
 
 from latentfit.errors import VaeError
-from latentfit.spaces import LatentSpace
-from latentfit.vae_keys import to_diffusers_keys
-from latentfit.vae_opening import fingerprint_of
+from latentfit.latents.spaces import LatentSpace
+from latentfit.vae.keys import to_diffusers_keys
+from latentfit.vae.opening import fingerprint_of
 
 _known: WeakKeyDictionary[nn.Module, str] = WeakKeyDictionary()
 

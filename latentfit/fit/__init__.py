@@ -3,10 +3,10 @@
 from typing import TYPE_CHECKING, Any
 
 from latentfit.fit.channel_map import ChannelMap
-from latentfit.fit.module import PolynomialMap
+from latentfit.fit.polynomial_map import PolynomialMap
 from latentfit.fit.moments import Moments
-from latentfit.fit.monomials import Basis, form_name, parse_kernels
-from latentfit.fit.solve import Solution, solve
+from latentfit.fit.basis import Basis, form_name, parse_kernels
+from latentfit.fit.solver import Solution, solve
 
 if TYPE_CHECKING:
     from latentfit.fit.regressor import PolynomialRegressor

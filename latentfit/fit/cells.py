@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import pixel_unshuffle
 
-from latentfit.fit.monomials import Basis
+from latentfit.fit.basis import Basis
 
 Floats = NDArray[np.float64]
 NEAR_BOUND = 0.06  # a cell this near 0 or 1 (of the range 0 to 1) is taken as "at least this far"; see docs/log.md

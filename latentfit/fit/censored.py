@@ -7,11 +7,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from latentfit import parallel
+from latentfit.runtime import distributed as parallel
 from latentfit.fit.cells import Cells
 from latentfit.fit.moments import Moments
-from latentfit.fit.monomials import Basis
-from latentfit.fit.solve import Solution, Solver
+from latentfit.fit.basis import Basis
+from latentfit.fit.solver import Solution, Solver
 
 Floats = NDArray[np.float64]
 PASSES = 16  # it stops earlier once coefficients stand still

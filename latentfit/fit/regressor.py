@@ -6,8 +6,8 @@ from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from latentfit.fit.moments import Moments, suitable_threads
-from latentfit.fit.monomials import Basis
-from latentfit.fit.solve import solve
+from latentfit.fit.basis import Basis
+from latentfit.fit.solver import solve
 
 Floats = NDArray[np.float64]
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from latentfit.spaces import signed_to_rgb
+from latentfit.latents.spaces import signed_to_rgb
 
 WIDTHS = (8, 16, 32, 64, 32, 16, 8, 3)
 SIDES = (7, 5, 3, 3, 3, 3, 3, 3)

@@ -48,9 +48,9 @@ class CellDecoder(nn.Module):
     Attributes
     ----------
     skip : nn.Conv2d
-        A linear 3×3 decoder: `ChannelMap("3", scale=cell_px)` fits in exactly, see `latentfit.train.recipes`.
+        A linear 3×3 decoder: `ChannelMap("3", scale=cell_px)` fits in exactly, see `latentfit.train.decoders`.
     sharp : nn.Conv2d or None
-        The filter, the same for each channel: `latentfit.sharpening` finds it.
+        The filter, the same for each channel: `latentfit.fit.sharpening` finds it.
     """
 
     def __init__(

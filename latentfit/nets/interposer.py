@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from latentfit.errors import BadFileError
-from latentfit.nets.loading import loaded
+from latentfit.nets.state_dict import loaded
 from latentfit.nets.tiny import conv3
 
 LEAK = 0.1
@@ -150,7 +150,7 @@ class Interposer(nn.Module):
         Of the skip's neighbourhood, odd.
     n_dilated : int
         So many blocks, the last, look with their first convolution at every second cell: sight at no cost. The others
-        may come from a decoder, see `latentfit.nets.trunk`.
+        may come from a decoder, see `latentfit.nets.shared_trunk`.
     """
 
     def __init__(

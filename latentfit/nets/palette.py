@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from latentfit.colour import rgb_to_oklab
+from latentfit.images.colour import rgb_to_oklab
 from latentfit.errors import BadFileError
 from latentfit.nets.cell import ResidualBlock
 from latentfit.nets.pixelvae import PixelVae
@@ -140,7 +140,7 @@ class Palettized(nn.Module):
     network : nn.Module
         ``(N, C, h, w)`` -> logits ``(N, K, h, w)``.
     palette : mapping
-        What `latentfit.palette.Palette.to_dict` gives: name, source, and colours as ``"#RRGGBB"``.
+        What `latentfit.palettes.palette.Palette.to_dict` gives: name, source, and colours as ``"#RRGGBB"``.
     dither : str
         Name of the ordered dithering that the network learned the shares of, or "none".
     thresholds : Tensor, (side, side) in (0, 1), optional

@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from latentfit.nets.loading import loaded
+from latentfit.nets.state_dict import loaded
 from latentfit.nets.tiny import conv3
 
 PRIVATE_FACTORS = {4: 0.13025, 16: 0.3611}

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from latentfit.nets.loading import loaded
+from latentfit.nets.state_dict import loaded
 
 ENCODER_BLOCKS = (1, 3, 3, 3)
 DECODER_BLOCKS = (3, 3, 3, 1)

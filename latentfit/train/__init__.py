@@ -5,9 +5,9 @@ from latentfit.train.crops import CropSource
 from latentfit.train.loop import Trained, train
 from latentfit.train.objective import Objective
 from latentfit.train.palette_presets import PALETTE_PRESETS, PalettePreset, palette_preset_named
-from latentfit.train.palettes import train_palette
-from latentfit.train.presets import PRESETS, Preset, preset_named
-from latentfit.train.recipes import train_decoder, train_encoder
+from latentfit.train.palette_decoders import train_palette
+from latentfit.train.decoder_presets import PRESETS, Preset, preset_named
+from latentfit.train.decoders import train_decoder, train_encoder
 
 __all__ = [
     "PALETTE_PRESETS",

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from latentfit.pixels import save_png
-from latentfit.resources import write_atomic
+from latentfit.images.pixels import save_png
+from latentfit.runtime.storage import write_atomic
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter

@@ -8,9 +8,9 @@ from typing import Any
 
 import torch
 
-from latentfit import schemas
+from latentfit.runtime import schemas
 from latentfit.errors import TrainError
-from latentfit.resources import write_atomic
+from latentfit.runtime.storage import write_atomic
 
 SCHEMA = "latentfit-run/1"
 

@@ -8,9 +8,9 @@ from torch import nn
 
 from latentfit.errors import TrainError
 from latentfit.nets.interposer import Interposer, InterposerV1, InterposerV3, InterposerV4
-from latentfit.spaces import LatentSpace
+from latentfit.latents.spaces import LatentSpace
 from latentfit.train.config import TrainConfig
-from latentfit.train.latent_preset import LatentPreset, Maker, raw
+from latentfit.train.latent_map_preset import LatentPreset, Maker, raw
 
 # city96's p (the way there), r (there and back), b (back), h (back and there) by pair, of their v4.0 configs
 CITY96: Mapping[tuple[str, str], tuple[float, float, float, float]] = {

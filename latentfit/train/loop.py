@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from latentfit import parallel
+from latentfit.runtime import distributed as parallel
 from latentfit.train.config import TrainConfig
 from latentfit.train.objective import AnyObjective
 from latentfit.train.optimizers import rate_factor, set_rate

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from latentfit.errors import TrainError
-from latentfit.similarity import LEAST_MS_SSIM_PX
+from latentfit.scores.similarity import LEAST_MS_SSIM_PX
 
 
 def l1(made: Tensor, target: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from latentfit import parallel
+from latentfit.runtime import distributed as parallel
 
 
 class Means:

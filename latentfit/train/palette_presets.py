@@ -7,10 +7,10 @@ from torch import nn
 
 from latentfit.errors import TrainError
 from latentfit.nets.palette import CellPalette, PixelVae
-from latentfit.palette import Palette
-from latentfit.spaces import LatentSpace
+from latentfit.palettes.palette import Palette
+from latentfit.latents.spaces import LatentSpace
 from latentfit.train.config import TrainConfig
-from latentfit.train.presets import CHARTS_COUNT_LESS
+from latentfit.train.decoder_presets import CHARTS_COUNT_LESS
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class PalettePreset:
     crop_cells, border_cells : int
         Side of a crop, and the rim that no loss sees unless it is the picture's own.
     balance, oklab : float
-        See `latentfit.train.classes.ClassObjective`.
+        See `latentfit.train.palette_objective.ClassObjective`.
     draw : mapping of str to float
         How often pictures of a kind are drawn, relative to 1.
     config : TrainConfig

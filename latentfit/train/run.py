@@ -11,18 +11,18 @@ from typing import Any, TypeVar
 import torch
 from torch import nn
 
-from latentfit.approx import Approximation
+from latentfit.maps.contracts import Approximation
 from latentfit.errors import SpaceMismatchError
-from latentfit.nets.loading import loaded
-from latentfit.pairs import PairStore, Sample
-from latentfit.resources import write_atomic
-from latentfit.shards import looks_of
-from latentfit.spaces import LatentSpace
+from latentfit.nets.state_dict import loaded
+from latentfit.pairs.store import PairStore, Sample
+from latentfit.runtime.storage import write_atomic
+from latentfit.pairs.shards import looks_of
+from latentfit.latents.spaces import LatentSpace
 from latentfit.train.callbacks import MetricsCsv, TensorBoard
 from latentfit.train.config import TrainConfig
 from latentfit.train.loop import Callback, Source, Trained, train
 from latentfit.train.objective import AnyObjective
-from latentfit.vae_opening import fingerprint_of
+from latentfit.vae.opening import fingerprint_of
 
 Drawn = TypeVar("Drawn")
 Network = TypeVar("Network", bound=nn.Module)

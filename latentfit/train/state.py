@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from latentfit import parallel
+from latentfit.runtime import distributed as parallel
 from latentfit.errors import TrainError
 from latentfit.train.checkpoint import State, load_state, save_state
 from latentfit.train.config import TrainConfig
 from latentfit.train.means import Means
 from latentfit.train.objective import AnyObjective
 from latentfit.train.optimizers import optimizer_of
-from latentfit.vae_numerics import device_name
+from latentfit.vae.checks import device_name
 
 if TYPE_CHECKING:
     from accelerate import Accelerator

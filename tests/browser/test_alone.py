@@ -13,12 +13,12 @@ from conftest import Watched
 from PIL import Image
 from seen import levels, settle
 
-from latentfit.colour import linear_to_srgb, srgb_to_linear
-from latentfit.compare.canvas import SURROUND
-from latentfit.compare.curtains import under_curtain
-from latentfit.compare.shown import pixels_of, without_bytes
-from latentfit.judging import as_seen
-from latentfit.page_widgets import widget_script, widget_style
+from latentfit.images.colour import linear_to_srgb, srgb_to_linear
+from latentfit.compare.figures.canvas import SURROUND
+from latentfit.compare.figures.split_views import under_curtain
+from latentfit.compare.widgets.page_data import pixels_of, without_bytes
+from latentfit.scores.held_out import as_seen
+from latentfit.compare.reports.embedding import widget_script, widget_style
 
 # a kernel of our own: `posted` is what it was told, `say` what it says
 LIVE = """

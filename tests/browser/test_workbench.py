@@ -27,8 +27,8 @@ from seen import (
 )
 
 import latentfit as lf
-from latentfit.compare.bench import Bench
-from latentfit.compare.workbench import Workbench
+from latentfit.compare.widgets.workbench_state import Bench
+from latentfit.compare.widgets.workbench import Workbench
 
 BENCH = ".lf-workbench"
 

@@ -13,11 +13,11 @@ from safetensors.torch import load_file
 from workflows import STEPS, decode, latent_maps, node, palettize, sampling
 
 import latentfit as lf
-from latentfit.dithering import dither
-from latentfit.latent_files import read_latents
-from latentfit.palette import Palette
-from latentfit.resources import data_path
-from latentfit.tiled import decode_in_tiles
+from latentfit.palettes.dithering import dither
+from latentfit.latents.files import read_latents
+from latentfit.palettes.palette import Palette
+from latentfit.runtime.storage import data_path
+from latentfit.maps.tiled import decode_in_tiles
 
 SD1 = lf.get_space("sd1")
 PREVIEW_PX = 512

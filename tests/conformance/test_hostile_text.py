@@ -16,14 +16,16 @@ import pytest
 import torch
 
 import latentfit as lf
-from latentfit import cli, dialects, escaping
-from latentfit.approx import Approximation
-from latentfit.cli_support import write_csv
-from latentfit.dialects import common
+from latentfit.cli import commands as cli
+from latentfit.formats import exporter as dialects
+from latentfit.runtime import escaping
+from latentfit.maps.contracts import Approximation
+from latentfit.cli.arguments import write_csv
+from latentfit.formats.exporter import common
 from latentfit.errors import ExportError
-from latentfit.fit.module import PolynomialMap
-from latentfit.page import Page
-from latentfit.spaces import get_space
+from latentfit.fit.polynomial_map import PolynomialMap
+from latentfit.compare.reports.page import Page
+from latentfit.latents.spaces import get_space
 
 MARK = "EVIL"  # within every hostile text: where it stands says what became of it
 BREAKS = ("\n", "\r", "\r\n", "\u2028", "\u2029", "\x0b", "\x0c", "\x85", "\x1c", "\\\n", "\\ \n")

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from latentfit.errors import BadFileError
-from latentfit.nets.loading import loaded
+from latentfit.nets.state_dict import loaded
 from latentfit.nets.transformers.craft import Craft
 from latentfit.nets.transformers.dat import Dat
 from latentfit.nets.transformers.drct import Drct

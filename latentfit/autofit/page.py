@@ -1,0 +1,264 @@
+"""The page that `ladder` leaves: pictures first, then the ranking, the learning curve, the files, and how it came."""
+
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from latentfit.fit import ChannelMap
+from latentfit.scores.held_out import as_seen
+from latentfit.autofit.steps import PROGRAMS, learning_in_words
+from latentfit.compare.reports.page import Page
+from latentfit.pairs.store import Batch, Sample
+from latentfit.images.pixels import to_pil
+from latentfit.runtime.storage import write_atomic
+
+if TYPE_CHECKING:
+    from latentfit.autofit.run import Ladder
+
+SHOWN = ("linear", "affine", "3")  # besides the best other table and the best full-size decoder
+N_SHOWN = 2  # held-out pictures on the page
+LARGEST_CODE = 60_000  # bytes of a file that is shown to copy
+PROGRAM_TITLES = {
+    "comfyui": "ComfyUI",
+    "diffusers": "diffusers",
+    "a1111": "A1111",
+    "sdnext": "SD.Next",
+    "invokeai": "InvokeAI",
+    "sdcpp": "stable-diffusion.cpp",
+    "json": "anything else: JSON",
+    "csv": "a spreadsheet: CSV",
+    "safetensors": "latentfit itself",
+}
+HOW_TO_USE = {
+    "comfyui": "Paste at the end of your latent format's __init__ in comfy/latent_formats.py.",
+    "diffusers": "Paste beside your pipeline; the file ends with the callback to pass to it.",
+    "a1111": "Replace coeffs in cheap_approximation, modules/sd_vae_approx.py; the program adds no bias.",
+    "sdnext": "Replace weight and bias in modules/vae/sd_vae_approx.py.",
+    "invokeai": "Add the constant to invokeai/app/util/step_callback.py; the program adds no bias.",
+    "sdcpp": "Paste into latent-preview.h beside the other tables.",
+    "json": "Terms, coefficients, space, range, provenance and scores, readable by any program.",
+    "csv": "A row a term, a column a colour; range [-1, 1].",
+    "safetensors": "latentfit decode FILE --latents X.latent --out Y.png; lf.load(FILE) in Python.",
+}
+
+
+def write_page(result: "Ladder", path: Path) -> Path:
+    """Write ``index.html`` for what `ladder` made; one file, no network."""
+    store = result.store
+    n_train, n_scored = _n_pictures(store.split("train")), result.scores.attrs["n_images"]
+    page = Page(
+        f"Previews for {store.space.title}",
+        f"Every cheap stand-in for the decoder of {store.reference}: fitted on {n_train} pictures, scored on "
+        f"{n_scored} others that nothing was fitted on.",
+    )
+    if result.no_time_for:
+        page.callout(f"To keep to the time some was left out: {'; '.join(result.no_time_for)}.")
+    _show_pictures(page, result)
+    _show_ranking(page, result)
+    page.heading("Would more pictures help?")
+    page.callout(learning_in_words(result.learning))
+    series = {
+        title(result, str(form)): list(zip(map(float, rows["n_pictures"]), map(float, rows["psnr"]), strict=True))
+        for form, rows in result.learning.groupby("form", sort=False)
+    }
+    page.chart(series, "pictures fitted on", "dB to the VAE's decode")
+    page.text(
+        "PSNR on the held-out pictures at one pixel a latent cell. A curve that still rises says: collect more, from "
+        "more pictures or with more minutes.",
+        is_soft=True,
+    )
+    _show_files(page, result, path.parent)
+    _show_provenance(page, result)
+    return write_atomic(path, page.html())
+
+
+def title(result: "Ladder", label: str) -> str:
+    """What people call a form: "3×3 affine", "(3, 1)", "3×3 affine → 8×8 patch"."""
+    form = label.removeprefix("decoder ")
+    return ChannelMap(form, 1 if form == label else result.store.space.cell_px).name
+
+
+def _show_pictures(page: Page, result: "Ladder") -> None:
+    """Held-out pictures, a row each: photograph, decode, and every shown form, all as large as the decode."""
+    store = result.store
+    page.heading("What each form shows")
+    scored = set(result.scores["sample"])
+    for sample in _shown_samples([one for one in store.split("test") if one.key in scored]):
+        batch = next(store.batches([sample], ["rgb", "photo"], n_cells=1))
+        page.pictures(_row(result, batch), strong=("the VAE's decode",))
+    page.text(
+        f"Held-out pictures, each first as the VAE was given it and as {store.reference} decodes it: that is what the "
+        "others try to match. ΔE is the CIEDE2000 distance to that decode, as seen; below 2 few people see it. Small "
+        "outputs are enlarged as a program's preview is. Milliseconds on this machine, one picture of "
+        f"{store.origin.size} px.",
+        is_soft=True,
+    )
+
+
+def _row(result: "Ladder", batch: Batch) -> list[tuple[str, str, bytes]]:
+    if batch.rgb is None or batch.photo is None:
+        raise ValueError("write_page: the ladder's store keeps photo and rgb")
+    decode_ms = 1e3 * result.plan.seconds_per_decode
+    shown = [
+        ("the picture", batch.samples[0].name.rsplit("/")[-1], _png(batch.photo[0])),
+        ("the VAE's decode", f"{decode_ms:,.0f} ms", _png(batch.rgb[0])),
+    ]
+    scores = result.scores
+    scores = scores[(scores["sample"] == batch.samples[0].key) & (scores["reference"] == "vae")]
+    scores = scores[scores["place"] == "seen"].set_index("approximation")
+    size = (batch.rgb.shape[-2], batch.rgb.shape[-1])
+    for label in _shown_forms(result):
+        picture = as_seen(result.maps[label].unclamped(batch.latents), size)
+        caption = f"ΔE {scores['delta_e'][label]:.1f}\n{scores['ms'][label]:.2g} ms"
+        shown.append((title(result, label), caption, _png(picture[0])))
+    return shown
+
+
+def _shown_forms(result: "Ladder") -> list[str]:
+    """The plain tables, then the best of the richer ones, and the best that writes full-size pictures."""
+    ranked = [label for label in _ranked(result) if label not in SHOWN]
+    tables = [label for label in ranked if result.maps[label].scale == 1]
+    decoders = [label for label in ranked if result.maps[label].scale > 1]
+    return [*(label for label in SHOWN if label in result.maps), *tables[:1], *decoders[:1]]
+
+
+def _ranked(result: "Ladder") -> list[str]:
+    """Labels of the maps, best first, as seen against the VAE."""
+    scores = result.scores
+    pooled = scores[(scores["image"] == "all") & (scores["kind"] == "all") & (scores["place"] == "seen")]
+    best = pooled[pooled["reference"] == "vae"].sort_values("psnr", ascending=False)
+    return [str(label) for label in best["approximation"]]
+
+
+def _shown_samples(held_out: list[Sample]) -> list[Sample]:
+    """The first crop of two held-out pictures: a photograph, and a chart or drawing where there is one."""
+    first: dict[str, Sample] = {}
+    for sample in sorted(held_out, key=lambda one: one.box[0] - one.box[2]):  # the widest crop shows most
+        first.setdefault(sample.sha256, sample)
+    photographs = [sample for sample in first.values() if sample.kind == "photograph"]
+    others = [sample for sample in first.values() if sample.kind in ("chart", "drawing")]
+    return [*photographs[:1], *others[:1], *photographs[1:], *others[1:], *first.values()][: min(N_SHOWN, len(first))]
+
+
+def _show_ranking(page: Page, result: "Ladder") -> None:
+    page.heading("Ranking")
+    page.table(_scores(result, "seen"), bar="dB to the VAE", left=("runs in",))
+    page.text(
+        "As seen: enlarged to the picture's size. dB is PSNR, more is better; saturation 1 means colours as strong as "
+        "the VAE's.",
+        is_soft=True,
+    )
+    page.table(_scores(result, "cells"), bar="dB to the VAE", left=("runs in",), fold="The same at one pixel a cell")
+    if result.left_out:
+        rows = [{"not fitted": title(result, form), "because": reason} for form, reason in result.left_out.items()]
+        page.table(rows, left=("because",))
+
+
+def _scores(result: "Ladder", place: str) -> list[dict[str, object]]:
+    scores = result.scores
+    pooled = scores[(scores["image"] == "all") & (scores["kind"] == "all") & (scores["place"] == place)]
+    against_vae = pooled[pooled["reference"] == "vae"].sort_values("psnr", ascending=False)
+    photo = pooled[pooled["reference"] == "photo"].set_index("approximation")["psnr"]
+    rows: list[dict[str, object]] = []
+    for _, row in against_vae.iterrows():
+        label = str(row["approximation"])
+        runs_in = [PROGRAM_TITLES[name] for name in PROGRAMS if label in result.exports.files.get(name, {})]
+        rows.append(
+            {
+                "form": title(result, label),
+                "dB to the VAE": float(row["psnr"]),
+                "dB to the photograph": f"{photo[label]:.2f}",
+                "ΔE": f"{row['delta_e']:.1f}",
+                "ΔE, worst 5 %": f"{row['delta_e95']:.1f}",
+                "saturation": f"{row['saturation']:.2f}",
+                "numbers": f"{row['parameters']:,.0f}",
+                "ms": f"{row['ms']:.2g}",
+                "runs in": ", ".join(runs_in) or "Python, by latentfit",
+            }
+        )
+    return rows
+
+
+def _show_files(page: Page, result: "Ladder", folder: Path) -> None:
+    """For each program the best form that it can run, to paste; then everything else it can run."""
+    page.heading("Files to take")
+    order = _ranked(result)
+    best, rows = {}, []
+    for name, files in sorted(result.exports.files.items(), key=lambda item: list(PROGRAM_TITLES).index(item[0])):
+        ranked = sorted(files, key=order.index)
+        path = best[name] = files[ranked[0]]
+        others = [files[label].name for label in ranked[1:]]
+        many = f"{len(others)} others in {path.parent.name}/"
+        rows.append(
+            {
+                "for": PROGRAM_TITLES[name],
+                "take": path.relative_to(folder).as_posix(),
+                "form": title(result, ranked[0]),
+                "size": _size(path.stat().st_size),
+                "how": HOW_TO_USE[name],
+                "also there": ", ".join(others) or "–" if len(others) < 5 else many,
+            }
+        )
+    page.table(rows, left=("take", "form", "how", "also there"))
+    for name in [name for name in PROGRAMS if name in best]:
+        if best[name].stat().st_size <= LARGEST_CODE:
+            summary = f"{PROGRAM_TITLES[name]}: {best[name].relative_to(folder).as_posix()}"
+            page.code(summary, best[name].read_text("utf-8"), is_open=name == "comfyui")
+    refused = [
+        {
+            "program": PROGRAM_TITLES[name],
+            "cannot run": "; ".join(title(result, label) for label in reasons),
+            "for example": next(iter(reasons.values())),
+        }
+        for name, reasons in result.exports.refused.items()
+    ]
+    page.table(refused, left=("cannot run", "for example"), fold="What programs cannot run")
+
+
+def _show_provenance(page: Page, result: "Ladder") -> None:
+    from latentfit import __version__
+
+    store, plan = result.store, result.plan
+    space = store.space
+    kinds = {kind: _n_pictures([s for s in store.samples if s.kind == kind]) for kind in _kinds(store.samples)}
+    facts = {
+        "VAE": store.vae_name,
+        "weights, SHA-256": store.fingerprint,
+        "space": f"{space.name}: {space.channels} channels, {space.cell_px} px a cell"
+        + (", shift and scale measured" if space.measured else ""),
+        "shift": _numbers(space.shift) if not space.normalised_by_vae else "in the VAE's weights",
+        "scale": _numbers(space.scale) if not space.normalised_by_vae else "in the VAE's weights",
+        "pictures": ", ".join(f"{count} {kind}{'s' if count > 1 else ''}" for kind, count in kinds.items()),
+        "crops": f"{len(store.samples)} of {store.origin.size} px, up to {plan.crops} a picture",
+        "held out": f"{_n_pictures(store.split('test'))} pictures, chosen by their hash",
+        "VAE's time": f"{plan.seconds_per_crop:.2f} s a crop to encode and decode",
+        "this run": ", ".join(f"{step} {seconds:.0f} s" for step, seconds in result.seconds.items()),
+        "made with": f"latentfit {__version__}, torch {torch.__version__}",
+    }
+    page.heading("How it came about")
+    page.table([{"": key, " ": value} for key, value in facts.items()], left=(" ",))
+
+
+def _kinds(samples: list[Sample]) -> list[str]:
+    return sorted({sample.kind for sample in samples}, key=["photograph", "chart", "drawing", "greyscale"].index)
+
+
+def _n_pictures(samples: list[Sample]) -> int:
+    return len({sample.sha256 for sample in samples})
+
+
+def _numbers(values: tuple[float, ...]) -> str:
+    return ", ".join(f"{value:.5g}" for value in values)
+
+
+def _size(n_bytes: int) -> str:
+    return f"{n_bytes:,} B" if n_bytes < 10_000 else f"{n_bytes / 1024:,.0f} KiB"
+
+
+def _png(rgb: Tensor) -> bytes:
+    buffer = io.BytesIO()
+    to_pil(rgb).save(buffer, "PNG")
+    return buffer.getvalue()

@@ -1,0 +1,205 @@
+"""The sections of a report: pictures, scores, tables to move, and where it all comes from."""
+
+import hashlib
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+
+from latentfit.maps.contracts import Approximation
+from latentfit.compare import figures
+from latentfit.compare.figures.pareto_chart import SCORES
+from latentfit.fit.polynomial_map import PolynomialMap
+from latentfit.compare.reports.page import Page
+from latentfit.pairs.store import PairStore, Sample
+from latentfit.compare.reports.pictures import MOST_SIDE_PX, VAE, ShownPicture, editor_pictures, is_editable, table_data
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MOST_EDITORS = 6
+
+
+@dataclass(frozen=True)
+class Given:
+    """What was given.
+
+    Attributes
+    ----------
+    maps : dict of str to Approximation
+        Those that can be scored.
+    reasons : dict of str to str
+        Why the others cannot.
+    files : dict of str to Path
+        Of the maps that were read from one.
+    paths : list of Path
+        All files that were given, those that cannot be scored too.
+    """
+
+    maps: dict[str, Approximation]
+    reasons: dict[str, str]
+    files: dict[str, Path]
+    paths: list[Path]
+
+
+def show_pictures(
+    page: Page,
+    store: PairStore,
+    given: Given,
+    shown: Sequence[ShownPicture],
+    n_scored: int,
+    most_mib: float,
+) -> None:
+    """The workbench over the shown pictures, what is left out, and a still of the first."""
+    page.heading("Compare")
+    sides = list(shown[0].still)
+    data = {
+        "pictures": [picture.view for picture in shown],
+        "sides": sides,
+        "reference": VAE,
+        "left": next(iter(given.maps)),
+        "right": VAE,
+        "title": "",
+    }
+    page.widget("workbench", data)
+    page.text(
+        f"Left and right of the curtain stand any two; the error maps and the scores of one picture are against "
+        f"{store.reference}. Small outputs are enlarged as a program's preview is.",
+        is_soft=True,
+    )
+    if n_scored > len(shown):
+        page.text(
+            f"{len(shown)} of {n_scored} scored pictures are on this page, spread from the hardest to the easiest: at "
+            f"most {most_mib:g} MiB of them, and of a large one its middle, {MOST_SIDE_PX} px a side. The scores are "
+            "over all.",
+            is_soft=True,
+        )
+    still = figures.score_sheet({shown[0].name: shown[0].still}, VAE, width_in=1.7)
+    page.figure(still, f"{shown[0].name}, {shown[0].note}: PSNR and mean ΔE (CIEDE2000) as seen", dpi=90)
+    page.table([{"not scored": name, "because": why} for name, why in given.reasons.items()], left=("because",))
+
+
+def show_scores(page: Page, scores: "pd.DataFrame", given: Given, place: str) -> None:
+    """The table of scores, and the chart of what each costs."""
+    page.heading("Scores")
+    page.table(_rows(scores, place), bar="dB to the VAE")
+    page.text(
+        f"{'As seen: enlarged to the picture’s size' if place == 'seen' else 'At one pixel a latent cell'}. dB is PSNR "
+        "pooled over all pixels, more is better; ΔE is CIEDE2000; saturation 1 means colours as strong as the VAE's. "
+        f"Milliseconds: {scores.attrs['timed_on']}, on the machine that wrote this page.",
+        is_soft=True,
+    )
+    if place == "seen":
+        page.table(_rows(scores, "cells"), bar="dB to the VAE", fold="The same at one pixel a cell")
+    pooled = _pooled(scores, place)
+    pooled = pooled[pooled["reference"] == "vae"].assign(
+        family=[_family(given.maps[str(name)]) for name in pooled[pooled["reference"] == "vae"]["approximation"]]
+    )
+    drawn = tuple(name for name in SCORES if name in pooled and bool(pooled[name].notna().any()))
+    page.heading("What each costs, and how near it comes")
+    page.figure(
+        figures.pareto(pooled, scores=drawn),
+        "Milliseconds of one picture against each score; the area of a disc grows with its numbers. Nothing beats what "
+        "lies on the grey line in both.",
+    )
+
+
+def _pooled(scores: "pd.DataFrame", place: str) -> "pd.DataFrame":
+    return scores[(scores["image"] == "all") & (scores["kind"] == "all") & (scores["place"] == place)]
+
+
+def _rows(scores: "pd.DataFrame", place: str) -> list[dict[str, object]]:
+    pooled = _pooled(scores, place)
+    photo = pooled[pooled["reference"] == "photo"].set_index("approximation")["psnr"]
+    rows: list[dict[str, object]] = []
+    for _, row in pooled[pooled["reference"] == "vae"].sort_values("psnr", ascending=False).iterrows():
+        shape = {"MS-SSIM": f"{row['ms_ssim']:.3f}"} if row.get("ms_ssim", float("nan")) == row.get("ms_ssim") else {}
+        against_photo = {"dB to the photograph": f"{photo[row['approximation']]:.2f}"} if len(photo) else {}
+        rows.append(
+            {
+                "map": row["approximation"],
+                "dB to the VAE": float(row["psnr"]),
+                **against_photo,
+                **shape,
+                "ΔE": f"{row['delta_e']:.1f}",
+                "ΔE, worst 5 %": f"{row['delta_e95']:.1f}",
+                "saturation": f"{row['saturation']:.2f}",
+                "numbers": f"{row['parameters']:,.0f}",
+                "ms": f"{row['ms']:.2g}" if row["ms"] < 100 else f"{row['ms']:.0f}",
+            }
+        )
+    return rows
+
+
+def _family(approximation: Approximation) -> str:
+    """Of `latentfit.compare.figures.pareto_chart.FAMILIES`."""
+    if isinstance(approximation.module, PolynomialMap):
+        return "closed form"
+    return "others' network" if "file" in approximation.card else "our network"
+
+
+def show_tables(
+    page: Page, store: PairStore, given: Given, shown: Sequence[ShownPicture], samples: Sequence[Sample]
+) -> None:
+    """A table editor for each fitted map of one pixel a cell; the first is open."""
+    editable = {name: one for name, one in given.maps.items() if is_editable(one)}
+    if not editable:
+        return
+    page.heading("Move the numbers")
+    page.share("pictures", editor_pictures(shown))
+    for index, (name, one) in enumerate(list(editable.items())[:MOST_EDITORS]):
+        data = table_data(name, one, store, samples)
+        module = one.module
+        if isinstance(module, PolynomialMap) and module.smoothing is not None:
+            data["pictures"] = editor_pictures(shown, module)
+        shared = {} if "pictures" in data else {"pictures": "pictures"}
+        page.widget("table_editor", data, shared, fold=f"{name}: {one.n_parameters} numbers" if index else "")
+    if len(editable) > MOST_EDITORS:
+        page.text(f"Without sliders here: {', '.join(list(editable)[MOST_EDITORS:])}.", is_soft=True)
+
+
+def show_provenance(page: Page, store: PairStore, given: Given, scores: "pd.DataFrame", options: Sequence[str]) -> None:
+    """Store, VAE, maps and versions; and the command, with its other options, that makes the page again."""
+    from latentfit import __version__
+
+    space = store.space
+    facts = {
+        "reference": store.reference,
+        "VAE": store.vae_name,
+        "weights, SHA-256": store.fingerprint,
+        "space": f"{space.name}: {space.channels} channels, {space.cell_px} px a cell"
+        + (", shift and scale measured" if space.measured else ""),
+        "store": f"{store.path.name}: {len(store)} samples of {len({s.sha256 for s in store.samples})} pictures",
+        "scored": f"{scores.attrs['n_images']} pictures; {scores.attrs['n_left_out']} left out because a map was "
+        "fitted on them",
+        "made with": f"latentfit {__version__}, torch {torch.__version__}",
+    }
+    page.heading("Where it comes from")
+    page.table([{"": key, " ": value} for key, value in facts.items()], left=(" ",))
+    page.table([_origin(name, one, given.files.get(name)) for name, one in given.maps.items()], left=_ORIGIN[1:])
+    if given.paths:
+        named = [*map(str, dict.fromkeys(given.paths)), "--store", str(store.path), *options, "--out", "report.html"]
+        command = f"latentfit report {shlex.join(named)}"
+        page.code("Make this page again", command)
+
+
+_ORIGIN = ("map", "file", "SHA-256", "form", "fitted to", "on")
+
+
+def _origin(name: str, approximation: Approximation, path: Path | None) -> dict[str, object]:
+    """Where a map comes from, from its card and its file."""
+    card = approximation.card
+    n_pictures = card.get("n_images") or len(card.get("train_hashes", ())) or None
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()[:16] if path is not None else None
+    said = (
+        name,
+        path.name if path is not None else None,
+        digest,
+        card.get("form") or type(approximation.module).__name__,
+        card.get("reference"),
+        f"{n_pictures} pictures" if n_pictures else None,
+    )
+    return dict(zip(_ORIGIN, said, strict=True))

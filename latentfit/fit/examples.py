@@ -1,0 +1,168 @@
+"""Material: what a closed form is fitted on, picture by picture: a store's, two joined stores', or tensors."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+from torch import Tensor
+
+from latentfit.runtime import distributed as parallel
+from latentfit.errors import FitError
+from latentfit.images.sources import fold_of
+from latentfit.pairs.joined import JoinedStores, Pair
+from latentfit.pairs.store import PairStore, Sample
+from latentfit.pairs.shards import looks_of
+from latentfit.latents.spaces import LatentSpace, rgb_to_signed
+
+
+@dataclass(frozen=True)
+class Example:
+    """One picture.
+
+    Attributes
+    ----------
+    latents : Tensor, (1, C, h, w)
+    target : Tensor, (1, c, h * scale, w * scale)
+        Rgb in [-1, 1], or latents.
+    fold : int
+        For cross-validation; all crops of a picture are in one.
+    kind : str
+        Of the picture, which may decide its weight; "" where there is none.
+    """
+
+    latents: Tensor
+    target: Tensor
+    fold: int
+    kind: str = ""
+
+
+@dataclass(frozen=True)
+class Material:
+    """Pictures to fit on.
+
+    Attributes
+    ----------
+    space : LatentSpace
+    target_space : LatentSpace or None
+        None: the targets are colours.
+    n_outputs : int
+        Channels of the targets.
+    n_examples, n_cells : int
+        Examples of this process, cells of all.
+    read : callable
+        Gives this process's examples, anew at every call.
+    provenance : dict
+        For the card, JSON-able.
+    """
+
+    space: LatentSpace
+    target_space: LatentSpace | None
+    n_outputs: int
+    n_examples: int
+    n_cells: int
+    read: Callable[[], Iterator[Example]]
+    provenance: dict[str, Any]
+
+
+def of_store(store: PairStore, samples: Sequence[Sample], ratio: Fraction, n_folds: int) -> Material:
+    """Latents and what the VAE made of them, at `ratio` pixels a cell.
+
+    Raises
+    ------
+    FitError
+        When the store's pictures do not have so many pixels a cell, or there are no samples.
+    """
+    if not 1 <= ratio <= store.space.cell_px or ratio.denominator > 1:
+        raise FitError(
+            f"scale: expected 1 to {store.space.cell_px} pixels a cell, which the store's pictures have, got {ratio}"
+        )
+    columns = ["latents", "cells", *(["rgb"] if ratio > 1 else [])]
+    mine = parallel.share(list(samples))
+
+    def read() -> Iterator[Example]:
+        for batch in store.batches(mine, columns):
+            wanted = rgb_to_signed(batch.target(ratio))
+            yield from _examples(batch.samples, batch.latents, wanted, n_folds)
+
+    n_cells, about = _counted(store, samples)
+    return Material(store.space, None, 3, len(mine), n_cells, read, about)
+
+
+def of_joined(joined: JoinedStores, pairs: Sequence[Pair], ratio: Fraction, n_folds: int) -> Material:
+    """Latents of one store and of the other, `ratio` target cells a source cell.
+
+    Raises
+    ------
+    FitError
+        When the stores have another ratio, or there are no pairs.
+    """
+    source, target = joined.source, joined.target
+    if ratio != joined.scale:
+        raise FitError(f"{joined}: expected a map of scale {joined.scale}, got {ratio}")
+    mine, whole = parallel.share(list(pairs)), ratio.denominator
+
+    def read() -> Iterator[Example]:
+        for here, there in joined.batches(mine):
+            rows, wide = (side // whole * whole for side in here.latents.shape[-2:])
+            wanted = there.latents[..., : int(rows * ratio), : int(wide * ratio)]
+            yield from _examples(here.samples, here.latents[..., :rows, :wide], wanted, n_folds)
+
+    n_cells, about = _counted(source, [pair.source for pair in pairs])
+    about |= {
+        "target_vae": target.vae_name, "target_fingerprint": target.fingerprint,
+        "target_reference": target.reference, "target_size_px": target.origin.size,
+    }  # fmt: skip
+    return Material(source.space, target.space, target.space.channels, len(mine), n_cells, read, about)
+
+
+def of_arrays(
+    latents: Tensor,
+    target: Tensor,
+    groups: Sequence[int] | None,
+    space: LatentSpace,
+    target_space: LatentSpace | None,
+    ratio: Fraction,
+    n_folds: int,
+) -> Material:
+    """Tensors ``(N, C, h, w)`` and ``(N, c, h * ratio, w * ratio)``; `groups` says which of the N are one picture.
+
+    Raises
+    ------
+    FitError
+        When the shapes do not go together.
+    """
+    n, *sides = latents.shape[0], *(side * ratio for side in latents.shape[2:])
+    expected = (n, target.shape[1], *map(int, sides))
+    if tuple(target.shape) != expected or any(side.denominator > 1 for side in sides):
+        raise FitError(f"target: expected {expected} for scale {ratio}, got {tuple(target.shape)}")
+    pictures = list(range(n) if groups is None else groups)
+
+    def read() -> Iterator[Example]:
+        for index, picture in enumerate(pictures):
+            part = slice(index, index + 1)
+            wanted = target[part] if target_space is not None else rgb_to_signed(target[part])
+            yield Example(latents[part], wanted, picture % n_folds)
+
+    about = {"vae": "arrays", "n_images": len({picture % n_folds for picture in pictures}), "train_hashes": []}
+    return Material(space, target_space, target.shape[1], n, latents[:, 0].numel(), read, about)
+
+
+def _examples(samples: Sequence[Sample], latents: Tensor, target: Tensor, n_folds: int) -> Iterator[Example]:
+    for index, sample in enumerate(samples):
+        part = slice(index, index + 1)
+        yield Example(latents[part], target[part], fold_of(sample.leader, n_folds), sample.kind)
+
+
+def _counted(store: PairStore, samples: Sequence[Sample]) -> tuple[int, dict[str, Any]]:
+    """Cells of these samples, and what a card says of them."""
+    if not samples:
+        raise FitError(f"{store.path}: no pictures to fit on in this split; collect more, or fit with split 'all'")
+    n_cells = sum(sample.size_cells[0] * sample.size_cells[1] for sample in samples)
+    hashes = sorted({sample.sha256 for sample in samples})
+    about = {
+        "vae": store.vae_name, "fingerprint": store.fingerprint, "reference": store.reference,
+        "size_px": store.origin.size, "n_images": len(hashes), "n_cells": n_cells, "train_hashes": hashes,
+        "train_looks": looks_of(samples),
+    }  # fmt: skip
+    return n_cells, about

@@ -1,0 +1,107 @@
+"""Maps from files of any kind: ours, tables in JSON, other projects' decoders and interposers; by name."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from latentfit.maps.contracts import Approximation, LatentMap
+from latentfit.formats.exporter import read
+from latentfit.errors import BadFileError, LatentfitError, SpaceMismatchError
+from latentfit.formats.saved import load, load_approximation
+from latentfit.formats.third_party import weights_file
+from latentfit.palettes.palette import Palette
+from latentfit.latents.spaces import LatentSpace
+from latentfit.runtime.weights import is_safetensors
+
+
+def load_named(
+    paths: Sequence[Path], space: LatentSpace, palette: Palette | str | None = None
+) -> dict[str, Approximation]:
+    """The maps by name; of equal names the file tells them apart."""
+    return named_apart({path: load_any(path, space, palette) for path in dict.fromkeys(paths)})
+
+
+Map = TypeVar("Map", Approximation, LatentMap)
+
+
+def named_apart(loaded: Mapping[Path, Map]) -> dict[str, Map]:
+    """Maps by name, renamed after their files where names are equal."""
+    times = Counter(one.name for one in loaded.values())
+    for path, one in loaded.items():
+        if times[one.name] > 1:
+            one.name = f"{one.name} ({path.name})"
+    named: dict[str, Map] = {}
+    for path, one in loaded.items():
+        named[one.name if one.name not in named else f"{one.name} ({path})"] = one
+    return named
+
+
+def load_any(path: Path, space: LatentSpace | str | None = None, palette: Palette | str | None = None) -> Approximation:
+    """A saved map to pictures, a table that was exported to JSON, or another project's decoder.
+
+    Its space must be named, and the palette of pixelvae's.
+    """
+    path = _checked(path)
+    return _table(path) if path.suffix.lower() == ".json" else load_approximation(path, space, palette)
+
+
+def load_either(
+    path: Path,
+    space: LatentSpace | str | None = None,
+    palette: Palette | str | None = None,
+    target: LatentSpace | str | None = None,
+) -> Approximation | LatentMap:
+    """As `load_any`; also a map between latents, `space` and `target` being another project's."""
+    path = _checked(path)
+    return _table(path) if path.suffix.lower() == ".json" else load(path, space, palette, target=target)
+
+
+def load_latent_map(
+    path: Path, source: LatentSpace | str | None = None, target: LatentSpace | str | None = None
+) -> LatentMap:
+    """A map between latents; another project's are told their spaces.
+
+    Raises
+    ------
+    SpaceMismatchError
+        When it is a map to pictures.
+    """
+    loaded = load_either(path, source, target=target)
+    if not isinstance(loaded, LatentMap):
+        raise SpaceMismatchError(
+            f"{path}: expected a map between latents, got one from {loaded.space.title} latents to pictures; turn "
+            "latents into pictures with `latentfit decode`"
+        )
+    return loaded
+
+
+ENDINGS = (".safetensors", ".json", ".pt", ".pth", ".ckpt", ".bin", ".sft")
+"""Of files that may hold a map; what they are, their content says."""
+
+
+def _checked(given: Path) -> Path:
+    """The file, which may hold a map: its own path, or the weights' in a diffusers folder."""
+    path = weights_file(given)
+    if path.is_dir():
+        raise BadFileError(f"{path}: expected a map, .safetensors or .json, got a folder; name a file in it")
+    if path.is_symlink() and not path.exists():
+        raise BadFileError(f"{path}: a link to a file that is gone; expected a map: link it anew")
+    if not path.is_file():
+        raise BadFileError(f"{path}: no such file; expected a map written by `latentfit fit` or `latentfit export`")
+    if path.suffix.lower() not in ENDINGS:
+        is_safetensors(path)  # names what it is, where its first bytes tell
+        raise BadFileError(
+            f"{path}: expected a .safetensors map, a .json table or a decoder in .pt or .pth, got "
+            f"{path.suffix or 'no ending'!r}"
+        )
+    return path
+
+
+def _table(path: Path) -> Approximation:
+    try:
+        return read(path, "json")
+    except ValueError as error:  # also numpy's and torch's own, on numbers that do not fit the form
+        if isinstance(error, LatentfitError) and str(path) in str(error):
+            raise
+        raise BadFileError(f"{path}: its numbers do not fit its form ({error}); export it again") from error

@@ -1,0 +1,245 @@
+"""Saved maps: safetensors with the config and the card in the header; nothing is ever unpickled."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save as to_bytes
+
+from latentfit.maps.contracts import Approximation, LatentMap
+from latentfit.errors import BadFileError, ScaleError, SpaceMismatchError
+from latentfit.formats.third_party import of_others, weights_file
+from latentfit.formats.headers import SCHEMA, checked_fields, checked_header
+from latentfit.formats.registry import KINDS, described, wrapped
+from latentfit.palettes.palette import Palette
+from latentfit.runtime.storage import write_atomic
+from latentfit.maps.scales import Scale
+from latentfit.runtime.schemas import parse_json, plain
+from latentfit.latents.spaces import LatentSpace
+from latentfit.runtime.weights import WeightsFile, is_safetensors
+
+
+def save(wrapper: Approximation | LatentMap, path: str | os.PathLike[str], *, dtype: torch.dtype | None = None) -> Path:
+    """Write a map, whole or not at all.
+
+    Parameters
+    ----------
+    wrapper : Approximation or LatentMap
+        Its module must be of a kind in `latentfit.formats.registry.KINDS`.
+    path : path
+        ``.safetensors`` is added when there is no ending.
+    dtype : torch.dtype, optional
+        Of the stored numbers: float16 halves a file; they are computed with in float32 again when loaded. None: as
+        they are.
+
+    Raises
+    ------
+    BadFileError
+        When the module has no kind, or the card no form, with which anybody could load the file; or a number is
+        out of `dtype`'s range.
+    """
+    network, described_so = described(wrapper.module)
+    header = {
+        "schema": SCHEMA,
+        "name": wrapper.name,
+        "scale": str(wrapper.scale),
+        "card": wrapper.card,
+        **described_so,
+        **_spaces(wrapper),
+    }
+    tensors = {name: _stored(name, tensor, dtype) for name, tensor in network.state_dict().items()}
+    target = Path(path)
+    if not target.suffix:
+        target = target.with_suffix(".safetensors")
+    if target.suffix != ".safetensors":
+        raise BadFileError(f"save: expected a name that ends in .safetensors, got {target.name!r}")
+    said, shapes = json.dumps(header, allow_nan=False), {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+    checked_header(parse_json(said, f"save: {target.name}"), f"save: {target.name}", shapes)  # so that it loads again
+    return write_atomic(target, to_bytes(tensors, {"latentfit": said}))
+
+
+def load(
+    path: str | os.PathLike[str],
+    space: LatentSpace | str | None = None,
+    palette: Palette | str | os.PathLike[str] | None = None,
+    domain: Literal["model", "raw"] = "model",
+    target: LatentSpace | str | None = None,
+    scale: Scale | None = None,
+) -> Approximation | LatentMap:
+    """Read what `save` wrote, or another project's: decoders, interposers and upscalers.
+
+    Parameters
+    ----------
+    path : path
+        .safetensors, or a torch file of plain tensors; which decoder it is, its keys and shapes say. Or the folder of
+        a TAESD as the hub ships it.
+    space : LatentSpace or str, optional
+        Of another project's file, which does not say it. Ours do: theirs stays.
+    palette : Palette, str or path, optional
+        Of pixelvae's file, which does not hold it: a bundled name such as "ega16", or a palette's file.
+    domain : {"model", "raw"}
+        Of pixelvae's file: what it learned from. The released ones learned the model domain; one that its scripts made
+        from files of ComfyUI since 2023-06-23 learned raw latents, and no file tells.
+    target : LatentSpace or str, optional
+        Where another project's interposer leads; city96's usual file names tell both.
+    scale : int, float, Fraction or str, optional
+        Of a map of any factor between sizes: another one than it was saved at, 2 for Ttl's. Of city96's upscaler: what
+        it was trained for, which its usual file name tells.
+
+    Raises
+    ------
+    BadFileError
+        When the file is truncated, of another program, of a newer schema, or holds NaN; or there is no such `domain`.
+    SpaceMismatchError
+        When `space` has another number of channels than the file.
+    ScaleError
+        When the map cannot give that scale.
+    PaletteError
+        When a file of classes comes without a palette, or with one of another number of colours.
+    """
+    if domain not in ("model", "raw"):
+        raise BadFileError(f"{path}: expected domain 'model' or 'raw', got {domain!r}")
+    path = weights_file(Path(path))
+    if not _is_ours(path):
+        return of_others(path, space, target=target, palette=palette, domain=domain, scale=scale)
+    wrapper = _ours(path)
+    if scale is None:
+        return wrapper
+    if not isinstance(wrapper, LatentMap):
+        raise ScaleError(
+            f"{path}: gives pictures of {wrapper.scale} pixels a cell, no other scale; load it without one"
+        )
+    return wrapper.at_scale(scale)
+
+
+def _ours(path: str | os.PathLike[str]) -> Approximation | LatentMap:
+    """What `save` wrote."""
+    with _opened(path) as file:
+        header = _header(path, file)
+        tensors = {name: _tensor_in(path, name, file) for name in file.keys()}  # noqa: SIM118
+    try:
+        network = KINDS[header["kind"]](header["config"])
+        network.load_state_dict(tensors)
+        module = wrapped(network, header).eval()
+    except (LookupError, TypeError, ValueError, RuntimeError, ArithmeticError) as error:
+        raise BadFileError(
+            f"{path}: its header and tensors do not fit together ({error}); fit or export it anew"
+        ) from error
+    space, name, card, scale = header["space"], header["name"], header["card"], header["scale"]
+    if "target" in header:
+        return LatentMap(module, space, header["target"], scale, name=name, card=card)
+    return Approximation(module, space, scale, name=name, card=card)
+
+
+def _tensor_in(path: str | os.PathLike[str], name: str, file: Any) -> torch.Tensor:
+    """A tensor of the file; of real, finite numbers."""
+    try:
+        tensor: torch.Tensor = file.get_tensor(name)
+    except (SafetensorError, OSError, RuntimeError, TypeError, ValueError) as error:
+        raise BadFileError(f"{path}: tensor {name!r} cannot be read ({error}); copy or fit it again") from error
+    if tensor.is_complex():
+        raise BadFileError(f"{path}: tensor {name!r}: expected real numbers, got {tensor.dtype}; fit it anew")
+    values = tensor.float() if tensor.is_floating_point() and tensor.element_size() == 1 else tensor
+    if values.is_floating_point() and not bool(torch.isfinite(values).all()):
+        raise BadFileError(f"{path}: tensor {name!r} holds NaN or Inf; fit it anew")
+    return values
+
+
+def _stored(name: str, tensor: torch.Tensor, dtype: torch.dtype | None) -> torch.Tensor:
+    stored = tensor.detach().cpu().contiguous()
+    if not stored.is_floating_point():
+        return stored
+    cast = stored if dtype is None else stored.to(dtype)
+    if not bool(stored.isfinite().all()):
+        raise BadFileError(f"save: tensor {name!r} holds NaN or Inf; fit or train it anew")
+    if not bool(cast.isfinite().all()):
+        raise BadFileError(f"save: tensor {name!r} has numbers past the range of {dtype}; store it in float32")
+    return cast
+
+
+def _is_ours(path: Path) -> bool:
+    """By the header; also what is no file, and tables, so that our reader says what is wrong with it."""
+    if path.suffix.lower() == ".json" or not path.is_file():
+        return True
+    return is_safetensors(path) and "latentfit" in WeightsFile(path).metadata
+
+
+def load_approximation(
+    path: str | os.PathLike[str],
+    space: LatentSpace | str | None = None,
+    palette: Palette | str | os.PathLike[str] | None = None,
+) -> Approximation:
+    """`load`, where only an `Approximation` will do.
+
+    Raises
+    ------
+    SpaceMismatchError
+        When it is a map between latents.
+    """
+    loaded = load(path, space, palette)
+    if not isinstance(loaded, Approximation):
+        raise SpaceMismatchError(
+            f"{path}: expected a map from latents to pictures, got one from {loaded.source.title} latents to "
+            f"{loaded.target.title} latents; carry latents over with `latentfit convert` and decode those, or "
+            "score it between two stores, `latentfit evaluate FILE --source STORE --target STORE`"
+        )
+    return loaded
+
+
+def read_card(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Header of a saved map: kind, config, name, spaces, scale and card, without reading its tensors.
+
+    Raises
+    ------
+    BadFileError
+        When the file is none, or a field of its header is of another type or out of range.
+    """
+    with _opened(path) as file:
+        raw = _raw_header(path, file)
+        checked = checked_fields(raw, os.fspath(path), len(file.keys()))
+    return {**plain(raw, os.fspath(path)), "name": checked["name"], "card": checked["card"]}
+
+
+def _spaces(wrapper: Approximation | LatentMap) -> dict[str, Any]:
+    if isinstance(wrapper, LatentMap):
+        return {"space": wrapper.source.to_dict(), "target": wrapper.target.to_dict()}
+    return {"space": wrapper.space.to_dict()}
+
+
+def _opened(path: str | os.PathLike[str]) -> Any:
+    if str(path).endswith(".json"):
+        raise BadFileError(f"{path}: expected a .safetensors map; a table in JSON is read by `latentfit.formats.exporter.read`")
+    if not Path(path).is_file():
+        raise BadFileError(f"{path}: no such file; expected a map written by `latentfit fit` or lf.save")
+    try:
+        os.fspath(path).encode("utf-8")  # safetensors opens no other names
+    except UnicodeEncodeError as error:
+        raise BadFileError(f"{path}: expected a file's name in UTF-8; rename it") from error
+    try:
+        return safe_open(os.fspath(path), framework="pt")
+    except (SafetensorError, OSError) as error:
+        raise BadFileError(f"{path}: not a whole safetensors file ({error}); copy or fit it again") from error
+
+
+def _header(path: str | os.PathLike[str], file: Any) -> dict[str, Any]:
+    """The header, checked, of a file that is open."""
+    return checked_header(_raw_header(path, file), os.fspath(path), _shapes(path, file))
+
+
+def _raw_header(path: str | os.PathLike[str], file: Any) -> Any:
+    metadata = file.metadata() or {}
+    if "latentfit" not in metadata:
+        raise BadFileError(
+            f"{path}: a safetensors file without this project's header; expected one written by `latentfit fit`"
+        )
+    return parse_json(metadata["latentfit"], os.fspath(path))
+
+
+def _shapes(path: str | os.PathLike[str], file: Any) -> dict[str, tuple[int, ...]]:
+    try:
+        return {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+    except SafetensorError as error:
+        raise BadFileError(f"{path}: not a whole safetensors file ({error}); copy or fit it again") from error

@@ -1,0 +1,188 @@
+"""foreign: other projects' files, which do not say their latent space, as maps with a promise."""
+
+import os
+import re
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Literal
+
+from latentfit.maps.contracts import Approximation, LatentMap
+from latentfit.formats.recognition import Recognised, recognised
+from latentfit.errors import BadFileError, ScaleError, SpaceMismatchError
+from latentfit.nets.model_domain import ModelDomain
+from latentfit.nets.interposer import InterposerV4
+from latentfit.nets.palette import PixelVae
+from latentfit.nets.resizer import LatentResizer
+from latentfit.nets.upscaler import UpscalerV1, UpscalerV2
+from latentfit.palettes.palette import Palette
+from latentfit.palettes.decoder import palette_for, palettized
+from latentfit.maps.scales import AtScale, Scale, as_scale
+from latentfit.latents.spaces import LatentSpace, get_space
+
+CITY96_SPACES = {"v1": "sd1", "xl": "sdxl", "v3": "sd3", "fx": "flux1", "ca": "cascade_b"}
+_CITY96_NAME = re.compile(r"(v1|xl|v3|fx|ca)-to-(v1|xl|v3)_interposer")
+_CITY96_UPSCALER = re.compile(r"latent-upscaler-v[\d.]+_SD(v1|xl)-x(\d+(?:\.\d+)?)$")
+_RESIZER = re.compile(r"(sd15|sdxl|flux)_resizer$")
+_SUDO = re.compile(r"(?:SwinFIR|CRAFT|DAT|DRCT).*_(1\.5|sdxl)$")
+
+
+def of_others(
+    path: Path,
+    space: LatentSpace | str | None,
+    *,
+    target: LatentSpace | str | None = None,
+    palette: Palette | str | os.PathLike[str] | None = None,
+    domain: Literal["model", "raw"] = "model",
+    scale: Scale | None = None,
+) -> Approximation | LatentMap:
+    """A decoder, a palettized decoder, an interposer or an upscaler of another project, by its keys.
+
+    Parameters are those of `latentfit.formats.saved.load`.
+    """
+    found = recognised(path)
+    if found.times is not None:
+        if target is not None and space is not None and get_space(target) != get_space(space):
+            raise SpaceMismatchError(
+                f"{path}: {found.title} keeps the space, it cannot lead to {target!r}; leave it out"
+            )
+        return _upscaler(path, found, found.times, space, scale)
+    if scale is not None:
+        raise ScaleError(f"{path}: {found.title} has one scale of its own; load it without scale")
+    if found.n_outputs is not None:
+        return _interposer(path, found, space, target)
+    space = found.space if space is None else space
+    if space is None:
+        raise BadFileError(
+            f"{path}: {found.title}, for {found.n_channels} channels; the file does not say which latent space: name "
+            "it with --space, or load(path, space=…)"
+        )
+    named = get_space(space)
+    _check_channels(path, found, named, found.n_channels, "takes")
+    if found.space is not None and found.space != named.name:
+        raise SpaceMismatchError(
+            f"{path}: {found.title}, whose scale is that of space {found.space!r}, not of {named.name!r}; leave the "
+            "space out"
+        )
+    card = {"form": found.title, "file": path.name}
+    if isinstance(found.module, PixelVae):
+        chosen = palette_for(found.module.n_classes, palette, str(path))
+        network = found.module.for_raw(named) if domain == "raw" else found.module
+        return palettized(network, chosen, named, name=path.stem, card=card)
+    return Approximation(found.module, named, found.scale, name=path.stem, card=card)
+
+
+def weights_file(path: Path) -> Path:
+    """The weights of a diffusers folder, as the hub ships TAESD; any other path stays as it is."""
+    weights = path / "diffusion_pytorch_model.safetensors"
+    return weights if weights.is_file() and (path / "config.json").is_file() else path
+
+
+def spaces_by_name(path: Path) -> tuple[str, str] | None:
+    """Between which spaces city96's usual file names say that an interposer leads; None for other names."""
+    usual = _CITY96_NAME.match(path.name)
+    return (CITY96_SPACES[usual[1]], CITY96_SPACES[usual[2]]) if usual else None
+
+
+def _interposer(
+    path: Path, found: Recognised, space: LatentSpace | str | None, target: LatentSpace | str | None
+) -> LatentMap:
+    """City96's: raw latents on both sides; the spaces as they are named, or as the file's usual name has them."""
+    names = spaces_by_name(path) or (None, None)
+    first, second = space or names[0], target or names[1]
+    if first is None or second is None:
+        raise BadFileError(
+            f"{path}: {found.title}, {found.n_channels} to {found.n_outputs} channels; the file does not say between "
+            "which latent spaces: name them (convert --source --target, info --space --target, load(path, space=…, "
+            "target=…))"
+        )
+    here, there = get_space(first), get_space(second)
+    if here == there:
+        raise SpaceMismatchError(f"{path}: {found.title} leads from one space to another, got {here.name!r} twice")
+    if names != (None, None) and (here.name, there.name) != names:
+        raise SpaceMismatchError(
+            f"{path}: its usual name says that it leads from {names[0]!r} to {names[1]!r}, not from {here.name!r} to "
+            f"{there.name!r}; take the file of that direction, or rename this one if its name is wrong"
+        )
+    _check_channels(path, found, here, found.n_channels, "takes")
+    _check_channels(path, found, there, found.n_outputs or 0, "gives")
+    scale, network = Fraction(here.cell_px, there.cell_px), found.module
+    if isinstance(network, InterposerV4):
+        network = network.at_scale(float(scale))
+    elif scale != 1:
+        raise SpaceMismatchError(f"{path}: {found.title} keeps the size; {here.name!r} to {there.name!r} has {scale}")
+    module = ModelDomain.of_raw(network, here, there).eval()
+    return LatentMap(module, here, there, scale, name=path.stem, card={"form": found.title, "file": path.name})
+
+
+def _upscaler(
+    path: Path, found: Recognised, times: float, space: LatentSpace | str | None, scale: Scale | None
+) -> LatentMap:
+    """Raw latents times a number on both sides; space and factor as named, or as the file's usual name has them."""
+    usual = usual_upscaler(path.stem)
+    chosen, factor = space or usual.space, usual.scale if scale is None else scale
+    _check_usual(path, usual, chosen, factor)
+    if chosen is None:
+        raise BadFileError(
+            f"{path}: {found.title}, for {found.n_channels} channels; the file does not say which latent space: name "
+            "it with --space, or load(path, space=…)"
+        )
+    here, network = get_space(chosen), found.module
+    _check_channels(path, found, here, found.n_channels, "takes")
+    card = {"form": found.title, "file": path.name}
+    if isinstance(network, UpscalerV1 | UpscalerV2):
+        if factor is None:
+            raise ScaleError(
+                f"{path}: {found.title} was trained for one factor, which only its file's name tells: name it with "
+                "load(path, scale=…), 1.25, 1.5 or 2 for the released ones"
+            )
+        network = network.at_scale(float(as_scale(factor)))
+    if not isinstance(network, LatentResizer):
+        own = as_scale(network.scale)  # type: ignore[arg-type]
+        if factor is not None and as_scale(factor) != own:
+            raise ScaleError(f"{path}: {found.title} gives a factor of {own}, not {as_scale(factor)}")
+        return LatentMap(
+            ModelDomain.of_raw(network, here, times=times).eval(), here, here, own, name=path.stem, card=card
+        )
+    module = AtScale(ModelDomain.of_raw(network, here, times=times), 2 if factor is None else factor).eval()
+    return LatentMap(module, here, here, module.scale, name=path.stem, card=card)
+
+
+@dataclass(frozen=True)
+class Usual:
+    """What an upscaler's usual file name tells, and nothing else does."""
+
+    space: str | None = None
+    scale: str | None = None
+
+
+def _check_usual(path: Path, usual: Usual, space: LatentSpace | str | None, factor: Scale | None) -> None:
+    """What is said must agree with what a usual name says."""
+    if usual.space is not None and space is not None and get_space(space).name != usual.space:
+        raise SpaceMismatchError(
+            f"{path}: its usual name is that of an upscaler of {usual.space!r}, not of {get_space(space).name!r}; take "
+            "one of that space, or rename the file if its name is wrong"
+        )
+    if usual.scale is not None and factor is not None and as_scale(factor) != as_scale(usual.scale):
+        raise ScaleError(
+            f"{path}: its usual name says that it was trained for a factor of {usual.scale}, not {as_scale(factor)}; "
+            "take another file, or rename this one if its name is wrong"
+        )
+
+
+def usual_upscaler(stem: str) -> Usual:
+    """City96's ``latent-upscaler-v2.1_SDxl-x1.5``, Ttl's ``sdxl_resizer``, sudo's ``SwinFIR4x6_mse_200k_1.5``."""
+    if named := _CITY96_UPSCALER.match(stem):
+        return Usual(CITY96_SPACES[named[1]], named[2])
+    if named := _RESIZER.match(stem):
+        return Usual({"sd15": "sd1", "sdxl": "sdxl", "flux": "flux1"}[named[1]])
+    if named := _SUDO.match(stem):
+        return Usual({"1.5": "sd1", "sdxl": "sdxl"}[named[1]])
+    return Usual()
+
+
+def _check_channels(path: Path, found: Recognised, space: LatentSpace, n_channels: int, verb: str) -> None:
+    if space.channels != n_channels:
+        raise SpaceMismatchError(
+            f"{path}: {found.title} {verb} {n_channels} channels, space {space.name!r} has {space.channels}"
+        )

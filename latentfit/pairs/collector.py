@@ -1,0 +1,232 @@
+"""collect(): pictures through a VAE into a pair store; what was collected is never lost."""
+
+import os
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, NoReturn, Protocol
+
+import torch
+from torch import Tensor
+
+from latentfit.runtime import distributed as parallel
+from latentfit.pairs.config import CollectConfig, CollectReport
+from latentfit.errors import NoPicturesError, StoreError
+from latentfit.runtime.escaping import lines
+from latentfit.latents.likely_space import Domain
+from latentfit.images.sources import Picture
+from latentfit.pairs.store import PairStore
+from latentfit.pairs.preparation import Prepared, Preparer, SavedLatents, batched, found, joined, prefetched
+from latentfit.runtime.storage import clear_parts
+from latentfit.maps.scales import Scale, as_scale
+from latentfit.pairs.shards import Origin, Sample, write_shard
+from latentfit.latents.spaces import LatentSpace
+
+if TYPE_CHECKING:
+    from tqdm.auto import tqdm
+
+FLUSH_SECONDS = 20.0  # a killed run loses at most this much work, and the shard in hand
+SHARD_BYTES = 64 << 20
+
+
+class AnyVae(Protocol):
+    """What collecting needs of a VAE; `latentfit.vae.vae.Vae` has it."""
+
+    @property
+    def space(self) -> LatentSpace: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def reference(self) -> str: ...
+    @property
+    def fingerprint(self) -> str: ...
+    def encode(self, rgb: Tensor) -> Tensor: ...
+    def decode(self, latents: Tensor) -> Tensor: ...
+
+
+def collect(
+    vae: AnyVae,
+    images: str | os.PathLike[str] | Sequence[Picture | SavedLatents | str | os.PathLike[str]],
+    out: str | os.PathLike[str],
+    *,
+    size: int = CollectConfig.size,
+    keep: Literal["cells", "rgb", "photo"] = CollectConfig.keep,
+    crops: int = CollectConfig.crops,
+    square: bool = CollectConfig.square,
+    limit: int | None = CollectConfig.limit,
+    scale: Scale = 1,
+    scales: Sequence[Scale] = (1,),
+    domain: Domain | None = CollectConfig.domain,
+    progress: bool = True,
+) -> PairStore:
+    """Encode and decode every picture once, and keep the pairs.
+
+    The same call goes on where a killed one stopped, skips what is there, and shares the pictures among the ranks that
+    torchrun started. Latent files in a folder (ComfyUI's ``.latent``, ``.npy``, ``.pt``, ``.bin``) are decoded only.
+
+    Parameters
+    ----------
+    vae : Vae
+        The reference.
+    images : str, path or sequence
+        As `latentfit.images.sources.pictures` takes it, or `SavedLatents`; folders may hold latent files.
+    out : path
+        Folder of the store.
+    size, keep, crops, square, limit, scale, scales, domain
+        See `CollectConfig`; `latentfit.pairs.scaled.collect_scales` writes a store for each scale.
+    progress : bool
+        Show a bar with rate and time left.
+
+    Returns
+    -------
+    PairStore
+        With `collect`'s report printed.
+
+    Raises
+    ------
+    NoPicturesError
+        When no picture can be used.
+    StoreError
+        When the folder holds pairs of another VAE, size or columns, or the disk is full.
+    """
+    parallel.start()
+    config = CollectConfig(size, keep, crops, square, limit, as_scale(scale), tuple(map(as_scale, scales)), domain)
+    _check(config, vae.space)
+    folder = Path(out)
+    origin = Origin(vae.name, vae.reference, vae.fingerprint, vae.space, config.size_px)
+    everything = found(images, config)
+    _check_writable(folder)
+    known, outdated = _known(folder, origin, config)
+    mine = parallel.share(everything)
+    report = CollectReport()
+    prepared = prefetched(Preparer(config, vae.space, known, report, outdated).prepare(mine))
+    writer = _Writer(folder, origin, config)
+    try:
+        with _bar(len(mine), progress) as bar:
+            for batch in batched(prepared, vae.space.cell_px, bar):
+                writer.add(batch, *_pairs_of(vae, batch))
+                report.n_new += len(batch)
+    finally:
+        writer.flush()  # whatever ended the run, also Ctrl-C: what the VAE has done is kept
+    parallel.barrier()
+    total = sum(parallel.gather(report), CollectReport())
+    store = PairStore(folder) if any(folder.glob("*.safetensors")) else None
+    total.n_copies = 0 if store is None else store.n_copies
+    if parallel.rank() == 0:
+        print(lines(str(total)))
+    if total.n_new + total.n_known == 0 or store is None:
+        reasons = "; ".join(f"{name}: {reason}" for name, reason in total.skipped[:3])
+        raise NoPicturesError(f"none of {len(everything)} pictures could be used ({reasons}); give other pictures")
+    return store
+
+
+class _Writer:
+    """Buckets of equal-sized samples, each written as a shard when it is large or old enough."""
+
+    def __init__(self, folder: Path, origin: Origin, config: CollectConfig) -> None:
+        self._folder, self._origin, self._config = folder, origin, config
+        self._waiting: dict[tuple[int, int], list[tuple[list[Sample], dict[str, Tensor]]]] = {}
+        self._last = time.monotonic()
+
+    def add(self, batch: list[Prepared], latents: Tensor, rgb: Tensor) -> None:
+        size = batch[0].sample.size_cells
+        columns = columns_of(latents, rgb)
+        photo = joined([one.rgb for one in batch])
+        if photo is not None:
+            columns["photo"] = photo.mul(255).round().to(torch.uint8)
+        waiting = self._waiting.setdefault(size, [])
+        waiting.append(([one.sample for one in batch], {name: columns[name] for name in self._config.columns}))
+        if sum(tensor.nbytes for _, row in waiting for tensor in row.values()) > SHARD_BYTES:
+            self._write(size)
+        if time.monotonic() - self._last > FLUSH_SECONDS:
+            self.flush()
+
+    def flush(self) -> None:
+        for size in list(self._waiting):
+            self._write(size)
+        self._last = time.monotonic()
+
+    def _write(self, size: tuple[int, int]) -> None:
+        waiting = self._waiting.pop(size)
+        samples = [sample for members, _ in waiting for sample in members]
+        tensors = {name: torch.cat([row[name] for _, row in waiting]) for name in self._config.columns}
+        tag = f"-rank{parallel.rank()}" if parallel.world_size() > 1 else ""
+        write_shard(self._folder, self._origin, samples, tensors, tag)
+
+
+def columns_of(latents: Tensor, rgb: Tensor) -> dict[str, Tensor]:
+    """What a shard keeps of latents (n, C, h, w) and their decode (n, 3, H, W) in [0, 1]."""
+    window = rgb.shape[-1] // latents.shape[-1]
+    at_bounds = torch.cat([rgb <= 0, rgb >= 1], 1).float()
+    pool = torch.nn.functional.avg_pool2d
+    return {
+        "latents": latents.half(),
+        "cells": pool(rgb, window).half(),
+        "clipped": pool(at_bounds, window).mul(255).round().to(torch.uint8),
+        "rgb": rgb.mul(255).round().to(torch.uint8),
+    }
+
+
+def _check(config: CollectConfig, space: LatentSpace) -> None:
+    if config.size_px < space.cell_px or config.crops < 1 or (config.limit is not None and config.limit < 1):
+        raise StoreError(
+            f"collect: expected size >= {space.cell_px}, crops >= 1 and limit >= 1, "
+            f"got size {config.size_px}, crops {config.crops}, limit {config.limit}"
+        )
+
+
+def _check_writable(folder: Path) -> None:
+    """Before the VAE has worked for nothing."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(f"{folder}: cannot be made ({error.strerror or error}); choose another --out") from error
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise StoreError(f"{folder}: cannot be written to; choose another --out, or change its permissions")
+
+
+def _known(folder: Path, origin: Origin, config: CollectConfig) -> tuple[dict[str, set[str]], set[str]]:
+    """Keys that each picture's hash has in the store already, and the hashes of pictures of before colours were read.
+
+    Checks that the store is of this origin.
+    """
+    if parallel.rank() == 0 and folder.is_dir():
+        clear_parts(folder)
+    parallel.barrier()
+    if not any(folder.glob("*.safetensors")):
+        return {}, set()
+    store = PairStore(folder)
+    differences = store.origin.differences(origin)
+    if not set(config.columns) <= set(store.columns):
+        columns = f"columns {'+'.join(store.columns)} and {'+'.join(config.columns)}"
+        differences = f"{differences}, {columns}" if differences else columns
+    if differences:
+        raise StoreError(
+            f"{folder}: holds pairs of {store.vae_name}, this run is {origin.vae}; they differ in {differences}: "
+            "choose another --out"
+        )
+    store.verify()
+    keys: dict[str, set[str]] = {}
+    for sample in store.samples:
+        keys.setdefault(sample.sha256, set()).add(sample.key)
+    return keys, {sample.sha256 for sample in store.samples if sample.look is None}
+
+
+def _pairs_of(vae: AnyVae, batch: list[Prepared]) -> tuple[Tensor, Tensor]:
+    """Latents as they will be stored, and what the VAE makes of exactly those."""
+    rgb = joined([one.rgb for one in batch])
+    given = torch.cat([one.latents for one in batch if one.latents is not None]) if rgb is None else vae.encode(rgb)
+    latents = given.half().float()
+    if not bool(torch.isfinite(latents).all()):
+        raise StoreError(
+            f"{vae.name}: latents of {batch[0].sample.name} overflow float16 or are NaN; "
+            "expected about unit variance: check --space, and load the VAE with --dtype float32"
+        )
+    return latents, vae.decode(latents).clamp(0, 1)
+
+
+def _bar(total: int, progress: bool) -> "tqdm[NoReturn]":
+    from tqdm.auto import tqdm
+
+    bar: tqdm[NoReturn] = tqdm(total=total, unit="picture", desc="collect", disable=not progress or parallel.rank() > 0)
+    return bar

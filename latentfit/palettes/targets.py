@@ -1,0 +1,193 @@
+"""Classes of a palette for every cell of a pair store, in side shards beside it: derived, whole or not there."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save as to_bytes
+from torch import Tensor
+
+from latentfit.runtime import distributed as parallel
+from latentfit.palettes.dithering import DITHERS, Dither
+from latentfit.errors import PaletteError, StoreError
+from latentfit.pairs.store import PairStore, Sample
+from latentfit.palettes.palette import Palette
+from latentfit.palettes.quantization import METHODS, Method, palettize
+from latentfit.runtime.storage import write_atomic
+from latentfit.runtime.schemas import parse_json, plain, record, text
+from latentfit.pairs.shards import Shard, read_shard
+
+SCHEMA = "latentfit-palette-targets/1"
+FOLDER = "palettes"
+
+Indices = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Palettizing:
+    """How pictures become classes of cells.
+
+    Attributes
+    ----------
+    palette : Palette
+    method, dither, strength
+        See `latentfit.palettes.quantization.palettize`.
+    """
+
+    palette: Palette
+    method: Method = "k-centroid"
+    dither: Dither = "none"
+    strength: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.method not in METHODS or self.dither not in DITHERS:
+            raise PaletteError(
+                f"expected a method of {', '.join(METHODS)} and a dither of {', '.join(DITHERS)}, got {self.method!r} "
+                f"and {self.dither!r}"
+            )
+        if self.method == "vote" and self.dither != "none":  # said here, before pictures are decoded for it
+            raise PaletteError(
+                f"method 'vote' leaves no colours to dither, got dither={self.dither!r}; take 'k-centroid' or 'nearest'"
+            )
+
+    def __call__(self, rgb: Tensor, cell_px: int) -> Tensor:
+        """Pictures ``(N, 3, H, W)`` in [0, 1] -> classes ``(N, h, w)`` int64."""
+        return palettize(rgb, self.palette, cell_px, self.method, self.dither, self.strength)
+
+    @cached_property
+    def key(self) -> str:
+        """Tells palettizings apart: the colours and their order, the method, the dithering; not the palette's name."""
+        colours = hashlib.sha256(self.palette.colours.numpy().tobytes()).hexdigest()
+        strength = "" if self.dither == "none" or self.strength == 1 else f"-{self.strength:g}"
+        return f"{len(self.palette)}-{colours[:16]}-{self.method}-{self.dither}{strength}"
+
+    @property
+    def in_words(self) -> str:
+        """``"pico-8"``, and what is unusual about it: ``"pico-8, vote"``."""
+        parts = [self.palette.name or f"{len(self.palette)} colours"]
+        parts += [self.method] if self.method != "k-centroid" else []
+        return ", ".join(parts + ([self.dither] if self.dither != "none" else []))
+
+    def to_dict(self) -> dict[str, Any]:
+        """For cards: the palette's name, method, dither and strength."""
+        names = ("method", "dither", "strength")
+        return {"palette": self.palette.name, **{name: getattr(self, name) for name in names}}
+
+
+class PaletteTargets:
+    """Classes of a store's cells; what is missing is made from its rgb when the targets are opened.
+
+    Parameters
+    ----------
+    store : PairStore
+        That keeps rgb.
+    how : Palettizing
+    samples : sequence of Sample, optional
+        Only the shards of these are looked at; None: all.
+    progress : bool
+        Show a bar while side shards are made.
+
+    Raises
+    ------
+    StoreError
+        When the store keeps no rgb, or the side shards cannot be written.
+    """
+
+    def __init__(
+        self, store: PairStore, how: Palettizing, samples: Sequence[Sample] | None = None, *, progress: bool = False
+    ) -> None:
+        if "rgb" not in store.columns:
+            raise StoreError(f"{store.path}: keeps no rgb to palettize; collect it with --keep rgb")
+        self.store, self.how = store, how
+        self.folder = store.path / FOLDER / how.key
+        self._rows: dict[str, Indices] = {}
+        names = sorted({sample.shard for sample in (store.samples if samples is None else samples)})
+        self._make([read_shard(store.path / name) for name in names], progress)
+
+    def __getitem__(self, sample: Sample) -> Indices:
+        """Classes of one sample, ``(h, w)``."""
+        if sample.shard not in self._rows:
+            self._rows[sample.shard] = _read(self.folder / sample.shard)
+        rows: Indices = self._rows[sample.shard][sample.row]
+        return rows
+
+    def counts(self, samples: Sequence[Sample]) -> Tensor:
+        """How many cells each class has in these samples, ``(K,)`` int64."""
+        total = np.zeros(len(self.how.palette), np.int64)
+        for sample in samples:
+            total += np.bincount(self[sample].ravel(), minlength=len(total))
+        return torch.from_numpy(total)
+
+    def _make(self, shards: Sequence[Shard], progress: bool) -> None:
+        """Side shards that are not there, or not of these shards; every rank takes its share."""
+        from tqdm.auto import tqdm
+
+        missing = [shard for shard in shards if not self._is_there(shard)]
+        mine = parallel.share(missing)
+        hidden = not progress or not mine or parallel.rank() > 0
+        for shard in tqdm(mine, unit="shard", desc=f"palettize {self.how.palette.name}", disable=hidden):
+            cell_px = self.store.space.cell_px
+            batches = self.store.batches(shard.samples, columns=["rgb"], n_cells=1 << 14)
+            parts = [self.how(batch.rgb, cell_px) for batch in batches if batch.rgb is not None]
+            self._write(shard, torch.cat(parts).to(torch.uint8))
+        parallel.barrier()
+
+    def _is_there(self, shard: Shard) -> bool:
+        path = self.folder / shard.path.name
+        if not path.is_file():
+            return False
+        try:
+            header = _header(path)
+        except (SafetensorError, OSError, ValueError, KeyError, TypeError):
+            return False  # what is cut short or foreign is made again, from the store
+        return bool(header["schema"] == SCHEMA and header["of"] == shard.checksum and header["key"] == self.how.key)
+
+    def _write(self, shard: Shard, indices: Tensor) -> None:
+        checksum = hashlib.sha256(indices.numpy().tobytes()).hexdigest()
+        header: dict[str, Any] = {"schema": SCHEMA, "key": self.how.key, "of": shard.checksum, "checksum": checksum}
+        header |= {"how": self.how.to_dict(), "palette": self.how.palette.to_dict()}
+        blob = to_bytes({"indices": indices.contiguous()}, {"latentfit_palette_targets": json.dumps(header)})
+        path = self.folder / shard.path.name
+        try:
+            write_atomic(path, blob)
+        except OSError as error:
+            raise StoreError(
+                f"{path}: could not be written ({error.strerror or error}); nothing half-written remains. Free some "
+                "space, or copy the store to where you can write, and run the same command: it goes on"
+            ) from error
+
+
+def _header(path: Path) -> dict[str, Any]:
+    with safe_open(path, framework="np") as file:
+        said = (file.metadata() or {})["latentfit_palette_targets"]
+    header: dict[str, Any] = _HEADER(parse_json(said, str(path)), str(path))
+    return header
+
+
+_HEADER = record(dict.fromkeys(("schema", "key", "of", "checksum"), text()), ("schema", "key", "of", "checksum"), plain)
+
+
+def _read(path: Path) -> Indices:
+    """All rows of a side shard.
+
+    Raises
+    ------
+    StoreError
+        When its values are not those that were written.
+    """
+    try:
+        with safe_open(path, framework="np") as file:
+            indices: Indices = file.get_tensor("indices")
+    except (SafetensorError, OSError) as error:
+        raise StoreError(f"{path}: damaged ({error}); delete it: it is made again from the store") from error
+    if hashlib.sha256(indices.tobytes()).hexdigest() != _header(path)["checksum"]:
+        raise StoreError(f"{path}: was edited or damaged; delete it: it is made again from the store")
+    return indices

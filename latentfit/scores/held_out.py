@@ -1,0 +1,141 @@
+"""Who is judged, on which pictures, and where: at one pixel a cell, or as seen at the picture's size."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Literal, NamedTuple
+
+import torch
+from torch import Tensor
+
+from latentfit.maps.contracts import Approximation
+from latentfit.errors import SpaceMismatchError, StoreError
+from latentfit.images.perceptual_hash import are_near, is_look
+from latentfit.pairs.store import PairStore, Sample
+
+Place = Literal["cells", "seen"]
+
+
+def at_cells(unclamped: Tensor, size_cells: tuple[int, int]) -> Tensor:
+    """A map's output, clamped, at one pixel a cell: larger ones by area average, smaller ones bilinearly.
+
+    Parameters
+    ----------
+    unclamped : Tensor, (N, 3, H, W)
+    size_cells : tuple of int
+        Rows and columns of the latents.
+    """
+    rgb = unclamped.clamp(0, 1)
+    (high, wide), (rows, columns) = rgb.shape[-2:], size_cells
+    if (high, wide) == (rows, columns):
+        return rgb
+    if high % rows == 0 and wide % columns == 0:
+        return torch.nn.functional.avg_pool2d(rgb, (high // rows, wide // columns))
+    return torch.nn.functional.interpolate(rgb, (rows, columns), mode="bilinear", antialias=high > rows)
+
+
+def as_seen(unclamped: Tensor, size_px: tuple[int, int]) -> Tensor:
+    """A map's output, clamped, at the picture's size: enlarged bilinearly, as ComfyUI's server enlarges previews.
+
+    Where an axis shrinks, it is antialiased; that changes nothing along an axis that is enlarged.
+    """
+    rgb = unclamped.clamp(0, 1)
+    if tuple(rgb.shape[-2:]) == tuple(size_px):
+        return rgb
+    shrinks = rgb.shape[-2] > size_px[0] or rgb.shape[-1] > size_px[1]
+    return torch.nn.functional.interpolate(rgb, tuple(size_px), mode="bilinear", antialias=shrinks)
+
+
+def by_name(
+    approximations: Mapping[str, Approximation] | Sequence[Approximation], store: PairStore
+) -> dict[str, Approximation]:
+    """Name -> approximation, each name once.
+
+    Raises
+    ------
+    StoreError
+        When there is none.
+    SpaceMismatchError
+        When one is of another space than the store.
+    """
+    named = dict(approximations) if isinstance(approximations, Mapping) else {}
+    if not isinstance(approximations, Mapping):
+        for approximation in approximations:
+            name, count = approximation.name, 2
+            while name in named:
+                name, count = f"{approximation.name} #{count}", count + 1
+            named[name] = approximation
+    if not named:
+        raise StoreError("no approximation was given to score; expected at least one")
+    for name, approximation in named.items():
+        if approximation.space != store.space:
+            raise SpaceMismatchError(
+                f"{name!r} is of space {approximation.space.name!r}, the store of {store.space.name!r}; "
+                "score it on a store of its own space"
+            )
+    return named
+
+
+class HeldOut(NamedTuple):
+    """What is left to score.
+
+    Attributes
+    ----------
+    samples : list of Sample
+    n_left_out : int
+        Pictures that a map was fitted on, and copies of such.
+    n_copies : int
+        Those of them that are no fitted file themselves, but the same picture saved anew, resized or mirrored.
+    """
+
+    samples: list[Sample]
+    n_left_out: int
+    n_copies: int
+
+
+def are_fitted(cards: Iterable[Mapping[str, Any]], samples: Sequence[Sample]) -> list[tuple[bool, bool]]:
+    """For each sample, whether a map of these cards was fitted on its picture's file, and whether on it or a copy.
+
+    Copies are told by the looks that cards hold (see `latentfit.images.perceptual_hash`), and by the store's own groups: files of before
+    looks were recorded hold hashes alone.
+    """
+    told = list(cards)
+    hashes = {sha256 for card in told for sha256 in card.get("train_hashes", ())}
+    looks = sorted({look for card in told for look in card.get("train_looks", ()) if is_look(look)})
+    groups = {sample.leader for sample in samples if sample.sha256 in hashes}
+    near = are_near([sample.look or "" for sample in samples], looks)
+    return [
+        (sample.sha256 in hashes, sample.sha256 in hashes or sample.leader in groups or bool(is_near))
+        for sample, is_near in zip(samples, near, strict=True)
+    ]
+
+
+def held_out(named: Mapping[str, Approximation], store: PairStore, considered: Sequence[Sample]) -> HeldOut:
+    """Samples of pictures that none of `named` was fitted on, nor on a copy, and how many pictures that leaves out.
+
+    Raises
+    ------
+    StoreError
+        When none is left.
+    """
+    n_pictures = len({sample.sha256 for sample in considered})
+    if not considered:
+        raise StoreError(
+            f"{store.path}: no picture is in the split that was asked for; take split 'all', or collect more"
+        )
+    cards = [approximation.card for approximation in named.values()]
+    by_key = {s.key: either for s, (_, either) in zip(store.samples, are_fitted(cards, store.samples), strict=True)}
+    exact = {sha256 for card in cards for sha256 in card.get("train_hashes", ())}
+    chosen = [sample for sample in considered if not by_key.get(sample.key, sample.sha256 in exact)]
+    if not chosen:
+        raise StoreError(
+            f"{store.path}: none of {n_pictures} pictures is left to score: a compared map was fitted on each, or on "
+            "a copy of it; score on a store of other pictures, or fit with split 'train'"
+        )
+    out = {sample.sha256 for sample in considered} - {sample.sha256 for sample in chosen}
+    return HeldOut(chosen, len(out), len(out - exact))
+
+
+def left_out_in_words(attrs: Mapping[Any, Any]) -> str:
+    """Of a table's `attrs`: "3 left out because a compared map was fitted on them", copies named."""
+    copies = attrs.get("n_copies", 0)
+    said = f", {copies} of them as copies (saved anew, resized or mirrored)" if copies else ""
+    return f"{attrs['n_left_out']} left out because a compared map was fitted on them{said}"

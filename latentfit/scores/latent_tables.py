@@ -1,0 +1,42 @@
+"""Scores of maps between latents, as text."""
+
+import math
+from typing import TYPE_CHECKING
+
+from latentfit.scores.held_out import left_out_in_words
+from latentfit.scores.latent_maps import BASELINE
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SHOWN = (
+    "r2", "l1", "psnr", "ms_ssim", "delta_e", "hue", "saturation", "photo_psnr", "round", "buried_sigma",
+    "buried_strength", "parameters", "ms", "extra_mib",
+)  # fmt: skip
+
+
+def summary(frame: "pd.DataFrame") -> str:
+    """The pooled rows of `latentfit.scores.latent_maps.evaluate_latent_maps`: decode → encode first, then by PSNR."""
+    attrs = frame.attrs
+    pooled = frame[frame["image"] == "all"]
+    ranked = pooled.sort_values("psnr", ascending=False)
+    ranked = ranked.sort_values("map", key=lambda names: names != BASELINE, kind="stable")
+    columns = ["map", *(name for name in SHOWN if name in ranked and ranked[name].notna().any())]
+    table = ranked[columns].to_string(index=False, float_format=_three_digits, na_rep="")
+    left_out = left_out_in_words(attrs)
+    lines = [
+        f"{attrs['n_images']} pictures scored, {left_out}",
+        f"from {attrs['source']}",
+        f"to {attrs['target']}, whose decode of the true latents is the reference",
+        "",
+        table,
+        "",
+        "buried_strength: the least image-to-image strength whose noise covers the error at every frequency",
+    ]
+    return "\n".join(lines)
+
+
+def _three_digits(value: float) -> str:
+    if math.isclose(value, round(value)) and abs(value) >= 100:
+        return f"{value:.0f}"
+    return f"{value:.3g}" if abs(value) < 10 else f"{value:.2f}"

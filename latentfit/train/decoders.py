@@ -1,0 +1,188 @@
+"""Recipes: a preset, run on a store."""
+
+import json
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from safetensors.torch import save as to_bytes
+from torch import Tensor, nn
+
+from latentfit.maps.contracts import Approximation
+from latentfit.errors import TrainError
+from latentfit.formats.saved import save
+from latentfit.fit import ChannelMap
+from latentfit.nets.cell import CellDecoder
+from latentfit.nets.patch_discriminator import PatchDiscriminator
+from latentfit.nets.tiny import TinyEncoder
+from latentfit.pairs.store import PairStore, Sample, Split
+from latentfit.runtime.storage import write_atomic
+from latentfit.train.callbacks import SampleSheet
+from latentfit.train.config import TrainConfig
+from latentfit.train.crops import CropSource
+from latentfit.train.loop import Callback, Trained
+from latentfit.train.objective import Objective
+from latentfit.train.decoder_presets import Preset, preset_named
+from latentfit.train.run import Begin, Run, result_path
+
+
+def train_decoder(
+    store: PairStore,
+    preset: str | Preset,
+    out: str | os.PathLike[str],
+    *,
+    config: TrainConfig | None = None,
+    split: Split = "train",
+    begin: Approximation | None = None,
+    device: str = "auto",
+    progress: bool = True,
+) -> Approximation:
+    """Train a decoder on a store's training pictures; the same call goes on where a killed one stopped.
+
+    Parameters
+    ----------
+    store : PairStore
+        With rgb or photo, as the preset learns from.
+    preset : str or Preset
+        A name of `PRESETS`.
+    out : path
+        The decoder, .safetensors. Beside it, in ``NAME.run/``: checkpoint, metrics, config, samples.
+    config : TrainConfig, optional
+        Instead of the preset's.
+    split : {"train", "all"}
+        "all": also the pictures that the store holds out; score the result on others then.
+    begin : Approximation, optional
+        What to begin from, of the same make; the pictures that it learned from count as this one's too.
+    device : str
+    progress : bool
+
+    Returns
+    -------
+    Approximation
+        As it was saved.
+    """
+    name, chosen = _named(preset, encodes=False)
+    run, trained = _trained(
+        store, name, chosen, out, config, split, Begin.at(begin, store.space), device, progress
+    )  # fmt: skip
+    scale, card = chosen.scale or store.space.cell_px, run.card(trained, _about(chosen))
+    approximation = Approximation(trained.model.cpu(), store.space, scale, name=name, card=card)
+    save(approximation, run.path)
+    return approximation
+
+
+def train_encoder(
+    store: PairStore,
+    preset: str | Preset,
+    out: str | os.PathLike[str],
+    *,
+    config: TrainConfig | None = None,
+    split: Split = "train",
+    begin: nn.Module | None = None,
+    device: str = "auto",
+    progress: bool = True,
+) -> TinyEncoder:
+    """Distil an encoder: L1 to the latents of the store's own VAE.
+
+    Parameters are `train_decoder`'s, but `begin` is an encoder. The file holds TAESD's keys:
+    ``NAME_encoder.safetensors`` beside ``NAME_decoder.safetensors`` is what `Vae.load` takes for a pair.
+    """
+    name, chosen = _named(preset, encodes=True)
+    first = None if begin is None else Begin(begin)
+    run, trained = _trained(store, name, chosen, out, config, split, first, device, progress)
+    encoder = trained.model.cpu()
+    assert isinstance(encoder, TinyEncoder)
+    weights = {key: tensor.contiguous() for key, tensor in encoder.state_dict().items()}
+    about = {"space": store.space.name, "card": run.card(trained, _about(chosen))}
+    write_atomic(run.path, to_bytes(weights, {"latentfit_encoder": json.dumps(about)}))
+    return encoder
+
+
+def _named(preset: str | Preset, *, encodes: bool) -> tuple[str, Preset]:
+    name, chosen = (preset, preset_named(preset)) if isinstance(preset, str) else (preset.title, preset)
+    if chosen.encodes != encodes:
+        kind, other = ("encoder", "decoder") if chosen.encodes else ("decoder", "encoder")
+        raise TrainError(f"preset {name!r}: expected one of an {other}, got one of a {kind}; train that instead")
+    return name, chosen
+
+
+def _about(preset: Preset) -> dict[str, Any]:
+    """What the card says besides what every card says."""
+    return {"learned_from": preset.target, "losses": dict(preset.losses)}
+
+
+def _trained(
+    store: PairStore,
+    name: str,
+    preset: Preset,
+    out: str | os.PathLike[str],
+    config: TrainConfig | None,
+    split: Split,
+    begin: Begin | None,
+    device: str,
+    progress: bool,
+) -> tuple[Run, Trained]:
+    """The run, and the network after all its images."""
+    config, scale = config or preset.config, preset.scale or store.space.cell_px
+    source = _source(store, store.split(split), preset, scale, config.seed)
+    run = Run(result_path(out), name, preset.title, store, source.samples, split, config, begin)
+    network, adversary = _networks(preset, run, split)
+    identity = {
+        "vae": store.fingerprint, "space": store.space.name, "losses": dict(preset.losses),
+        "network": [type(network).__name__, network.config()],  # type: ignore[operator]
+        "crop": [preset.crop_cells, preset.border_cells, preset.target, scale], "draw": dict(preset.draw),
+        "closed_form": preset.closed_form,
+    }  # fmt: skip
+    trained = run.train(
+        network, Objective(preset.losses, adversary), source, identity,
+        callbacks=_sheets(run, preset, scale), device=device, progress=progress,
+    )  # fmt: skip
+    return run, trained
+
+
+def _source(store: PairStore, samples: Sequence[Sample], preset: Preset, scale: int, seed: int) -> CropSource:
+    return CropSource(
+        store, samples, preset.crop_cells, preset.target, scale,
+        encodes=preset.encodes, border_cells=preset.border_cells, weights=preset.draw, seed=seed,
+    )  # fmt: skip
+
+
+def _networks(preset: Preset, run: Run, split: Split) -> tuple[nn.Module, PatchDiscriminator | None]:
+    """The network, what it begins from put in, and its adversary: both drawn from the seed."""
+    has_adversary = bool({"gan", "features"} & set(preset.losses))
+    network, adversary = run.drawn(
+        lambda: (preset.make(run.store.space), PatchDiscriminator() if has_adversary else None)
+    )
+    run.begun(network)
+    if preset.closed_form:
+        assert isinstance(network, CellDecoder)
+        if run.is_new:
+            _put_closed_form_in(network, run.store, split)
+        network.skip.requires_grad_(False)
+    return network, adversary
+
+
+def _put_closed_form_in(network: CellDecoder, store: PairStore, split: Split) -> None:
+    """Least squares' 3×3 decoder, of the pictures that will be trained on, as the network's skip."""
+    fitted = ChannelMap("3", scale=store.space.cell_px).fit(store, split=split)
+    values = fitted.module_.coefficients
+    network.set_skip(values[1:].T.reshape(-1, store.space.channels, 3, 3) / 2, values[0] / 2 + 0.5)
+
+
+def _sheets(run: Run, preset: Preset, scale: int) -> list[Callback]:
+    """A sheet of samples now and then, where they are wished."""
+    if not run.config.sample_images or preset.encodes:
+        return []
+    few = _few_crops(run.store, preset, scale)
+    return [SampleSheet(run.folder / "samples", few["input"], few["target"], run.config.sample_images)]
+
+
+def _few_crops(store: PairStore, preset: Preset, scale: int, most: int = 4) -> dict[str, Tensor]:
+    """One crop of each of a few pictures, held out where there are any, photographs first."""
+    large = [s for s in store.samples if min(s.size_cells) >= preset.crop_cells]
+    shown = [s for s in large if s.is_test] or large
+    by_picture = {s.sha256: s for s in sorted(shown, key=lambda s: s.kind != "photograph")}
+    few = [CropSource(store, [s], preset.crop_cells, preset.target, scale) for s in list(by_picture.values())[:most]]
+    crops = [source.batch([0]) for source in few]
+    return {name: torch.cat([crop[name] for crop in crops]) for name in ("input", "target")}

@@ -1,0 +1,199 @@
+"""What the notebooks share: a VAE, pairs, decoders to compare with, how far a training came, a tiny pipeline."""
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from latentfit.maps.contracts import Approximation, LatentMap
+from latentfit.pairs.collector import collect
+from latentfit.formats.saved import load, load_approximation
+from latentfit.latents.files import write_latents
+from latentfit.pairs.store import PairStore
+from latentfit.images.pixels import rgb_tensor, save_png
+from latentfit.runtime.storage import alone_in, data_path
+from latentfit.latents.spaces import LatentSpace, get_space
+from latentfit.vae.vae import Vae
+from latentfit.vae.sources import ASSETS_VARIABLE
+from latentfit.vae.spaces import PUBLIC_TINY, slug
+
+NOISES = ("random_latents", "random_pixels")
+SIZE_PX = 256
+
+
+def open_vae(vae: str | None, space: str) -> Vae:
+    """The named VAE, or the bundled mini VAE of the space: with the network as without.
+
+    Raises
+    ------
+    VaeError
+        When none is named and none is bundled for the space.
+    """
+    return Vae.load(f"mini-{get_space(space).name}") if vae is None else Vae.load(vae, space=space)
+
+
+def open_pairs(vae: str | None, space: str, images: str, out: str | os.PathLike[str]) -> PairStore:
+    """Pairs of these pictures, collected with `open_vae`'s into ``out/runs``; what is there is not collected again.
+
+    Notebooks that run at a time share the pairs: one collects, the others wait for it.
+    """
+    loaded = open_vae(vae, space)
+    with alone_in(_pairs(loaded, out)):
+        store = collect(loaded, images, _pairs(loaded, out), size=SIZE_PX, keep="photo", square=True)
+    n_test = len(store.split("test"))
+    print(f"{len(store)} samples of {store.space.title}: {len(store) - n_test} to fit, {n_test} held out by their hash")
+    print(f"encoded and decoded by {store.reference}")
+    return store
+
+
+def noise_pairs(vae: str | None, space: str, out: str | os.PathLike[str]) -> dict[str, PairStore]:
+    """Pairs of random latents and of random pixels, by `NOISES`, collected likewise."""
+    loaded = open_vae(vae, space)
+    folder = _pairs(loaded, out).with_suffix(".noise")
+    with alone_in(folder):
+        return collect_noise(loaded, folder)
+
+
+def _pairs(vae: Vae, out: str | os.PathLike[str]) -> Path:
+    return Path(out) / "runs" / "pairs" / f"{slug(vae.name)}-{vae.fingerprint[:8]}"
+
+
+def collect_noise(vae: Vae, out: Path, n_files: int = 8, cells: int = 24) -> dict[str, PairStore]:
+    """Draw standard normal latents and uniform pixels, seeded, and collect their cells.
+
+    Parameters
+    ----------
+    vae : Vae
+    out : Path
+        Folder for the drawn files (``drawn/``) and a store for each of `NOISES`.
+    n_files, cells : int
+        Files of each kind, and the side of each in latent cells.
+    """
+    generator = torch.Generator().manual_seed(0)
+    for index in range(n_files):
+        latents = torch.randn(1, vae.space.channels, cells, cells, generator=generator)
+        path = out / "drawn" / "random_latents" / f"{index}.latent"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_latents(path, latents, vae.space)
+        side = cells * vae.space.cell_px
+        save_png(torch.rand(3, side, side, generator=generator), out / "drawn" / "random_pixels" / f"{index}.png")
+    return {
+        noise: collect(vae, str(out / "drawn" / noise), out / noise, keep="cells", progress=False) for noise in NOISES
+    }
+
+
+def decoders_at_hand(space: LatentSpace, vae: Vae) -> dict[str, tuple[str, Approximation]]:
+    """Shipped decoders of a space, TAESD where its weights lie in LATENTFIT_ASSETS, and the VAE that is worked with.
+
+    Nothing is fetched. Shipped networks were trained on the bundled pictures; their names end in †.
+
+    Returns
+    -------
+    dict
+        Name -> (family of `latentfit.compare.figures.pareto_chart.FAMILIES`, decoder).
+    """
+    found: dict[str, tuple[str, Approximation]] = {}
+    if (folder := data_path() / "models").is_dir():
+        for path in sorted(folder.glob(f"{space.name}-cell*.safetensors")):
+            found[f"{path.stem} †"] = ("our network", load_approximation(path))
+    assets = os.environ.get(ASSETS_VARIABLE)
+    names = [name for name, (_, its_space) in PUBLIC_TINY.items() if its_space == space.name]
+    for name in names if assets else ():
+        paths = sorted((Path(str(assets)) / "weights" / "taesd").glob(f"{name}_decoder.*"))
+        for path in paths[:1]:
+            found[PUBLIC_TINY[name][0]] = ("autoencoder", load_approximation(path, space))
+    found.setdefault(vae.name, ("autoencoder", vae.approximation()))
+    return found
+
+
+def say_training(trained: Mapping[str, Approximation | LatentMap], longer: Mapping[str, Path] | None = None) -> None:
+    """Show how far trainings came within their time, and what was trained longer and is there to compare with.
+
+    Parameters
+    ----------
+    trained : mapping of str to Approximation or LatentMap
+        Name -> network, as its recipe gave it.
+    longer : mapping of str to Path, optional
+        Name -> file of a network that was trained longer; files that are not there are left out.
+    """
+    from IPython.display import Markdown, display
+
+    lines, goes_on = [], False
+    for name, made in trained.items():
+        seen, planned = int(made.card["seen_images"]), int(made.card["config"]["n_images"])
+        lines.append(f"- *{name}*: {min(seen, planned):,} of {planned:,} crops")
+        if seen < planned:
+            goes_on = True
+            lines[-1] += "; its time was up, **the next run of this notebook goes on from there**"
+    for name, path in (longer or {}).items():
+        if path.is_file():
+            card = load(path).card
+            lines.append(f"- *{name}*, trained longer, comes along: {_crops_in_all(card):,} crops, {path.name}")
+    shown = Markdown("\n".join(lines))  # type: ignore[no-untyped-call]
+    display(shown, metadata={"latentfit": {"goes_on": goes_on}})  # type: ignore[no-untyped-call]
+
+
+def _crops_in_all(card: Mapping[str, Any]) -> int:
+    """Crops that a network saw, and those that what it began from saw."""
+    return int(card.get("seen_images", 0)) + (_crops_in_all(card["begun_from"]) if "begun_from" in card else 0)
+
+
+def sample_sheets(run: Path) -> dict[str, Tensor]:
+    """The sample sheets of a training run, ``(3, H, W)`` in [0, 1], by the number of crops seen."""
+    sheets = {}
+    for path in sorted((run / "samples").glob("*.png")):
+        with Image.open(path) as image:
+            sheets[f"{int(path.stem):,} crops"] = rgb_tensor(np.array(image.convert("RGB")))[0]
+    return sheets
+
+
+def tiny_pipeline(space: LatentSpace) -> tuple[Any, Callable[..., Tensor]]:
+    """A Stable Diffusion pipeline with tiny random weights, for any space of 8 px a cell.
+
+    Its pictures are noise, its mechanics real: scheduler, guidance, loop.
+
+    Returns
+    -------
+    pipe, paint
+        What `latentfit.preview` watches, and ``paint(n_steps=12, seed=0, size_px=(128, 192))`` -> latents.
+    """
+    import diffusers
+    from transformers.utils import logging
+
+    level = logging.get_verbosity()
+    logging.set_verbosity_error()  # it says at length which image processors it does without
+    try:
+        pipeline = diffusers.StableDiffusionPipeline
+    finally:
+        logging.set_verbosity(level)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        widths = {"encoder_block_out_channels": (8,) * 4, "decoder_block_out_channels": (8,) * 4}
+        vae = diffusers.AutoencoderTiny(latent_channels=space.channels, **widths)
+        unet = diffusers.UNet2DConditionModel(
+            sample_size=32, in_channels=space.channels, out_channels=space.channels, cross_attention_dim=16,
+            block_out_channels=(16, 16), layers_per_block=1, norm_num_groups=4, attention_head_dim=2,
+            down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"),
+            up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
+        )  # fmt: skip
+        words = torch.randn(2, 4, 16)
+    absent = dict.fromkeys(("text_encoder", "tokenizer", "safety_checker", "feature_extractor"))
+    pipe: Any = pipeline(
+        vae=vae.eval(), unet=unet.eval(), scheduler=diffusers.DDIMScheduler(clip_sample=False, steps_offset=1),
+        requires_safety_checker=False, **absent,
+    )  # fmt: skip
+    pipe.set_progress_bar_config(disable=True)
+
+    def paint(n_steps: int = 12, seed: int = 0, size_px: tuple[int, int] = (128, 192)) -> Tensor:
+        made: Tensor = pipe(
+            prompt_embeds=words[:1], negative_prompt_embeds=words[1:], num_inference_steps=n_steps,
+            height=size_px[0], width=size_px[1], output_type="latent", generator=torch.Generator().manual_seed(seed),
+        ).images  # fmt: skip
+        return made
+
+    return pipe, paint

@@ -1,0 +1,104 @@
+"""Fit, score and write the tables of data/tables: every form for sd1, sdxl, flux1 and flux2, with provenance.
+
+Reads LATENTFIT_ASSETS: weights/taesd (the VAEs), images/cc0 and images/fit (fitted, with the bundled photographs and
+charts), images/eval (scored only). Pairs are collected into runs/tables, where a killed run goes on. Run by
+`make tables`;
+`--spaces sd1 sdxl` does some only.
+"""
+
+import argparse
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+import latentfit as lf
+from latentfit.fit import parse_kernels
+from latentfit.pairs.store import PairStore
+from latentfit.scores.published import tables
+from latentfit.scores.table_audit import audit, summary
+from latentfit.runtime.storage import write_atomic
+
+ROOT = Path(__file__).resolve().parents[1]
+VAES = {"sd1": "taesd", "sdxl": "taesdxl", "flux1": "taef1", "flux2": "taef2"}
+FORMS = ("linear", "affine", "quadratic", "cubic", "3", "3,1", "5", "5,1", "5,3")
+DECODERS = ("1", "3")
+SIZE = 320  # the short side of the BSDS photographs, so that nothing is enlarged
+MOST_TERMS = 1000  # a larger basis takes longer than all others together and makes files of megabytes
+WEIGHTS = {"chart": 0.25, "drawing": 0.25}  # saturated colours count, photographs count more; see docs/log.md
+
+
+def main() -> None:
+    """Collect, fit, score, write."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--spaces", nargs="+", default=list(VAES), choices=list(VAES))
+    options = parser.parse_args()
+    assets = os.environ.get("LATENTFIT_ASSETS") or sys.exit("make_tables: set LATENTFIT_ASSETS (weights/ and images/)")
+    for space in options.spaces:
+        tables_of(space, Path(assets))
+
+
+def tables_of(space: str, assets: Path) -> None:
+    """All tables of one space, and its audit."""
+    fit_store, eval_store = stores_of(space, assets)
+    fitted = {}
+    for form in FORMS:
+        started = time.perf_counter()
+        channel_map = fit_form(form, 1, fit_store)
+        if channel_map is not None:
+            fitted[form] = channel_map
+            print(f"{space} {form}: {time.perf_counter() - started:.1f} s, {channel_map.approximation().n_parameters}")
+    for table in tables(space):
+        if table.smoothing is not None:  # InvokeAI's, of SDXL
+            fitted["linear_smoothed"] = lf.ChannelMap("linear", weights=WEIGHTS, smoothing=table.smoothing)
+            fitted["linear_smoothed"].fit(fit_store, split="all")
+    decoders = {form: fit_form(form, fit_store.space.cell_px, fit_store) for form in DECODERS}
+    frame = audit(eval_store, [m.approximation() for m in fitted.values()])
+    print(summary(frame))
+    write_atomic(ROOT / "data" / "tables" / space / "audit.csv", frame.to_csv(index=False, float_format="%.5g"))
+    folder = ROOT / "data" / "tables" / space
+    for form, channel_map in (*fitted.items(), *((f"{f}_decoder", m) for f, m in decoders.items() if m is not None)):
+        write_table(channel_map.approximation(), eval_store, folder / form.replace(",", "_"))
+
+
+def stores_of(space: str, assets: Path) -> tuple[PairStore, PairStore]:
+    """The pairs to fit and the pairs to score, collected when they are not there."""
+    vae = lf.Vae.load(str(assets / "weights" / "taesd" / VAES[space]), space=space)
+    to_fit = ["bundled", str(assets / "images" / "cc0"), str(assets / "images" / "fit")]
+    fit_store = lf.collect(vae, to_fit, ROOT / "runs" / "tables" / f"{space}_fit", size=SIZE, keep="rgb")
+    return fit_store, eval_store_of(space, assets)
+
+
+def eval_store_of(space: str, assets: Path) -> PairStore:
+    """The pairs to score, collected when they are not there."""
+    vae = lf.Vae.load(str(assets / "weights" / "taesd" / VAES[space]), space=space)
+    out = ROOT / "runs" / "tables" / f"{space}_eval"
+    return lf.collect(vae, str(assets / "images" / "eval"), out, size=SIZE, keep="photo")
+
+
+def fit_form(form: str, scale: int, store: PairStore) -> "lf.ChannelMap | None":
+    """Fit one form on every picture of the store; None when its basis is too large to be worth it."""
+    kernels, intercept = parse_kernels(form)
+    channel_map = lf.ChannelMap(kernels=kernels, scale=scale, intercept=intercept, weights=WEIGHTS)
+    n_terms = channel_map.n_terms(store.space.channels)
+    if n_terms > MOST_TERMS:
+        print(f"{store.space.name} {form}: left out, {n_terms} terms")
+        return None
+    return channel_map.fit(store, split="all")
+
+
+def write_table(approximation: lf.Approximation, eval_store: PairStore, path: Path) -> None:
+    """Score on the held-out pictures, put the scores into the card, write the map and its JSON."""
+    frame = lf.evaluate([approximation], eval_store, places=("cells",))
+    rows = frame[frame["image"] == "all"]
+    keys = ["reference", "place", "kind", "psnr", "delta_e", "delta_e95", "bias", "saturation", "clipped", "r2"]
+    approximation.card["scores"] = json.loads(rows[keys].to_json(orient="records", double_precision=5))
+    approximation.card["scored_on"] = f"images/eval: {eval_store.reference}, {len(eval_store.samples)} pictures"
+    lf.save(approximation, path.with_suffix(".safetensors"))
+    if approximation.scale == 1:
+        lf.export(approximation, "json", path.with_suffix(".json"))
+
+
+if __name__ == "__main__":
+    main()
