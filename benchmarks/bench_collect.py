@@ -34,9 +34,8 @@ from measuring import (
 from torch import Tensor
 
 import latentfit as lf
-from latentfit.images.sources import Picture, pictures
-from latentfit.images.pixels import crop_to_cells, rgb_tensor
-from latentfit.pairs.preparation import BATCH_PIXELS
+from latentfit.images import Picture, crop_to_cells, pictures, rgb_tensor
+from latentfit.pairs import BATCH_PIXELS
 
 MOST_OF = 0.9
 

@@ -30,8 +30,8 @@ from measuring import (
 )
 
 import latentfit as lf
-from latentfit.nets.tiny import TinyDecoder
-from latentfit.runtime.storage import data_path
+from latentfit.nets import TinyDecoder
+from latentfit.runtime import data_path
 
 LIMITS = {"cell": 30.0, "cell-large": 8.0}
 """How many times as fast as TAESD each must be."""

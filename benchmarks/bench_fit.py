@@ -46,9 +46,8 @@ from scipy.linalg.blas import dsyrk
 
 import latentfit as lf
 from latentfit.fit import Basis, Moments
-from latentfit.images.sources import pictures
-from latentfit.pairs.store import PairStore
-from latentfit.pairs.shards import Origin, Sample, sample_key, write_shard
+from latentfit.images import pictures
+from latentfit.pairs import Origin, PairStore, Sample, sample_key, write_shard
 
 SHARDS = 3
 SIDE, A_SHARD = 128, 61  # cells of a picture's side; pictures a shard: 10⁶ cells

@@ -16,11 +16,8 @@ from measuring import bar, machine_facts, print_bars, print_table, ratio_in_turn
 from PIL import Image
 from torch import Tensor
 
-from latentfit.images.colour import rgb_to_oklab
-from latentfit.images.sources import photographs
-from latentfit.palettes.palette import Palette
-from latentfit.palettes.quantization import k_centroid, palettize, vote
-from latentfit.images.pixels import crop_to_cells, kind_of, rgb_tensor
+from latentfit.images import crop_to_cells, kind_of, photographs, rgb_tensor, rgb_to_oklab
+from latentfit.palettes import Palette, k_centroid, palettize, vote
 
 CELL_PX, SIDE = 8, 512
 PALETTES = ("ega16", "nes", "endesga-32", "atari-8-bit")

@@ -16,7 +16,7 @@ import torch
 from measuring import ROOT, bar, machine_facts, print_bars, print_table, write_result
 
 import latentfit as lf
-from latentfit.nets.cell import CellDecoder
+from latentfit.nets import CellDecoder
 from latentfit.train import CropSource, Objective, TrainConfig, train
 from latentfit.tutorial import open_pairs
 

@@ -13,8 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 import latentfit as lf
-from latentfit.fit import parse_kernels
-from latentfit.fit.polynomial_map import PolynomialMap
+from latentfit.fit import PolynomialMap, parse_kernels
 
 SPACES = {4: "sd1", 16: "flux1"}
 COMFY = "ComfyUI's formula"
@@ -88,7 +87,7 @@ def taesd(n_channels: int) -> lf.Approximation:
     files = taesd_files(n_channels)
     if files:
         return lf.Vae.load(files, space=SPACES[n_channels], device="cpu").approximation()
-    from latentfit.nets.tiny import TinyDecoder
+    from latentfit.nets import TinyDecoder
 
     return lf.Approximation(TinyDecoder(n_channels).eval(), SPACES[n_channels], 8, name=TAESD)
 

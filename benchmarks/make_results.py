@@ -26,8 +26,8 @@ from results_tables import (
     weak_spots,
 )
 
-from latentfit.runtime.storage import write_atomic
-from latentfit.latents.spaces import get_space
+from latentfit.latents import get_space
+from latentfit.runtime import write_atomic
 
 INTRODUCTION = """\
 ## By kind of picture

@@ -15,8 +15,8 @@ from score_sets import MAPPED, VAES, decoders_of, vae_of
 from scored_sets import assets_folder
 
 import latentfit as lf
-from latentfit.scores.running_costs import costs
-from latentfit.runtime.storage import write_atomic
+from latentfit.runtime import write_atomic
+from latentfit.scores import costs
 
 CELLS = (40, 60)
 

@@ -22,7 +22,7 @@ from typing import Any
 
 import torch
 
-from latentfit.runtime.storage import write_atomic
+from latentfit.runtime import write_atomic
 
 ROOT = Path(__file__).resolve().parents[1]
 SD_CONFIG = {  # of the AutoencoderKL that Stable Diffusion 1, 2 and XL share

@@ -12,10 +12,8 @@ from pathlib import Path
 import pandas as pd
 from scored_sets import SHOWN
 
-from latentfit.scores.paired import Difference, paired_bootstrap
-from latentfit.scores.published import tables
-from latentfit.scores.table_audit import unsuited, verdict
-from latentfit.latents.spaces import get_space
+from latentfit.latents import get_space
+from latentfit.scores import Difference, paired_bootstrap, tables, unsuited, verdict
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "data" / "results"

@@ -11,46 +11,42 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from latentfit.maps.contracts import Approximation, LatentMap, chain
-    from latentfit.pairs.collector import collect
+    from latentfit.compare.reports import report
     from latentfit.compare.widgets import CompareSlider, StepScrubber, TableEditor, Workbench
-    from latentfit.formats.exporter import export
-    from latentfit.scores.simulated_estimates import simulate_x0
-    from latentfit.formats.saved import load, save
     from latentfit.fit import ChannelMap
+    from latentfit.formats import export, load, save
+    from latentfit.latents import LatentSpace, get_space, list_spaces
+    from latentfit.maps import Approximation, LatentMap, chain
+    from latentfit.pairs import PairStore, collect
     from latentfit.previews import preview
-    from latentfit.pairs.store import PairStore
-    from latentfit.scores.table_audit import audit
-    from latentfit.compare.reports.builder import report
-    from latentfit.scores.evaluation import evaluate
-    from latentfit.latents.spaces import LatentSpace, get_space, list_spaces
-    from latentfit.vae.vae import Vae
+    from latentfit.scores import audit, evaluate, simulate_x0
+    from latentfit.vae import Vae
 
 __version__ = "0.1.0"
 
 _HOMES = {
-    "Approximation": "approx",
+    "Approximation": "maps",
     "ChannelMap": "fit",
     "CompareSlider": "compare.widgets",
-    "LatentMap": "approx",
-    "LatentSpace": "spaces",
+    "LatentMap": "maps",
+    "LatentSpace": "latents",
     "PairStore": "pairs",
     "StepScrubber": "compare.widgets",
     "TableEditor": "compare.widgets",
     "Vae": "vae",
     "Workbench": "compare.widgets",
-    "audit": "ranking",
-    "chain": "approx",
-    "collect": "collector",
+    "audit": "scores",
+    "chain": "maps",
+    "collect": "pairs",
     "evaluate": "scores",
-    "export": "dialects",
-    "get_space": "spaces",
-    "list_spaces": "spaces",
-    "load": "files",
-    "preview": "live",
-    "report": "report",
-    "save": "files",
-    "simulate_x0": "estimates",
+    "export": "formats",
+    "get_space": "latents",
+    "list_spaces": "latents",
+    "load": "formats",
+    "preview": "previews",
+    "report": "compare.reports",
+    "save": "formats",
+    "simulate_x0": "scores",
 }
 
 __all__ = [

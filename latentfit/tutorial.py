@@ -10,17 +10,17 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from latentfit.formats.saved import load, load_approximation
+from latentfit.images.pixels import rgb_tensor, save_png
+from latentfit.latents.files import write_latents
+from latentfit.latents.spaces import LatentSpace, get_space
 from latentfit.maps.contracts import Approximation, LatentMap
 from latentfit.pairs.collector import collect
-from latentfit.formats.saved import load, load_approximation
-from latentfit.latents.files import write_latents
 from latentfit.pairs.store import PairStore
-from latentfit.images.pixels import rgb_tensor, save_png
 from latentfit.runtime.storage import alone_in, data_path
-from latentfit.latents.spaces import LatentSpace, get_space
-from latentfit.vae.vae import Vae
 from latentfit.vae.sources import ASSETS_VARIABLE
 from latentfit.vae.spaces import PUBLIC_TINY, slug
+from latentfit.vae.vae import Vae
 
 NOISES = ("random_latents", "random_pixels")
 SIZE_PX = 256
@@ -95,7 +95,7 @@ def decoders_at_hand(space: LatentSpace, vae: Vae) -> dict[str, tuple[str, Appro
     Returns
     -------
     dict
-        Name -> (family of `latentfit.compare.figures.pareto_chart.FAMILIES`, decoder).
+        Name -> (family of `latentfit.compare.figures.FAMILIES`, decoder).
     """
     found: dict[str, tuple[str, Approximation]] = {}
     if (folder := data_path() / "models").is_dir():

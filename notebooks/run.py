@@ -25,7 +25,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from latentfit.runtime.storage import NotAloneError, alone_in, data_path, write_atomic
+from latentfit.runtime import NotAloneError, alone_in, data_path, write_atomic
 
 if TYPE_CHECKING:  # seconds to import, which only a notebook that is run takes
     from jupyter_client.manager import AsyncKernelManager

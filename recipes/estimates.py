@@ -13,10 +13,9 @@ import pandas as pd
 from make_tables import ROOT, VAES
 
 import latentfit as lf
-from latentfit.scores.simulated_estimates import scores_over_sigma
-from latentfit.pairs.store import PairStore
-from latentfit.scores.published import table
-from latentfit.runtime.storage import write_atomic
+from latentfit.pairs import PairStore
+from latentfit.runtime import write_atomic
+from latentfit.scores import scores_over_sigma, table
 
 COMFYUI = {"sd1": "comfyui/SD15", "sdxl": "comfyui/SDXL", "flux1": "comfyui/Flux"}
 FORMS = ("affine", "cubic", "3", "3_1")

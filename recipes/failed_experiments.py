@@ -16,12 +16,9 @@ from pytorch_optimizer import load_optimizer
 from torch import Tensor, nn
 from torchmetrics.functional.image import structural_similarity_index_measure as ssim
 
-from latentfit.pairs.joined import JoinedStores
-from latentfit.nets.transformers.swinfir import SwinFir
-from latentfit.nets.upscaler import UpscalerV2
-from latentfit.pairs.store import PairStore
-from latentfit.train.latent_map_crops import JoinedCrops
-from latentfit.train.losses import l1, mse
+from latentfit.nets import SwinFir, UpscalerV2
+from latentfit.pairs import JoinedStores, PairStore
+from latentfit.train import JoinedCrops, l1, mse
 
 CROP, BATCH, HELD_OUT = 16, 16, 64
 

@@ -26,13 +26,12 @@ from measuring import machine_facts
 from results_tables import keeping_kinds
 
 import latentfit as lf
-from latentfit.maps.contracts import Approximation, LatentMap
 from latentfit.fit import ChannelMap
-from latentfit.pairs.joined import JoinedStores
-from latentfit.scores.latent_maps import BASELINE, evaluate_latent_maps
-from latentfit.runtime.storage import write_atomic
-from latentfit.train.latent_map_presets import latent_preset_named
-from latentfit.train.latent_maps import train_latent_map
+from latentfit.maps import Approximation, LatentMap
+from latentfit.pairs import JoinedStores
+from latentfit.runtime import write_atomic
+from latentfit.scores import BASELINE, evaluate_latent_maps
+from latentfit.train import latent_preset_named, train_latent_map
 
 ROOT = Path(__file__).resolve().parents[1]
 MODELS = ROOT / "data" / "models"

@@ -16,14 +16,13 @@ from gather_pictures import gathered
 from PIL import Image, ImageOps
 
 import latentfit as lf
-from latentfit.maps.contracts import Approximation
-from latentfit.formats.saved import load_approximation
-from latentfit.nets.cell import CellDecoder
-from latentfit.nets.tiny import load_tiny_encoder
-from latentfit.pairs.store import PairStore
-from latentfit.fit.sharpening import sharpening_kernel
+from latentfit.fit import sharpening_kernel
+from latentfit.formats import load_approximation
+from latentfit.maps import Approximation
+from latentfit.nets import CellDecoder, load_tiny_encoder
+from latentfit.pairs import PairStore
+from latentfit.runtime import WeightsFile
 from latentfit.train import TrainConfig, preset_named, train_decoder, train_encoder
-from latentfit.runtime.weights import WeightsFile
 
 ROOT = Path(__file__).resolve().parents[1]
 RUNS = ROOT / "runs" / "train"

@@ -23,12 +23,11 @@ from measuring import machine_facts
 from results_tables import keeping_kinds
 
 import latentfit as lf
-from latentfit.formats.saved import load_approximation
-from latentfit.pairs.store import PairStore
-from latentfit.palettes.palette import Palette
-from latentfit.scores.palettes import evaluate_palettes
-from latentfit.palettes.targets import Palettizing
-from latentfit.runtime.storage import write_atomic
+from latentfit.formats import load_approximation
+from latentfit.pairs import PairStore
+from latentfit.palettes import Palette, Palettizing
+from latentfit.runtime import write_atomic
+from latentfit.scores import evaluate_palettes
 from latentfit.train import palette_preset_named, train_palette
 
 ROOT = Path(__file__).resolve().parents[1]

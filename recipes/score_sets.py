@@ -19,19 +19,24 @@ from scored_sets import ROOT, SETS, SHOWN, SIZE, assets_folder, pictures_of, sho
 from torch import Tensor
 
 import latentfit as lf
-from latentfit.maps.contracts import Approximation, LatentMap
 from latentfit.errors import BadFileError
-from latentfit.scores.held_out import as_seen, at_cells
-from latentfit.scores.latent_maps import BASELINE
-from latentfit.scores.colour_errors import ColourSums
-from latentfit.pairs.store import Batch, PairStore, Sample
-from latentfit.scores.palettes import evaluate_palettes
-from latentfit.images.pixels import resampled
-from latentfit.scores.published import tables
-from latentfit.scores.table_audit import contenders, oracles
-from latentfit.maps.resampled import resampling
-from latentfit.runtime.storage import write_atomic
-from latentfit.scores.similarity import Look, gmsd, ms_ssim
+from latentfit.images import resampled
+from latentfit.maps import Approximation, LatentMap, resampling
+from latentfit.pairs import Batch, PairStore, Sample
+from latentfit.runtime import write_atomic
+from latentfit.scores import (
+    BASELINE,
+    ColourSums,
+    Look,
+    as_seen,
+    at_cells,
+    contenders,
+    evaluate_palettes,
+    gmsd,
+    ms_ssim,
+    oracles,
+    tables,
+)
 
 ROWS, RESULTS = ROOT / "runs" / "results" / "rows", ROOT / "data" / "results"
 DATA = ROOT / "data"

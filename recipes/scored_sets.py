@@ -21,8 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from latentfit.images.sources import Picture, folder
-from latentfit.runtime.storage import write_atomic
+from latentfit.images import Picture, folder
+from latentfit.runtime import write_atomic
 
 ROOT = Path(__file__).resolve().parents[1]
 LIST = ROOT / "data" / "held_out.json"

@@ -22,13 +22,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from latentfit.formats import encoder_in
+from latentfit.images import Picture, crop_to_cells, pictures, rgb_tensor
+from latentfit.latents import Domain, Family, LatentSpace, get_space
 from latentfit.latents import likely_space as families
-from latentfit.formats.recognition import encoder_in
-from latentfit.latents.likely_space import Domain, Family
-from latentfit.images.sources import Picture, pictures
-from latentfit.images.pixels import crop_to_cells, rgb_tensor
-from latentfit.runtime.storage import write_atomic
-from latentfit.latents.spaces import LatentSpace, get_space
+from latentfit.runtime import write_atomic
 
 OUT = Path(__file__).parents[1] / "data" / "spaces" / "families.json"
 ENCODERS = {

@@ -15,10 +15,9 @@ from pathlib import Path
 
 import latentfit as lf
 from latentfit.fit import parse_kernels
-from latentfit.pairs.store import PairStore
-from latentfit.scores.published import tables
-from latentfit.scores.table_audit import audit, summary
-from latentfit.runtime.storage import write_atomic
+from latentfit.pairs import PairStore
+from latentfit.runtime import write_atomic
+from latentfit.scores import audit, audit_summary, tables
 
 ROOT = Path(__file__).resolve().parents[1]
 VAES = {"sd1": "taesd", "sdxl": "taesdxl", "flux1": "taef1", "flux2": "taef2"}
@@ -55,7 +54,7 @@ def tables_of(space: str, assets: Path) -> None:
             fitted["linear_smoothed"].fit(fit_store, split="all")
     decoders = {form: fit_form(form, fit_store.space.cell_px, fit_store) for form in DECODERS}
     frame = audit(eval_store, [m.approximation() for m in fitted.values()])
-    print(summary(frame))
+    print(audit_summary(frame))
     write_atomic(ROOT / "data" / "tables" / space / "audit.csv", frame.to_csv(index=False, float_format="%.5g"))
     folder = ROOT / "data" / "tables" / space
     for form, channel_map in (*fitted.items(), *((f"{f}_decoder", m) for f, m in decoders.items() if m is not None)):

@@ -25,16 +25,12 @@ from measuring import machine_facts
 from results_tables import keeping_kinds
 
 import latentfit as lf
-from latentfit.maps.contracts import LatentMap
 from latentfit.fit import ChannelMap
-from latentfit.pairs.joined import JoinedStores
-from latentfit.scores.latent_maps import BASELINE, evaluate_latent_maps
-from latentfit.pairs.store import PairStore
-from latentfit.maps.resampled import resampling
-from latentfit.runtime.storage import write_atomic
-from latentfit.pairs.scaled import collect_scales
-from latentfit.train.latent_map_presets import latent_preset_named
-from latentfit.train.latent_maps import train_latent_map
+from latentfit.maps import LatentMap, resampling
+from latentfit.pairs import JoinedStores, PairStore, collect_scales
+from latentfit.runtime import write_atomic
+from latentfit.scores import BASELINE, evaluate_latent_maps
+from latentfit.train import latent_preset_named, train_latent_map
 
 ROOT = Path(__file__).resolve().parents[1]
 MODELS = ROOT / "data" / "models"

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 import latentfit as lf
+from latentfit.latents import LatentSpace, get_space
 from latentfit.runtime import distributed as parallel
-from latentfit.latents.spaces import LatentSpace, get_space
 
 MIXING = torch.tensor([[1.0, 0.2, 0.1], [0.0, 1.0, -0.3], [0.3, 0.0, 1.0], [0.1, -0.2, 0.3]])
 

@@ -24,17 +24,14 @@ from safetensors import safe_open
 from safetensors.torch import save as to_bytes
 
 import latentfit as lf
-from latentfit.formats import exporter as dialects
 from latentfit.errors import LatentfitError
-from latentfit.formats.saved import read_card
-from latentfit.formats.registry import KINDS
-from latentfit.nets.cell import CellDecoder
-from latentfit.nets.interposer import Interposer
-from latentfit.palettes.palette import Palette
-from latentfit.palettes.decoder import nearest_of
-from latentfit.runtime.storage import data_path
-from latentfit.pairs.shards import check_values, read_shard
-from latentfit.vae.vae import Vae
+from latentfit.formats import KINDS, read_card
+from latentfit.formats import exporter as dialects
+from latentfit.nets import CellDecoder, Interposer
+from latentfit.pairs import check_values, read_shard
+from latentfit.palettes import Palette, nearest_of
+from latentfit.runtime import data_path
+from latentfit.vae import Vae
 
 sys.path.insert(0, str(Path(__file__).parent))
 from fake_vae import FakeVae

@@ -13,11 +13,8 @@ from torch import Tensor, nn
 
 import latentfit as lf
 from latentfit.errors import VaeError
-from latentfit.latents.spaces import LatentSpace
-from latentfit.vae.vae import Vae
-from latentfit.vae.networks import DiffusersNetwork
-from latentfit.vae.stills import NOT_OF_PICTURES
-from latentfit.vae.private_copies import departures
+from latentfit.latents import LatentSpace
+from latentfit.vae import NOT_OF_PICTURES, DiffusersNetwork, Vae, departures
 
 WIDE = {"block_out_channels": (8,) * 4, "norm_num_groups": 2, "layers_per_block": 1}
 BLOCKS = {"down_block_types": ("DownEncoderBlock2D",) * 4, "up_block_types": ("UpDecoderBlock2D",) * 4}
@@ -471,8 +468,8 @@ def test_a_patched_copy_runs_on_the_copys_own_weights() -> None:
 
 
 def test_modules_without_a_config_are_looked_at_too() -> None:
-    from latentfit.nets.tiny import TinyDecoder, TinyEncoder
-    from latentfit.vae.networks import TinyNetwork
+    from latentfit.nets import TinyDecoder, TinyEncoder
+    from latentfit.vae import TinyNetwork
 
     def tiny() -> TinyNetwork:
         torch.manual_seed(0)

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 import latentfit as lf
-from latentfit.cli.arguments import solution_line
+from latentfit.cli import solution_line
 from latentfit.fit import censored as module
 
 

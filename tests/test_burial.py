@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from latentfit.scores.noise_masking import ErrorBands, Schedule, sigma_at, strength_that_buries
+from latentfit.scores import ErrorBands, Schedule, sigma_at, strength_that_buries
 
 
 def test_white_noise_has_energy_one_in_every_band() -> None:

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from latentfit.images import chart_kind, chart_names, draw_chart, hsv_to_rgb
 from latentfit.images import sources as images
-from latentfit.images.charts import chart_kind, chart_names, draw_chart, hsv_to_rgb
 
 SIDE = 128
 CORNERS = np.array([[r, g, b] for r in (0, 255) for g in (0, 255) for b in (0, 255)])
@@ -40,7 +40,7 @@ def is_flat(rgb: NDArray[np.int64]) -> float:
 
 def test_every_chart_is_the_same_in_another_process() -> None:
     code = (
-        "import hashlib; from latentfit.images.charts import *; "
+        "import hashlib; from latentfit.images import *; "
         "print(*(hashlib.sha256(draw_chart(name, 128).tobytes()).hexdigest() for name in reversed(chart_names())))"
     )
     printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout

@@ -14,12 +14,11 @@ import torch
 from PIL import Image
 
 import latentfit as lf
+from latentfit.cli import COMMANDS, bundled_tables, main
 from latentfit.cli import arguments as cli_support
-from latentfit.cli.commands import COMMANDS, main
-from latentfit.cli.arguments import bundled_tables
-from latentfit.formats.exporter import NAMES
-from latentfit.latents.files import write_latents
-from latentfit.nets.pixel_mlp import PixelMlp
+from latentfit.formats import NAMES
+from latentfit.latents import write_latents
+from latentfit.nets import PixelMlp
 
 sys.path.insert(0, str(Path(__file__).parent))
 from fake_vae import FakeVae

@@ -11,11 +11,10 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 import latentfit as lf
-from latentfit.cli.commands import main
-from latentfit.latents.files import read_latents, write_latents
-from latentfit.nets.model_domain import ModelDomain
-from latentfit.nets.interposer import Interposer, InterposerV4
-from latentfit.images.pixels import save_png
+from latentfit.cli import main
+from latentfit.images import save_png
+from latentfit.latents import read_latents, write_latents
+from latentfit.nets import Interposer, InterposerV4, ModelDomain
 
 Capture = pytest.CaptureFixture[str]
 
@@ -296,13 +295,13 @@ def test_interposers_that_cannot_be_trained(
 
 
 def _models() -> Path:
-    from latentfit.runtime.storage import data_path
+    from latentfit.runtime import data_path
 
     return data_path("models")
 
 
 def _table() -> nn.Module:
-    from latentfit.fit.polynomial_map import PolynomialMap
+    from latentfit.fit import PolynomialMap
 
     return PolynomialMap(4).set_coefficients(torch.zeros(5, 3))
 

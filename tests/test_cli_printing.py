@@ -13,7 +13,7 @@ import torch
 
 import latentfit as lf
 from latentfit.cli import commands as cli
-from latentfit.latents.files import write_latents
+from latentfit.latents import write_latents
 
 sys.path.insert(0, str(Path(__file__).parent))
 from fake_vae import FakeVae

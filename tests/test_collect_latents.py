@@ -10,10 +10,10 @@ from PIL import Image
 from safetensors.torch import save_file
 
 import latentfit as lf
-from latentfit.pairs import preparation as preparing
 from latentfit.errors import NoPicturesError, StoreError
-from latentfit.latents.files import read_latents, write_latents
-from latentfit.pairs.store import PairStore
+from latentfit.latents import read_latents, write_latents
+from latentfit.pairs import PairStore
+from latentfit.pairs import preparation as preparing
 
 sys.path.insert(0, str(Path(__file__).parent))
 from fake_vae import FakeVae

@@ -17,9 +17,8 @@ from safetensors.torch import load_file
 
 import latentfit as lf
 from latentfit.errors import NoPicturesError, StoreError
-from latentfit.images.sources import is_test
-from latentfit.pairs.store import PairStore
-from latentfit.pairs.shards import write_shard
+from latentfit.images import is_test
+from latentfit.pairs import PairStore, write_shard
 
 FAKE = Path(__file__).parent / "fake_vae.py"
 sys.path.insert(0, str(FAKE.parent))

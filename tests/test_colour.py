@@ -5,7 +5,7 @@ import pytest
 import torch
 from skimage.color import deltaE_ciede2000, lab2xyz, rgb2lab, rgb2xyz
 
-from latentfit.images.colour import (
+from latentfit.images import (
     chroma,
     delta_e2000,
     delta_e2000_of_lab,

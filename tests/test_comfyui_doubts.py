@@ -15,8 +15,8 @@ from latentfit.comfyui.latent_nodes import LatentFitInterpose, LatentFitUpscale
 from latentfit.comfyui.palettizing import LatentFitPalettize
 from latentfit.comfyui.previewing import MapPreview
 from latentfit.comfyui.save_pairs import DECODED, LatentFitSavePairs
-from latentfit.latents.files import open_latents
-from latentfit.runtime.storage import data_path
+from latentfit.latents import open_latents
+from latentfit.runtime import data_path
 
 sys.path.insert(0, str(Path(__file__).parent))
 from fake_comfyui import ComfyUi

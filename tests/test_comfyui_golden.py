@@ -10,11 +10,9 @@ import torch
 from safetensors.torch import load_file
 
 import latentfit as lf
-from latentfit.formats.exporter import read
-from latentfit.fit import parse_kernels
-from latentfit.fit.polynomial_map import PolynomialMap
-from latentfit.latents.files import read_latents, write_latents
-from latentfit.latents.spaces import unpack_flux2
+from latentfit.fit import PolynomialMap, parse_kernels
+from latentfit.formats import read
+from latentfit.latents import read_latents, unpack_flux2, write_latents
 
 GOLDEN = json.loads((Path(__file__).parent / "golden" / "comfyui_preview.json").read_text("utf-8"))
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from latentfit.cli.commands import main
+from latentfit.cli import main
 from latentfit.comfyui import installing
 from latentfit.comfyui.installing import NAME, PACK, install, uninstall
 from latentfit.errors import ComfyUiError

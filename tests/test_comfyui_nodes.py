@@ -18,21 +18,14 @@ from latentfit.comfyui.decode import CELLS, FULL, OWN, LatentFitDecode
 from latentfit.comfyui.latent_nodes import LatentFitInterpose, LatentFitUpscale
 from latentfit.comfyui.palettizing import FROM_FILE, LatentFitPalettize
 from latentfit.comfyui.save_pairs import DECODED, PHOTO, LatentFitSavePairs
-from latentfit.palettes.dithering import dither
-from latentfit.maps.enlarged import enlarge
 from latentfit.errors import LatentfitError
-from latentfit.fit.polynomial_map import PolynomialMap
-from latentfit.images.sources import pictures
-from latentfit.nets.any_scale_upscaler import AnyUpscaler
-from latentfit.nets.interposer import InterposerV4
-from latentfit.nets.palette import PixelVae
-from latentfit.nets.tiny import TinyDecoder, TinyEncoder
-from latentfit.palettes.palette import Palette
-from latentfit.palettes.decoder import nearest_of
-from latentfit.images.pixels import crop_to_cells, rgb_tensor
-from latentfit.runtime.storage import data_path
-from latentfit.maps.scales import AtScale
-from latentfit.vae.opening import fingerprint_of
+from latentfit.fit import PolynomialMap
+from latentfit.images import crop_to_cells, pictures, rgb_tensor
+from latentfit.maps import AtScale, enlarge
+from latentfit.nets import AnyUpscaler, InterposerV4, PixelVae, TinyDecoder, TinyEncoder
+from latentfit.palettes import Palette, dither, nearest_of
+from latentfit.runtime import data_path
+from latentfit.vae import fingerprint_of
 
 sys.path.insert(0, str(Path(__file__).parent))
 from fake_comfyui import SD15, SDXL, ComfyUi, Model, Mystery

@@ -14,8 +14,8 @@ from safetensors.torch import load_file, save_file
 import latentfit as lf
 from latentfit.comfyui import map_files, maps, nodes, spaces
 from latentfit.comfyui.decode import FULL, LatentFitDecode
-from latentfit.nets.tiny import TinyDecoder, TinyEncoder
-from latentfit.vae.diffusers_folder import folder_weights
+from latentfit.nets import TinyDecoder, TinyEncoder
+from latentfit.vae import folder_weights
 
 sys.path.insert(0, str(Path(__file__).parent))
 from fake_comfyui import ComfyUi

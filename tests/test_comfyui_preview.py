@@ -14,10 +14,9 @@ import latentfit as lf
 from latentfit.comfyui import nodes, preview_hook, spaces
 from latentfit.comfyui.preview_node import LatentFitPreview
 from latentfit.errors import LatentfitError
-from latentfit.fit.polynomial_map import PolynomialMap
-from latentfit.palettes.palette import Palette
-from latentfit.palettes.decoder import nearest_of
-from latentfit.runtime.storage import data_path
+from latentfit.fit import PolynomialMap
+from latentfit.palettes import Palette, nearest_of
+from latentfit.runtime import data_path
 
 sys.path.insert(0, str(Path(__file__).parent))
 from fake_comfyui import SD15, SDXL, ComfyUi, Model, Mystery, ProgressBar

@@ -11,9 +11,9 @@ import pytest
 import torch
 
 import latentfit as lf
-from latentfit.formats.exporter import NAMES, read
 from latentfit.errors import ExportError
-from latentfit.scores.published import table, tables
+from latentfit.formats import NAMES, read
+from latentfit.scores import table, tables
 
 SPACES = ["sd1", "flux1", "flux2"]
 

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 
 import latentfit as lf
-from latentfit.formats.exporter import read
 from latentfit.errors import ExportError
-from latentfit.latents.spaces import pack_flux2
+from latentfit.formats import read
+from latentfit.latents import pack_flux2
 
 sys.path.insert(0, str(Path(__file__).parent))
 import pipelines

@@ -10,15 +10,20 @@ from PIL import Image
 from torch import Tensor
 
 import latentfit as lf
-from latentfit.cli.commands import main
+from latentfit.cli import main
 from latentfit.errors import DomainError, NoPicturesError, SpaceMismatchError
-from latentfit.latents.likely_space import Doubt, doubt_of
-from latentfit.images.sources import pictures
-from latentfit.latents.files import Estimate, open_latents, read_latents, write_latents
-from latentfit.latents.png import write_latent_png
-from latentfit.images.pixels import crop_to_cells, rgb_tensor
-from latentfit.runtime.storage import data_path
-from latentfit.latents.spaces import list_spaces
+from latentfit.images import crop_to_cells, pictures, rgb_tensor
+from latentfit.latents import (
+    Doubt,
+    Estimate,
+    doubt_of,
+    list_spaces,
+    open_latents,
+    read_latents,
+    write_latent_png,
+    write_latents,
+)
+from latentfit.runtime import data_path
 
 GOLDEN = Path(__file__).parent / "golden"
 SD1_MODEL, QWEN, SD3 = (GOLDEN / name for name in ("sd1_model_domain.pt", "qwen.latent", "sd3.latent"))

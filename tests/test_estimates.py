@@ -10,12 +10,19 @@ import torch
 from scipy.fft import dctn, idctn
 
 import latentfit as lf
-from latentfit.pairs.collector import columns_of
 from latentfit.errors import SpaceMismatchError, StoreError
-from latentfit.scores.simulated_estimates import noise_beside_x0, scores_over_sigma, simulate_x0
-from latentfit.pairs.store import PairStore
-from latentfit.pairs.shards import Origin, Sample, sample_key, write_shard
-from latentfit.scores.spectrum import N_BANDS, Spectrum, bands_of, cosine_transform, explained_by_band, spectrum_of
+from latentfit.pairs import Origin, PairStore, Sample, columns_of, sample_key, write_shard
+from latentfit.scores import (
+    N_BANDS,
+    Spectrum,
+    bands_of,
+    cosine_transform,
+    explained_by_band,
+    noise_beside_x0,
+    scores_over_sigma,
+    simulate_x0,
+    spectrum_of,
+)
 
 MIXING = torch.tensor([[1.0, 0.5, 0, 0], [0, 1, 0, 0], [0, 0.3, 0.5, 0], [0, 0, 0, 2.0]], dtype=torch.float64)
 MEAN = torch.tensor([0.5, -1.0, 0.0, 2.0], dtype=torch.float64)

@@ -8,11 +8,9 @@ import torch
 from torch import Tensor
 
 import latentfit as lf
-from latentfit.cli.commands import main
-from latentfit.latents.likely_space import doubt_of, moments_of
-from latentfit.images.sources import pictures
-from latentfit.latents.files import open_latents, write_latents
-from latentfit.images.pixels import crop_to_cells, rgb_tensor
+from latentfit.cli import main
+from latentfit.images import crop_to_cells, pictures, rgb_tensor
+from latentfit.latents import doubt_of, moments_of, open_latents, write_latents
 
 
 def latents_of(vae: str, images: str, n: int, size: int = 256) -> list[Tensor]:

@@ -11,16 +11,11 @@ import torch
 from matplotlib.figure import Figure
 
 import latentfit as lf
-from latentfit.scores.noise_masking import ErrorBands
-from latentfit.images.charts import draw_chart
-from latentfit.images.colour import oklab_to_rgb, rgb_to_oklab
 from latentfit.compare import figures
-from latentfit.compare.figures.canvas import SURROUND, placed
-from latentfit.compare.figures.pareto_chart import front
-from latentfit.compare.figures.sheets import MOST_ACROSS, score_words
-from latentfit.scores.held_out import as_seen
-from latentfit.palettes.palette import Palette
-from latentfit.images.pixels import rgb_tensor
+from latentfit.compare.figures import MOST_ACROSS, SURROUND, front, placed, score_words
+from latentfit.images import draw_chart, oklab_to_rgb, rgb_tensor, rgb_to_oklab
+from latentfit.palettes import Palette
+from latentfit.scores import ErrorBands, as_seen
 
 WHEEL = rgb_tensor(draw_chart("hue_wheel", 48))[0]
 

@@ -17,10 +17,8 @@ from sklearn.preprocessing import PolynomialFeatures
 
 import latentfit as lf
 from latentfit.errors import FitError, NotFittedError
-from latentfit.fit import Basis, Moments, PolynomialMap, form_name, parse_kernels, solve
-from latentfit.fit.cells import NEAR_BOUND
-from latentfit.pairs.store import PairStore
-from latentfit.pairs.shards import Origin, Sample, sample_key, write_shard
+from latentfit.fit import NEAR_BOUND, Basis, Moments, PolynomialMap, form_name, parse_kernels, solve
+from latentfit.pairs import Origin, PairStore, Sample, sample_key, write_shard
 
 FORMS: list[tuple[int, ...]] = [(1,), (1, 1), (1, 1, 1), (3,), (3, 1), (5, 3), (1, 3), (3, 1, 1)]
 

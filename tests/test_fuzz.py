@@ -12,16 +12,15 @@ import torch
 from safetensors.torch import save as to_bytes
 
 import latentfit as lf
-from latentfit.formats import exporter as dialects
-from latentfit.runtime import schemas
 from latentfit.errors import BadFileError, LatentfitError, TrainError
-from latentfit.formats.saved import read_card
-from latentfit.fit.polynomial_map import PolynomialMap
-from latentfit.palettes.palette import Palette
-from latentfit.runtime.storage import data_path
-from latentfit.latents.spaces import LatentSpace
-from latentfit.train.checkpoint import load_state
-from latentfit.vae.vae import Vae
+from latentfit.fit import PolynomialMap
+from latentfit.formats import exporter as dialects
+from latentfit.formats import read_card
+from latentfit.latents import LatentSpace
+from latentfit.palettes import Palette
+from latentfit.runtime import data_path, schemas
+from latentfit.train import load_state
+from latentfit.vae import Vae
 
 FUZZ = Path(__file__).parent / "fuzzing.py"
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="the bound on memory is Linux's")

@@ -16,14 +16,10 @@ import torch
 from torch import nn
 
 import latentfit as lf
-from latentfit.cli.commands import main
-from latentfit.formats.programs.keras import keras_of
-from latentfit.formats.programs.onnx import onnx_of, operators
+from latentfit.cli import main
 from latentfit.errors import ExportError
-from latentfit.nets.approx_cnn import ApproxCnn
-from latentfit.nets.cell import CellDecoder
-from latentfit.nets.pixel_mlp import PixelMlp
-from latentfit.nets.tiny import TinyDecoder, TinyEncoder
+from latentfit.formats.programs import keras_of, onnx_of, operators
+from latentfit.nets import ApproxCnn, CellDecoder, PixelMlp, TinyDecoder, TinyEncoder
 
 CLOSED = ["linear", "affine", "quadratic", "cubic", "3", "3,1", "5,3"]
 NETWORKS = {

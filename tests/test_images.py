@@ -21,9 +21,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import latentfit as lf
-from latentfit.images import sources as images
-from latentfit.images import pixels
 from latentfit.errors import ImageError, NoPicturesError
+from latentfit.images import pixels
+from latentfit.images import sources as images
 
 sys.path.insert(0, str(Path(__file__).parent))
 from fake_vae import FakeVae

@@ -11,16 +11,12 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 import latentfit as lf
-from latentfit.scores.noise_masking import ErrorBands, strength_that_buries
 from latentfit.errors import BadFileError, SpaceMismatchError, StoreError, TrainError
-from latentfit.pairs.joined import JoinedStores
-from latentfit.formats.registry import KINDS
-from latentfit.nets.model_domain import ModelDomain
-from latentfit.nets.interposer import Interposer, InterposerV4
-from latentfit.train.interposer_presets import city96_losses
-from latentfit.train.latent_map_objective import BothWays, LatentObjective
-from latentfit.train.latent_map_presets import LATENT_PRESETS
-from latentfit.train.latent_maps import train_latent_map
+from latentfit.formats import KINDS
+from latentfit.nets import Interposer, InterposerV4, ModelDomain
+from latentfit.pairs import JoinedStores
+from latentfit.scores import ErrorBands, strength_that_buries
+from latentfit.train import LATENT_PRESETS, BothWays, LatentObjective, city96_losses, train_latent_map
 
 from .test_joined import write_store
 

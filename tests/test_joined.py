@@ -9,11 +9,8 @@ import torch
 from torch import Tensor
 
 import latentfit as lf
-from latentfit.pairs.collector import columns_of
 from latentfit.errors import FitError, StoreError
-from latentfit.pairs.joined import JoinedStores
-from latentfit.pairs.store import PairStore
-from latentfit.pairs.shards import Origin, Sample, sample_key, write_shard
+from latentfit.pairs import JoinedStores, Origin, PairStore, Sample, columns_of, sample_key, write_shard
 
 
 def write_store(

@@ -14,14 +14,13 @@ import torch
 from PIL import Image
 
 import latentfit as lf
-from latentfit.autofit import run as ladder_module
+from latentfit.autofit import Ladder, LadderConfig, fit_every_form, ladder, learning_curve, learning_in_words
 from latentfit.autofit import plan as ladder_plan
-from latentfit.cli.commands import main
-from latentfit.formats.exporter import read
+from latentfit.autofit import run as ladder_module
+from latentfit.cli import main
 from latentfit.errors import NoPicturesError, StoreError
-from latentfit.images.sources import Picture, folder, is_test
-from latentfit.autofit.run import Ladder, LadderConfig, ladder
-from latentfit.autofit.steps import fit_every_form, learning_curve, learning_in_words
+from latentfit.formats import read
+from latentfit.images import Picture, folder, is_test
 
 SCALE, SHIFT = 0.7, 0.3
 

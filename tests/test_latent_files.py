@@ -19,7 +19,7 @@ from safetensors.torch import save_file
 
 from latentfit import get_space
 from latentfit.errors import BadFileError, LatentfitError, SpaceMismatchError
-from latentfit.latents.files import latent_folder, read_latents, write_latents
+from latentfit.latents import latent_folder, read_latents, write_latents
 
 SD1, FLUX2 = get_space("sd1"), get_space("flux2")
 

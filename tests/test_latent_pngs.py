@@ -9,8 +9,7 @@ from PIL import Image
 
 import latentfit as lf
 from latentfit.errors import BadFileError, SpaceMismatchError
-from latentfit.latents.files import read_latents
-from latentfit.latents.png import read_latent_png, write_latent_png
+from latentfit.latents import read_latent_png, read_latents, write_latent_png
 
 
 def test_a_round_trip_is_good_to_half_a_level(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import latentfit as lf
-from latentfit.scores.running_costs import costs, in_best_layout
+from latentfit.scores import costs, in_best_layout
 
 
 def is_channels_last(latents: torch.Tensor) -> bool:

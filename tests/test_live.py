@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 import latentfit as lf
 from latentfit.errors import BadFileError, PreviewError, SpaceMismatchError
-from latentfit.previews.steps import Step
+from latentfit.previews import Step
 
 sys.path.insert(0, str(Path(__file__).parent))
 import pipelines

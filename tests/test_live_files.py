@@ -19,10 +19,19 @@ from torch import Tensor, nn
 
 import latentfit as lf
 from latentfit.errors import BadFileError, PreviewError
-from latentfit.latents.files import read_latents
-from latentfit.previews.recording import vae_of
-from latentfit.previews.frames import Row, captioned, jpeg_of, tiled, webp_of
-from latentfit.previews.displays import NotebookScreen, TerminalScreen, half_blocks, screen_of
+from latentfit.latents import read_latents
+from latentfit.previews import (
+    NotebookScreen,
+    Row,
+    TerminalScreen,
+    captioned,
+    half_blocks,
+    jpeg_of,
+    screen_of,
+    tiled,
+    vae_of,
+    webp_of,
+)
 
 sys.path.insert(0, str(Path(__file__).parent))
 import pipelines

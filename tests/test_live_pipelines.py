@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 import latentfit as lf
 from latentfit.errors import PreviewError, SpaceMismatchError
-from latentfit.previews.token_layouts import axes_of, canonical
+from latentfit.previews import axes_of, canonical
 
 sys.path.insert(0, str(Path(__file__).parent))
 import pipelines

@@ -11,9 +11,9 @@ import torch
 
 import latentfit as lf
 from latentfit.errors import SpaceMismatchError
-from latentfit.fit.polynomial_map import PolynomialMap
-from latentfit.latents.files import open_latents
-from latentfit.previews.token_layouts import check_pipeline
+from latentfit.fit import PolynomialMap
+from latentfit.latents import open_latents
+from latentfit.previews import check_pipeline
 
 sys.path.insert(0, str(Path(__file__).parent))
 import pipelines

@@ -14,9 +14,8 @@ from torch import Tensor, nn
 
 import latentfit as lf
 from latentfit.errors import PreviewError, SpaceMismatchError
-from latentfit.previews.token_layouts import canonical, check_vae
-from latentfit.previews.x0 import X0Reader
-from latentfit.latents.spaces import get_space
+from latentfit.latents import get_space
+from latentfit.previews import X0Reader, canonical, check_vae
 
 sys.path.insert(0, str(Path(__file__).parent))
 from pipelines import Oracle, flux2, loop, tiny_vae

@@ -14,12 +14,11 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 import latentfit as lf
+from latentfit.formats import load_approximation
+from latentfit.images import ADOBE_RGB, is_test, matrix_profile, photographs
 from latentfit.images import perceptual_hash as looks
-from latentfit.pairs.config import CollectReport
-from latentfit.formats.saved import load_approximation
-from latentfit.images.sources import is_test, photographs
-from latentfit.scores.held_out import held_out
-from latentfit.images.profiles import ADOBE_RGB, matrix_profile
+from latentfit.pairs import CollectReport
+from latentfit.scores import samples_held_out
 
 sys.path.insert(0, str(Path(__file__).parent))
 from fake_vae import FakeVae
@@ -185,7 +184,7 @@ def test_scores_leave_out_copies_of_what_a_map_was_fitted_on(copied: Path, tmp_p
     again = load_approximation(path)
     assert len(again.card["train_looks"]) == len(store.split("train"))
     other = collected(smalls, tmp_path / "b")
-    left = held_out({"map": again}, other, other.samples)
+    left = samples_held_out({"map": again}, other, other.samples)
     trained = {sample.name[:2] for sample in store.split("train")}
     assert {sample.name[:2] for sample in left.samples} == {f"{seed:02d}" for seed in range(16)} - trained
     assert (left.n_left_out, left.n_copies) == (len(trained), len(trained))
@@ -198,7 +197,7 @@ def test_a_map_of_before_looks_leaves_out_what_the_store_knows_as_copies(copied:
     store = collected(copied, tmp_path / "store")
     first = next(sample for sample in store.samples if sample.name == "03.png")
     old = lf.Approximation(torch.nn.Conv2d(4, 3, 1), "sd1", card={"train_hashes": [first.sha256]})
-    left = held_out({"old": old}, store, store.samples)
+    left = samples_held_out({"old": old}, store, store.samples)
     assert {s.name for s in store.samples} - {s.name for s in left.samples} == {"03.png", "03 small.jpg"}
     assert (left.n_left_out, left.n_copies) == (2, 1)
 

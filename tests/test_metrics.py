@@ -13,9 +13,19 @@ from skimage.metrics import structural_similarity
 from sklearn.metrics import r2_score
 from torchmetrics.functional.image import multiscale_structural_similarity_index_measure
 
-from latentfit.images.colour import chroma, delta_e2000
-from latentfit.scores.colour_errors import ColourSums, FlickerSums
-from latentfit.scores.similarity import Look, correlated, flip, gmsd, high_frequency_ratio, ms_ssim, ssim, structure
+from latentfit.images import chroma, delta_e2000
+from latentfit.scores import (
+    ColourSums,
+    FlickerSums,
+    Look,
+    correlated,
+    flip,
+    gmsd,
+    high_frequency_ratio,
+    ms_ssim,
+    ssim,
+    structure,
+)
 
 GOLDEN = json.loads((Path(__file__).parent / "golden" / "flip.json").read_text("utf-8"))
 

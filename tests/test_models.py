@@ -13,11 +13,9 @@ from safetensors import safe_open
 from torch import nn
 
 import latentfit as lf
-from latentfit.images.sources import pictures
-from latentfit.images.pixels import crop_to_cells, rgb_tensor
-from latentfit.maps.resampled import resampling
-from latentfit.runtime.storage import data_path
-from latentfit.maps.tiled import decode_in_tiles
+from latentfit.images import crop_to_cells, pictures, rgb_tensor
+from latentfit.maps import decode_in_tiles, resampling
+from latentfit.runtime import data_path
 
 from .unseen import TEACHERS, decoded, decoded_middles, encoded, encoded_at_half, evaluated, middle, teacher, unseen
 

@@ -9,15 +9,20 @@ from torch import nn
 
 import latentfit as lf
 from latentfit.errors import BadFileError, SpaceMismatchError
-from latentfit.fit import ChannelMap
-from latentfit.fit.polynomial_map import PolynomialMap
-from latentfit.nets.approx_cnn import ApproxCnn
-from latentfit.nets.cell import CellDecoder
-from latentfit.nets.palette import CellPalette, NearestColour, Palettized, PixelVae
-from latentfit.nets.patch_discriminator import PatchDiscriminator
-from latentfit.nets.pixel_mlp import PixelMlp
-from latentfit.nets.tiny import TinyDecoder, TinyEncoder
-from latentfit.palettes.palette import Palette
+from latentfit.fit import ChannelMap, PolynomialMap
+from latentfit.nets import (
+    ApproxCnn,
+    CellDecoder,
+    CellPalette,
+    NearestColour,
+    Palettized,
+    PatchDiscriminator,
+    PixelMlp,
+    PixelVae,
+    TinyDecoder,
+    TinyEncoder,
+)
+from latentfit.palettes import Palette
 
 PALETTE = Palette.load("pico-8")
 DECODERS = {

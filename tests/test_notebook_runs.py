@@ -13,7 +13,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from latentfit.runtime.storage import NotAloneError, alone_in
+from latentfit.runtime import NotAloneError, alone_in
 
 RUNNER = Path(__file__).parents[1] / "notebooks" / "run.py"
 PARAMETERS = 'VAE = None\nSPACE = "sd1"\nIMAGES = "bundled"\nOUT = "../runs/notebooks"\nFAST = False'

@@ -15,9 +15,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from latentfit.errors import BadFileError
-from latentfit.latents.files import latent_folder, read_latents, write_latents
-from latentfit.nets.tiny import TinyDecoder
-from latentfit.latents.spaces import get_space
+from latentfit.latents import get_space, latent_folder, read_latents, write_latents
+from latentfit.nets import TinyDecoder
 
 SD1, FLUX1 = get_space("sd1"), get_space("flux1")
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from latentfit.errors import PaletteError
-from latentfit.palettes.palette import Palette
+from latentfit.palettes import Palette
 
 GOLDEN = Path(__file__).parent / "golden"
 COLOURS = ["#ff8000", "#102030", "#fefefe"]

@@ -8,11 +8,9 @@ from PIL import Image, features
 
 import latentfit as lf
 from latentfit.errors import ImageError, NoPicturesError
-from latentfit.images.sources import folder
-from latentfit.nets.tiny import TinyDecoder, TinyEncoder
-from latentfit.images.pixels import open_rgb
-from latentfit.vae.vae import Vae
-from latentfit.vae.networks import TinyNetwork
+from latentfit.images import folder, open_rgb
+from latentfit.nets import TinyDecoder, TinyEncoder
+from latentfit.vae import TinyNetwork, Vae
 
 HEIC = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(200)
 JXL = b"\xff\x0a" + bytes(200)

@@ -9,9 +9,9 @@ from safetensors.torch import save_file
 
 import latentfit as lf
 from latentfit.errors import BadFileError
-from latentfit.previews.token_layouts import space_stated
-from latentfit.nets.tiny import TinyDecoder, TinyEncoder
-from latentfit.vae.diffusers_folder import folder_weights
+from latentfit.nets import TinyDecoder, TinyEncoder
+from latentfit.previews import space_stated
+from latentfit.vae import folder_weights
 
 sys.path.insert(0, str(Path(__file__).parent))
 import pipelines

@@ -14,18 +14,13 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 import latentfit as lf
-from latentfit.cli.commands import main
+from latentfit.cli import main
 from latentfit.errors import BadFileError, SpaceMismatchError, VaeError
-from latentfit.latents.files import read_latents, write_latents
-from latentfit.formats.opening import load_any
-from latentfit.nets.approx_cnn import ApproxCnn
-from latentfit.nets.interposer import InterposerV1
-from latentfit.nets.pixel_mlp import PixelMlp
-from latentfit.nets.tiny import TinyDecoder, TinyEncoder
-from latentfit.nets.upscaler import UpscalerV1
-from latentfit.vae.diffusers_folder import folder_weights
-from latentfit.vae.vae import Vae
-from latentfit.runtime.weights import WeightsFile
+from latentfit.formats import load_any
+from latentfit.latents import read_latents, write_latents
+from latentfit.nets import ApproxCnn, InterposerV1, PixelMlp, TinyDecoder, TinyEncoder, UpscalerV1
+from latentfit.runtime import WeightsFile
+from latentfit.vae import Vae, folder_weights
 
 FP8 = Path(__file__).parent / "golden" / "taesd_decoder_fp8.safetensors"
 SD1 = lf.get_space("sd1")

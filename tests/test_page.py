@@ -6,8 +6,7 @@ from xml.etree import ElementTree
 import matplotlib as mpl
 import pytest
 
-from latentfit.compare.reports.page import Page
-from latentfit.compare.reports.chart import line_chart
+from latentfit.compare.reports import Page, line_chart
 
 mpl.use("Agg")
 

@@ -6,7 +6,7 @@ import pytest
 from scipy.stats import bootstrap
 
 from latentfit.errors import StoreError
-from latentfit.scores.paired import difference, paired_bootstrap
+from latentfit.scores import difference, paired_bootstrap
 
 
 def scores(seed: int, n: int = 40) -> tuple[np.ndarray, np.ndarray]:

@@ -17,10 +17,8 @@ from hypothesis import strategies as st
 from safetensors.torch import save_file
 
 import latentfit as lf
-from latentfit.pairs.collector import columns_of
 from latentfit.errors import LatentfitError, StoreError
-from latentfit.pairs.store import PairStore
-from latentfit.pairs.shards import COLUMNS, Origin, Sample, read_shard, sample_key, write_shard
+from latentfit.pairs import COLUMNS, Origin, PairStore, Sample, columns_of, read_shard, sample_key, write_shard
 
 ORIGIN = Origin("fake", "a fake VAE", "f" * 64, lf.get_space("sd1"), 48)
 

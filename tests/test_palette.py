@@ -12,10 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from latentfit.images.colour import nearest_rows, oklab_to_rgb, rgb_to_oklab
 from latentfit.errors import PaletteError
-from latentfit.palettes.palette import Palette, bundled_palettes
-from latentfit.palettes.means import mean_colours
+from latentfit.images import nearest_rows, oklab_to_rgb, rgb_to_oklab
+from latentfit.palettes import Palette, bundled_palettes, mean_colours
 
 PIXELVAE = json.loads((Path(__file__).parent / "golden" / "pixelvae_palettes.json").read_text("utf-8"))
 

@@ -8,11 +8,10 @@ import torch
 from safetensors import safe_open
 
 import latentfit as lf
-from latentfit.palettes.palette import Palette
-from latentfit.scores.palettes import palettizing_of
-from latentfit.palettes.decoder import palette_of
-from latentfit.runtime.storage import data_path
-from latentfit.maps.tiled import indices_in_tiles
+from latentfit.maps import indices_in_tiles
+from latentfit.palettes import Palette, palette_of
+from latentfit.runtime import data_path
+from latentfit.scores import palettizing_of
 
 from .unseen import decoded, encoded, evaluated, unseen
 

@@ -11,18 +11,15 @@ from PIL import Image
 from torch import nn
 
 import latentfit as lf
-from latentfit.formats.recognition import encoder_in
-from latentfit.cli.commands import main
-from latentfit.palettes.dithering import bayer
+from latentfit.cli import main
 from latentfit.errors import BadFileError, PaletteError, SpaceMismatchError
-from latentfit.formats.saved import load_approximation, read_card
 from latentfit.fit import ChannelMap
-from latentfit.latents.files import write_latents
-from latentfit.nets.palette import CellPalette, NearestColour, Palettized, PixelVae
-from latentfit.palettes.palette import Palette
-from latentfit.palettes.decoder import nearest_of, palette_of, palettized
-from latentfit.runtime.storage import data_path
-from latentfit.maps.tiled import decode_in_tiles, indices_in_tiles
+from latentfit.formats import encoder_in, load_approximation, read_card
+from latentfit.latents import write_latents
+from latentfit.maps import decode_in_tiles, indices_in_tiles
+from latentfit.nets import CellPalette, NearestColour, Palettized, PixelVae
+from latentfit.palettes import Palette, bayer, nearest_of, palette_of, palettized
+from latentfit.runtime import data_path
 
 GOLDEN = json.loads((Path(__file__).parent / "golden" / "pixelvae.json").read_text("utf-8"))
 EGA, NES = Palette.load("ega16"), Palette.load("nes")

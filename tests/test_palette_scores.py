@@ -8,17 +8,13 @@ import torch
 from torch import nn
 
 import latentfit as lf
-from latentfit.cli.commands import main
-from latentfit.pairs.collector import columns_of
+from latentfit.cli import main
 from latentfit.errors import PaletteError, SpaceMismatchError, StoreError
-from latentfit.fit.polynomial_map import PolynomialMap
-from latentfit.nets.palette import NearestColour
-from latentfit.pairs.store import PairStore
-from latentfit.palettes.palette import Palette
-from latentfit.scores.palettes import evaluate_palettes, palettizing_of, summary, usage_table
-from latentfit.palettes.targets import Palettizing
-from latentfit.palettes.decoder import nearest_of, palettized
-from latentfit.pairs.shards import Origin, Sample, sample_key, write_shard
+from latentfit.fit import PolynomialMap
+from latentfit.nets import NearestColour
+from latentfit.pairs import Origin, PairStore, Sample, columns_of, sample_key, write_shard
+from latentfit.palettes import Palette, Palettizing, nearest_of, palettized
+from latentfit.scores import evaluate_palettes, palette_summary, palettizing_of, usage_table
 
 PICO = Palette.load("pico-8")
 N_CELLS = 8
@@ -105,7 +101,7 @@ def test_maps_stand_beside_it_as_the_nearest_colour(store: PairStore) -> None:
     assert set(frame["approximation"]) == {"seven", "table 0.4, nearest"}
     dull = pooled(frame, "table 0.4, nearest")
     assert 0 < dull["accuracy"] < 1
-    text = summary(frame)
+    text = palette_summary(frame)
     assert "pico-8, against a fake VAE, palettized:" in text
     assert text.index("table 0.4") < text.index("seven")  # the better first
 

@@ -7,12 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from latentfit.images.colour import linear_to_oklab, rgb_to_oklab, srgb_to_linear
 from latentfit.errors import PaletteError
-from latentfit.images.sources import photographs
-from latentfit.palettes.palette import Palette
-from latentfit.palettes.quantization import DITHERS, METHODS, bayer, cell_means, dither, k_centroid, palettize, vote
-from latentfit.images.pixels import rgb_tensor
+from latentfit.images import linear_to_oklab, photographs, rgb_tensor, rgb_to_oklab, srgb_to_linear
+from latentfit.palettes import DITHERS, METHODS, Palette, bayer, cell_means, dither, k_centroid, palettize, vote
 
 
 @pytest.fixture(scope="module")

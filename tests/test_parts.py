@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from latentfit.runtime import check_writable, clear_parts, write_atomic
 from latentfit.runtime import storage as resources
-from latentfit.runtime.storage import check_writable, clear_parts, write_atomic
 
 WRITER = """
 import os, sys, time

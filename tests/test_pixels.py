@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from latentfit.errors import ImageError
-from latentfit.images.pixels import crop_to_cells, open_rgb, to_pil
+from latentfit.images import crop_to_cells, open_rgb, to_pil
 
 
 def noise(seed: int) -> NDArray[np.uint8]:

@@ -10,11 +10,9 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
-from latentfit.images import profiles
-from latentfit.compare.widgets.page_data import as_picture
-from latentfit.images.sources import folder
-from latentfit.palettes.palette import Palette
-from latentfit.images.pixels import open_picture, open_rgb
+from latentfit.compare.widgets import as_picture
+from latentfit.images import folder, open_picture, open_rgb, profiles
+from latentfit.palettes import Palette
 
 GOLDEN = Path(__file__).parent / "golden"
 P3 = profiles.matrix_profile(((0.3127, 0.329), (0.68, 0.32), (0.265, 0.69), (0.15, 0.06)), profiles.srgb_to_linear)

@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from latentfit.maps.contracts import Approximation
 from latentfit.errors import SpaceMismatchError
-from latentfit.fit.polynomial_map import PolynomialMap
-from latentfit.scores.published import table, tables
+from latentfit.fit import PolynomialMap
+from latentfit.maps import Approximation
+from latentfit.scores import table, tables
 
 
 @pytest.fixture

@@ -18,12 +18,12 @@ import torch
 from PIL import Image
 
 import latentfit as lf
+from latentfit.cli import main
+from latentfit.compare.reports import PHOTO, VAE, ShownPicture, editor_pictures, is_editable
 from latentfit.compare.reports import pictures as report_pictures
-from latentfit.cli.commands import main
 from latentfit.errors import BadFileError, SpaceMismatchError, StoreError
-from latentfit.fit.polynomial_map import PolynomialMap, smoothed
-from latentfit.scores.published import smoothing_of
-from latentfit.compare.reports.pictures import PHOTO, VAE, ShownPicture, editor_pictures, is_editable
+from latentfit.fit import PolynomialMap, smoothed
+from latentfit.scores import smoothing_of
 
 sys.path.insert(0, str(Path(__file__).parent))
 from fake_vae import FakeVae
@@ -149,7 +149,7 @@ def test_a_table_editor_has_the_maps_numbers_and_the_least_squares_of_the_scored
     oracle = lf.ChannelMap("affine").fit(lf.PairStore(store), split="all").module_.coefficients
     assert np.allclose(data["solution"], oracle, atol=1e-5)
     (tmp_path / "table.json").write_text(json.dumps(data["document"]))
-    from latentfit.formats.exporter import read
+    from latentfit.formats import read
 
     assert torch.allclose(read(tmp_path / "table.json", "json").module.coefficients, module.coefficients, atol=1e-6)
     for picture in blocks(whole)["pictures"]:
@@ -265,7 +265,7 @@ def test_the_page_stays_within_its_bytes_and_says_what_it_left_out(store: Path, 
 
 
 def test_every_step_that_was_recorded_of_a_picture_counts(tmp_path: Path) -> None:
-    from latentfit.latents.files import Estimate, write_latents
+    from latentfit.latents import Estimate, write_latents
 
     space, one = lf.get_space("sd1"), table()
     for step in range(3):
@@ -307,7 +307,9 @@ def test_a_page_that_cannot_be_written_is_found_before_scoring(
     store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        importlib.import_module("latentfit.compare.reports.builder"), "evaluate", lambda *given, **named: pytest.fail("it scored")
+        importlib.import_module("latentfit.compare.reports.builder"),
+        "evaluate",
+        lambda *given, **named: pytest.fail("it scored"),
     )
     (tmp_path / "report.html").mkdir()
     (tmp_path / "file").write_text("x", "utf-8")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from latentfit.images.pixels import crop_to_cells, square_crops
+from latentfit.images import crop_to_cells, square_crops
 
 
 def lanczos(n_from: int, n_to: int, begin: float = 0.0, end: float | None = None) -> np.ndarray:

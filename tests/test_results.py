@@ -157,7 +157,7 @@ def test_a_card_written_anew_keeps_its_block(tmp_path: Path) -> None:
 
 
 def test_scores_seen_are_of_the_picture_and_of_the_teacher() -> None:
-    from latentfit.scores.similarity import Look
+    from latentfit.scores import Look
 
     truth, teacher = torch.rand(1, 3, 200, 210), torch.rand(1, 3, 200, 210)
     row = module("score_sets").seen_scores(truth, Look(truth), teacher)

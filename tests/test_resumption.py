@@ -11,15 +11,11 @@ import torch
 from torch import Tensor, nn
 
 import latentfit as lf
-from latentfit.formats.exporter import export, read
 from latentfit.errors import LatentfitError, TrainError
-from latentfit.fit.polynomial_map import PolynomialMap
-from latentfit.nets.cell import CellDecoder
-from latentfit.nets.patch_discriminator import PatchDiscriminator
-from latentfit.train import TrainConfig, Trained, train
-from latentfit.train.checkpoint import State, load_state, save_state
-from latentfit.train.objective import Objective
-from latentfit.train.state import RunState
+from latentfit.fit import PolynomialMap
+from latentfit.formats import export, read
+from latentfit.nets import CellDecoder, PatchDiscriminator
+from latentfit.train import Objective, RunState, State, TrainConfig, Trained, load_state, save_state, train
 
 CONFIG = TrainConfig(n_images=48, batch_images=8, lr=1e-2, warmup_images=0, log_images=24, ema_images=20.0)
 

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 from sklearn.linear_model import Ridge
 
-from latentfit.fit.moments import Moments
-from latentfit.fit.solver import solve
+from latentfit.fit import Moments, solve
 
 N_ROWS = 300
 

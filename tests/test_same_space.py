@@ -8,10 +8,9 @@ from torch import Tensor, nn
 
 import latentfit as lf
 from latentfit.errors import NoPicturesError
-from latentfit.nets.tiny import TinyDecoder, TinyEncoder
-from latentfit.scores.space_comparison import same_space
-from latentfit.vae.vae import Vae
-from latentfit.vae.networks import TinyNetwork
+from latentfit.nets import TinyDecoder, TinyEncoder
+from latentfit.scores import same_space
+from latentfit.vae import TinyNetwork, Vae
 
 
 class Moved(nn.Module):

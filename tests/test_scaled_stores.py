@@ -11,9 +11,9 @@ from PIL import Image
 from safetensors.torch import save_file
 
 import latentfit as lf
-from latentfit.cli.commands import main
+from latentfit.cli import main
 from latentfit.errors import ScaleError, StoreError
-from latentfit.pairs.scaled import ScaledStores, collect_scales, name_of
+from latentfit.pairs import ScaledStores, collect_scales, name_of
 
 sys.path.insert(0, str(Path(__file__).parent))
 from fake_vae import FakeVae

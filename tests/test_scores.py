@@ -10,15 +10,10 @@ import torch
 from PIL import Image
 
 import latentfit as lf
-from latentfit.pairs.collector import columns_of
-from latentfit.scores.running_costs import costs, peak_mib
 from latentfit.errors import SpaceMismatchError, StoreError
-from latentfit.scores.held_out import as_seen, at_cells
-from latentfit.scores.colour_errors import ColourSums
-from latentfit.pairs.store import PairStore
-from latentfit.maps.scales import as_scale
-from latentfit.scores.evaluation import summary
-from latentfit.pairs.shards import Origin, Sample, sample_key, write_shard
+from latentfit.maps import as_scale
+from latentfit.pairs import Origin, PairStore, Sample, columns_of, sample_key, write_shard
+from latentfit.scores import ColourSums, as_seen, at_cells, costs, peak_mib, score_summary
 
 KINDS = ("photograph", "photograph", "chart", "drawing", "greyscale", "photograph")
 PX = 8
@@ -149,7 +144,7 @@ def test_fitted_pictures_are_left_out_of_every_row(store: PairStore) -> None:
     assert frame.attrs["n_images"] == 4
     assert frame.attrs["n_left_out"] == 2
     assert store.samples[0].name not in set(frame["image"])
-    assert "4 pictures scored, 2 left out" in summary(frame)
+    assert "4 pictures scored, 2 left out" in score_summary(frame)
     again = lf.evaluate([fitted], store, samples=store.samples, places=["cells"])
     assert again.attrs["n_images"] == 6
     fitted.card["train_hashes"] = [sample.sha256 for sample in store.samples]

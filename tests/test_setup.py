@@ -87,8 +87,8 @@ from pathlib import Path
 import latentfit as lf
 from latentfit.scores import published
 from latentfit.vae import single_file as vae_files
-from latentfit.images.sources import pictures
-from latentfit.runtime.storage import data_path
+from latentfit.images import pictures
+from latentfit.runtime import data_path
 
 root = Path(sys.argv[1])
 assert Path(lf.__file__).is_relative_to(root) and data_path().is_relative_to(root), (lf.__file__, data_path())

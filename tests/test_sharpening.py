@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 
 import latentfit as lf
-from latentfit.nets.cell import CellDecoder
-from latentfit.fit.sharpening import sharpening_kernel
-from latentfit.scores.similarity import high_frequency_ratio
+from latentfit.fit import sharpening_kernel
+from latentfit.nets import CellDecoder
+from latentfit.scores import high_frequency_ratio
 
 
 def pictures(n: int = 6, side: int = 96) -> tuple[Tensor, Tensor]:

@@ -7,10 +7,10 @@ import pytest
 import torch
 
 import latentfit as lf
-from latentfit.cli.commands import main
-from latentfit.formats.exporter import read
+from latentfit.cli import main
 from latentfit.errors import ExportError, FitError
-from latentfit.scores.published import smoothing_of, table
+from latentfit.formats import read
+from latentfit.scores import smoothing_of, table
 
 KERNEL = ((0.05, 0.1, 0.05), (0.1, 0.4, 0.1), (0.05, 0.1, 0.05))
 INVOKEAI = smoothing_of("invokeai", lf.get_space("sdxl"))

@@ -5,7 +5,7 @@ import torch
 
 from latentfit import get_space, list_spaces
 from latentfit.errors import DomainError, SpaceMismatchError
-from latentfit.latents.spaces import LatentSpace, pack_flux2, rgb_to_signed, signed_to_rgb, unpack_flux2
+from latentfit.latents import LatentSpace, pack_flux2, rgb_to_signed, signed_to_rgb, unpack_flux2
 
 
 @pytest.mark.parametrize("space", list_spaces(), ids=lambda space: space.name)

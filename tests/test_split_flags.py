@@ -12,14 +12,12 @@ import torch
 from PIL import Image
 
 import latentfit as lf
-from latentfit.cli.commands import main
+from latentfit.cli import main
 from latentfit.errors import StoreError, TrainError
-from latentfit.fit.polynomial_map import PolynomialMap
-from latentfit.nets.palette import NearestColour
-from latentfit.pairs.store import PairStore
-from latentfit.palettes.palette import Palette
-from latentfit.palettes.decoder import palettized
-from latentfit.pairs.scaled import collect_scales
+from latentfit.fit import PolynomialMap
+from latentfit.nets import NearestColour
+from latentfit.pairs import PairStore, collect_scales
+from latentfit.palettes import Palette, palettized
 
 sys.path.insert(0, str(Path(__file__).parent))
 from fake_vae import FakeVae

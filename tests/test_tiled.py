@@ -9,14 +9,20 @@ from diffusers import AutoencoderTiny
 
 import latentfit as lf
 from latentfit.errors import SpaceMismatchError, VaeError
-from latentfit.nets.approx_cnn import ApproxCnn
-from latentfit.nets.cell import CellDecoder
-from latentfit.nets.model_domain import ModelDomain
-from latentfit.nets.interposer import Interposer, InterposerV1, InterposerV3, InterposerV4
-from latentfit.nets.pixel_mlp import PixelMlp
-from latentfit.nets.tiny import TinyDecoder, TinyEncoder
-from latentfit.maps.tiled import decode_in_tiles, map_latents_in_tiles
-from latentfit.vae.diffusers_folder import save_tiny_folder
+from latentfit.maps import decode_in_tiles, map_latents_in_tiles
+from latentfit.nets import (
+    ApproxCnn,
+    CellDecoder,
+    Interposer,
+    InterposerV1,
+    InterposerV3,
+    InterposerV4,
+    ModelDomain,
+    PixelMlp,
+    TinyDecoder,
+    TinyEncoder,
+)
+from latentfit.vae import save_tiny_folder
 
 MODULES = {
     "cell": (lambda: CellDecoder(4, 8, 2), 8),

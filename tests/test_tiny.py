@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from latentfit.errors import BadFileError
-from latentfit.nets.tiny import (
+from latentfit.nets import (
     TinyDecoder,
     TinyDecoder32,
     TinyEncoder,

@@ -16,29 +16,25 @@ import torch
 from torch import nn
 
 import latentfit as lf
-from latentfit.runtime import distributed as parallel
-from latentfit.cli.commands import main
-from latentfit.pairs.collector import columns_of
+from latentfit.cli import main
 from latentfit.errors import BadFileError, LatentfitError, SpaceMismatchError, TrainError
-from latentfit.nets.cell import CellDecoder
-from latentfit.nets.patch_discriminator import PatchDiscriminator
-from latentfit.nets.tiny import TinyDecoder, TinyEncoder
-from latentfit.pairs.store import PairStore
-from latentfit.pairs.shards import Origin, Sample, sample_key, write_shard
+from latentfit.nets import CellDecoder, PatchDiscriminator, TinyDecoder, TinyEncoder
+from latentfit.pairs import Origin, PairStore, Sample, columns_of, sample_key, write_shard
+from latentfit.runtime import distributed as parallel
 from latentfit.train import (
     PRESETS,
     CropSource,
+    MetricsCsv,
     Objective,
     Preset,
     TrainConfig,
+    load_state,
+    rate_factor,
     train,
     train_decoder,
     train_encoder,
 )
 from latentfit.train import losses as losses_of
-from latentfit.train.callbacks import MetricsCsv
-from latentfit.train.checkpoint import load_state
-from latentfit.train.optimizers import rate_factor
 
 QUICK = TrainConfig(n_images=64, batch_images=8, warmup_images=16, log_images=16, ema_images=8, lr=1e-2)
 SMALL = Preset("small", lambda space: CellDecoder(space.channels, 8, 1), 6, 1, {"charbonnier": 1.0, "gradient": 0.1})
@@ -133,7 +129,7 @@ from pathlib import Path
 import torch
 sys.path.insert(0, sys.argv[3])
 from test_train import LONGER, SMALL
-from latentfit.pairs.store import PairStore
+from latentfit.pairs import PairStore
 from latentfit.train import train_decoder
 torch.set_num_threads(1)
 train_decoder(PairStore(sys.argv[1]), SMALL, sys.argv[2], config=LONGER, progress=False)
@@ -190,7 +186,7 @@ import torch
 sys.path.insert(0, sys.argv[3])
 from test_train import run_rank
 from latentfit.runtime import distributed as parallel
-from latentfit.pairs.store import PairStore
+from latentfit.pairs import PairStore
 torch.set_num_threads(1)
 parallel.start()
 run_rank(PairStore(sys.argv[1]), Path(sys.argv[2]))

@@ -16,21 +16,24 @@ from safetensors.torch import save_file
 from torch import nn
 
 import latentfit as lf
-from latentfit.cli.commands import main
-from latentfit.pairs.collector import columns_of
+from latentfit.cli import main
 from latentfit.errors import PaletteError, SpaceMismatchError, StoreError, TrainError
-from latentfit.latents.files import write_latents
-from latentfit.nets.palette import CellPalette, PixelVae
-from latentfit.pairs.store import PairStore
-from latentfit.palettes.palette import Palette
-from latentfit.palettes.targets import PaletteTargets, Palettizing
-from latentfit.palettes.quantization import palettize
-from latentfit.palettes.decoder import palette_of
-from latentfit.images.pixels import save_png
-from latentfit.pairs.pixelvae_folder import collect_pixelvae
-from latentfit.pairs.shards import Origin, Sample, sample_key, write_shard
-from latentfit.train import PALETTE_PRESETS, CropSource, PalettePreset, TrainConfig, train, train_palette
-from latentfit.train.palette_objective import ClassCrops, ClassObjective, class_weights
+from latentfit.images import save_png
+from latentfit.latents import write_latents
+from latentfit.nets import CellPalette, PixelVae
+from latentfit.pairs import Origin, PairStore, Sample, collect_pixelvae, columns_of, sample_key, write_shard
+from latentfit.palettes import Palette, PaletteTargets, Palettizing, palette_of, palettize
+from latentfit.train import (
+    PALETTE_PRESETS,
+    ClassCrops,
+    ClassObjective,
+    CropSource,
+    PalettePreset,
+    TrainConfig,
+    class_weights,
+    train,
+    train_palette,
+)
 
 sys.path.insert(0, str(Path(__file__).parent))
 from fake_vae import FakeVae
@@ -116,7 +119,7 @@ import sys
 import torch
 sys.path.insert(0, sys.argv[3])
 from test_train_palette import HOW, LONGER, SMALL
-from latentfit.pairs.store import PairStore
+from latentfit.pairs import PairStore
 from latentfit.train import train_palette
 torch.set_num_threads(1)
 train_palette(PairStore(sys.argv[1]), HOW, SMALL, sys.argv[2], config=LONGER, progress=False)

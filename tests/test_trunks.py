@@ -10,20 +10,14 @@ import torch
 from torch import Tensor, nn
 
 import latentfit as lf
-from latentfit.cli.commands import main
+from latentfit.cli import main
 from latentfit.errors import SpaceMismatchError, TrainError
-from latentfit.pairs.joined import JoinedStores
-from latentfit.nets.any_scale_upscaler import AnyUpscaler
-from latentfit.nets.cell import CellDecoder
-from latentfit.nets.interposer import Interposer
-from latentfit.nets.shared_trunk import convolutions, put_trunk_in
-from latentfit.nets.upscaler import Upscaler
-from latentfit.runtime.storage import data_path
-from latentfit.maps.scales import AtScale
-from latentfit.train.last_layer import solve_head
-from latentfit.train.latent_map_presets import LATENT_PRESETS
-from latentfit.train.latent_maps import train_latent_map
-from latentfit.vae.opening import fingerprint_of
+from latentfit.maps import AtScale
+from latentfit.nets import AnyUpscaler, CellDecoder, Interposer, Upscaler, convolutions, put_trunk_in
+from latentfit.pairs import JoinedStores
+from latentfit.runtime import data_path
+from latentfit.train import LATENT_PRESETS, solve_head, train_latent_map
+from latentfit.vae import fingerprint_of
 
 from .test_cli_latents import refused
 from .test_joined import write_store

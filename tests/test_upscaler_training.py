@@ -13,28 +13,24 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 import latentfit as lf
-from latentfit.cli.commands import main
-from latentfit.cli.train_flags import TrainFlags
-from latentfit.maps.enlarged import enlarge, steps_to
+from latentfit.cli import TrainFlags, main
 from latentfit.errors import ScaleError, SpaceMismatchError, TrainError
-from latentfit.pairs.joined import JoinedStores
-from latentfit.latents.files import read_latents, write_latents
-from latentfit.nets.any_scale_upscaler import AnyUpscaler
-from latentfit.nets.model_domain import ModelDomain
-from latentfit.nets.patch_discriminator import PatchDiscriminator
-from latentfit.nets.resizer import LatentResizer
-from latentfit.nets.transformers.craft import Craft
-from latentfit.nets.transformers.dat import Dat
-from latentfit.nets.transformers.drct import Drct
-from latentfit.nets.transformers.swinfir import SwinFir
-from latentfit.nets.upscaler import Upscaler, UpscalerV2
-from latentfit.maps.resampled import resampling
-from latentfit.maps.scales import AtScale
-from latentfit.train.latent_map_crops import JoinedCrops
-from latentfit.train.latent_map_objective import LatentObjective
-from latentfit.train.latent_maps import train_latent_map
-from latentfit.train.losses import PIXEL_LOSSES
-from latentfit.train.upscaler_presets import UPSCALERS
+from latentfit.latents import read_latents, write_latents
+from latentfit.maps import AtScale, enlarge, resampling, steps_to
+from latentfit.nets import (
+    AnyUpscaler,
+    Craft,
+    Dat,
+    Drct,
+    LatentResizer,
+    ModelDomain,
+    PatchDiscriminator,
+    SwinFir,
+    Upscaler,
+    UpscalerV2,
+)
+from latentfit.pairs import JoinedStores
+from latentfit.train import PIXEL_LOSSES, UPSCALERS, JoinedCrops, LatentObjective, train_latent_map
 
 from .test_cli_latents import refused
 from .test_joined import write_store

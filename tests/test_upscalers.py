@@ -14,20 +14,23 @@ from torch import Tensor, nn
 
 import latentfit as lf
 from latentfit.errors import BadFileError, ScaleError, SpaceMismatchError
-from latentfit.formats.registry import KINDS
-from latentfit.nets.any_scale_upscaler import AnyUpscaler
-from latentfit.nets.model_domain import ModelDomain
-from latentfit.nets.resampling import Resampling
-from latentfit.nets.resizer import PRIVATE_FACTORS, LatentResizer
-from latentfit.nets.transformers.craft import Craft
-from latentfit.nets.transformers.dat import Dat
-from latentfit.nets.transformers.drct import Drct
-from latentfit.nets.transformers.parts import TransformerUpscaler
-from latentfit.nets.transformers.swinfir import SwinFir
-from latentfit.nets.upscaler import Upscaler, UpscalerV1, UpscalerV2
-from latentfit.maps.resampled import resampling
-from latentfit.maps.scales import AtScale, as_scale
-from latentfit.maps.tiles import Tiles, map_in_tiles
+from latentfit.formats import KINDS
+from latentfit.maps import AtScale, Tiles, as_scale, map_in_tiles, resampling
+from latentfit.nets import (
+    PRIVATE_FACTORS,
+    AnyUpscaler,
+    Craft,
+    Dat,
+    Drct,
+    LatentResizer,
+    ModelDomain,
+    Resampling,
+    SwinFir,
+    TransformerUpscaler,
+    Upscaler,
+    UpscalerV1,
+    UpscalerV2,
+)
 
 GOLDEN = json.loads((Path(__file__).parent / "golden" / "upscalers.json").read_text("utf-8"))
 NETWORKS = [case for case in GOLDEN["cases"] if "seed_weights" in case]

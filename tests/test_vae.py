@@ -25,12 +25,11 @@ from hypothesis import strategies as st
 from safetensors.torch import save, save_file
 
 from latentfit.errors import BadFileError, DomainError, SpaceMismatchError, VaeError
-from latentfit.nets.tiny import TinyDecoder, TinyEncoder
-from latentfit.images.pixels import crop_to_cells, open_rgb, rgb_tensor
-from latentfit.latents.spaces import LatentSpace, get_space, pack_flux2, unpack_flux2
-from latentfit.vae.vae import Vae, fingerprint_of, measured_space
-from latentfit.vae.networks import TinyNetwork
-from latentfit.runtime.weights import WeightsFile
+from latentfit.images import crop_to_cells, open_rgb, rgb_tensor
+from latentfit.latents import LatentSpace, get_space, pack_flux2, unpack_flux2
+from latentfit.nets import TinyDecoder, TinyEncoder
+from latentfit.runtime import WeightsFile
+from latentfit.vae import TinyNetwork, Vae, fingerprint_of, measured_space
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -294,7 +293,7 @@ def to_wan_keys(weights, n_resnets):
 def test_wan_keys_agree_with_an_inverse_and_with_diffusers():
     from diffusers.loaders.single_file_utils import convert_wan_vae_to_diffusers
 
-    from latentfit.vae.keys import to_diffusers_keys
+    from latentfit.vae import to_diffusers_keys
 
     with torch.device("meta"):
         model = AutoencoderKLWan()
@@ -310,7 +309,7 @@ def test_wan_keys_agree_with_an_inverse_and_with_diffusers():
 
 
 def test_bundled_configs_build_what_they_say():
-    from latentfit.vae.single_file import bundled_configs
+    from latentfit.vae import bundled_configs
 
     names = {entry.name for entry in bundled_configs()}
     assert {"sd1", "sdxl", "sd3", "flux1", "flux2", "wan21", "qwen-image"} <= names
@@ -336,7 +335,7 @@ def test_full_size_files_are_matched_by_their_shapes(tmp_path):
     def spaces_of(weights):
         return {entry.space for entry in bundled_configs() if not _differences(entry.shapes, weights)}
 
-    from latentfit.vae.keys import to_diffusers_keys
+    from latentfit.vae import to_diffusers_keys
 
     for name, expected in {
         "sd1": {"sd1", "sdxl", "playground25"},

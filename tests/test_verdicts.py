@@ -7,11 +7,8 @@ import pytest
 import torch
 
 import latentfit as lf
-from latentfit.pairs.collector import columns_of
-from latentfit.pairs.store import PairStore
-from latentfit.scores.published import table
-from latentfit.scores.table_audit import audit, summary, unsuited, verdict
-from latentfit.pairs.shards import Origin, Sample, sample_key, write_shard
+from latentfit.pairs import Origin, PairStore, Sample, columns_of, sample_key, write_shard
+from latentfit.scores import audit, audit_summary, table, unsuited, verdict
 
 PX, N = 8, 12
 
@@ -52,8 +49,8 @@ def test_a_table_good_on_drawings_is_unsuited_and_not_wrong(frame: pd.DataFrame)
 def test_the_rows_of_pictures_stand_beside_the_pooled_ones(frame: pd.DataFrame) -> None:
     single = frame[(frame["approximation"] == "comfyui/SD15") & (frame["image"] != "all")]
     assert len(single) == 2 * N * 2 * 2  # kinds, references, places
-    assert "drawing 3" not in summary(frame)
-    assert "called unsuited" not in summary(frame)
+    assert "drawing 3" not in audit_summary(frame)
+    assert "called unsuited" not in audit_summary(frame)
 
 
 def test_too_few_pictures_of_a_kind_are_not_judged(tmp_path: Path) -> None:

@@ -10,10 +10,9 @@ from torch import Tensor, nn
 
 import latentfit as lf
 from latentfit.errors import TrainError
-from latentfit.nets.cell import CellDecoder
-from latentfit.train import TrainConfig, Trained, train
+from latentfit.nets import CellDecoder
+from latentfit.train import Objective, TrainConfig, Trained, train
 from latentfit.train import loop as loop_module
-from latentfit.train.objective import Objective
 from latentfit.tutorial import say_training
 
 CONFIG = TrainConfig(n_images=64, batch_images=8, lr=1e-2, warmup_images=0, log_images=24, ema_images=20.0)
@@ -111,7 +110,7 @@ def test_a_notebook_says_how_far_it_came_and_what_was_trained_longer(
 
 
 def test_metrics_of_a_run_that_stopped_before_its_first_row_are_there(tmp_path: Path) -> None:
-    from latentfit.train.callbacks import MetricsCsv
+    from latentfit.train import MetricsCsv
 
     torch.manual_seed(0)
     train(

@@ -20,18 +20,25 @@ from PIL import Image
 from torch import Tensor, nn
 
 import latentfit as lf
+from latentfit.compare.figures import Figure
+from latentfit.compare.widgets import (
+    CompareSlider,
+    Decoders,
+    Newest,
+    StepScrubber,
+    TableEditor,
+    View,
+    Widget,
+    Workbench,
+    as_picture,
+    living,
+)
 from latentfit.compare.widgets import source_code as expressions
-from latentfit.compare.widgets.workbench_state import View
-from latentfit.compare.figures.canvas import Figure
-from latentfit.compare.widgets.decoders import Decoders
-from latentfit.compare.widgets.latest_request import Newest
-from latentfit.compare.widgets.page_data import as_picture
-from latentfit.compare.widgets import CompareSlider, StepScrubber, TableEditor, Widget, Workbench, living
-from latentfit.formats.programs.tables import json_table
 from latentfit.errors import ImageError, WidgetError
-from latentfit.fit.basis import Basis
-from latentfit.scores.colour_errors import ColourSums
-from latentfit.runtime.storage import data_path
+from latentfit.fit import Basis
+from latentfit.formats.programs import json_table
+from latentfit.runtime import data_path
+from latentfit.scores import ColourSums
 
 GENERATOR = torch.Generator().manual_seed(3)
 PATIENCE_S = 120.0  # a busy machine is slow; only a test that fails waits so long
@@ -263,7 +270,7 @@ found = importlib.util.find_spec
 importlib.util.find_spec = lambda name, *more: None if name == "anywidget" else found(name, *more)
 import torch
 import latentfit as lf
-from latentfit.previews.steps import Step
+from latentfit.previews import Step
 
 one = lf.Approximation(torch.nn.Conv2d(4, 3, 1), "sd1", name="one")
 latents = torch.randn(2, 4, 8, 8)
@@ -498,7 +505,9 @@ class Repairable(Table):
 
 
 def test_a_decoder_that_is_mended_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("latentfit.compare.widgets.decoders.time.monotonic", lambda: 0.0)  # it failed in no time: asked again
+    monkeypatch.setattr(
+        "latentfit.compare.widgets.decoders.time.monotonic", lambda: 0.0
+    )  # it failed in no time: asked again
     module = Repairable(gain=0)
     reference = lf.Approximation(module, "sd1", name="mended")
     bench = Workbench(approximations=[table("one")], vae=reference, latents=torch.randn(1, 4, 4, 4)).bench

@@ -7,8 +7,7 @@ from pathlib import Path
 import torch
 
 import latentfit as lf
-from latentfit.images.sources import pictures
-from latentfit.images.pixels import crop_to_cells, resampled, rgb_tensor
+from latentfit.images import crop_to_cells, pictures, resampled, rgb_tensor
 
 TEACHERS = {"sd1": "taesd", "sdxl": "taesdxl", "flux1": "taef1"}
 

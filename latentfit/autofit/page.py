@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from latentfit.fit import ChannelMap
-from latentfit.scores.held_out import as_seen
 from latentfit.autofit.steps import PROGRAMS, learning_in_words
 from latentfit.compare.reports.page import Page
-from latentfit.pairs.store import Batch, Sample
+from latentfit.fit import ChannelMap
 from latentfit.images.pixels import to_pil
+from latentfit.pairs.store import Batch, Sample
 from latentfit.runtime.storage import write_atomic
+from latentfit.scores.held_out import as_seen
 
 if TYPE_CHECKING:
     from latentfit.autofit.run import Ladder

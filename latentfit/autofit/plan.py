@@ -15,16 +15,16 @@ from pathlib import Path
 import torch
 from tqdm.auto import tqdm
 
-from latentfit.runtime import schemas
-from latentfit.pairs.collector import collect
-from latentfit.errors import NoPicturesError, StoreError
-from latentfit.runtime.escaping import lines
-from latentfit.images.sources import TEST_SHARE, Picture, is_test, pictures
 from latentfit.autofit.config import LadderConfig
+from latentfit.errors import NoPicturesError, StoreError
+from latentfit.images.sources import TEST_SHARE, Picture, is_test, pictures
+from latentfit.pairs.collector import collect
 from latentfit.pairs.store import PairStore
+from latentfit.runtime import schemas
+from latentfit.runtime.escaping import lines
 from latentfit.runtime.storage import write_atomic
-from latentfit.vae.vae import Vae
 from latentfit.vae.checks import device_name
+from latentfit.vae.vae import Vae
 
 SHARE_FOR_COLLECTING = 0.7  # of the minutes: the rest is for fits, scores and the page
 SECONDS_AFTER = 0.3  # fits and scores take about so long for each crop (docs/log.md)

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from latentfit.maps.contracts import Approximation
-from latentfit.errors import FitError, StoreError
-from latentfit.runtime.escaping import csv_cell
 from latentfit.autofit.config import LadderConfig
 from latentfit.autofit.plan import Clock, Plan, collected
 from latentfit.autofit.steps import Exports, export_all, fit_every_form, learning_curve, learning_in_words
+from latentfit.errors import FitError, StoreError
+from latentfit.maps.contracts import Approximation
 from latentfit.pairs.store import PairStore, Sample
+from latentfit.runtime.escaping import csv_cell
 from latentfit.runtime.storage import write_atomic
 from latentfit.vae.vae import Vae
 
@@ -151,12 +151,12 @@ def _first_crops_first(samples: list[Sample]) -> list[Sample]:
 
 def report(result: Ladder) -> str:
     """What was made, for a terminal: ranking, learning curve, what was left out, times and where to look."""
-    from latentfit.scores.evaluation import summary
+    from latentfit.scores.evaluation import score_summary
 
     scores = result.scores
     shown = scores[scores["reference"] == "vae"].drop(columns=["gmsd", "flip"], errors="ignore")
     shown.attrs = scores.attrs
-    lines = ["", summary(shown), ""]
+    lines = ["", score_summary(shown), ""]
     for form, rows in result.learning.groupby("form", sort=False):
         points = (f"{n} → {psnr:.2f}" for n, psnr in zip(rows["n_pictures"], rows["psnr"], strict=True))
         lines.append(f"learning curve, {form}, pictures → dB: {', '.join(points)}")

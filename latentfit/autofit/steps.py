@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from latentfit.maps.contracts import Approximation
-from latentfit.formats.exporter import export
 from latentfit.errors import ExportError, FitError
-from latentfit.formats.saved import save
 from latentfit.fit import ChannelMap, parse_kernels
+from latentfit.formats.exporter import export
+from latentfit.formats.saved import save
+from latentfit.maps.contracts import Approximation
 from latentfit.pairs.store import PairStore, Sample
 
 if TYPE_CHECKING:

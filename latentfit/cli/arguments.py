@@ -17,10 +17,10 @@ from latentfit.runtime.escaping import lines
 if TYPE_CHECKING:
     import pandas as pd
 
-    from latentfit.maps.contracts import Approximation
     from latentfit.latents.files import LatentFile
-    from latentfit.pairs.store import PairStore, Split
     from latentfit.latents.spaces import LatentSpace
+    from latentfit.maps.contracts import Approximation
+    from latentfit.pairs.store import PairStore, Split
 
 _PLAIN = str.maketrans(
     {
@@ -127,8 +127,8 @@ def evaluate_classes(named: "dict[str, Approximation]", store: "PairStore", spli
     Rows go to NAME.palettes.csv, how often each class is used to NAME.usage.csv.
     """
     from latentfit.formats.saved import load_approximation
-    from latentfit.scores.palettes import evaluate_palettes, summary, usage_table
     from latentfit.palettes.decoder import is_palettized
+    from latentfit.scores.palettes import evaluate_palettes, palette_summary, usage_table
 
     compared = dict(named)
     hashes = {sample.sha256 for sample in store.split(split)}
@@ -145,7 +145,7 @@ def evaluate_classes(named: "dict[str, Approximation]", store: "PairStore", spli
     if csv is not None:  # before anything is shown
         written.append(write_csv(frame, csv.with_suffix(".palettes.csv")))
         written.append(write_csv(usage_table(frame), csv.with_suffix(".usage.csv")))
-    say(f"\n{summary(frame)}")
+    say(f"\n{palette_summary(frame)}")
     for path in written:
         say(path)
 

@@ -14,17 +14,17 @@ from typing import Annotated, Literal
 
 import tyro
 
+from latentfit.autofit.config import LadderConfig
+from latentfit.cli.arguments import Device, Dtype, MaybeDomain, Name, open_streams, say
 from latentfit.cli.comfyui import comfyui
 from latentfit.cli.files import decode, export, info, report
 from latentfit.cli.fit import fit
 from latentfit.cli.latents import convert, same_space, upscale
 from latentfit.cli.scores import audit, evaluate
-from latentfit.cli.arguments import Device, Dtype, MaybeDomain, Name, open_streams, say
 from latentfit.cli.train import train
 from latentfit.cli.usage import command, held_until_a_command, in_one_line
 from latentfit.errors import LatentfitError, ScaleError, StoreError
 from latentfit.runtime.escaping import one_line
-from latentfit.autofit.config import LadderConfig
 
 
 def collect(

@@ -51,10 +51,10 @@ def export(
     palette : str or None
         Of pixelvae's file, which does not hold it.
     """
-    from latentfit.formats.recognition import encoder_in
     from latentfit.formats.exporter import export as run
     from latentfit.formats.exporter import export_encoder
     from latentfit.formats.opening import load_any
+    from latentfit.formats.recognition import encoder_in
 
     check_out(out)
     encoder = encoder_in(file) if file.suffix in (".safetensors", ".pt", ".pth") and file.is_file() else None
@@ -94,10 +94,10 @@ def decode(
         them and diffusers gives them with output_type="latent". Left out: raw, and a note where that looks wrong.
     """
     from latentfit.formats.opening import load_any
-    from latentfit.palettes.decoder import is_palettized, palette_of
     from latentfit.images.pixels import save_png
-    from latentfit.runtime.storage import write_atomic
     from latentfit.maps.tiled import decode_in_tiles, indices_in_tiles
+    from latentfit.palettes.decoder import is_palettized, palette_of
+    from latentfit.runtime.storage import write_atomic
 
     check_out(out, ".png")
     if enlarge < 1:
@@ -123,8 +123,8 @@ def decode(
 
 def _check_palette(file: Path, approximation: "Approximation", named: str) -> None:
     """Refuse a palette that would change nothing; `load_any` used it where the file has none."""
-    from latentfit.palettes.palette import Palette
     from latentfit.palettes.decoder import is_palettized, palette_of
+    from latentfit.palettes.palette import Palette
 
     if not is_palettized(approximation):
         raise PaletteError(
@@ -180,8 +180,8 @@ def info(file: File, space: Name = None, target: Name = None, palette: Name = No
     palette : str or None
         Of pixelvae's decoder, whose file does not hold it.
     """
-    from latentfit.formats.saved import read_card
     from latentfit.formats.opening import load_either
+    from latentfit.formats.saved import read_card
 
     if file.is_dir():
         say(store_in_words(file))

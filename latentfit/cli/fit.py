@@ -50,9 +50,9 @@ def fit(
     smoothing : str or None
         invokeai: fit a linear table to what that program shows, which smooths its previews of SDXL.
     """
-    from latentfit.maps.contracts import Approximation, LatentMap
-    from latentfit.formats.saved import save
     from latentfit.fit import ChannelMap, parse_kernels
+    from latentfit.formats.saved import save
+    from latentfit.maps.contracts import Approximation, LatentMap
     from latentfit.pairs.store import PairStore
     from latentfit.runtime.distributed import rank
     from latentfit.scores.published import smoothing_of

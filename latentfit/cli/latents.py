@@ -39,8 +39,8 @@ def convert(
         What the file's numbers are: "raw", as a VAE emits them and ComfyUI stores them, or "model", as a denoiser sees
         them and diffusers gives them with output_type="latent". Left out: raw, and a note where that looks wrong.
     """
-    from latentfit.latents.files import write_latents
     from latentfit.formats.opening import load_latent_map
+    from latentfit.latents.files import write_latents
     from latentfit.latents.spaces import get_space
     from latentfit.maps.tiled import map_latents_in_tiles
 
@@ -86,9 +86,9 @@ def upscale(
         What the file's numbers are: "raw", as a VAE emits them and ComfyUI stores them, or "model", as a denoiser sees
         them and diffusers gives them with output_type="latent". Left out: raw, and a note where that looks wrong.
     """
-    from latentfit.maps.enlarged import enlarge
     from latentfit.latents.files import write_latents
     from latentfit.latents.spaces import get_space
+    from latentfit.maps.enlarged import enlarge
 
     check_out(out, ".latent")
     wanted = None if factor is None else _factor_of(factor)
@@ -114,8 +114,8 @@ def _factor_of(factor: str) -> "Fraction":
 
 def _upscaler(path: Path, space: str | None, factor: Fraction | None) -> "LatentMap":
     """The map of a file; city96's, whose file does not say its factor, is told it."""
-    from latentfit.formats.saved import load
     from latentfit.formats.opening import load_latent_map
+    from latentfit.formats.saved import load
 
     try:
         return load_latent_map(path, space, space)
@@ -127,8 +127,8 @@ def _upscaler(path: Path, space: str | None, factor: Fraction | None) -> "Latent
 
 def _bundled_upscaler(space: str | None, factor: Fraction | int) -> Path:
     """The one that doubles where that is enough, else the one of any factor."""
-    from latentfit.runtime.storage import data_path
     from latentfit.latents.spaces import get_space
+    from latentfit.runtime.storage import data_path
 
     if space is None:
         raise SpaceMismatchError("upscale: name the latents' space with --space, or an upscaler with --model")

@@ -71,7 +71,7 @@ def evaluate(
     from latentfit.pairs.store import PairStore
     from latentfit.palettes.decoder import is_palettized
     from latentfit.scores.evaluation import evaluate as run
-    from latentfit.scores.evaluation import summary
+    from latentfit.scores.evaluation import score_summary
 
     check_out(csv, ".csv")
     if check_places("evaluate", store, source, target):
@@ -83,7 +83,7 @@ def evaluate(
     opened = PairStore(store)
     named = load_named(files, opened.space, palette)
     frame = run(named, opened, split=split, progress=True)
-    show_scores(frame, summary(frame), csv)
+    show_scores(frame, score_summary(frame), csv)
     if any(map(is_palettized, named.values())):
         evaluate_classes(named, opened, split, csv)
 
@@ -98,11 +98,11 @@ def _evaluate_between(
     device: Device,
 ) -> None:
     """Maps between latents; an inverse beside one, ``NAME_back`` or called as bundled ones, scores the round trip."""
-    from latentfit.scores.latent_maps import evaluate_latent_maps
-    from latentfit.scores.latent_tables import summary
     from latentfit.formats.opening import load_latent_map, named_apart
-    from latentfit.pairs.store import PairStore
     from latentfit.maps.scales import AtScale
+    from latentfit.pairs.store import PairStore
+    from latentfit.scores.latent_maps import evaluate_latent_maps
+    from latentfit.scores.latent_tables import latent_map_summary
 
     joined = PairStore(source).join(PairStore(target))
     here, there = joined.source, joined.target
@@ -126,7 +126,7 @@ def _evaluate_between(
             backs[one.name] = load_latent_map(inverse, there.space, here.space)
     first, second = (_vae_of(str(vae), store, device) for vae, store in zip(vaes, (here, there), strict=True))
     frame = evaluate_latent_maps(maps, joined, first, second, backs=backs, split=split, progress=True)
-    show_scores(frame, summary(frame), csv)
+    show_scores(frame, latent_map_summary(frame), csv)
 
 
 def _vae_of(reference: str, store: "PairStore", device: Device) -> "Vae":
@@ -157,10 +157,10 @@ def audit(store: Store, files: MaybeFiles = (), csv: MaybeFile = None) -> None:
     from latentfit.formats.opening import load_named
     from latentfit.pairs.store import PairStore
     from latentfit.scores.table_audit import audit as run
-    from latentfit.scores.table_audit import summary
+    from latentfit.scores.table_audit import audit_summary
 
     check_out(csv, ".csv")
     opened = PairStore(store)
     paths = files or tables_unless_fitted_on(opened.space.name, {sample.sha256 for sample in opened.samples})
     frame = run(opened, list(load_named(paths, opened.space).values()), progress=True)
-    show_scores(frame, summary(frame), csv)
+    show_scores(frame, audit_summary(frame), csv)

@@ -11,9 +11,9 @@ from latentfit.cli.usage import command
 from latentfit.errors import TrainError
 
 if TYPE_CHECKING:
+    from latentfit.latents.spaces import LatentSpace
     from latentfit.maps.contracts import Approximation
     from latentfit.pairs.pixelvae_folder import PixelvaeFolder
-    from latentfit.latents.spaces import LatentSpace
     from latentfit.train.latent_map_preset import LatentPreset
 
 
@@ -49,8 +49,8 @@ def encoder(store: Store, how: Flags) -> None:
     """
     from latentfit.nets.tiny import load_tiny_encoder
     from latentfit.pairs.store import PairStore
-    from latentfit.train import preset_named, train_encoder
     from latentfit.runtime.weights import WeightsFile
+    from latentfit.train import preset_named, train_encoder
 
     config, opened = how.config(preset_named(how.preset).config), PairStore(store)
     first = load_tiny_encoder(WeightsFile(how.begin).read()) if how.begin else None
@@ -99,8 +99,8 @@ def palette(
     from latentfit.formats.opening import load_any
     from latentfit.pairs.store import PairStore
     from latentfit.palettes.palette import Palette, bundled_palettes
-    from latentfit.scores.palettes import evaluate_palettes, summary
     from latentfit.palettes.targets import Palettizing
+    from latentfit.scores.palettes import evaluate_palettes, palette_summary
     from latentfit.train import palette_preset_named, train_palette
 
     if palette is None:
@@ -122,7 +122,7 @@ def palette(
         _say(said, _curve(how), f"score it: latentfit evaluate {how.path} --store {opened.path}")
         return
     baseline = ChannelMap("3").fit(opened, samples=train).approximation()
-    table = summary(evaluate_palettes([made, baseline], opened, samples=test))
+    table = palette_summary(evaluate_palettes([made, baseline], opened, samples=test))
     _say(said, _curve(how), f"on the {len(test)} latents of the test set:", table)
 
 

@@ -6,8 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from latentfit.maps.contracts import Approximation
 from latentfit.comfyui import host, inputs, maps, spaces, wire_types
+from latentfit.maps.contracts import Approximation
 from latentfit.maps.tiled import TILE_CELLS, decode_in_tiles
 
 OWN, CELLS, FULL = "as the map gives", "one pixel a cell", "full size"

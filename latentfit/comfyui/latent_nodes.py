@@ -5,12 +5,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from latentfit.maps.contracts import LatentMap
 from latentfit.comfyui import host, inputs, maps, spaces, wire_types
-from latentfit.maps.enlarged import enlarge
 from latentfit.errors import SpaceMismatchError
-from latentfit.maps.scales import AtScale, as_scale
 from latentfit.latents.spaces import LatentSpace
+from latentfit.maps.contracts import LatentMap
+from latentfit.maps.enlarged import enlarge
+from latentfit.maps.scales import AtScale, as_scale
 from latentfit.maps.tiled import map_latents_in_tiles
 
 _BYTES_A_CELL = 4 * 1024
@@ -76,7 +76,9 @@ class LatentFitUpscale(inputs.OfMapFile):
         return (mapped(samples, latent_map, ready, scale_by or None),)
 
 
-def mapped(wire: wire_types.Latent, latent_map: LatentMap, ready: maps.Ready, ratio: float | None = None) -> wire_types.Latent:
+def mapped(
+    wire: wire_types.Latent, latent_map: LatentMap, ready: maps.Ready, ratio: float | None = None
+) -> wire_types.Latent:
     """The wire behind a map.
 
     Parameters

@@ -7,16 +7,16 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
-from latentfit.formats.recognition import recognisable, recognised
 from latentfit.comfyui import host
 from latentfit.errors import BadFileError, LatentfitError
-from latentfit.runtime.escaping import one_line
+from latentfit.formats.opening import load_any
+from latentfit.formats.recognition import recognisable, recognised
 from latentfit.formats.saved import read_card
 from latentfit.formats.third_party import spaces_by_name
-from latentfit.formats.opening import load_any
-from latentfit.nets.palette import PixelVae
-from latentfit.runtime.storage import data_path
 from latentfit.latents.spaces import list_spaces
+from latentfit.nets.palette import PixelVae
+from latentfit.runtime.escaping import one_line
+from latentfit.runtime.storage import data_path
 from latentfit.runtime.weights import WeightsFile
 
 Gives = Literal["rgb", "palette", "bare palette", "interposed", "upscaled"]  # bare: classes without their colours

@@ -7,15 +7,15 @@ from typing import Any, Literal, final
 
 import torch
 
-from latentfit.maps.contracts import Approximation, LatentMap
 from latentfit.comfyui import host
 from latentfit.comfyui.map_files import Stamp, existing
 from latentfit.comfyui.spaces import agree
 from latentfit.errors import BadFileError, PaletteError
-from latentfit.formats.saved import load
 from latentfit.formats.opening import load_any
-from latentfit.palettes.palette import Palette
+from latentfit.formats.saved import load
 from latentfit.latents.spaces import LatentSpace
+from latentfit.maps.contracts import Approximation, LatentMap
+from latentfit.palettes.palette import Palette
 
 Domain = Literal["model", "raw"]
 DOMAINS: tuple[Domain, ...] = ("model", "raw")

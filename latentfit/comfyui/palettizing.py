@@ -6,14 +6,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from latentfit.maps.contracts import Approximation
 from latentfit.comfyui import host, inputs, map_files, maps, spaces, wire_types
 from latentfit.comfyui.decode import CELLS, sized
-from latentfit.palettes.dithering import DITHERS, Dither, dither
 from latentfit.errors import PaletteError
-from latentfit.palettes.palette import Palette, bundled_palettes
-from latentfit.palettes.decoder import is_palettized, palette_of
+from latentfit.maps.contracts import Approximation
 from latentfit.maps.tiled import decode_in_tiles, indices_in_tiles
+from latentfit.palettes.decoder import is_palettized, palette_of
+from latentfit.palettes.dithering import DITHERS, Dither, dither
+from latentfit.palettes.palette import Palette, bundled_palettes
 
 FROM_FILE = "from the file"
 _BYTES_A_CELL = 4 * 512

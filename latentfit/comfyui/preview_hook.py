@@ -15,12 +15,12 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
-from latentfit.maps.contracts import Approximation
 from latentfit.comfyui import maps, spaces
 from latentfit.comfyui.map_files import Stamp, existing
 from latentfit.comfyui.previewing import MapPreview
-from latentfit.runtime.escaping import one_line
 from latentfit.latents.spaces import get_space
+from latentfit.maps.contracts import Approximation
+from latentfit.runtime.escaping import one_line
 
 KEY = "latentfit_preview"  # in a MODEL's options, which clones and other nodes carry along
 VARIABLE = "LATENTFIT_PREVIEW"  # labels of map files, for models that no node says anything of

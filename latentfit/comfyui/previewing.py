@@ -7,12 +7,12 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from latentfit.maps.contracts import Approximation
-from latentfit.runtime.escaping import one_line
 from latentfit.latents.likely_space import doubt_of
-from latentfit.palettes.decoder import is_palettized
 from latentfit.latents.spaces import unpack_flux2
+from latentfit.maps.contracts import Approximation
 from latentfit.maps.tiled import decode_in_tiles
+from latentfit.palettes.decoder import is_palettized
+from latentfit.runtime.escaping import one_line
 
 _SHARP_PX = 512  # pictures of a palette are enlarged to about this, since ComfyUI would smooth them
 _log = logging.getLogger(__name__)

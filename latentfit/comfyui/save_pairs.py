@@ -9,13 +9,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from latentfit.pairs.config import CollectConfig
-from latentfit.pairs.collector import columns_of
 from latentfit.comfyui import host, inputs, spaces, vaes, wire_types
 from latentfit.errors import SpaceMismatchError, StoreError
-from latentfit.pairs.store import PairStore
-from latentfit.pairs.shards import Origin, Sample, sample_key, write_shard
 from latentfit.latents.spaces import LatentSpace
+from latentfit.pairs.collector import columns_of
+from latentfit.pairs.config import CollectConfig
+from latentfit.pairs.shards import Origin, Sample, sample_key, write_shard
+from latentfit.pairs.store import PairStore
 
 DECODED, PHOTO = "the VAE's decode", "the photograph that was encoded"
 KEEP = ("rgb", "cells")

@@ -1,33 +1,8 @@
-"""Closed form: the basis, its moments, the solver, and the estimators over them."""
+"""Maps in closed form: the basis, its moments, the solver with its evidence, and the estimators over them.
 
-from typing import TYPE_CHECKING, Any
+What may enter: least squares and what it needs. What may not: networks that are trained, scores, or file formats.
+"""
 
-from latentfit.fit.channel_map import ChannelMap
-from latentfit.fit.polynomial_map import PolynomialMap
-from latentfit.fit.moments import Moments
-from latentfit.fit.basis import Basis, form_name, parse_kernels
-from latentfit.fit.solver import Solution, solve
+import lazy_loader
 
-if TYPE_CHECKING:
-    from latentfit.fit.regressor import PolynomialRegressor
-
-__all__ = [
-    "Basis",
-    "ChannelMap",
-    "Moments",
-    "PolynomialMap",
-    "PolynomialRegressor",
-    "Solution",
-    "form_name",
-    "parse_kernels",
-    "solve",
-]
-
-
-def __getattr__(name: str) -> Any:
-    """scikit-learn is imported when its regressor is asked for, not before."""
-    if name == "PolynomialRegressor":
-        from latentfit.fit.regressor import PolynomialRegressor
-
-        return PolynomialRegressor
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

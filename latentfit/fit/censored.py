@@ -7,11 +7,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from latentfit.runtime import distributed as parallel
+from latentfit.fit.basis import Basis
 from latentfit.fit.cells import Cells
 from latentfit.fit.moments import Moments
-from latentfit.fit.basis import Basis
 from latentfit.fit.solver import Solution, Solver
+from latentfit.runtime import distributed as parallel
 
 Floats = NDArray[np.float64]
 PASSES = 16  # it stops earlier once coefficients stand still

@@ -7,20 +7,20 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn
 import numpy as np
 from torch import Tensor
 
-from latentfit.runtime import distributed as parallel
-from latentfit.maps.contracts import Approximation, LatentMap
 from latentfit.errors import FitError, NotFittedError
+from latentfit.fit.basis import Basis, form_name, parse_kernels
 from latentfit.fit.cells import Cells
 from latentfit.fit.censored import censored
 from latentfit.fit.examples import Material, of_arrays, of_joined, of_store
-from latentfit.fit.polynomial_map import Kernel, PolynomialMap, smoothed
 from latentfit.fit.moments import FEW_TO_SOLVE, Moments, refuse_if_too_large, suitable_threads
-from latentfit.fit.basis import Basis, form_name, parse_kernels
+from latentfit.fit.polynomial_map import Kernel, PolynomialMap, smoothed
 from latentfit.fit.solver import Solver
+from latentfit.latents.spaces import LatentSpace, get_space
+from latentfit.maps.contracts import Approximation, LatentMap
+from latentfit.maps.scales import Scale, as_scale
 from latentfit.pairs.joined import JoinedStores, Pair
 from latentfit.pairs.store import PairStore, Sample, Split
-from latentfit.maps.scales import Scale, as_scale
-from latentfit.latents.spaces import LatentSpace, get_space
+from latentfit.runtime import distributed as parallel
 
 if TYPE_CHECKING:
     from tqdm.auto import tqdm

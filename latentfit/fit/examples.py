@@ -7,13 +7,13 @@ from typing import Any
 
 from torch import Tensor
 
-from latentfit.runtime import distributed as parallel
 from latentfit.errors import FitError
 from latentfit.images.sources import fold_of
-from latentfit.pairs.joined import JoinedStores, Pair
-from latentfit.pairs.store import PairStore, Sample
-from latentfit.pairs.shards import looks_of
 from latentfit.latents.spaces import LatentSpace, rgb_to_signed
+from latentfit.pairs.joined import JoinedStores, Pair
+from latentfit.pairs.shards import looks_of
+from latentfit.pairs.store import PairStore, Sample
+from latentfit.runtime import distributed as parallel
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,9 @@ import torch
 from numpy.typing import NDArray
 from scipy.linalg.blas import dsyrk
 
-from latentfit.runtime import distributed as parallel
 from latentfit.errors import FitError
 from latentfit.fit.basis import Basis, form_name
+from latentfit.runtime import distributed as parallel
 
 Floats = NDArray[np.float64]
 FEW_TO_SUM, FEW_TO_SOLVE = 256, 1024  # terms below which one BLAS thread is as fast as several, or faster

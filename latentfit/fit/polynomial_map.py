@@ -9,9 +9,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from latentfit.runtime import schemas
 from latentfit.errors import BadFileError, NotFittedError
 from latentfit.fit.basis import Basis, neighbourhoods
+from latentfit.runtime import schemas
 
 Kernel = tuple[tuple[float, ...], ...]
 
@@ -28,7 +28,7 @@ class PolynomialMap(nn.Module):
     n_channels : int
         C.
     kernels : tuple of int
-        One odd side a degree; see `latentfit.fit.basis.Basis`.
+        One odd side a degree; see `latentfit.fit.Basis`.
     scale : int
         Output pixels per cell; the outputs of a cell are ordered as `torch.nn.functional.pixel_unshuffle` has them:
         channel, row, column.

@@ -5,8 +5,8 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from latentfit.fit.moments import Moments, suitable_threads
 from latentfit.fit.basis import Basis
+from latentfit.fit.moments import Moments, suitable_threads
 from latentfit.fit.solver import solve
 
 Floats = NDArray[np.float64]

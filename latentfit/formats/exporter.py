@@ -11,14 +11,18 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError
 
-from latentfit.maps.contracts import Approximation
-from latentfit.formats.exporter import compiled_programs, keras_model, onnx_graph, python_programs, tables
 from latentfit.errors import BadTableError, ExportError, LatentfitError, SpaceMismatchError
-from latentfit.runtime.escaping import one_line
+from latentfit.formats.programs import compiled_literals as compiled_programs
+from latentfit.formats.programs import keras as keras_model
+from latentfit.formats.programs import onnx as onnx_graph
+from latentfit.formats.programs import python_literals as python_programs
+from latentfit.formats.programs import tables
 from latentfit.formats.saved import load_approximation, save
-from latentfit.nets.tiny import TinyEncoder, TinyEncoder32
-from latentfit.runtime.storage import write_atomic
 from latentfit.latents.spaces import LatentSpace, get_space
+from latentfit.maps.contracts import Approximation
+from latentfit.nets.tiny import TinyEncoder, TinyEncoder32
+from latentfit.runtime.escaping import one_line
+from latentfit.runtime.storage import write_atomic
 
 _WRITERS: dict[str, Callable[[Approximation, Approximation | None], str | bytes]] = {
     "comfyui": python_programs.comfyui,

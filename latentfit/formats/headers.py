@@ -8,15 +8,15 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 import torch
 from torch import nn
 
-from latentfit.runtime import schemas
-from latentfit.palettes.dithering import DITHERS
 from latentfit.errors import BadFileError
 from latentfit.fit.polynomial_map import PolynomialMap, polynomial_config
 from latentfit.formats.registry import CLASSES, KINDS
+from latentfit.latents.spaces import LatentSpace
 from latentfit.nets.palette import CellPalette
 from latentfit.nets.pixelvae import PixelVae
+from latentfit.palettes.dithering import DITHERS
 from latentfit.palettes.palette import Palette
-from latentfit.latents.spaces import LatentSpace
+from latentfit.runtime import schemas
 
 SCHEMA = "latentfit/1"
 MOST_CELLS_SIDE = 64  # of windows of attention, and of filters

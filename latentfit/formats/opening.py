@@ -5,13 +5,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from latentfit.maps.contracts import Approximation, LatentMap
-from latentfit.formats.exporter import read
 from latentfit.errors import BadFileError, LatentfitError, SpaceMismatchError
+from latentfit.formats.exporter import read
 from latentfit.formats.saved import load, load_approximation
 from latentfit.formats.third_party import weights_file
-from latentfit.palettes.palette import Palette
 from latentfit.latents.spaces import LatentSpace
+from latentfit.maps.contracts import Approximation, LatentMap
+from latentfit.palettes.palette import Palette
 from latentfit.runtime.weights import is_safetensors
 
 

@@ -10,17 +10,17 @@ import torch
 from torch import Tensor, nn
 
 from latentfit.errors import BadFileError
+from latentfit.latents.spaces import list_spaces
 from latentfit.nets.approx_cnn import ApproxCnn
 from latentfit.nets.interposer import INTERPOSER_KEYS, load_interposer
-from latentfit.nets.third_party_upscalers import is_upscaler, load_upscaler
-from latentfit.nets.state_dict import UNFIT, loaded
 from latentfit.nets.pixel_mlp import load_pixel_mlp
 from latentfit.nets.pixelvae import is_pixelvae, load_pixelvae
+from latentfit.nets.state_dict import UNFIT, loaded
+from latentfit.nets.third_party_upscalers import is_upscaler, load_upscaler
 from latentfit.nets.tiny import TinyEncoder, TinyEncoder32, load_tiny_decoder, load_tiny_encoder
-from latentfit.latents.spaces import list_spaces
-from latentfit.vae.single_file import read_renamed
-from latentfit.vae.keys import TinyHalves, is_tiny_video, tiny_halves, without_wrapper
 from latentfit.runtime.weights import WeightsFile
+from latentfit.vae.keys import TinyHalves, is_tiny_video, tiny_halves, without_wrapper
+from latentfit.vae.single_file import read_renamed
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,12 @@ from torch import nn
 
 from latentfit.errors import BadFileError
 from latentfit.fit.polynomial_map import PolynomialMap
+from latentfit.maps.scales import AtScale
 from latentfit.nets.any_scale_upscaler import AnyUpscaler
 from latentfit.nets.approx_cnn import ApproxCnn
 from latentfit.nets.cell import CellDecoder
-from latentfit.nets.model_domain import ModelDomain
 from latentfit.nets.interposer import Interposer, InterposerV1, InterposerV3, InterposerV4
+from latentfit.nets.model_domain import ModelDomain
 from latentfit.nets.palette import Palettized
 from latentfit.nets.pixel_mlp import PixelMlp
 from latentfit.nets.resampling import Resampling
@@ -23,7 +24,6 @@ from latentfit.nets.transformers.drct import Drct
 from latentfit.nets.transformers.swinfir import SwinFir
 from latentfit.nets.upscaler import Upscaler, UpscalerV1, UpscalerV2
 from latentfit.palettes.decoder import palettized_of
-from latentfit.maps.scales import AtScale
 
 # kind in the header -> how its module is rebuilt from the config
 KINDS: dict[str, Callable[[dict[str, Any]], nn.Module]] = {

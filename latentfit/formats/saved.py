@@ -9,16 +9,16 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_bytes
 
-from latentfit.maps.contracts import Approximation, LatentMap
 from latentfit.errors import BadFileError, ScaleError, SpaceMismatchError
-from latentfit.formats.third_party import of_others, weights_file
 from latentfit.formats.headers import SCHEMA, checked_fields, checked_header
 from latentfit.formats.registry import KINDS, described, wrapped
-from latentfit.palettes.palette import Palette
-from latentfit.runtime.storage import write_atomic
-from latentfit.maps.scales import Scale
-from latentfit.runtime.schemas import parse_json, plain
+from latentfit.formats.third_party import of_others, weights_file
 from latentfit.latents.spaces import LatentSpace
+from latentfit.maps.contracts import Approximation, LatentMap
+from latentfit.maps.scales import Scale
+from latentfit.palettes.palette import Palette
+from latentfit.runtime.schemas import parse_json, plain
+from latentfit.runtime.storage import write_atomic
 from latentfit.runtime.weights import WeightsFile, is_safetensors
 
 
@@ -28,7 +28,7 @@ def save(wrapper: Approximation | LatentMap, path: str | os.PathLike[str], *, dt
     Parameters
     ----------
     wrapper : Approximation or LatentMap
-        Its module must be of a kind in `latentfit.formats.registry.KINDS`.
+        Its module must be of a kind in `latentfit.formats.KINDS`.
     path : path
         ``.safetensors`` is added when there is no ending.
     dtype : torch.dtype, optional
@@ -211,7 +211,9 @@ def _spaces(wrapper: Approximation | LatentMap) -> dict[str, Any]:
 
 def _opened(path: str | os.PathLike[str]) -> Any:
     if str(path).endswith(".json"):
-        raise BadFileError(f"{path}: expected a .safetensors map; a table in JSON is read by `latentfit.formats.exporter.read`")
+        raise BadFileError(
+            f"{path}: expected a .safetensors map; a table in JSON is read by `latentfit.formats.read`"
+        )
     if not Path(path).is_file():
         raise BadFileError(f"{path}: no such file; expected a map written by `latentfit fit` or lf.save")
     try:

@@ -7,18 +7,18 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Literal
 
-from latentfit.maps.contracts import Approximation, LatentMap
-from latentfit.formats.recognition import Recognised, recognised
 from latentfit.errors import BadFileError, ScaleError, SpaceMismatchError
-from latentfit.nets.model_domain import ModelDomain
+from latentfit.formats.recognition import Recognised, recognised
+from latentfit.latents.spaces import LatentSpace, get_space
+from latentfit.maps.contracts import Approximation, LatentMap
+from latentfit.maps.scales import AtScale, Scale, as_scale
 from latentfit.nets.interposer import InterposerV4
+from latentfit.nets.model_domain import ModelDomain
 from latentfit.nets.palette import PixelVae
 from latentfit.nets.resizer import LatentResizer
 from latentfit.nets.upscaler import UpscalerV1, UpscalerV2
-from latentfit.palettes.palette import Palette
 from latentfit.palettes.decoder import palette_for, palettized
-from latentfit.maps.scales import AtScale, Scale, as_scale
-from latentfit.latents.spaces import LatentSpace, get_space
+from latentfit.palettes.palette import Palette
 
 CITY96_SPACES = {"v1": "sd1", "xl": "sdxl", "v3": "sd3", "fx": "flux1", "ca": "cascade_b"}
 _CITY96_NAME = re.compile(r"(v1|xl|v3|fx|ca)-to-(v1|xl|v3)_interposer")
@@ -38,7 +38,7 @@ def of_others(
 ) -> Approximation | LatentMap:
     """A decoder, a palettized decoder, an interposer or an upscaler of another project, by its keys.
 
-    Parameters are those of `latentfit.formats.saved.load`.
+    Parameters are those of `latentfit.formats.load`.
     """
     found = recognised(path)
     if found.times is not None:

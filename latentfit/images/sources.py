@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
-from latentfit.images.charts import chart_kind, chart_names, draw_chart
 from latentfit.errors import ImageError, NoPicturesError
+from latentfit.images.charts import chart_kind, chart_names, draw_chart
 from latentfit.images.pixels import Kind, Opened, open_picture
 
 if TYPE_CHECKING:

@@ -24,12 +24,12 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_bytes
 from torch import Tensor
 
-from latentfit.runtime import schemas
 from latentfit.errors import BadFileError, DomainError, SpaceMismatchError
 from latentfit.latents.likely_space import Domain, Doubt, doubt_of
 from latentfit.latents.png import read_latent_png
-from latentfit.runtime.storage import write_atomic
 from latentfit.latents.spaces import LatentSpace
+from latentfit.runtime import schemas
+from latentfit.runtime.storage import write_atomic
 from latentfit.runtime.weights import check_storages, is_safetensors, load_plainly, odd_kind
 
 ENDINGS = frozenset({".latent", ".safetensors", ".npy", ".npz", ".pt", ".pth", ".bin"})

@@ -10,8 +10,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from latentfit.runtime.storage import data_path
 from latentfit.latents.spaces import LatentSpace, get_space, list_spaces
+from latentfit.runtime.storage import data_path
 
 Domain = Literal["model", "raw"]
 """Raw: as a VAE emits latents and ComfyUI stores them. Model: shifted and scaled, as a denoiser sees them."""

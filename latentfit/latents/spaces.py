@@ -14,8 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from latentfit.runtime import schemas
 from latentfit.errors import DomainError, SpaceMismatchError
+from latentfit.runtime import schemas
 from latentfit.runtime.storage import data_path
 
 _TITLES = {

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from latentfit.errors import PaletteError, ScaleError, SpaceMismatchError
-from latentfit.maps.scales import AtScale, Scale, as_scale
 from latentfit.latents.spaces import LatentSpace, get_space
+from latentfit.maps.scales import AtScale, Scale, as_scale
 
 
 @final

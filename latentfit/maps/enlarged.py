@@ -4,8 +4,8 @@ from fractions import Fraction
 
 from torch import Tensor
 
-from latentfit.maps.contracts import LatentMap
 from latentfit.errors import ScaleError, SpaceMismatchError
+from latentfit.maps.contracts import LatentMap
 from latentfit.maps.scales import AtScale, Scale, as_scale
 from latentfit.maps.tiled import map_latents_in_tiles
 

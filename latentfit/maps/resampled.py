@@ -1,10 +1,10 @@
 """resampling(): the incumbents as maps: latents of a space at another size, as ComfyUI's upscale nodes make them."""
 
+from latentfit.latents.spaces import LatentSpace, get_space
 from latentfit.maps.contracts import LatentMap
+from latentfit.maps.scales import AtScale, Scale
 from latentfit.nets.model_domain import ModelDomain
 from latentfit.nets.resampling import Method, Resampling
-from latentfit.maps.scales import AtScale, Scale
-from latentfit.latents.spaces import LatentSpace, get_space
 
 
 def resampling(method: Method, space: LatentSpace | str, scale: Scale = 2) -> LatentMap:

@@ -6,11 +6,11 @@ import warnings
 import torch
 from torch import Tensor, nn
 
-from latentfit.maps.contracts import Approximation, LatentMap, as_blocks, in_dtype_of
 from latentfit.errors import SpaceMismatchError
-from latentfit.nets.palette import Palettized
+from latentfit.maps.contracts import Approximation, LatentMap, as_blocks, in_dtype_of
 from latentfit.maps.scales import AtScale
 from latentfit.maps.tiles import Tiles, map_in_tiles
+from latentfit.nets.palette import Palettized
 
 TILE_CELLS = 128
 _LEAST_BLOCKS = 4  # of a tile's side: two are its overlap

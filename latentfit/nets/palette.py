@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from latentfit.images.colour import rgb_to_oklab
 from latentfit.errors import BadFileError
+from latentfit.images.colour import rgb_to_oklab
 from latentfit.nets.cell import ResidualBlock
 from latentfit.nets.pixelvae import PixelVae
 from latentfit.nets.tiny import conv3

@@ -6,8 +6,8 @@ from typing import Any
 from torch import Tensor, nn
 
 from latentfit.errors import BadFileError
-from latentfit.nets.state_dict import loaded
 from latentfit.latents.spaces import rgb_to_signed, signed_to_rgb
+from latentfit.nets.state_dict import loaded
 
 
 class PixelMlp(nn.Module):

@@ -6,9 +6,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from latentfit.latents.spaces import LatentSpace
 from latentfit.nets.state_dict import loaded
 from latentfit.nets.tiny import Block, conv3
-from latentfit.latents.spaces import LatentSpace
 
 
 class PixelVae(nn.Sequential):

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from latentfit.errors import BadFileError
-from latentfit.nets.state_dict import loaded
 from latentfit.nets.resizer import PRIVATE_FACTORS, TITLE, LatentResizer, load_resizer
+from latentfit.nets.state_dict import loaded
 from latentfit.nets.transformers.files import Transformer, is_transformer, load_transformer
 from latentfit.nets.upscaler import UpscalerV1, UpscalerV2
 

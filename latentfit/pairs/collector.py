@@ -9,18 +9,18 @@ from typing import TYPE_CHECKING, Literal, NoReturn, Protocol
 import torch
 from torch import Tensor
 
-from latentfit.runtime import distributed as parallel
-from latentfit.pairs.config import CollectConfig, CollectReport
 from latentfit.errors import NoPicturesError, StoreError
-from latentfit.runtime.escaping import lines
-from latentfit.latents.likely_space import Domain
 from latentfit.images.sources import Picture
-from latentfit.pairs.store import PairStore
-from latentfit.pairs.preparation import Prepared, Preparer, SavedLatents, batched, found, joined, prefetched
-from latentfit.runtime.storage import clear_parts
-from latentfit.maps.scales import Scale, as_scale
-from latentfit.pairs.shards import Origin, Sample, write_shard
+from latentfit.latents.likely_space import Domain
 from latentfit.latents.spaces import LatentSpace
+from latentfit.maps.scales import Scale, as_scale
+from latentfit.pairs.config import CollectConfig, CollectReport
+from latentfit.pairs.preparation import Prepared, Preparer, SavedLatents, batched, found, joined, prefetched
+from latentfit.pairs.shards import Origin, Sample, write_shard
+from latentfit.pairs.store import PairStore
+from latentfit.runtime import distributed as parallel
+from latentfit.runtime.escaping import lines
+from latentfit.runtime.storage import clear_parts
 
 if TYPE_CHECKING:
     from tqdm.auto import tqdm
@@ -30,7 +30,7 @@ SHARD_BYTES = 64 << 20
 
 
 class AnyVae(Protocol):
-    """What collecting needs of a VAE; `latentfit.vae.vae.Vae` has it."""
+    """What collecting needs of a VAE; `latentfit.vae.Vae` has it."""
 
     @property
     def space(self) -> LatentSpace: ...
@@ -69,11 +69,11 @@ def collect(
     vae : Vae
         The reference.
     images : str, path or sequence
-        As `latentfit.images.sources.pictures` takes it, or `SavedLatents`; folders may hold latent files.
+        As `latentfit.images.pictures` takes it, or `SavedLatents`; folders may hold latent files.
     out : path
         Folder of the store.
     size, keep, crops, square, limit, scale, scales, domain
-        See `CollectConfig`; `latentfit.pairs.scaled.collect_scales` writes a store for each scale.
+        See `CollectConfig`; `latentfit.pairs.collect_scales` writes a store for each scale.
     progress : bool
         Show a bar with rate and time left.
 

@@ -7,11 +7,11 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from latentfit.pairs.collector import AnyVae, collect
 from latentfit.errors import NoPicturesError, StoreError, TrainError
 from latentfit.latents.files import latent_folder
-from latentfit.pairs.store import PairStore, Sample
+from latentfit.pairs.collector import AnyVae, collect
 from latentfit.pairs.preparation import SavedLatents
+from latentfit.pairs.store import PairStore, Sample
 
 MARK = "test"
 

@@ -15,14 +15,14 @@ from typing import Protocol, TypeVar
 import torch
 from torch import Tensor
 
-from latentfit.pairs.config import CollectConfig, CollectReport
 from latentfit.errors import BadFileError, ImageError, SpaceMismatchError, StoreError
-from latentfit.images.sources import Picture, picture_paths, pictures
-from latentfit.latents.files import LatentFile, latent_folder, open_latents
 from latentfit.images.perceptual_hash import look_of
 from latentfit.images.pixels import Box, Kind, crop_to_cells, kind_of, rgb_tensor, square_crops
-from latentfit.pairs.shards import Sample, sample_key
+from latentfit.images.sources import Picture, picture_paths, pictures
+from latentfit.latents.files import LatentFile, latent_folder, open_latents
 from latentfit.latents.spaces import LatentSpace
+from latentfit.pairs.config import CollectConfig, CollectReport
+from latentfit.pairs.shards import Sample, sample_key
 
 BATCH_PIXELS = 1 << 20
 BATCH_SECONDS = 10.0

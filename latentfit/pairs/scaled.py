@@ -10,15 +10,15 @@ from typing import Any
 
 import numpy as np
 
-from latentfit.pairs.config import CollectConfig
-from latentfit.pairs.collector import AnyVae, collect
 from latentfit.errors import ScaleError, StoreError
 from latentfit.images.sources import Picture
+from latentfit.maps.scales import Scale, as_scale
+from latentfit.pairs.collector import AnyVae, collect
+from latentfit.pairs.config import CollectConfig
 from latentfit.pairs.joined import LARGEST_BLOCK, JoinedStores
 from latentfit.pairs.store import PairStore
-from latentfit.runtime.storage import write_atomic
-from latentfit.maps.scales import Scale, as_scale
 from latentfit.runtime.schemas import read_json
+from latentfit.runtime.storage import write_atomic
 
 RANDOM_STEP = Fraction(1, 8)  # of random factors: sides stay multiples of 16 cells
 _LEAST, _MOST = Fraction(1, 16), 16

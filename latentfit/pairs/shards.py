@@ -14,13 +14,13 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_bytes
 from torch import Tensor
 
-from latentfit.runtime import schemas
 from latentfit.errors import BadFileError, StoreError
-from latentfit.images.sources import is_test
 from latentfit.images.perceptual_hash import is_look
 from latentfit.images.pixels import Box
-from latentfit.runtime.storage import write_atomic
+from latentfit.images.sources import is_test
 from latentfit.latents.spaces import LatentSpace
+from latentfit.runtime import schemas
+from latentfit.runtime.storage import write_atomic
 
 SCHEMA = "latentfit-pairs/1"
 COLUMNS = ("latents", "cells", "clipped", "rgb", "photo")
@@ -35,7 +35,7 @@ class Sample:
     key : str
         SHA-256 over the picture's hash and the crop box: the same in every store of these pictures.
     name, sha256, kind : str
-        Of the picture; see `latentfit.images.sources.Picture`.
+        Of the picture; see `latentfit.images.Picture`.
     box : tuple of int
         Crop in the original, pixels: left, top, right, bottom.
     size_cells : tuple of int
@@ -45,11 +45,11 @@ class Sample:
     row : int
         In the shard.
     sigma : float or None
-        Of a denoiser's estimate of x0, as `latentfit.previews.steps.Step` counts it; None: clean latents.
+        Of a denoiser's estimate of x0, as `latentfit.previews.Step` counts it; None: clean latents.
     step : int or None
         Which call of the model gave the estimate, from 0.
     look : str or None
-        The picture's, as `latentfit.images.perceptual_hash.look_of` gives it; None where there is no picture, or in stores of before
+        The picture's, as `latentfit.images.look_of` gives it; None where there is no picture, or in stores of before
         looks were kept and declared colours were converted to sRGB.
     group : str
         Hash that stands for the picture and its copies in a store; "": its own. `PairStore` finds it, no file holds it.

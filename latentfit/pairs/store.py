@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 
 from latentfit.errors import StoreError
-from latentfit.pairs.joined import JoinedStores
 from latentfit.images.perceptual_hash import groups
-from latentfit.pairs.shards import COLUMNS, Origin, Sample, Shard, check_values, open_shard, read_shard
 from latentfit.latents.spaces import LatentSpace
+from latentfit.pairs.joined import JoinedStores
+from latentfit.pairs.shards import COLUMNS, Origin, Sample, Shard, check_values, open_shard, read_shard
 
 __all__ = ["Batch", "Origin", "PairStore", "Sample", "Split"]
 

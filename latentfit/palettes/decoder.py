@@ -6,13 +6,13 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from latentfit.maps.contracts import Approximation
-from latentfit.palettes.dithering import DITHERS, bayer
 from latentfit.errors import PaletteError
 from latentfit.fit.polynomial_map import PolynomialMap
-from latentfit.nets.palette import CellPalette, NearestColour, Palettized, PixelVae, colours_of
-from latentfit.palettes.palette import Palette, bundled_palettes
 from latentfit.latents.spaces import LatentSpace
+from latentfit.maps.contracts import Approximation
+from latentfit.nets.palette import CellPalette, NearestColour, Palettized, PixelVae, colours_of
+from latentfit.palettes.dithering import DITHERS, bayer
+from latentfit.palettes.palette import Palette, bundled_palettes
 
 
 def palettized(
@@ -33,7 +33,7 @@ def palettized(
     palette : Palette
     space : LatentSpace or str
     dither : str
-        A matrix of `latentfit.palettes.dithering.DITHERS` whose shares the network learned; a network that sees no positions
+        A matrix of `latentfit.palettes.DITHERS` whose shares the network learned; a network that sees no positions
         cannot learn the pattern, so it is laid over what it says.
     name : str
     card : mapping

@@ -5,8 +5,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from latentfit.images.colour import linear_to_oklab, srgb_to_linear
 from latentfit.errors import PaletteError
+from latentfit.images.colour import linear_to_oklab, srgb_to_linear
 from latentfit.palettes.palette import Palette
 
 Dither = Literal["none", "bayer-2", "bayer-4", "bayer-8"]

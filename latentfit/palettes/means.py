@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from latentfit.images.colour import nearest_rows, oklab_to_rgb, rgb_to_oklab
 from latentfit.errors import PaletteError
+from latentfit.images.colour import nearest_rows, oklab_to_rgb, rgb_to_oklab
 
 MOST_SAMPLES = 1 << 16  # distinct colours that k-means sees
 

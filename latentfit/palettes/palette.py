@@ -11,9 +11,8 @@ from typing import Any, final
 import torch
 from torch import Tensor
 
-from latentfit.images.colour import nearest_rows, rgb_to_oklab
 from latentfit.errors import PaletteError
-from latentfit.runtime.escaping import one_line
+from latentfit.images.colour import nearest_rows, rgb_to_oklab
 from latentfit.palettes.files import (
     ENDINGS,
     MOST_COLOURS,
@@ -26,8 +25,9 @@ from latentfit.palettes.files import (
     read_listed,
 )
 from latentfit.palettes.means import distinct_colours, mean_colours
-from latentfit.runtime.storage import data_path, write_atomic
+from latentfit.runtime.escaping import one_line
 from latentfit.runtime.schemas import shown
+from latentfit.runtime.storage import data_path, write_atomic
 
 
 @final

@@ -6,8 +6,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from latentfit.palettes.dithering import DITHERS, Dither, bayer, dither
 from latentfit.errors import PaletteError
+from latentfit.palettes.dithering import DITHERS, Dither, bayer, dither
 from latentfit.palettes.k_centroids import cells_shape, check_finite, cut, k_centroid, slabs
 from latentfit.palettes.palette import Palette
 

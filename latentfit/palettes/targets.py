@@ -15,15 +15,15 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_bytes
 from torch import Tensor
 
-from latentfit.runtime import distributed as parallel
-from latentfit.palettes.dithering import DITHERS, Dither
 from latentfit.errors import PaletteError, StoreError
+from latentfit.pairs.shards import Shard, read_shard
 from latentfit.pairs.store import PairStore, Sample
+from latentfit.palettes.dithering import DITHERS, Dither
 from latentfit.palettes.palette import Palette
 from latentfit.palettes.quantization import METHODS, Method, palettize
-from latentfit.runtime.storage import write_atomic
+from latentfit.runtime import distributed as parallel
 from latentfit.runtime.schemas import parse_json, plain, record, text
-from latentfit.pairs.shards import Shard, read_shard
+from latentfit.runtime.storage import write_atomic
 
 SCHEMA = "latentfit-palette-targets/1"
 FOLDER = "palettes"
@@ -39,7 +39,7 @@ class Palettizing:
     ----------
     palette : Palette
     method, dither, strength
-        See `latentfit.palettes.quantization.palettize`.
+        See `latentfit.palettes.palettize`.
     """
 
     palette: Palette

@@ -1,7 +1,8 @@
-"""Live previews inside a diffusers pipeline."""
+"""Live previews inside a diffusers pipeline: the predicted x0 of every step, rendered, shown, and recorded.
 
-from latentfit.previews.previewer import preview
-from latentfit.previews.session import Live
-from latentfit.previews.steps import Step
+What may enter: what reads a pipeline's steps or shows them. What may not: ComfyUI (see `comfyui`).
+"""
 
-__all__ = ["Live", "Step", "preview"]
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

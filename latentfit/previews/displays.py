@@ -10,8 +10,8 @@ from typing import Any, Literal, Protocol, TextIO
 from PIL import Image
 
 from latentfit.errors import PreviewError
-from latentfit.runtime.escaping import lines
 from latentfit.previews.frames import jpeg_of
+from latentfit.runtime.escaping import lines
 
 ScreenName = Literal["auto", "notebook", "terminal", "none"]
 _TEXT_COLUMNS, _TEXT_ROWS = 72, 24

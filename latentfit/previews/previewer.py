@@ -6,14 +6,14 @@ from typing import Any
 
 import torch
 
-from latentfit.pairs.collector import AnyVae
 from latentfit.errors import PreviewError, SpaceMismatchError
-from latentfit.previews.recording import EstimateFolder, PictureFolder
-from latentfit.previews.token_layouts import check_pipeline, space_stated
-from latentfit.previews.rendering import Painter, Source
+from latentfit.pairs.collector import AnyVae
 from latentfit.previews.displays import NoScreen, ScreenName, screen_of
+from latentfit.previews.recording import EstimateFolder, PictureFolder
+from latentfit.previews.rendering import Painter, Source
 from latentfit.previews.session import Live
 from latentfit.previews.steps import Step
+from latentfit.previews.token_layouts import check_pipeline, space_stated
 
 
 def preview(

@@ -9,14 +9,14 @@ from typing import Any
 import torch
 from PIL import Image
 
-from latentfit.pairs.collector import AnyVae, collect
 from latentfit.errors import LatentfitError, PreviewError
 from latentfit.latents.files import Estimate, write_latents
+from latentfit.latents.spaces import LatentSpace
+from latentfit.pairs.collector import AnyVae, collect
+from latentfit.pairs.store import PairStore
 from latentfit.previews.frames import png_of, webp_of
 from latentfit.previews.steps import Step
-from latentfit.pairs.store import PairStore
 from latentfit.runtime.storage import write_atomic
-from latentfit.latents.spaces import LatentSpace
 from latentfit.vae.vae import Vae
 
 

@@ -11,12 +11,12 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from latentfit.maps.contracts import Approximation
-from latentfit.scores.running_costs import device_of
 from latentfit.errors import PreviewError, SpaceMismatchError
-from latentfit.previews.frames import GAP, Row, captioned, few, tiled
 from latentfit.formats.opening import load_any
 from latentfit.latents.spaces import LatentSpace
+from latentfit.maps.contracts import Approximation
+from latentfit.previews.frames import GAP, Row, captioned, few, tiled
+from latentfit.scores.running_costs import device_of
 from latentfit.vae.vae import Vae
 
 Source = Approximation | Vae | str | os.PathLike[str]

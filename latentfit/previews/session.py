@@ -11,22 +11,22 @@ from typing import Any, final
 import torch
 from torch import Tensor
 
-from latentfit.pairs.collector import AnyVae
 from latentfit.errors import PreviewError
 from latentfit.latents.likely_space import doubt_of
+from latentfit.pairs.collector import AnyVae
+from latentfit.pairs.store import PairStore
 from latentfit.previews.calls import Begins, Calls
-from latentfit.previews.recording import EstimateFolder, PictureFolder
-from latentfit.previews.frames import GAP
-from latentfit.previews.token_layouts import axes_of, canonical
-from latentfit.previews.first_error import Mishaps
-from latentfit.previews.rendering import Painter
 from latentfit.previews.displays import Screen
-from latentfit.previews.steps import Costs, Step
+from latentfit.previews.first_error import Mishaps
+from latentfit.previews.frames import GAP
 from latentfit.previews.method_hook import Tap, Watch
+from latentfit.previews.recording import EstimateFolder, PictureFolder
+from latentfit.previews.rendering import Painter
 from latentfit.previews.run_facts import Told
+from latentfit.previews.steps import Costs, Step
+from latentfit.previews.token_layouts import axes_of, canonical
 from latentfit.previews.views import Place, Views, base_of, frame_in_base, is_view, parts_of, place_in_base, places_in
 from latentfit.previews.x0 import X0, X0Reader
-from latentfit.pairs.store import PairStore
 
 
 @dataclass

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from PIL import Image
 from torch import Tensor
 
-from latentfit.scores.simulated_estimates import noise_beside_x0
 from latentfit.previews.frames import GAP, png_of
 from latentfit.previews.x0 import Schedule
+from latentfit.scores.simulated_estimates import noise_beside_x0
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from torch import Tensor
 
-from latentfit.maps.contracts import Approximation
-from latentfit.scores.running_costs import costs, device_of
 from latentfit.errors import StoreError
-from latentfit.scores.held_out import Place, as_seen, at_cells, by_name, held_out, left_out_in_words
-from latentfit.scores.colour_errors import ColourSums
+from latentfit.maps.contracts import Approximation
 from latentfit.pairs.store import Batch, PairStore, Sample, Split
+from latentfit.scores.colour_errors import ColourSums
+from latentfit.scores.held_out import Place, as_seen, at_cells, by_name, left_out_in_words, samples_held_out
+from latentfit.scores.running_costs import costs, device_of
 from latentfit.scores.similarity import Look, structure
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Place", "Reference", "evaluate", "summary"]
+__all__ = ["Place", "Reference", "evaluate", "score_summary"]
 
 Reference = Literal["vae", "photo"]
 
@@ -65,7 +65,7 @@ def evaluate(
     DataFrame
         A row for each approximation, reference, place, kind and image; ``image`` is "all" in pooled rows, whose
         ``kind`` is a kind or "all". Scores as `ColourSums.scores` and `structure` explain them (structure is a mean
-        over pictures in pooled rows), costs as `latentfit.scores.running_costs.costs` does. `attrs` hold n_images (pictures scored),
+        over pictures in pooled rows), costs as `latentfit.scores.costs` does. `attrs` hold n_images (pictures scored),
         n_left_out and n_copies (those of them that are copies), reference (the VAE in words), store and timed_on.
 
     Raises
@@ -80,7 +80,7 @@ def evaluate(
 
     named = by_name(approximations, store)
     considered = store.split(split) if samples is None else samples
-    chosen, n_left_out, n_copies = held_out(named if samples is None else {}, store, considered)
+    chosen, n_left_out, n_copies = samples_held_out(named if samples is None else {}, store, considered)
     wanted, shown = _references(store, references), _places(store, places)
     columns = [*(["rgb"] if "seen" in shown else []), *(["photo"] if "photo" in wanted else [])]
     first = next(store.batches(chosen[:1], n_cells=1))
@@ -117,7 +117,7 @@ def evaluate(
 COSTS = ("parameters", "ms", "extra_mib")
 
 
-def summary(frame: "pd.DataFrame", kind: str = "all") -> str:
+def score_summary(frame: "pd.DataFrame", kind: str = "all") -> str:
     """The pooled rows as text: one block for each reference and place, best PSNR first."""
     attrs = frame.attrs
     lines = [f"{attrs['n_images']} pictures scored, {left_out_in_words(attrs)}"]

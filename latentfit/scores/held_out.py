@@ -6,9 +6,9 @@ from typing import Any, Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from latentfit.maps.contracts import Approximation
 from latentfit.errors import SpaceMismatchError, StoreError
 from latentfit.images.perceptual_hash import are_near, is_look
+from latentfit.maps.contracts import Approximation
 from latentfit.pairs.store import PairStore, Sample
 
 Place = Literal["cells", "seen"]
@@ -108,7 +108,7 @@ def are_fitted(cards: Iterable[Mapping[str, Any]], samples: Sequence[Sample]) ->
     ]
 
 
-def held_out(named: Mapping[str, Approximation], store: PairStore, considered: Sequence[Sample]) -> HeldOut:
+def samples_held_out(named: Mapping[str, Approximation], store: PairStore, considered: Sequence[Sample]) -> HeldOut:
     """Samples of pictures that none of `named` was fitted on, nor on a copy, and how many pictures that leaves out.
 
     Raises

@@ -11,20 +11,20 @@ from typing import TYPE_CHECKING, Protocol
 import torch
 from torch import Tensor
 
-from latentfit.maps.contracts import LatentMap
-from latentfit.scores.noise_masking import ErrorBands, schedule_of, strength_that_buries
-from latentfit.images.colour import LEAST_CHROMA, rgb_to_oklab
-from latentfit.scores.running_costs import peak_mib
 from latentfit.errors import SpaceMismatchError, StoreError
-from latentfit.pairs.joined import JoinedStores, Pair
-from latentfit.scores.held_out import are_fitted
-from latentfit.scores.colour_errors import ColourSums
-from latentfit.nets.resampling import Method
-from latentfit.pairs.store import Split
+from latentfit.images.colour import LEAST_CHROMA, rgb_to_oklab
 from latentfit.images.pixels import resampled
-from latentfit.maps.resampled import resampling
-from latentfit.scores.similarity import Look, ms_ssim
 from latentfit.latents.spaces import LatentSpace
+from latentfit.maps.contracts import LatentMap
+from latentfit.maps.resampled import resampling
+from latentfit.nets.resampling import Method
+from latentfit.pairs.joined import JoinedStores, Pair
+from latentfit.pairs.store import Split
+from latentfit.scores.colour_errors import ColourSums
+from latentfit.scores.held_out import are_fitted
+from latentfit.scores.noise_masking import ErrorBands, schedule_of, strength_that_buries
+from latentfit.scores.running_costs import peak_mib
+from latentfit.scores.similarity import Look, ms_ssim
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,7 +37,7 @@ Call = Callable[[Tensor], Tensor]
 
 
 class Codec(Protocol):
-    """What decodes and encodes; `latentfit.vae.vae.Vae` does."""
+    """What decodes and encodes; `latentfit.vae.Vae` does."""
 
     @property
     def space(self) -> LatentSpace: ...

@@ -15,8 +15,8 @@ SHOWN = (
 )  # fmt: skip
 
 
-def summary(frame: "pd.DataFrame") -> str:
-    """The pooled rows of `latentfit.scores.latent_maps.evaluate_latent_maps`: decode → encode first, then by PSNR."""
+def latent_map_summary(frame: "pd.DataFrame") -> str:
+    """The pooled rows of `latentfit.scores.evaluate_latent_maps`: decode → encode first, then by PSNR."""
     attrs = frame.attrs
     pooled = frame[frame["image"] == "all"]
     ranked = pooled.sort_values("psnr", ascending=False)

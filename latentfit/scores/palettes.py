@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from latentfit.maps.contracts import Approximation
-from latentfit.images.colour import delta_e2000
-from latentfit.scores.running_costs import costs, device_of
 from latentfit.errors import PaletteError, StoreError
-from latentfit.scores.held_out import by_name, held_out, left_out_in_words
+from latentfit.images.colour import delta_e2000
+from latentfit.maps.contracts import Approximation
 from latentfit.pairs.store import Batch, PairStore, Sample, Split
-from latentfit.palettes.targets import Palettizing
 from latentfit.palettes.decoder import is_palettized, nearest_of, palette_of
+from latentfit.palettes.targets import Palettizing
+from latentfit.scores.held_out import by_name, left_out_in_words, samples_held_out
+from latentfit.scores.running_costs import costs, device_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -59,7 +59,7 @@ def evaluate_palettes(
         - oklab: mean OKLab distance from the target's colour
         - delta_e: mean CIEDE2000 from the unpalettized cell; target_delta_e: of the target, which no class avoids
         - usage_distance: half the sum of what the shares of the classes differ by from the target's; 0 to 1
-        - parameters, ms, extra_mib: `latentfit.scores.running_costs.costs`
+        - parameters, ms, extra_mib: `latentfit.scores.costs`
 
         `attrs` hold n_images, n_left_out, reference, and usage: for each approximation its palette and how often each
         class is there, in what it gives and in the target (see `usage_table`).
@@ -80,7 +80,7 @@ def evaluate_palettes(
         raise StoreError(f"{store.path}: keeps no rgb, so there is nothing to palettize; collect it with --keep rgb")
     considered = store.split(split) if samples is None else samples
     compared = {name: one.approximation for name, one in judged.items()}
-    chosen, n_left_out, n_copies = held_out(compared if samples is None else {}, store, considered)
+    chosen, n_left_out, n_copies = samples_held_out(compared if samples is None else {}, store, considered)
     first = next(store.batches(chosen[:1], n_cells=1))
     spent = costs(compared, first.latents)
     rows: list[dict[str, Any]] = []
@@ -125,7 +125,7 @@ def usage_table(frame: "pd.DataFrame") -> "pd.DataFrame":
     return pd.DataFrame(rows)
 
 
-def summary(frame: "pd.DataFrame", kind: str = "all") -> str:
+def palette_summary(frame: "pd.DataFrame", kind: str = "all") -> str:
     """The pooled rows as text: a block for each palette, best accuracy first."""
     attrs = frame.attrs
     lines = [f"{attrs['n_images']} pictures palettized, {left_out_in_words(attrs)}"]

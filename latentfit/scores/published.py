@@ -9,11 +9,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from latentfit.maps.contracts import Approximation
 from latentfit.errors import FitError, SpaceMismatchError
 from latentfit.fit.polynomial_map import Kernel, smoothed
-from latentfit.runtime.storage import data_path
 from latentfit.latents.spaces import LatentSpace, get_space, pack_flux2, rgb_to_signed, signed_to_rgb
+from latentfit.maps.contracts import Approximation
+from latentfit.runtime.storage import data_path
 
 
 @dataclass(frozen=True)

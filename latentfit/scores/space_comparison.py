@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from latentfit.errors import ImageError, NoPicturesError
-from latentfit.images.sources import Picture, pictures
 from latentfit.images.pixels import crop_to_cells, rgb_tensor
+from latentfit.images.sources import Picture, pictures
 from latentfit.vae.vae import Vae
 
 SAME, SLOPE_OFF, OFFSET_OFF = 0.98, 0.03, 0.05
@@ -77,7 +77,7 @@ def same_space(
     first, second : Vae
         Equal pixels a cell, or the answer is no without encoding.
     images : str or sequence
-        As `latentfit.images.sources.pictures` takes it.
+        As `latentfit.images.pictures` takes it.
     size : int
         Short side that pictures are shrunk to.
     limit : int or None

@@ -4,14 +4,14 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from latentfit.maps.contracts import Approximation
 from latentfit.errors import SpaceMismatchError
 from latentfit.fit import ChannelMap
-from latentfit.scores.held_out import are_fitted, by_name
-from latentfit.pairs.store import PairStore, Sample
-from latentfit.scores.published import PublishedTable, tables
+from latentfit.maps.contracts import Approximation
 from latentfit.maps.scales import as_scale
+from latentfit.pairs.store import PairStore, Sample
 from latentfit.scores.evaluation import Place, Reference, evaluate
+from latentfit.scores.held_out import are_fitted, by_name
+from latentfit.scores.published import PublishedTable, tables
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -42,7 +42,7 @@ def audit(
     approximations : sequence of Approximation
         Ours.
     references, places
-        As `latentfit.scores.evaluation.evaluate` takes them.
+        As `latentfit.scores.evaluate` takes them.
     with_oracles : bool
         Also the same forms fitted on the scored pictures themselves: what each form could reach.
     with_pictures : bool
@@ -169,7 +169,7 @@ def oracles(
     return found
 
 
-def summary(frame: "pd.DataFrame", kind: str = "all") -> str:
+def audit_summary(frame: "pd.DataFrame", kind: str = "all") -> str:
     """The ranking as text: one block for each reference and place."""
     attrs = frame.attrs
     lines = [

@@ -8,8 +8,8 @@ from typing import Any
 
 import torch
 
-from latentfit.runtime import schemas
 from latentfit.errors import TrainError
+from latentfit.runtime import schemas
 from latentfit.runtime.storage import write_atomic
 
 SCHEMA = "latentfit-run/1"

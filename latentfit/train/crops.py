@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from latentfit.errors import TrainError
-from latentfit.pairs.store import PairStore, Sample
 from latentfit.pairs.shards import open_shard
+from latentfit.pairs.store import PairStore, Sample
 
 Floats = NDArray[np.float32]
 Target = Literal["rgb", "photo", "cells"]

@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 from torch import nn
 
 from latentfit.errors import TrainError
+from latentfit.latents.spaces import LatentSpace
 from latentfit.nets.approx_cnn import ApproxCnn
 from latentfit.nets.cell import CellDecoder
 from latentfit.nets.pixel_mlp import PixelMlp
 from latentfit.nets.tiny import DECODER_BLOCKS, ENCODER_BLOCKS, TinyDecoder, TinyEncoder
-from latentfit.latents.spaces import LatentSpace
 from latentfit.train.config import TrainConfig
 from latentfit.train.crops import Target
 

@@ -9,10 +9,10 @@ import torch
 from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
 
-from latentfit.maps.contracts import Approximation
 from latentfit.errors import TrainError
-from latentfit.formats.saved import save
 from latentfit.fit import ChannelMap
+from latentfit.formats.saved import save
+from latentfit.maps.contracts import Approximation
 from latentfit.nets.cell import CellDecoder
 from latentfit.nets.patch_discriminator import PatchDiscriminator
 from latentfit.nets.tiny import TinyEncoder
@@ -21,9 +21,9 @@ from latentfit.runtime.storage import write_atomic
 from latentfit.train.callbacks import SampleSheet
 from latentfit.train.config import TrainConfig
 from latentfit.train.crops import CropSource
+from latentfit.train.decoder_presets import Preset, preset_named
 from latentfit.train.loop import Callback, Trained
 from latentfit.train.objective import Objective
-from latentfit.train.decoder_presets import Preset, preset_named
 from latentfit.train.run import Begin, Run, result_path
 
 

@@ -7,8 +7,8 @@ from fractions import Fraction
 from torch import nn
 
 from latentfit.errors import TrainError
-from latentfit.nets.interposer import Interposer, InterposerV1, InterposerV3, InterposerV4
 from latentfit.latents.spaces import LatentSpace
+from latentfit.nets.interposer import Interposer, InterposerV1, InterposerV3, InterposerV4
 from latentfit.train.config import TrainConfig
 from latentfit.train.latent_map_preset import LatentPreset, Maker, raw
 

@@ -10,13 +10,13 @@ from torch.nn.functional import unfold
 from latentfit.errors import TrainError
 from latentfit.fit.moments import Moments
 from latentfit.fit.solver import Solution, solve
-from latentfit.pairs.joined import JoinedStores, Pair
+from latentfit.maps.scales import AtScale
 from latentfit.nets.any_scale_upscaler import AnyUpscaler
 from latentfit.nets.interposer import Interposer
 from latentfit.nets.shared_trunk import convolutions
 from latentfit.nets.upscaler import Upscaler
+from latentfit.pairs.joined import JoinedStores, Pair
 from latentfit.pairs.store import Split
-from latentfit.maps.scales import AtScale
 
 ENOUGH_CELLS = 200_000
 _FOLDS, _CELLS_AT_ONCE = 4, 1 << 13

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from latentfit.errors import TrainError
 from latentfit.pairs.joined import JoinedStores, Pair
-from latentfit.pairs.store import PairStore, Sample, Split
 from latentfit.pairs.shards import open_shard
+from latentfit.pairs.store import PairStore, Sample, Split
 
 Floats = NDArray[np.float32]
 

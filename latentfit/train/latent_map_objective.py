@@ -7,9 +7,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d
 
-from latentfit.maps.contracts import Approximation
-from latentfit.images.colour import rgb_to_oklab
 from latentfit.errors import TrainError
+from latentfit.images.colour import rgb_to_oklab
+from latentfit.maps.contracts import Approximation
 from latentfit.nets.patch_discriminator import PatchDiscriminator
 from latentfit.train.losses import PIXEL_LOSSES
 from latentfit.train.objective import ADVERSARIAL, Batch, judged, verdict_loss

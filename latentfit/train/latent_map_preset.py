@@ -6,8 +6,8 @@ from fractions import Fraction
 
 from torch import nn
 
-from latentfit.nets.model_domain import ModelDomain
 from latentfit.latents.spaces import LatentSpace
+from latentfit.nets.model_domain import ModelDomain
 from latentfit.train.config import TrainConfig
 from latentfit.train.decoder_presets import CHARTS_COUNT_LESS
 

@@ -7,18 +7,18 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from latentfit.maps.contracts import Approximation, LatentMap
 from latentfit.errors import SpaceMismatchError, TrainError
-from latentfit.formats.saved import save
 from latentfit.fit import ChannelMap
-from latentfit.pairs.joined import JoinedStores
+from latentfit.formats.saved import save
+from latentfit.latents.spaces import LatentSpace
+from latentfit.maps.contracts import Approximation, LatentMap
+from latentfit.maps.scales import AtScale
 from latentfit.nets.interposer import Interposer
 from latentfit.nets.patch_discriminator import PatchDiscriminator
 from latentfit.nets.shared_trunk import put_trunk_in
 from latentfit.nets.upscaler import Upscaler
+from latentfit.pairs.joined import JoinedStores
 from latentfit.pairs.store import Split
-from latentfit.maps.scales import AtScale
-from latentfit.latents.spaces import LatentSpace
 from latentfit.train.callbacks import SampleSheet
 from latentfit.train.config import TrainConfig
 from latentfit.train.last_layer import solve_head

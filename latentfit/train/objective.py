@@ -31,7 +31,7 @@ class Objective:
     Parameters
     ----------
     weights : mapping of str to float
-        Names of `latentfit.train.losses.PIXEL_LOSSES`; with an adversary also "gan" and "features".
+        Names of `latentfit.train.PIXEL_LOSSES`; with an adversary also "gan" and "features".
     adversary : PatchDiscriminator or None
     """
 

@@ -7,20 +7,20 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from latentfit.runtime import distributed as parallel
-from latentfit.maps.contracts import Approximation
 from latentfit.errors import PaletteError
-from latentfit.formats.saved import save
 from latentfit.fit import ChannelMap
+from latentfit.formats.saved import save
+from latentfit.maps.contracts import Approximation
 from latentfit.nets.palette import CellPalette
 from latentfit.pairs.store import PairStore, Sample, Split
-from latentfit.palettes.targets import PaletteTargets, Palettizing
 from latentfit.palettes.decoder import palette_of, palettized
+from latentfit.palettes.targets import PaletteTargets, Palettizing
+from latentfit.runtime import distributed as parallel
 from latentfit.train.callbacks import SampleSheet
-from latentfit.train.palette_objective import ClassCrops, ClassObjective
 from latentfit.train.config import TrainConfig
 from latentfit.train.crops import CropSource
 from latentfit.train.loop import Callback
+from latentfit.train.palette_objective import ClassCrops, ClassObjective
 from latentfit.train.palette_presets import PalettePreset, palette_preset_named
 from latentfit.train.run import Begin, Run, result_path
 
@@ -59,7 +59,7 @@ def train_palette(
     config : TrainConfig, optional
         Instead of the preset's.
     balance, oklab : float, optional
-        Instead of the preset's, see `latentfit.train.palette_objective.ClassObjective`.
+        Instead of the preset's, see `latentfit.train.ClassObjective`.
     split : {"train", "all"}
         "all": also the pictures that the store holds out; score the result on others then.
     samples : sequence of Sample, optional

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from torch import nn
 
 from latentfit.errors import TrainError
+from latentfit.latents.spaces import LatentSpace
 from latentfit.nets.palette import CellPalette, PixelVae
 from latentfit.palettes.palette import Palette
-from latentfit.latents.spaces import LatentSpace
 from latentfit.train.config import TrainConfig
 from latentfit.train.decoder_presets import CHARTS_COUNT_LESS
 
@@ -26,7 +26,7 @@ class PalettePreset:
     crop_cells, border_cells : int
         Side of a crop, and the rim that no loss sees unless it is the picture's own.
     balance, oklab : float
-        See `latentfit.train.palette_objective.ClassObjective`.
+        See `latentfit.train.ClassObjective`.
     draw : mapping of str to float
         How often pictures of a kind are drawn, relative to 1.
     config : TrainConfig

@@ -11,13 +11,13 @@ from typing import Any, TypeVar
 import torch
 from torch import nn
 
-from latentfit.maps.contracts import Approximation
 from latentfit.errors import SpaceMismatchError
+from latentfit.latents.spaces import LatentSpace
+from latentfit.maps.contracts import Approximation
 from latentfit.nets.state_dict import loaded
+from latentfit.pairs.shards import looks_of
 from latentfit.pairs.store import PairStore, Sample
 from latentfit.runtime.storage import write_atomic
-from latentfit.pairs.shards import looks_of
-from latentfit.latents.spaces import LatentSpace
 from latentfit.train.callbacks import MetricsCsv, TensorBoard
 from latentfit.train.config import TrainConfig
 from latentfit.train.loop import Callback, Source, Trained, train
@@ -136,7 +136,7 @@ class Run:
         Parameters
         ----------
         network, objective, source
-            See `latentfit.train.loop.train`.
+            See `latentfit.train.train`.
         identity : mapping
             What the result depends on besides the config, the samples and what the run begins from: JSON-able.
         noted : mapping, optional

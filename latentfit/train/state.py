@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from latentfit.runtime import distributed as parallel
 from latentfit.errors import TrainError
+from latentfit.runtime import distributed as parallel
 from latentfit.train.checkpoint import State, load_state, save_state
 from latentfit.train.config import TrainConfig
 from latentfit.train.means import Means

@@ -12,6 +12,7 @@ from fractions import Fraction
 from torch import nn
 
 from latentfit.errors import TrainError
+from latentfit.latents.spaces import LatentSpace
 from latentfit.nets.any_scale_upscaler import AnyUpscaler
 from latentfit.nets.model_domain import ModelDomain
 from latentfit.nets.resizer import PRIVATE_FACTORS, LatentResizer
@@ -20,7 +21,6 @@ from latentfit.nets.transformers.dat import Dat
 from latentfit.nets.transformers.drct import Drct
 from latentfit.nets.transformers.swinfir import SwinFir
 from latentfit.nets.upscaler import Upscaler, UpscalerV1, UpscalerV2
-from latentfit.latents.spaces import LatentSpace
 from latentfit.train.config import TrainConfig
 from latentfit.train.latent_map_preset import LatentPreset, Maker, raw
 

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from latentfit.errors import VaeError
-from latentfit.nets.tiny import TinyDecoder, TinyDecoder32, TinyEncoder, TinyEncoder32
 from latentfit.latents.spaces import rgb_to_signed, signed_to_rgb
+from latentfit.nets.tiny import TinyDecoder, TinyDecoder32, TinyEncoder, TinyEncoder32
 from latentfit.vae.stills import (
     alone,
     check_of_pictures,

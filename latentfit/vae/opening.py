@@ -9,8 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from latentfit.errors import BadFileError, VaeError
-from latentfit.runtime.schemas import read_json
 from latentfit.latents.spaces import LatentSpace
+from latentfit.runtime.schemas import read_json
+from latentfit.runtime.weights import WeightsFile
+from latentfit.vae.keys import to_diffusers_keys
+from latentfit.vae.networks import DiffusersNetwork, TinyNetwork
 from latentfit.vae.single_file import (
     build_module,
     check_config,
@@ -19,11 +22,8 @@ from latentfit.vae.single_file import (
     open_tiny_pair,
     open_vae_file,
 )
-from latentfit.vae.keys import to_diffusers_keys
-from latentfit.vae.networks import DiffusersNetwork, TinyNetwork
 from latentfit.vae.sources import Source, weights_in
 from latentfit.vae.spaces import NAMED, Spoken, space_of
-from latentfit.runtime.weights import WeightsFile
 
 
 def open_source(source: Source, space: LatentSpace | str | None) -> tuple[TinyNetwork | DiffusersNetwork, Spoken]:

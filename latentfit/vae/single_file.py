@@ -14,13 +14,14 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
-from latentfit.runtime import schemas
 from latentfit.errors import BadFileError, VaeError
-from latentfit.runtime.escaping import one_line
 from latentfit.nets.state_dict import UNFIT
 from latentfit.nets.tiny import load_tiny_decoder, load_tiny_encoder
-from latentfit.runtime.storage import data_path
+from latentfit.runtime import schemas
+from latentfit.runtime.escaping import one_line
 from latentfit.runtime.schemas import shown
+from latentfit.runtime.storage import data_path
+from latentfit.runtime.weights import WeightsFile
 from latentfit.vae.keys import (
     TinyHalves,
     Weights,
@@ -32,7 +33,6 @@ from latentfit.vae.keys import (
     without_wrapper,
 )
 from latentfit.vae.networks import DiffusersNetwork, TinyNetwork
-from latentfit.runtime.weights import WeightsFile
 
 _VIDEO_ADVICE = "name the autoencoder of its space as a diffusers folder or a file of its own"
 _COUNTER = "num_batches_tracked"

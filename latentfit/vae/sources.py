@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from latentfit.errors import SpaceMismatchError, VaeError
-from latentfit.runtime.storage import data_path
 from latentfit.latents.spaces import LatentSpace, get_space, list_spaces
+from latentfit.runtime.storage import data_path
 from latentfit.vae.spaces import BUNDLED, NAMED, PUBLIC_TINY
 
 ASSETS_VARIABLE = "LATENTFIT_ASSETS"

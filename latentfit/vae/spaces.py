@@ -12,7 +12,6 @@ from torch import Tensor, nn
 
 from latentfit.errors import SpaceMismatchError, VaeError
 from latentfit.latents.spaces import LatentSpace, get_space, list_spaces
-from latentfit.vae.single_file import bundled_configs
 from latentfit.vae.networks import (
     Crossing,
     DiffusersNetwork,
@@ -21,6 +20,7 @@ from latentfit.vae.networks import (
     plain_crossing,
     shape_of_latents,
 )
+from latentfit.vae.single_file import bundled_configs
 
 Numbers = tuple[tuple[float, ...], tuple[float, ...]]
 

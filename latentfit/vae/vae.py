@@ -7,17 +7,17 @@ from typing import Any, final
 import torch
 from torch import Tensor, nn
 
-from latentfit.maps.contracts import Approximation
 from latentfit.errors import DomainError, SpaceMismatchError, VaeError
 from latentfit.latents.spaces import LatentSpace, get_space
-from latentfit.vae.networks import Crossing, DiffusersNetwork, TinyNetwork, plain_crossing
+from latentfit.maps.contracts import Approximation
+from latentfit.maps.tiles import Tiles, map_in_tiles
 from latentfit.vae.checks import check_finite, check_rgb, device_name, plain_float32, torch_dtype
+from latentfit.vae.networks import Crossing, DiffusersNetwork, TinyNetwork, plain_crossing
 from latentfit.vae.opening import fingerprint_of, open_source
+from latentfit.vae.private_copies import departures, plainly, private_copy
 from latentfit.vae.sources import find_source
 from latentfit.vae.spaces import NAMED, Spoken, measured_numbers, slug, space_of, speaks_model_domain
 from latentfit.vae.stills import check_of_pictures
-from latentfit.maps.tiles import Tiles, map_in_tiles
-from latentfit.vae.private_copies import departures, plainly, private_copy
 
 
 @final
@@ -330,8 +330,8 @@ def measured_space(vae: Vae, rgb: Iterable[Tensor], name: str | None = None) -> 
 
 def measuring_pictures(cell_px: int) -> Iterator[Tensor]:
     """Ten bundled photographs at 256 px, whole cells: 10,000 cells of 8 px, in seconds."""
-    from latentfit.images.sources import pictures
     from latentfit.images.pixels import crop_to_cells, rgb_tensor
+    from latentfit.images.sources import pictures
 
     for picture in pictures("photographs")[:10]:
         pixels, _ = crop_to_cells(picture.load()[0], 256, cell_px)

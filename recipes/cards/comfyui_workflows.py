@@ -21,8 +21,8 @@ from PIL.PngImagePlugin import PngInfo
 
 import latentfit as lf
 from latentfit.comfyui.installing import PACK, install
-from latentfit.latents.files import write_latents
-from latentfit.runtime.storage import write_atomic
+from latentfit.latents import write_latents
+from latentfit.runtime import write_atomic
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "tests" / "comfyui_server"), str(ROOT / "tests" / "browser")]

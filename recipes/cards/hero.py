@@ -14,12 +14,10 @@ from pathlib import Path
 import torch
 
 import latentfit as lf
-from latentfit.images.colour import delta_e2000
 from latentfit.compare import figures
-from latentfit.images.sources import photographs
-from latentfit.images.pixels import rgb_tensor
-from latentfit.scores.published import table
-from latentfit.runtime.storage import write_atomic
+from latentfit.images import delta_e2000, photographs, rgb_tensor
+from latentfit.runtime import write_atomic
+from latentfit.scores import table
 
 ROOT = Path(__file__).resolve().parents[1]
 PICTURE = "skimage/coffee"
@@ -61,7 +59,7 @@ def main() -> None:
 
 def crop(image: "object") -> "object":
     """The picture, cut to whole cells."""
-    from latentfit.images.pixels import crop_to_cells
+    from latentfit.images import crop_to_cells
 
     return crop_to_cells(image, 512, 8)[0]
 

@@ -23,17 +23,15 @@ from measuring import machine_facts
 from results_tables import keeping_kinds
 
 import latentfit as lf
-from latentfit.compare.figures.pareto_chart import pareto
-from latentfit.formats.programs.onnx import onnx, operators
+from latentfit.compare.figures import pareto
 from latentfit.errors import BadFileError
-from latentfit.nets.tiny import TinyDecoder, TinyEncoder, load_tiny_encoder
-from latentfit.pairs.store import PairStore
-from latentfit.scores.published import tables
-from latentfit.runtime.storage import write_atomic
-from latentfit.scores.similarity import ms_ssim
-from latentfit.maps.tiled import receptive_cells_of
-from latentfit.vae.diffusers_folder import save_tiny_folder
-from latentfit.runtime.weights import WeightsFile
+from latentfit.formats.programs import onnx, operators
+from latentfit.maps import receptive_cells_of
+from latentfit.nets import TinyDecoder, TinyEncoder, load_tiny_encoder
+from latentfit.pairs import PairStore
+from latentfit.runtime import WeightsFile, write_atomic
+from latentfit.scores import ms_ssim, tables
+from latentfit.vae import save_tiny_folder
 
 ROOT = Path(__file__).resolve().parents[1]
 SHIPPED = ("cell", LARGE)

@@ -24,9 +24,9 @@ from model_tables import (
 )
 from results_tables import VAES, differences_block, drawn_rows, kinds_block, verdicts_of, weak_spots
 
-from latentfit.formats.programs.python_literals import comfyui
-from latentfit.formats.saved import load_approximation
-from latentfit.latents.spaces import get_space
+from latentfit.formats import load_approximation
+from latentfit.formats.programs import comfyui
+from latentfit.latents import get_space
 
 ROOT = Path(__file__).resolve().parents[1]
 SPACES = ("sd1", "sdxl", "flux1", "flux2")

@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 from results_tables import BASELINE, CLOSED, on_clip_art, results
 
-from latentfit.latents.spaces import get_space
+from latentfit.latents import get_space
 
 ROOT = Path(__file__).resolve().parents[1]
 MODELS, VAES = ROOT / "data" / "models", ROOT / "data" / "vaes"

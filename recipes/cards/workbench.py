@@ -17,10 +17,10 @@ import torch
 from PIL import Image
 
 import latentfit as lf
-from latentfit.images.sources import photographs
-from latentfit.compare.reports.page import Page
-from latentfit.scores.published import table
-from latentfit.runtime.storage import write_atomic
+from latentfit.compare.reports import Page
+from latentfit.images import photographs
+from latentfit.runtime import write_atomic
+from latentfit.scores import table
 from latentfit.tutorial import decoders_at_hand, open_pairs, open_vae
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -12,8 +12,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from latentfit.scores.held_out import as_seen
-from latentfit.images.pixels import rgb_tensor
+from latentfit.images import rgb_tensor
+from latentfit.scores import as_seen
 
 CORNER_PX, SHADOW_PX = 9, 9  # corners are round; what stands on a picture throws a shadow
 

@@ -13,12 +13,11 @@ from conftest import Watched
 from PIL import Image
 from seen import levels, settle
 
-from latentfit.images.colour import linear_to_srgb, srgb_to_linear
-from latentfit.compare.figures.canvas import SURROUND
-from latentfit.compare.figures.split_views import under_curtain
-from latentfit.compare.widgets.page_data import pixels_of, without_bytes
-from latentfit.scores.held_out import as_seen
-from latentfit.compare.reports.embedding import widget_script, widget_style
+from latentfit.compare.figures import SURROUND, under_curtain
+from latentfit.compare.reports import widget_script, widget_style
+from latentfit.compare.widgets import pixels_of, without_bytes
+from latentfit.images import linear_to_srgb, srgb_to_linear
+from latentfit.scores import as_seen
 
 # a kernel of our own: `posted` is what it was told, `say` what it says
 LIVE = """

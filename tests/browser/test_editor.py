@@ -12,8 +12,8 @@ from jupyter import Lab
 from seen import levels, pane_off_by, ready, run_again, settle, state
 
 import latentfit as lf
-from latentfit.maps.contracts import Approximation
-from latentfit.fit.polynomial_map import PolynomialMap
+from latentfit.fit import PolynomialMap
+from latentfit.maps import Approximation
 
 EDITOR = ".lf-editor"
 FRAMES = """async (element) => {

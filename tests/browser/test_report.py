@@ -11,8 +11,8 @@ from seen import drag, eventually, levels, pane_difference, pane_off_by, ready, 
 
 import latentfit as lf
 from latentfit.compare.figures import errors
-from latentfit.formats.exporter import read
-from latentfit.compare.reports.pictures import VAE
+from latentfit.compare.reports import VAE
+from latentfit.formats import read
 
 SLOT, EDITOR = '[data-widget="workbench"]', 'body > [data-widget="table_editor"]'
 NASTY = "</script><img src=x onerror=alert(1)> & '"
@@ -207,7 +207,7 @@ def moved(opened: Watched, label: str, by_share: float) -> None:
 
 def recomputed(opened: Watched, store: lf.PairStore, one: lf.Approximation) -> np.ndarray:
     """The editor's picture, from its coefficients, by the map's own code."""
-    from latentfit.fit.polynomial_map import PolynomialMap
+    from latentfit.fit import PolynomialMap
 
     now = state(opened.page, EDITOR)
     module = PolynomialMap.from_config(one.module.config())

@@ -11,7 +11,7 @@ from jupyter import Lab
 from seen import eventually, fits_the_page, levels, pane_difference, ready, state
 
 import latentfit as lf
-from latentfit.scores.held_out import as_seen
+from latentfit.scores import as_seen
 
 SCRUBBER = ".lf-scrubber"
 

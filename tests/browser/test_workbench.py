@@ -27,8 +27,7 @@ from seen import (
 )
 
 import latentfit as lf
-from latentfit.compare.widgets.workbench_state import Bench
-from latentfit.compare.widgets.workbench import Workbench
+from latentfit.compare.widgets import Bench, Workbench
 
 BENCH = ".lf-workbench"
 

@@ -13,7 +13,7 @@ from PIL import Image
 
 import latentfit as lf
 from latentfit.comfyui.installing import install
-from latentfit.latents.files import write_latents
+from latentfit.latents import write_latents
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))

@@ -13,11 +13,10 @@ from safetensors.torch import load_file
 from workflows import STEPS, decode, latent_maps, node, palettize, sampling
 
 import latentfit as lf
-from latentfit.palettes.dithering import dither
-from latentfit.latents.files import read_latents
-from latentfit.palettes.palette import Palette
-from latentfit.runtime.storage import data_path
-from latentfit.maps.tiled import decode_in_tiles
+from latentfit.latents import read_latents
+from latentfit.maps import decode_in_tiles
+from latentfit.palettes import Palette, dither
+from latentfit.runtime import data_path
 
 SD1 = lf.get_space("sd1")
 PREVIEW_PX = 512

@@ -6,7 +6,7 @@ import torch
 from comfyui import Workflow
 
 import latentfit as lf
-from latentfit.fit.polynomial_map import PolynomialMap
+from latentfit.fit import PolynomialMap
 
 STEPS = 4
 

@@ -14,8 +14,8 @@ from matplotlib.figure import Figure as MplFigure
 from PIL import Image
 from torch import Tensor
 
-from latentfit.scores.held_out import as_seen
 from latentfit.runtime.storage import write_atomic
+from latentfit.scores.held_out import as_seen
 
 INK, SOFT, GRID = "#1d2330", "#5b6474", "#dfe4ec"
 # Okabe and Ito's colours, told apart under every common colour blindness

@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from latentfit.maps.contracts import Approximation
 from latentfit.compare.figures.canvas import INK, SOFT, Figure, rows_of_axes, saved, style
 from latentfit.fit.polynomial_map import PolynomialMap
+from latentfit.maps.contracts import Approximation
 
 
 def coefficient_heatmap(

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 import numpy as np
 from torch import Tensor
 
-from latentfit.images.colour import delta_e2000
 from latentfit.compare.figures.canvas import RGB_COLOURS, SOFT, Figure, as_image, rows_of_axes, saved, something, style
+from latentfit.images.colour import delta_e2000
 from latentfit.scores.held_out import as_seen
 
 MOST_SIGNED, MOST_DELTA_E = 0.4, 30.0

@@ -10,8 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from latentfit.images.colour import LEAST_CHROMA, oklab_to_rgb, rgb_to_oklab
 from latentfit.compare.figures.canvas import INK, SOFT, Figure, rows_of_axes, saved, something, style
+from latentfit.images.colour import LEAST_CHROMA, oklab_to_rgb, rgb_to_oklab
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from torch import Tensor
 
-from latentfit.scores.noise_masking import ErrorBands, Schedule, sigma_at, strength_that_buries
 from latentfit.compare.figures.canvas import SOFT, Figure, rows_of_axes, saved, something, style
+from latentfit.scores.noise_masking import ErrorBands, Schedule, sigma_at, strength_that_buries
 
 MOST = 3.0
 """Latents from minus so much to plus so much: black to white."""
@@ -103,7 +103,7 @@ def explained(
     Parameters
     ----------
     r2 : mapping of str to Tensor, (C, n)
-        As `latentfit.scores.spectrum.explained_by_band` gives it; drawn from 0 to 1.
+        As `latentfit.scores.explained_by_band` gives it; drawn from 0 to 1.
     frequencies : Tensor, (n,)
         Middles of the bands, cycles a cell.
     title : str

@@ -8,9 +8,19 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from latentfit.compare.figures.canvas import INK, SOFT, SURROUND, Figure, as_image, rows_of_axes, saved, something, style
-from latentfit.scores.held_out import as_seen
+from latentfit.compare.figures.canvas import (
+    INK,
+    SOFT,
+    SURROUND,
+    Figure,
+    as_image,
+    rows_of_axes,
+    saved,
+    something,
+    style,
+)
 from latentfit.scores.colour_errors import ColourSums
+from latentfit.scores.held_out import as_seen
 
 MOST_ACROSS = 10  # approximations in a line of a score sheet
 

@@ -5,16 +5,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from latentfit.maps.contracts import Approximation
-from latentfit.scores.running_costs import device_of
+from latentfit.compare.reports.page import Page
+from latentfit.compare.reports.pictures import PHOTO, VAE, ShownPicture, ranked, shown_pictures
+from latentfit.compare.reports.sections import Given, show_pictures, show_provenance, show_scores, show_tables
 from latentfit.errors import SpaceMismatchError, StoreError
 from latentfit.formats.opening import load_any, named_apart
-from latentfit.compare.reports.page import Page
+from latentfit.maps.contracts import Approximation
 from latentfit.pairs.store import PairStore, Sample, Split
-from latentfit.compare.reports.sections import Given, show_pictures, show_provenance, show_scores, show_tables
-from latentfit.compare.reports.pictures import PHOTO, VAE, ShownPicture, ranked, shown_pictures
 from latentfit.runtime.storage import check_writable, write_atomic
 from latentfit.scores.evaluation import evaluate
+from latentfit.scores.running_costs import device_of
 
 if TYPE_CHECKING:
     import pandas as pd

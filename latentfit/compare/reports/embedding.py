@@ -66,10 +66,10 @@ def slot(kind: str, block: str, shared: Mapping[str, str]) -> str:
 
 def widget_style() -> str:
     """The widgets' looks."""
-    return (files("latentfit") / "compare" / "widgets.css").read_text("utf-8")
+    return (files("latentfit.compare.widgets") / "widgets.css").read_text("utf-8")
 
 
 def widget_script() -> str:
     """The widgets' module, and the lines that mount it on every slot."""
-    module = (files("latentfit") / "compare" / "widgets.js").read_text("utf-8")
+    module = (files("latentfit.compare.widgets") / "widgets.js").read_text("utf-8")
     return f'<script type="module">\n{module}\n{_MOUNT}</script>'

@@ -6,9 +6,9 @@ from collections.abc import Collection, Mapping, Sequence
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
-from latentfit.runtime import escaping
 from latentfit.compare.reports.chart import Points, line_chart
 from latentfit.compare.reports.embedding import data_block, slot, widget_script, widget_style
+from latentfit.runtime import escaping
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -137,7 +137,7 @@ class Page:
 
     def html(self) -> str:
         """The whole page."""
-        style = (files("latentfit") / "page.css").read_text("utf-8")
+        style = (files("latentfit.compare.reports") / "page.css").read_text("utf-8")
         if self._blocks:
             style = f"{style}\n{widget_style()}"
         head = (

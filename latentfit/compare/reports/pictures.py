@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
-from latentfit.maps.contracts import Approximation
 from latentfit.compare.widgets.page_data import array_of, crop_size, without_bytes
-from latentfit.scores.running_costs import device_of
-from latentfit.formats.programs.tables import json_table
 from latentfit.errors import FitError
 from latentfit.fit import ChannelMap
 from latentfit.fit.polynomial_map import PolynomialMap, smoothed
-from latentfit.pairs.store import Batch, PairStore, Sample
+from latentfit.formats.programs.tables import json_table
 from latentfit.images.pixels import to_pil
+from latentfit.maps.contracts import Approximation
+from latentfit.pairs.store import Batch, PairStore, Sample
+from latentfit.scores.running_costs import device_of
 
 if TYPE_CHECKING:
     import pandas as pd

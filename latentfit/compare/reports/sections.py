@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from latentfit.maps.contracts import Approximation
 from latentfit.compare import figures
 from latentfit.compare.figures.pareto_chart import SCORES
-from latentfit.fit.polynomial_map import PolynomialMap
 from latentfit.compare.reports.page import Page
-from latentfit.pairs.store import PairStore, Sample
 from latentfit.compare.reports.pictures import MOST_SIDE_PX, VAE, ShownPicture, editor_pictures, is_editable, table_data
+from latentfit.fit.polynomial_map import PolynomialMap
+from latentfit.maps.contracts import Approximation
+from latentfit.pairs.store import PairStore, Sample
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -135,7 +135,7 @@ def _rows(scores: "pd.DataFrame", place: str) -> list[dict[str, object]]:
 
 
 def _family(approximation: Approximation) -> str:
-    """Of `latentfit.compare.figures.pareto_chart.FAMILIES`."""
+    """Of `latentfit.compare.figures.FAMILIES`."""
     if isinstance(approximation.module, PolynomialMap):
         return "closed form"
     return "others' network" if "file" in approximation.card else "our network"

@@ -1,9 +1,8 @@
-"""The widgets: thin shells over what draws, decodes and fits without a page."""
+"""The widgets: thin shells over what draws, decodes and fits without a page.
 
-from latentfit.compare.widgets.compare_slider import CompareSlider
-from latentfit.compare.widgets.step_scrubber import StepScrubber
-from latentfit.compare.widgets.table_editor import TableEditor
-from latentfit.compare.widgets.base import Widget, living
-from latentfit.compare.widgets.workbench import Workbench
+What may enter: state, messages and the page side of a widget. What may not: numbers that no figure can show.
+"""
 
-__all__ = ["CompareSlider", "StepScrubber", "TableEditor", "Widget", "Workbench", "living"]
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

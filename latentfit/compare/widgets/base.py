@@ -6,9 +6,9 @@ from typing import Any
 from weakref import WeakValueDictionary
 
 from latentfit.compare.figures.canvas import Figure
-from latentfit.compare.widgets.source_code import expression_of, written
 from latentfit.compare.widgets.anywidget_base import PageSide
 from latentfit.compare.widgets.page_data import without_bytes
+from latentfit.compare.widgets.source_code import expression_of, written
 from latentfit.errors import WidgetError
 
 _LIVING: WeakValueDictionary[str, "Widget"] = WeakValueDictionary()

@@ -6,8 +6,8 @@ from typing import Any
 
 from latentfit.compare.figures.canvas import Figure
 from latentfit.compare.figures.split_views import curtain
-from latentfit.compare.widgets.page_data import PictureLike, as_picture, png_of
 from latentfit.compare.widgets.base import Widget
+from latentfit.compare.widgets.page_data import PictureLike, as_picture, png_of
 from latentfit.errors import WidgetError
 
 
@@ -20,7 +20,7 @@ class CompareSlider(Widget):
     Parameters
     ----------
     left, right : Tensor, ndarray, PIL image or path
-        See `latentfit.compare.widgets.page_data.as_picture`. Of two sizes both are shown to the extent of the larger; of two
+        See `latentfit.compare.widgets.as_picture`. Of two sizes both are shown to the extent of the larger; of two
         shapes, each keeps its own.
     labels : tuple of str or None
         In the corners; None: names of files, else "left" and "right".

@@ -6,15 +6,15 @@ from typing import Any, Protocol
 
 from torch import Tensor
 
-from latentfit.maps.contracts import Approximation
 from latentfit.compare.figures.canvas import Figure
+from latentfit.compare.figures.sheets import contact_sheet
+from latentfit.compare.widgets.base import Widget
 from latentfit.compare.widgets.decoders import Decoders, Side, named_decoders
 from latentfit.compare.widgets.latest_request import Newest
-from latentfit.compare.figures.sheets import contact_sheet
 from latentfit.compare.widgets.page_data import pixels_of, png_of, without_bytes
-from latentfit.compare.widgets.base import Widget
 from latentfit.errors import WidgetError
 from latentfit.latents.spaces import LatentSpace, get_space
+from latentfit.maps.contracts import Approximation
 from latentfit.vae.vae import Vae
 
 

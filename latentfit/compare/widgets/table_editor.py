@@ -11,8 +11,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from latentfit.maps.contracts import Approximation
 from latentfit.compare.figures.canvas import Figure
+from latentfit.compare.figures.sheets import contact_sheet
+from latentfit.compare.widgets.base import Widget
+from latentfit.compare.widgets.page_data import array_of
 from latentfit.compare.widgets.table_editor_data import (
     EditorPicture,
     Solved,
@@ -22,12 +24,10 @@ from latentfit.compare.widgets.table_editor_data import (
     solved,
     without_evidence,
 )
-from latentfit.compare.figures.sheets import contact_sheet
-from latentfit.compare.widgets.page_data import array_of
-from latentfit.compare.widgets.base import Widget
-from latentfit.formats.programs.tables import json_table
 from latentfit.errors import WidgetError
 from latentfit.fit import ChannelMap, PolynomialMap
+from latentfit.formats.programs.tables import json_table
+from latentfit.maps.contracts import Approximation
 from latentfit.pairs.store import PairStore
 
 Floats = NDArray[np.float64]
@@ -37,7 +37,7 @@ class TableEditor(Widget):
     """Every coefficient as a slider and a number; the picture follows while one is dragged, without the kernel.
 
     "Nudge" goes a quarter of the way to least squares, whose place on each slider is marked; "Export" downloads a table
-    that `latentfit.formats.exporter.read` takes. What is edited is here too: `coefficients`, `approximation`, `channel_map`.
+    that `latentfit.formats.read` takes. What is edited is here too: `coefficients`, `approximation`, `channel_map`.
 
     Parameters
     ----------

@@ -9,17 +9,17 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from latentfit.maps.contracts import Approximation
 from latentfit.compare.widgets.page_data import array_of, crop_size
 from latentfit.errors import FitError, WidgetError
 from latentfit.fit import ChannelMap, PolynomialMap
 from latentfit.fit.polynomial_map import smoothed
-from latentfit.images.sources import photographs
-from latentfit.pairs.store import PairStore
 from latentfit.images.pixels import crop_to_cells, rgb_tensor
+from latentfit.images.sources import photographs
 from latentfit.latents.spaces import LatentSpace
-from latentfit.vae.vae import Vae
+from latentfit.maps.contracts import Approximation
+from latentfit.pairs.store import PairStore
 from latentfit.vae.spaces import BUNDLED
+from latentfit.vae.vae import Vae
 
 MOST_PICTURES, MOST_CELLS = 24, 160
 N_BUNDLED, BUNDLED_PX, DRAWN_CELLS = 6, 256, 48

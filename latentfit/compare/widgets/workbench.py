@@ -6,9 +6,8 @@ from typing import Any
 
 from torch import Tensor
 
-from latentfit.maps.contracts import Approximation
-from latentfit.compare.widgets.workbench_state import Bench, View
 from latentfit.compare.figures.canvas import Figure
+from latentfit.compare.widgets.base import Widget
 from latentfit.compare.widgets.decoders import Decoders, Side, named_decoders
 from latentfit.compare.widgets.latest_request import Newest
 from latentfit.compare.widgets.page_data import pixels_of, png_of, without_bytes
@@ -21,10 +20,11 @@ from latentfit.compare.widgets.workbench_pictures import (
     subjects_of_latents,
     subjects_of_store,
 )
-from latentfit.compare.widgets.base import Widget
+from latentfit.compare.widgets.workbench_state import Bench, View
 from latentfit.errors import WidgetError
-from latentfit.pairs.store import PairStore
 from latentfit.latents.spaces import LatentSpace, get_space
+from latentfit.maps.contracts import Approximation
+from latentfit.pairs.store import PairStore
 from latentfit.vae.vae import Vae
 
 THUMB_PX, MOST_DROPPED_BYTES = 152, 64 << 20
@@ -39,8 +39,8 @@ class Workbench(Widget):
     Parameters
     ----------
     images : PairStore, folder, or pictures, or None
-        Pictures in any form of `latentfit.compare.widgets.page_data.as_picture`, alone, in a sequence or by name; a folder, or what
-        else `latentfit.images.sources.pictures` takes; a store, whose latents are taken as they are. More can be dropped in.
+        Pictures in any form of `latentfit.compare.widgets.as_picture`, alone, in a sequence or by name; a folder, or what
+        else `latentfit.images.pictures` takes; a store, whose latents are taken as they are. More can be dropped in.
     approximations : mapping of str to Approximation or Vae, or sequence
     vae : Vae, Approximation or None
         The reference. None: a store's own decode where it keeps one (`--keep rgb`), else no scores are shown.

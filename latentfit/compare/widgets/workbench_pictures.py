@@ -14,10 +14,10 @@ from torch import Tensor
 
 from latentfit.compare.widgets.page_data import PictureLike, as_picture, crop_size
 from latentfit.errors import ImageError, WidgetError
-from latentfit.images.sources import Picture, pictures
-from latentfit.pairs.store import PairStore, Sample
 from latentfit.images.pixels import crop_to_cells, rgb_tensor, to_pil
+from latentfit.images.sources import Picture, pictures
 from latentfit.latents.spaces import LatentSpace
+from latentfit.pairs.store import PairStore, Sample
 from latentfit.vae.vae import Vae
 
 MOST_SUBJECTS, MOST_CELLS = 48, 128

@@ -10,16 +10,16 @@ import matplotlib as mpl
 import torch
 from torch import Tensor
 
-from latentfit.images.colour import linear_to_srgb, srgb_to_linear
 from latentfit.compare.figures.canvas import Figure, placed
-from latentfit.compare.figures.split_views import curtain
-from latentfit.compare.widgets.decoders import Decoders, Side
 from latentfit.compare.figures.errors import MOST_DELTA_E, MOST_SIGNED, amplified, brightness_error, delta_e
 from latentfit.compare.figures.sheets import contact_sheet
+from latentfit.compare.figures.split_views import curtain
+from latentfit.compare.widgets.decoders import Decoders, Side
 from latentfit.compare.widgets.workbench_pictures import Subject, torch_noise
 from latentfit.errors import LatentfitError, WidgetError
-from latentfit.scores.simulated_estimates import simulate_x0
+from latentfit.images.colour import linear_to_srgb, srgb_to_linear
 from latentfit.pairs.store import PairStore
+from latentfit.scores.simulated_estimates import simulate_x0
 from latentfit.scores.spectrum import Spectrum, spectrum_of, spectrum_of_latents
 
 Mode = Literal["picture", "brightness", "delta_e", "difference"]

@@ -7,12 +7,12 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from latentfit.runtime import escaping
-from latentfit.maps.contracts import Approximation
 from latentfit.errors import BadTableError, ExportError
-from latentfit.runtime.escaping import Escape, one_line
 from latentfit.fit.polynomial_map import PolynomialMap
 from latentfit.latents.spaces import LatentSpace, list_spaces
+from latentfit.maps.contracts import Approximation
+from latentfit.runtime import escaping
+from latentfit.runtime.escaping import Escape, one_line
 
 
 @dataclass(frozen=True)

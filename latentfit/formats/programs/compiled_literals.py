@@ -5,10 +5,19 @@ from pathlib import Path
 
 import torch
 
-from latentfit.maps.contracts import Approximation
-from latentfit.formats.programs.common import Table, comments, from_table, identifier, linear_table, number, pictures_only, rows
 from latentfit.errors import ExportError
+from latentfit.formats.programs.common import (
+    Table,
+    comments,
+    from_table,
+    identifier,
+    linear_table,
+    number,
+    pictures_only,
+    rows,
+)
 from latentfit.latents.spaces import LatentSpace
+from latentfit.maps.contracts import Approximation
 
 
 def sdcpp(approximation: Approximation, bias_free: Approximation | None = None) -> str:

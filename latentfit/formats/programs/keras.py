@@ -15,14 +15,14 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from latentfit.maps.contracts import Approximation
 from latentfit.errors import ExportError
-from latentfit.runtime.escaping import identifier
 from latentfit.fit.polynomial_map import PolynomialMap
+from latentfit.maps.contracts import Approximation
 from latentfit.nets.approx_cnn import MARGIN, ApproxCnn
 from latentfit.nets.cell import CellDecoder, ResidualBlock
 from latentfit.nets.pixel_mlp import PixelMlp
 from latentfit.nets.tiny import Block, SoftClamp
+from latentfit.runtime.escaping import identifier
 
 Floats = NDArray[np.float32]
 

@@ -10,10 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from latentfit.maps.contracts import Approximation
 from latentfit.errors import ExportError
-from latentfit.runtime.escaping import one_line
 from latentfit.fit.polynomial_map import PolynomialMap, smoothed
+from latentfit.maps.contracts import Approximation
+from latentfit.runtime.escaping import one_line
 
 OPSET = 20
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from latentfit.maps.contracts import Approximation
+from latentfit.errors import BadTableError, ExportError
 from latentfit.formats.programs.common import (
     Table,
     comments,
@@ -19,9 +19,9 @@ from latentfit.formats.programs.common import (
     rows,
     without_bias,
 )
-from latentfit.errors import BadTableError, ExportError
-from latentfit.runtime.escaping import python_comment
 from latentfit.latents.spaces import LatentSpace
+from latentfit.maps.contracts import Approximation
+from latentfit.runtime.escaping import python_comment
 
 _SDNEXT_CLAMP = (
     "# SD.Next (058a7f0cf3) casts to 8 bit without a clamp, so that colours past black and white wrap around; in",

@@ -14,16 +14,15 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from safetensors.torch import save as to_bytes
 
-from latentfit.runtime import escaping
-from latentfit.runtime import schemas
-from latentfit.maps.contracts import Approximation
-from latentfit.formats.programs.common import Table, from_table, linear_table, polynomial, provenance
 from latentfit.errors import BadFileError, BadTableError, ExportError
-from latentfit.runtime.escaping import csv_comment
-from latentfit.fit.polynomial_map import PolynomialMap, polynomial_config
 from latentfit.fit.basis import Basis
+from latentfit.fit.polynomial_map import PolynomialMap, polynomial_config
 from latentfit.formats.headers import checked_card
+from latentfit.formats.programs.common import Table, from_table, linear_table, polynomial, provenance
 from latentfit.latents.spaces import LatentSpace
+from latentfit.maps.contracts import Approximation
+from latentfit.runtime import escaping, schemas
+from latentfit.runtime.escaping import csv_comment
 
 FORMAT = "latentfit-table/1"
 MOST_VALUES, MOST_BYTES = 1 << 25, 1 << 29  # of a table in JSON: 16 channels' decoder of 5×5 has 77,000
