@@ -55,11 +55,11 @@ unit: .venv/.ready
 
 ## make mutants          plant known faults one at a time, and tell which no test notices; ARGS='--only splits,seeds'
 mutants: .venv/.ready
-	$(BIN)/python tests/mutants.py $(if $(findstring --jobs,$(ARGS)),,--jobs $(JOBS)) $(ARGS)
+	$(BIN)/python -m tests.mutants $(if $(findstring --jobs,$(ARGS)),,--jobs $(JOBS)) $(ARGS)
 
-.venv/.browser: .venv/.ready tests/browser/chromium.py
+.venv/.browser: .venv/.ready tests/support/chromium.py
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[browser]'
-	$(BIN)/python tests/browser/chromium.py
+	$(BIN)/python -m tests.support.chromium
 	@touch $@
 
 ## make test-browser     the widgets in a real JupyterLab and the report from disk, used as a person would, in Chromium
@@ -88,27 +88,27 @@ voila: .venv/.voila
 
 ## make tables           fit and score the tables of data/tables; needs LATENTFIT_ASSETS with weights/ and images/
 tables: .venv/.ready
-	$(BIN)/python recipes/tables.py
+	$(BIN)/python -m recipes.tables
 
 ## make models           train the mini VAEs and cell decoders that ship, into runs/train; needs LATENTFIT_ASSETS; hours
 models: .venv/.ready
-	$(BIN)/python recipes/models.py
+	$(BIN)/python -m recipes.models
 
 ## make cards            score what was trained and put it into data/vaes and data/models; needs LATENTFIT_ASSETS
 cards: .venv/.ready
-	$(BIN)/python recipes/cards/models.py
+	$(BIN)/python -m recipes.cards.models
 
 ## make palettes         train and score the palettized decoders of data/models; needs LATENTFIT_ASSETS; half an hour
 palettes: .venv/.ready
-	$(BIN)/python recipes/palettes.py
+	$(BIN)/python -m recipes.palettes
 
 ## make interposers      train and score the maps between latents of data/models; needs LATENTFIT_ASSETS; two hours
 interposers: .venv/.ready
-	$(BIN)/python recipes/interposers.py
+	$(BIN)/python -m recipes.interposers
 
 ## make upscalers      train and score the upscalers of latents of data/models; needs LATENTFIT_ASSETS; two hours
 upscalers: .venv/.ready
-	$(BIN)/python recipes/upscalers.py
+	$(BIN)/python -m recipes.upscalers
 
 ## make families        statistics that tell latent spaces and domains apart (data/spaces); needs LATENTFIT_ASSETS; ten minutes
 families: .venv/.ready
@@ -116,23 +116,23 @@ families: .venv/.ready
 
 ## make estimates       score tables on simulated x0 estimates (data/estimates); needs LATENTFIT_ASSETS and `make tables`
 estimates: .venv/.ready
-	$(BIN)/python recipes/estimates.py
+	$(BIN)/python -m recipes.estimates
 
 ## make results         score all that ships on every kind of picture (data/results), refresh docs/results.md, cards, README
 results: .venv/.ready
-	$(BIN)/python recipes/score_sets.py $(ARGS)
-	$(BIN)/python benchmarks/make_results.py
+	$(BIN)/python -m recipes.score_sets $(ARGS)
+	$(BIN)/python -m recipes.cards.results
 
 ## make timings         time the decoders' tables again, each in its best memory layout
 timings: .venv/.ready
-	$(BIN)/python benchmarks/make_timings.py
+	$(BIN)/python -m recipes.timings
 
 ## make bench            ratios measured in one run, written to benchmarks/results/
 bench: .venv/.ready
-	$(BIN)/python benchmarks/run.py
+	$(BIN)/python -m benchmarks.run
 
 bench-quick: .venv/.ready
-	$(BIN)/python benchmarks/run.py --quick
+	$(BIN)/python -m benchmarks.run --quick
 
 clean:
 	rm -rf .venv build dist runs .mypy_cache .ruff_cache .pytest_cache

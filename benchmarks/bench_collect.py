@@ -21,7 +21,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from measuring import (
+from torch import Tensor
+
+import latentfit as lf
+from benchmarks.measuring import (
     SD_CONFIG,
     bar,
     machine_facts,
@@ -31,9 +34,6 @@ from measuring import (
     timed_in_turns,
     write_result,
 )
-from torch import Tensor
-
-import latentfit as lf
 from latentfit.images import Picture, crop_to_cells, pictures, rgb_tensor
 from latentfit.pairs import BATCH_PIXELS
 

@@ -15,7 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from measuring import (
+
+import latentfit as lf
+from benchmarks.measuring import (
     bar,
     machine_facts,
     peak_extra_mib,
@@ -28,8 +30,6 @@ from measuring import (
     timed_in_turns,
     write_result,
 )
-
-import latentfit as lf
 from latentfit.nets import TinyDecoder
 from latentfit.runtime import data_path
 

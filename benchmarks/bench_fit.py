@@ -28,8 +28,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from bench_collect import kl_vae, tiny_vae
-from measuring import (
+from numpy.typing import NDArray
+from scipy.linalg.blas import dsyrk
+
+import latentfit as lf
+from benchmarks.bench_collect import kl_vae, tiny_vae
+from benchmarks.measuring import (
     ROOT,
     bar,
     machine_facts,
@@ -41,10 +45,6 @@ from measuring import (
     timed_in_turns,
     write_result,
 )
-from numpy.typing import NDArray
-from scipy.linalg.blas import dsyrk
-
-import latentfit as lf
 from latentfit.fit import Basis, Moments
 from latentfit.images import pictures
 from latentfit.pairs import Origin, PairStore, Sample, sample_key, write_shard

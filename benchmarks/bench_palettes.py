@@ -12,10 +12,19 @@ from typing import Any
 
 import numpy as np
 import torch
-from measuring import bar, machine_facts, print_bars, print_table, ratio_in_turns, threads, timed_in_turns, write_result
 from PIL import Image
 from torch import Tensor
 
+from benchmarks.measuring import (
+    bar,
+    machine_facts,
+    print_bars,
+    print_table,
+    ratio_in_turns,
+    threads,
+    timed_in_turns,
+    write_result,
+)
 from latentfit.images import crop_to_cells, kind_of, photographs, rgb_tensor, rgb_to_oklab
 from latentfit.palettes import Palette, k_centroid, palettize, vote
 

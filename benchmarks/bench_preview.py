@@ -20,7 +20,9 @@ from concurrent.futures import ProcessPoolExecutor
 from typing import Any
 
 import torch
-from contenders import (
+from torch import Tensor
+
+from benchmarks.contenders import (
     COMFY,
     JPEG_QUALITY,
     KL,
@@ -36,7 +38,7 @@ from contenders import (
     preview_of,
     taesd_files,
 )
-from measuring import (
+from benchmarks.measuring import (
     bar,
     machine_facts,
     peak_extra_mib,
@@ -47,7 +49,6 @@ from measuring import (
     timed_in_turns,
     write_result,
 )  # fmt: skip
-from torch import Tensor
 
 SIZES = (512, 1024, 2048)
 KL_SECONDS = 300.0  # a decode that would take longer is left out, and said to be

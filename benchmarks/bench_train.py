@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from measuring import ROOT, bar, machine_facts, print_bars, print_table, write_result
 
 import latentfit as lf
+from benchmarks.measuring import ROOT, bar, machine_facts, print_bars, print_table, write_result
 from latentfit.nets import CellDecoder
 from latentfit.train import CropSource, Objective, TrainConfig, train
 from latentfit.tutorial import open_pairs

@@ -8,11 +8,11 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import torch
-from measuring import SD_CONFIG
 from PIL import Image
 from torch import Tensor
 
 import latentfit as lf
+from benchmarks.measuring import SD_CONFIG
 from latentfit.fit import PolynomialMap, parse_kernels
 
 SPACES = {4: "sd1", 16: "flux1"}

@@ -10,7 +10,7 @@ import importlib
 import time
 from typing import Any
 
-from measuring import print_bars
+from benchmarks.measuring import print_bars
 
 NAMES = ("preview", "fit", "collect", "train", "decoders", "palettes")
 

@@ -10,12 +10,12 @@ import sys
 from pathlib import Path
 
 import pandas as pd
-from make_tables import ROOT, VAES
 
 import latentfit as lf
 from latentfit.pairs import PairStore
 from latentfit.runtime import write_atomic
 from latentfit.scores import scores_over_sigma, table
+from recipes.tables import ROOT, VAES
 
 COMFYUI = {"sd1": "comfyui/SD15", "sdxl": "comfyui/SDXL", "flux1": "comfyui/Flux"}
 FORMS = ("affine", "cubic", "3", "3_1")

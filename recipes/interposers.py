@@ -19,19 +19,19 @@ from typing import Any
 
 import pandas as pd
 import torch
-from make_cards import run_in_words
-from make_models import RUNS, VAES, maps_store_of
-from make_tables import eval_store_of
-from measuring import machine_facts
-from results_tables import keeping_kinds
 
 import latentfit as lf
+from benchmarks.measuring import machine_facts
 from latentfit.fit import ChannelMap
 from latentfit.maps import Approximation, LatentMap
 from latentfit.pairs import JoinedStores
 from latentfit.runtime import write_atomic
 from latentfit.scores import BASELINE, evaluate_latent_maps
 from latentfit.train import latent_preset_named, train_latent_map
+from recipes.cards.models import run_in_words
+from recipes.cards.results_tables import keeping_kinds
+from recipes.models import RUNS, VAES, maps_store_of
+from recipes.tables import eval_store_of
 
 ROOT = Path(__file__).resolve().parents[1]
 MODELS = ROOT / "data" / "models"

@@ -12,7 +12,6 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from gather_pictures import gathered
 from PIL import Image, ImageOps
 
 import latentfit as lf
@@ -23,6 +22,7 @@ from latentfit.nets import CellDecoder, load_tiny_encoder
 from latentfit.pairs import PairStore
 from latentfit.runtime import WeightsFile
 from latentfit.train import TrainConfig, preset_named, train_decoder, train_encoder
+from recipes.training_pictures import gathered
 
 ROOT = Path(__file__).resolve().parents[1]
 RUNS = ROOT / "runs" / "train"

@@ -16,19 +16,19 @@ from pathlib import Path
 
 import pandas as pd
 import torch
-from make_cards import run_in_words
-from make_models import RUNS, store_of
-from make_tables import stores_of
-from measuring import machine_facts
-from results_tables import keeping_kinds
 
 import latentfit as lf
+from benchmarks.measuring import machine_facts
 from latentfit.formats import load_approximation
 from latentfit.pairs import PairStore
 from latentfit.palettes import Palette, Palettizing
 from latentfit.runtime import write_atomic
 from latentfit.scores import evaluate_palettes
 from latentfit.train import palette_preset_named, train_palette
+from recipes.cards.models import run_in_words
+from recipes.cards.results_tables import keeping_kinds
+from recipes.models import RUNS, store_of
+from recipes.tables import stores_of
 
 ROOT = Path(__file__).resolve().parents[1]
 MODELS = ROOT / "data" / "models"

@@ -15,7 +15,6 @@ from typing import Any
 
 import pandas as pd
 import torch
-from scored_sets import ROOT, SETS, SHOWN, SIZE, assets_folder, pictures_of, shown_set
 from torch import Tensor
 
 import latentfit as lf
@@ -37,6 +36,7 @@ from latentfit.scores import (
     oracles,
     tables,
 )
+from recipes.scored_sets import ROOT, SETS, SHOWN, SIZE, assets_folder, pictures_of, shown_set
 
 ROWS, RESULTS = ROOT / "runs" / "results" / "rows", ROOT / "data" / "results"
 DATA = ROOT / "data"

@@ -3,7 +3,7 @@
 Photographs (BSDS500 test, CID22), paintings, drawings and pixel art are scored apart: what holds on one often reverses
 on another. Of the folders that training may draw from (images/free, images/drawings, images/sprites) a part is held
 out, chosen by hashes alone: ``report`` is scored for what the project states, ``development`` is there to choose by.
-`python recipes/scored_sets.py` writes data/held_out.json anew from LATENTFIT_ASSETS; `left_to_train` gives what
+`python -m recipes.scored_sets` writes data/held_out.json anew from LATENTFIT_ASSETS; `left_to_train` gives what
 training may use. No picture is part of the project.
 """
 

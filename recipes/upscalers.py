@@ -18,19 +18,19 @@ from pathlib import Path
 
 import pandas as pd
 import torch
-from make_cards import run_in_words
-from make_interposers import full_decoder, marks_in_words, mean_of
-from make_models import CROPS_OF_MAPS, RUNS, VAES, maps_store_of, pictures_of_maps
-from measuring import machine_facts
-from results_tables import keeping_kinds
 
 import latentfit as lf
+from benchmarks.measuring import machine_facts
 from latentfit.fit import ChannelMap
 from latentfit.maps import LatentMap, resampling
 from latentfit.pairs import JoinedStores, PairStore, collect_scales
 from latentfit.runtime import write_atomic
 from latentfit.scores import BASELINE, evaluate_latent_maps
 from latentfit.train import latent_preset_named, train_latent_map
+from recipes.cards.models import run_in_words
+from recipes.cards.results_tables import keeping_kinds
+from recipes.interposers import full_decoder, marks_in_words, mean_of
+from recipes.models import CROPS_OF_MAPS, RUNS, VAES, maps_store_of, pictures_of_maps
 
 ROOT = Path(__file__).resolve().parents[1]
 MODELS = ROOT / "data" / "models"

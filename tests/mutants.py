@@ -17,7 +17,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Literal
 
-sys.path.insert(0, str(Path(__file__).parent))
 from faults import FAULTS, Fault, modules_of, nodes_of, places_of
 
 Verdict = Literal["noticed", "survived", "not run"]

@@ -211,9 +211,7 @@ def _spaces(wrapper: Approximation | LatentMap) -> dict[str, Any]:
 
 def _opened(path: str | os.PathLike[str]) -> Any:
     if str(path).endswith(".json"):
-        raise BadFileError(
-            f"{path}: expected a .safetensors map; a table in JSON is read by `latentfit.formats.read`"
-        )
+        raise BadFileError(f"{path}: expected a .safetensors map; a table in JSON is read by `latentfit.formats.read`")
     if not Path(path).is_file():
         raise BadFileError(f"{path}: no such file; expected a map written by `latentfit fit` or lf.save")
     try:

@@ -74,8 +74,8 @@ def open_picture(blob: bytes, name: str = "picture") -> Opened:
     """A file's bytes -> RGB in sRGB, 8 bit, upright, with what was done to its colours.
 
     EXIF orientation is applied, 16 bit scaled to 8, the colours that the file declares converted to sRGB (see
-    `latentfit.images.profiles`), then alpha composited over white, as browsers do. What declares nothing, or sRGB, keeps its
-    levels to the bit.
+    `latentfit.images.profiles`), then alpha composited over white, as browsers do. What declares nothing, or sRGB,
+    keeps its levels to the bit.
 
     Raises
     ------

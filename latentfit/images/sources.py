@@ -91,7 +91,7 @@ def _is_dangling(path: Path) -> bool:
 
 
 def charts() -> list[Picture]:
-    """The charts and drawings of `latentfit.images.charts`, as PPM bytes: uncompressed, so that their hash is stable."""
+    """The charts and drawings of `latentfit.images.charts`, as PPM bytes: uncompressed, so their hash is stable."""
     return [Picture(f"chart/{name}", _declared(chart_kind(name)), _ChartBytes(name)) for name in chart_names()]
 
 

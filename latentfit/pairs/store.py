@@ -100,7 +100,7 @@ class PairStore:
 
     @cached_property
     def samples(self) -> list[Sample]:
-        """All samples by name and key; copies of one picture (see `latentfit.images.perceptual_hash`) are of one group."""
+        """All samples by name and key; copies of a picture (`latentfit.images.perceptual_hash`) are of one group."""
         return _grouped(self._samples)
 
     @cached_property

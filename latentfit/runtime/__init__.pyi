@@ -12,7 +12,6 @@ from .schemas import read_json as read_json
 from .schemas import record as record
 from .schemas import shown as shown
 from .schemas import text as text
-from .storage import NotAloneError as NotAloneError
 from .storage import alone_in as alone_in
 from .storage import check_writable as check_writable
 from .storage import clear_parts as clear_parts

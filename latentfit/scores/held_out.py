@@ -94,8 +94,8 @@ class HeldOut(NamedTuple):
 def are_fitted(cards: Iterable[Mapping[str, Any]], samples: Sequence[Sample]) -> list[tuple[bool, bool]]:
     """For each sample, whether a map of these cards was fitted on its picture's file, and whether on it or a copy.
 
-    Copies are told by the looks that cards hold (see `latentfit.images.perceptual_hash`), and by the store's own groups: files of before
-    looks were recorded hold hashes alone.
+    Copies are told by the looks that cards hold (see `latentfit.images.perceptual_hash`), and by the store's own
+    groups: files of before looks were recorded hold hashes alone.
     """
     told = list(cards)
     hashes = {sha256 for card in told for sha256 in card.get("train_hashes", ())}

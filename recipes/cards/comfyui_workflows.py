@@ -24,10 +24,9 @@ from latentfit.comfyui.installing import PACK, install
 from latentfit.latents import write_latents
 from latentfit.runtime import write_atomic
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT / "tests" / "comfyui_server"), str(ROOT / "tests" / "browser")]
-import chromium  # noqa: E402
-from comfyui import FOLDER, Server, Workflow, running  # noqa: E402
+ROOT = Path(__file__).resolve().parents[2]
+from tests.support import chromium  # noqa: E402
+from tests.support.comfyui_server import FOLDER, Server, Workflow, running  # noqa: E402
 
 OUT = PACK / "example_workflows"
 LATENT, PHOTO = "latentfit_example.latent", "example.png"  # ComfyUI brings a picture of that name

@@ -19,7 +19,7 @@ from latentfit.images import delta_e2000, photographs, rgb_tensor
 from latentfit.runtime import write_atomic
 from latentfit.scores import table
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 PICTURE = "skimage/coffee"
 FORMS = {"our affine": "affine", "our 3×3": "3", "our (5, 3)": "5,3"}
 

@@ -17,12 +17,9 @@ from pathlib import Path
 
 import pandas as pd
 import torch
-from make_models import LARGE, SHARP, VAES, path_of
-from make_tables import stores_of
-from measuring import machine_facts
-from results_tables import keeping_kinds
 
 import latentfit as lf
+from benchmarks.measuring import machine_facts
 from latentfit.compare.figures import pareto
 from latentfit.errors import BadFileError
 from latentfit.formats.programs import onnx, operators
@@ -32,8 +29,11 @@ from latentfit.pairs import PairStore
 from latentfit.runtime import WeightsFile, write_atomic
 from latentfit.scores import ms_ssim, tables
 from latentfit.vae import save_tiny_folder
+from recipes.cards.results_tables import keeping_kinds
+from recipes.models import LARGE, SHARP, VAES, path_of
+from recipes.tables import stores_of
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 SHIPPED = ("cell", LARGE)
 """Presets."""
 PROVENANCE = """\

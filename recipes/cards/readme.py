@@ -13,7 +13,12 @@ import sys
 from pathlib import Path
 
 import pandas as pd
-from model_tables import (
+
+from latentfit.formats import load_approximation
+from latentfit.formats.programs import comfyui
+from latentfit.latents import get_space
+from recipes.cards.results_tables import VAES, differences_block, drawn_rows, kinds_block, verdicts_of, weak_spots
+from recipes.cards.tables import (
     decoders_block,
     interposers_block,
     operators_block,
@@ -22,13 +27,8 @@ from model_tables import (
     upscalers_block,
     vaes_block,
 )
-from results_tables import VAES, differences_block, drawn_rows, kinds_block, verdicts_of, weak_spots
 
-from latentfit.formats import load_approximation
-from latentfit.formats.programs import comfyui
-from latentfit.latents import get_space
-
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 SPACES = ("sd1", "sdxl", "flux1", "flux2")
 FORMS = ("linear", "affine", "quadratic", "cubic", "3×3 affine", "(3, 1)", "5×5 affine", "(5, 1)", "(5, 3)")
 

@@ -4,11 +4,11 @@ import json
 from pathlib import Path
 
 import pandas as pd
-from results_tables import BASELINE, CLOSED, on_clip_art, results
 
 from latentfit.latents import get_space
+from recipes.cards.results_tables import BASELINE, CLOSED, on_clip_art, results
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 MODELS, VAES = ROOT / "data" / "models", ROOT / "data" / "vaes"
 SPACES = ("sd1", "sdxl", "flux1")
 SCORED_AS = {"closed form 5": CLOSED, "decode → encode": BASELINE}

@@ -23,9 +23,9 @@ from latentfit.runtime import write_atomic
 from latentfit.scores import table
 from latentfit.tutorial import decoders_at_hand, open_pairs, open_vae
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "browser"))
-import chromium  # noqa: E402
+from tests.support import chromium  # noqa: E402
 
 WIDTH, HEIGHT, MOST_BYTES = 960, 700, 3_000_000
 FRAME_MS = 90

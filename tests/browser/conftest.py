@@ -5,55 +5,19 @@ Run with `make test-browser`; `pytest tests` leaves this folder out.
 
 import os
 import re
-import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.support import chromium, jupyter
+from tests.support.browser import HEIGHT, PATIENCE_MS, SHOTS_VARIABLE, WIDTH, Watched
+from tests.support.jupyter import Lab
+from tests.support.paths import ROOT
+
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, BrowserContext, Page
-
-HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE))
-
-import chromium  # noqa: E402
-import jupyter  # noqa: E402
-from jupyter import Lab  # noqa: E402
-
-SHOTS_VARIABLE = "LATENTFIT_SHOTS"
-WIDTH, HEIGHT = 1280, 1000
-PATIENCE_MS = 120_000  # for what takes a second on a machine that does nothing else
-SETUP = """
-import torch
-torch.set_num_threads(1)
-import latentfit as lf
-"""
-
-
-@dataclass
-class Watched:
-    """A page with what went wrong in it."""
-
-    page: "Page"
-    errors: list[str] = field(default_factory=list)
-    asked: list[str] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self.page.on("console", lambda message: self._note(message.type, message.text))
-        self.page.on("pageerror", lambda error: self.errors.append(f"exception: {error}"))
-        self.page.on("request", lambda request: self.asked.append(request.url))
-
-    def _note(self, kind: str, text: str) -> None:
-        if kind == "error":
-            self.errors.append(text)
-
-    @property
-    def from_elsewhere(self) -> list[str]:
-        """What was asked of any network but this machine's own server."""
-        return [url for url in self.asked if not re.match(r"(file|data|blob|about):|\w+://127\.0\.0\.1[:/]", url)]
+    from playwright.sync_api import Browser, BrowserContext
 
 
 @pytest.fixture(scope="session")
@@ -134,6 +98,6 @@ def open_file(new_page: Callable[..., Watched]) -> Callable[..., Watched]:
 @pytest.fixture(scope="session")
 def shots() -> Path:
     """Folder for screenshots: LATENTFIT_SHOTS, else build/browser."""
-    folder = Path(os.environ.get(SHOTS_VARIABLE) or HERE.parents[1] / "build" / "browser")
+    folder = Path(os.environ.get(SHOTS_VARIABLE) or ROOT / "build" / "browser")
     folder.mkdir(parents=True, exist_ok=True)
     return folder

@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from conftest import Watched
 from PIL import Image
-from seen import levels, settle
 
 from latentfit.compare.figures import SURROUND, under_curtain
 from latentfit.compare.reports import widget_script, widget_style
 from latentfit.compare.widgets import pixels_of, without_bytes
 from latentfit.images import linear_to_srgb, srgb_to_linear
 from latentfit.scores import as_seen
+from tests.support.browser import Watched
+from tests.support.seen import levels, settle
 
 # a kernel of our own: `posted` is what it was told, `say` what it says
 LIVE = """

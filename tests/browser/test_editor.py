@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import SETUP, Watched
-from jupyter import Lab
-from seen import levels, pane_off_by, ready, run_again, settle, state
 
 import latentfit as lf
 from latentfit.fit import PolynomialMap
 from latentfit.maps import Approximation
+from tests.support.browser import SETUP, Watched
+from tests.support.jupyter import Lab
+from tests.support.seen import levels, pane_off_by, ready, run_again, settle, state
 
 EDITOR = ".lf-editor"
 FRAMES = """async (element) => {

@@ -6,13 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import Watched
-from seen import drag, eventually, levels, pane_difference, pane_off_by, ready, settle, shot, state
 
 import latentfit as lf
 from latentfit.compare.figures import errors
 from latentfit.compare.reports import VAE
 from latentfit.formats import read
+from tests.support.browser import Watched
+from tests.support.seen import drag, eventually, levels, pane_difference, pane_off_by, ready, settle, shot, state
 
 SLOT, EDITOR = '[data-widget="workbench"]', 'body > [data-widget="table_editor"]'
 NASTY = "</script><img src=x onerror=alert(1)> & '"

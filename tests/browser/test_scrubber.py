@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import SETUP, Watched
-from jupyter import Lab
-from seen import eventually, fits_the_page, levels, pane_difference, ready, state
 
 import latentfit as lf
 from latentfit.scores import as_seen
+from tests.support.browser import SETUP, Watched
+from tests.support.jupyter import Lab
+from tests.support.seen import eventually, fits_the_page, levels, pane_difference, ready, state
 
 SCRUBBER = ".lf-scrubber"
 

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import SETUP, Watched
-from jupyter import Lab
-from seen import (
+
+from tests.support.browser import SETUP, Watched
+from tests.support.jupyter import Lab
+from tests.support.seen import (
     drag,
     fits_the_page,
     opened,

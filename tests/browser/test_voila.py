@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from conftest import SETUP, Watched
-from jupyter import Lab
-from seen import (
+from tests.support.browser import SETUP, Watched
+from tests.support.jupyter import Lab
+from tests.support.seen import (
     drag,
     opened,
     pane_off_by,

@@ -11,10 +11,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from conftest import SETUP, Watched
-from jupyter import Lab
 from PIL import Image
-from seen import (
+
+import latentfit as lf
+from latentfit.compare.widgets import Bench, Workbench
+from tests.support.browser import SETUP, Watched
+from tests.support.jupyter import Lab
+from tests.support.seen import (
     drag,
     eventually,
     fits_the_page,
@@ -25,9 +28,6 @@ from seen import (
     settle,
     state,
 )
-
-import latentfit as lf
-from latentfit.compare.widgets import Bench, Workbench
 
 BENCH = ".lf-workbench"
 

@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,10 +15,9 @@ from latentfit.comfyui.installing import install
 from latentfit.latents import write_latents
 
 HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE))
 
-from comfyui import FOLDER, Server, running  # noqa: E402
-from workflows import latent_maps  # noqa: E402
+from tests.support.comfyui_server import FOLDER, Server, running  # noqa: E402
+from tests.support.comfyui_workflows import latent_maps  # noqa: E402
 
 collect_ignore = ["probe_nodes"]
 

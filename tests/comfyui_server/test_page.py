@@ -3,20 +3,17 @@
 import base64
 import json
 import os
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from comfyui import Server
 from PIL import Image
-from workflows import sampling
 
 from latentfit.comfyui.installing import PACK
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "browser"))
-import chromium
+from tests.support import chromium
+from tests.support.comfyui_server import Server
+from tests.support.comfyui_workflows import sampling
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page

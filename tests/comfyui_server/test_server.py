@@ -7,16 +7,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from comfyui import Failed, Ran, Server, Workflow
 from PIL import Image, ImageOps
 from safetensors.torch import load_file
-from workflows import STEPS, decode, latent_maps, node, palettize, sampling
 
 import latentfit as lf
 from latentfit.latents import read_latents
 from latentfit.maps import decode_in_tiles
 from latentfit.palettes import Palette, dither
 from latentfit.runtime import data_path
+from tests.support.comfyui_server import Failed, Ran, Server, Workflow
+from tests.support.comfyui_workflows import STEPS, decode, latent_maps, node, palettize, sampling
 
 SD1 = lf.get_space("sd1")
 PREVIEW_PX = 512

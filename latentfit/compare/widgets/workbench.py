@@ -39,8 +39,8 @@ class Workbench(Widget):
     Parameters
     ----------
     images : PairStore, folder, or pictures, or None
-        Pictures in any form of `latentfit.compare.widgets.as_picture`, alone, in a sequence or by name; a folder, or what
-        else `latentfit.images.pictures` takes; a store, whose latents are taken as they are. More can be dropped in.
+        Pictures in any form of `latentfit.compare.widgets.as_picture`, alone, in a sequence or by name; a folder, or
+        what else `latentfit.images.pictures` takes; a store, whose latents are taken as they are. More can be dropped.
     approximations : mapping of str to Approximation or Vae, or sequence
     vae : Vae, Approximation or None
         The reference. None: a store's own decode where it keeps one (`--keep rgb`), else no scores are shown.
