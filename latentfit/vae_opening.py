@@ -12,6 +12,7 @@ from latentfit.errors import BadFileError, VaeError
 from latentfit.schemas import read_json
 from latentfit.spaces import LatentSpace
 from latentfit.vae_files import (
+    autoencoder_class,
     build_module,
     check_config,
     check_weights,
@@ -68,6 +69,7 @@ def _config_in(folder: Path) -> dict[str, Any]:
 
 def _folder_module(folder: Path, config: dict[str, Any]) -> nn.Module:
     """The module of a diffusers folder."""
+    autoencoder_class(config["_class_name"])
     paths = weights_in(folder)
     weights: dict[str, Tensor] = {}
     for path in paths:
