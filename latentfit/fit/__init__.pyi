@@ -1,6 +1,7 @@
 from .basis import Basis as Basis
 from .basis import form_name as form_name
 from .basis import parse_kernels as parse_kernels
+from .cells import NEAR_BOUND as NEAR_BOUND
 from .channel_map import ChannelMap as ChannelMap
 from .moments import Moments as Moments
 from .polynomial_map import Kernel as Kernel
@@ -8,5 +9,6 @@ from .polynomial_map import PolynomialMap as PolynomialMap
 from .polynomial_map import polynomial_config as polynomial_config
 from .polynomial_map import smoothed as smoothed
 from .regressor import PolynomialRegressor as PolynomialRegressor
+from .sharpening import sharpening_kernel as sharpening_kernel
 from .solver import Solution as Solution
 from .solver import solve as solve

@@ -1,5 +1,7 @@
+from .exporter import NAMES as NAMES
 from .exporter import export as export
 from .exporter import export_encoder as export_encoder
+from .exporter import read as read
 from .headers import checked_card as checked_card
 from .opening import load_any as load_any
 from .opening import load_either as load_either
@@ -9,6 +11,7 @@ from .opening import named_apart as named_apart
 from .recognition import encoder_in as encoder_in
 from .recognition import recognisable as recognisable
 from .recognition import recognised as recognised
+from .registry import KINDS as KINDS
 from .saved import load as load
 from .saved import load_approximation as load_approximation
 from .saved import read_card as read_card

@@ -2,9 +2,15 @@ from .files import Estimate as Estimate
 from .files import LatentFile as LatentFile
 from .files import latent_folder as latent_folder
 from .files import open_latents as open_latents
+from .files import read_latents as read_latents
 from .files import write_latents as write_latents
 from .likely_space import Domain as Domain
+from .likely_space import Doubt as Doubt
+from .likely_space import Family as Family
 from .likely_space import doubt_of as doubt_of
+from .likely_space import moments_of as moments_of
+from .png import read_latent_png as read_latent_png
+from .png import write_latent_png as write_latent_png
 from .spaces import LatentSpace as LatentSpace
 from .spaces import get_space as get_space
 from .spaces import list_spaces as list_spaces

@@ -2,6 +2,7 @@ from .contracts import Approximation as Approximation
 from .contracts import LatentMap as LatentMap
 from .contracts import chain as chain
 from .enlarged import enlarge as enlarge
+from .enlarged import steps_to as steps_to
 from .resampled import resampling as resampling
 from .scales import AtScale as AtScale
 from .scales import Scale as Scale
@@ -10,5 +11,6 @@ from .tiled import TILE_CELLS as TILE_CELLS
 from .tiled import decode_in_tiles as decode_in_tiles
 from .tiled import indices_in_tiles as indices_in_tiles
 from .tiled import map_latents_in_tiles as map_latents_in_tiles
+from .tiled import receptive_cells_of as receptive_cells_of
 from .tiles import Tiles as Tiles
 from .tiles import map_in_tiles as map_in_tiles

@@ -43,6 +43,7 @@ from .tiny import load_tiny_encoder as load_tiny_encoder
 from .transformers.craft import Craft as Craft
 from .transformers.dat import Dat as Dat
 from .transformers.drct import Drct as Drct
+from .transformers.parts import TransformerUpscaler as TransformerUpscaler
 from .transformers.swinfir import SwinFir as SwinFir
 from .upscaler import Upscaler as Upscaler
 from .upscaler import UpscalerV1 as UpscalerV1

@@ -6,8 +6,15 @@ from .decoder import palettized as palettized
 from .decoder import palettized_of as palettized_of
 from .dithering import DITHERS as DITHERS
 from .dithering import Dither as Dither
+from .dithering import bayer as bayer
 from .dithering import dither as dither
+from .k_centroids import k_centroid as k_centroid
+from .means import mean_colours as mean_colours
 from .palette import Palette as Palette
 from .palette import bundled_palettes as bundled_palettes
+from .quantization import METHODS as METHODS
+from .quantization import cell_means as cell_means
+from .quantization import palettize as palettize
+from .quantization import vote as vote
 from .targets import PaletteTargets as PaletteTargets
 from .targets import Palettizing as Palettizing

@@ -12,12 +12,14 @@ from .schemas import read_json as read_json
 from .schemas import record as record
 from .schemas import shown as shown
 from .schemas import text as text
+from .storage import NotAloneError as NotAloneError
 from .storage import alone_in as alone_in
 from .storage import check_writable as check_writable
 from .storage import clear_parts as clear_parts
 from .storage import data_path as data_path
 from .storage import write_atomic as write_atomic
 from .weights import WeightsFile as WeightsFile
+from .weights import check_name as check_name
 from .weights import check_storages as check_storages
 from .weights import is_safetensors as is_safetensors
 from .weights import load_plainly as load_plainly

@@ -1,11 +1,15 @@
 from .checks import device_name as device_name
+from .diffusers_folder import folder_weights as folder_weights
+from .diffusers_folder import save_tiny_folder as save_tiny_folder
 from .keys import TinyHalves as TinyHalves
 from .keys import is_tiny_video as is_tiny_video
 from .keys import tiny_halves as tiny_halves
 from .keys import to_diffusers_keys as to_diffusers_keys
 from .keys import without_wrapper as without_wrapper
 from .networks import DiffusersNetwork as DiffusersNetwork
+from .networks import TinyNetwork as TinyNetwork
 from .opening import fingerprint_of as fingerprint_of
+from .private_copies import departures as departures
 from .single_file import bundled_configs as bundled_configs
 from .single_file import read_renamed as read_renamed
 from .sources import ASSETS_VARIABLE as ASSETS_VARIABLE
@@ -14,4 +18,6 @@ from .spaces import PUBLIC_TINY as PUBLIC_TINY
 from .spaces import slug as slug
 from .spaces import speaks_model_domain as speaks_model_domain
 from .spaces import stated_numbers as stated_numbers
+from .stills import NOT_OF_PICTURES as NOT_OF_PICTURES
 from .vae import Vae as Vae
+from .vae import measured_space as measured_space

@@ -15,6 +15,7 @@ from latentfit.runtime.weights import WeightsFile
 from latentfit.vae.keys import to_diffusers_keys
 from latentfit.vae.networks import DiffusersNetwork, TinyNetwork
 from latentfit.vae.single_file import (
+    autoencoder_class,
     build_module,
     check_config,
     check_weights,
@@ -68,6 +69,7 @@ def _config_in(folder: Path) -> dict[str, Any]:
 
 def _folder_module(folder: Path, config: dict[str, Any]) -> nn.Module:
     """The module of a diffusers folder."""
+    autoencoder_class(config["_class_name"])
     paths = weights_in(folder)
     weights: dict[str, Tensor] = {}
     for path in paths:

@@ -182,6 +182,25 @@ def bundled_configs() -> tuple[BundledConfig, ...]:
     return tuple(entries)
 
 
+def autoencoder_class(class_name: object) -> Any:
+    """The class of that name in the installed diffusers.
+
+    Raises
+    ------
+    VaeError
+        When it has none.
+    """
+    import diffusers
+
+    if not isinstance(class_name, str) or not hasattr(diffusers, class_name):
+        known = ", ".join(name for name in dir(diffusers) if name.startswith("Autoencoder"))
+        raise VaeError(
+            f"autoencoder class {class_name!r}: expected one of diffusers {diffusers.__version__}: {known}; a newer "
+            "diffusers may have it, and Vae.load also takes any module with encode and decode"
+        )
+    return getattr(diffusers, class_name)
+
+
 def build_module(class_name: str, config: Mapping[str, Any]) -> nn.Module:
     """A diffusers autoencoder of that class and config.
 
@@ -192,14 +211,9 @@ def build_module(class_name: str, config: Mapping[str, Any]) -> nn.Module:
     """
     import diffusers
 
-    if not isinstance(class_name, str) or not hasattr(diffusers, class_name):
-        known = ", ".join(name for name in dir(diffusers) if name.startswith("Autoencoder"))
-        raise VaeError(
-            f"autoencoder class {class_name!r}: expected one of diffusers {diffusers.__version__}: {known}; a newer "
-            "diffusers may have it, and Vae.load also takes any module with encode and decode"
-        )
+    kind = autoencoder_class(class_name)
     try:
-        module: nn.Module = getattr(diffusers, class_name).from_config(dict(config))
+        module: nn.Module = kind.from_config(dict(config))
     except (
         TypeError, ValueError, LookupError, AttributeError, ArithmeticError, RuntimeError, AssertionError
     ) as error:  # fmt: skip

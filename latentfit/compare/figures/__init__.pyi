@@ -2,6 +2,7 @@ from .canvas import COLOURS as COLOURS
 from .canvas import GRID as GRID
 from .canvas import INK as INK
 from .canvas import SOFT as SOFT
+from .canvas import SURROUND as SURROUND
 from .canvas import Figure as Figure
 from .canvas import placed as placed
 from .canvas import saved as saved
@@ -29,13 +30,16 @@ from .latents import latent_sheet as latent_sheet
 from .palettes import palette_usage as palette_usage
 from .palettes import swatches as swatches
 from .pareto_chart import SCORES as SCORES
+from .pareto_chart import front as front
 from .pareto_chart import pareto as pareto
 from .plots import ORIGINS as ORIGINS
 from .plots import bars as bars
 from .plots import curves as curves
 from .plots import ranking as ranking
+from .sheets import MOST_ACROSS as MOST_ACROSS
 from .sheets import contact_sheet as contact_sheet
 from .sheets import score_sheet as score_sheet
+from .sheets import score_words as score_words
 from .sheets import sweep_strip as sweep_strip
 from .split_views import curtain as curtain
 from .split_views import under_curtain as under_curtain

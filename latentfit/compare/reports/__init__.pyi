@@ -1,2 +1,10 @@
 from .builder import report as report
+from .chart import line_chart as line_chart
+from .embedding import widget_script as widget_script
+from .embedding import widget_style as widget_style
 from .page import Page as Page
+from .pictures import PHOTO as PHOTO
+from .pictures import VAE as VAE
+from .pictures import ShownPicture as ShownPicture
+from .pictures import editor_pictures as editor_pictures
+from .pictures import is_editable as is_editable

@@ -1,9 +1,15 @@
 from .base import Widget as Widget
 from .base import living as living
 from .compare_slider import CompareSlider as CompareSlider
+from .decoders import Decoders as Decoders
+from .latest_request import Newest as Newest
 from .page_data import array_of as array_of
+from .page_data import as_picture as as_picture
 from .page_data import crop_size as crop_size
+from .page_data import pixels_of as pixels_of
 from .page_data import without_bytes as without_bytes
 from .step_scrubber import StepScrubber as StepScrubber
 from .table_editor import TableEditor as TableEditor
 from .workbench import Workbench as Workbench
+from .workbench_state import Bench as Bench
+from .workbench_state import View as View
