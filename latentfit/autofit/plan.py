@@ -118,8 +118,8 @@ def collected(vae: Vae, config: LadderConfig, clock: Clock | None = None) -> tup
     if not store.split("test") or not store.split("train"):
         missing = "held out" if store.split("train") else "to fit"
         raise StoreError(
-            f"{store.path}: of {len(chosen)} pictures none is {missing} (their hashes decide); expected 10 or more: "
-            f"add pictures, for example --images {' '.join(config.images)} bundled"
+            f"{store.path}: of {len(chosen)} pictures none is {missing} (their hashes decide)",
+            remedy=(f"expected 10 or more: add pictures, for example --images {' '.join(config.images)} bundled"),
         )
     return store, plan
 
@@ -217,7 +217,9 @@ def _planned(vae: Vae, config: LadderConfig, n_found: int) -> Plan:
 
 def _plan(vae: Vae, config: LadderConfig, n_found: int) -> Plan:
     if not n_found:
-        raise NoPicturesError("ladder: expected pictures, got none; name a folder with --images, or leave it out")
+        raise NoPicturesError(
+            "ladder", expected="pictures", got="none", remedy="name a folder with --images, or leave it out"
+        )
     wall, own = time.perf_counter(), time.process_time()
     encode, decode = _seconds(vae, config.size)
     wall, own = time.perf_counter() - wall, time.process_time() - own

@@ -171,11 +171,12 @@ def report(result: Ladder) -> str:
 def _check(config: LadderConfig) -> None:
     if config.minutes <= 0 or (config.crops is not None and config.crops < 1) or config.size < 1:
         raise StoreError(
-            f"ladder: expected minutes > 0, crops >= 1 and size >= 1, got {config.minutes:g}, {config.crops} and "
-            f"{config.size}"
+            "ladder",
+            expected="minutes > 0, crops >= 1 and size >= 1",
+            got=f"{config.minutes:g}, {config.crops} and {config.size}",
         )
     if config.out.is_file():
-        raise StoreError(f"--out {config.out}: expected a folder to write, got a file")
+        raise StoreError(f"--out {config.out}", expected="a folder to write", got="a file")
 
 
 @contextmanager

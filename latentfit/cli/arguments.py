@@ -155,12 +155,14 @@ def check_out(path: Path | None, ending: str = "", or_none: bool = False) -> Non
     if path is None:
         return
     if path.is_dir():
-        raise BadFileError(f"--out {path}: expected a file to write, got a folder")
+        raise BadFileError(f"--out {path}", expected="a file to write", got="a folder")
     parent = next(folder for folder in path.absolute().parents if folder.exists())
     if not parent.is_dir() or not os.access(parent, os.W_OK):
         raise BadFileError(f"--out {path}: cannot be written: {parent} is not a folder that can be written to")
     if ending and path.suffix.lower() != ending and not (or_none and not path.suffix):
-        raise BadFileError(f"--out {path}: expected a name ending in {ending}, got {path.suffix or 'no ending'!r}")
+        raise BadFileError(
+            f"--out {path}", expected=f"a name ending in {ending}", got=f"{path.suffix or 'no ending'!r}"
+        )
 
 
 def store_in_words(folder: Path) -> str:

@@ -75,12 +75,12 @@ def collect(
         In what precision the VAE runs.
     """
     if out.is_file():
-        raise StoreError(f"--out {out}: expected a folder for the store, got a file")
+        raise StoreError(f"--out {out}", expected="a folder for the store", got="a file")
     from latentfit.pairs.collector import collect as run
     from latentfit.vae.vae import Vae
 
     if random_scales and not scales:
-        raise ScaleError("--random-scales: lie between those of --scales; name these, such as 1 2")
+        raise ScaleError("--random-scales: lie between those of --scales", remedy="name these, such as 1 2")
     loaded = Vae.load(vae, space=space, device=device, dtype=dtype)
     if scales:
         from latentfit.pairs.scaled import collect_scales

@@ -101,7 +101,7 @@ def decode(
 
     check_out(out, ".png")
     if enlarge < 1:
-        raise BadFileError(f"--enlarge: expected 1 or more, got {enlarge}")
+        raise BadFileError("--enlarge", expected="1 or more", got=f"{enlarge}")
     approximation = load_any(file, space, palette)
     if palette is not None:
         _check_palette(file, approximation, palette)
@@ -114,7 +114,9 @@ def decode(
         return
     rgb = decode_in_tiles(approximation, read)
     if not bool(rgb.isfinite().all()):
-        raise BadFileError(f"{latents}: too large for {approximation.name!r}: its colours overflow; expected about ±5")
+        raise BadFileError(
+            f"{latents}: too large for {approximation.name!r}: its colours overflow", remedy="expected about ±5"
+        )
     frames = rgb.movedim(2, 1).flatten(0, 1) if rgb.ndim == 5 else rgb
     for index, picture in enumerate(frames):
         path = out if index == 0 else out.with_stem(f"{out.stem}_{index}")
@@ -128,12 +130,14 @@ def _check_palette(file: Path, approximation: "Approximation", named: str) -> No
 
     if not is_palettized(approximation):
         raise PaletteError(
-            f"{file}: gives colours, not classes of a palette; leave --palette out, or train a palettized decoder: "
-            "`latentfit train palette`"
+            f"{file}: gives colours, not classes of a palette",
+            remedy=("leave --palette out, or train a palettized decoder: `latentfit train palette`"),
         )
     own = palette_of(approximation)
     if Palette.load(named).hex != own.hex:
-        raise PaletteError(f"{file}: holds its own palette, {own.name!r} of {len(own)} colours; leave --palette out")
+        raise PaletteError(
+            f"{file}: holds its own palette, {own.name!r} of {len(own)} colours", remedy="leave --palette out"
+        )
 
 
 def report(

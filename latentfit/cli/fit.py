@@ -64,7 +64,9 @@ def fit(
         assert source is not None
         assert target is not None
         if scale is not None or smoothing is not None:
-            raise FitError("fit: --scale and --smoothing are of maps to pictures; between latents the stores decide")
+            raise FitError(
+                "fit: --scale and --smoothing are of maps to pictures", remedy="between latents the stores decide"
+            )
         joined = PairStore(source).join(PairStore(target))
         channel_map = ChannelMap(sides, joined.scale, intercept, ridge)
         fitted: Approximation | LatentMap = channel_map.fit_joined(joined, split, progress=True).latent_map()

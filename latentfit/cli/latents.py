@@ -49,13 +49,15 @@ def convert(
     for flag, named, own in (("--source", source, loaded.source), ("--target", target, loaded.target)):
         if named is not None and get_space(named) != own:
             raise SpaceMismatchError(
-                f"{flag} {named}: {map} leads from {loaded.source.name!r} to {loaded.target.name!r}; leave that flag "
-                "out, or take a map between the spaces you mean"
+                f"{flag} {named}: {map} leads from {loaded.source.name!r} to {loaded.target.name!r}",
+                remedy="leave that flag out, or take a map between the spaces you mean",
             )
     file = noticed_latents(latents, loaded.source, domain)
     made = map_latents_in_tiles(loaded, file.latents)
     if not bool(made.isfinite().all()):
-        raise BadFileError(f"{latents}: too large for {loaded.name!r}: what it makes overflows; expected about ±5")
+        raise BadFileError(
+            f"{latents}: too large for {loaded.name!r}: what it makes overflows", remedy="expected about ±5"
+        )
     written = write_latents(out, made, loaded.target, file.metadata)
     say(f"{written}: {loaded.target.title} latents {tuple(made.shape)}")
 
@@ -94,11 +96,13 @@ def upscale(
     wanted = None if factor is None else _factor_of(factor)
     loaded = _upscaler(model, space, wanted) if model else _upscaler(_bundled_upscaler(space, wanted or 2), space, None)
     if space is not None and loaded.source != get_space(space):
-        raise SpaceMismatchError(f"--space {space}: {model} is of {loaded.source.name!r}; leave that flag out")
+        raise SpaceMismatchError(f"--space {space}: {model} is of {loaded.source.name!r}", remedy="leave that flag out")
     file = noticed_latents(latents, loaded.source, domain)
     made = enlarge(loaded, file.latents, wanted)
     if not bool(made.isfinite().all()):
-        raise BadFileError(f"{latents}: too large for {loaded.name!r}: what it makes overflows; expected about ±5")
+        raise BadFileError(
+            f"{latents}: too large for {loaded.name!r}: what it makes overflows", remedy="expected about ±5"
+        )
     written = write_latents(out, made, loaded.target, file.metadata)
     say(f"{written}: {loaded.name}, {loaded.target.title} latents {tuple(made.shape)}")
 
@@ -109,7 +113,7 @@ def _factor_of(factor: str) -> "Fraction":
     try:
         return as_scale(factor)
     except ScaleError as error:
-        raise ScaleError(f"--factor: expected a positive number such as 2, 1.5 or 4/3, got {factor!r}") from error
+        raise ScaleError("--factor", expected="a positive number such as 2, 1.5 or 4/3", got=f"{factor!r}") from error
 
 
 def _upscaler(path: Path, space: str | None, factor: Fraction | None) -> "LatentMap":
@@ -136,8 +140,8 @@ def _bundled_upscaler(space: str | None, factor: Fraction | int) -> Path:
     path = data_path("models") / f"{get_space(space).name}-upscaler{'' if doubles else '-any'}.safetensors"
     if not path.is_file():
         raise BadFileError(
-            f"upscale: no upscaler of {space!r} is bundled; train one with `latentfit train upscaler`, and name it "
-            "with --model"
+            f"upscale: no upscaler of {space!r} is bundled",
+            remedy="train one with `latentfit train upscaler`, and name it with --model",
         )
     return path
 

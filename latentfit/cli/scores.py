@@ -136,8 +136,8 @@ def _vae_of(reference: str, store: "PairStore", device: Device) -> "Vae":
     vae = Vae.load(reference, space=store.space.name, device=device)
     if vae.fingerprint != store.fingerprint:
         raise SpaceMismatchError(
-            f"{reference}: not the VAE of {store.path}, whose latents are of {store.vae_name!r}: their weights differ; "
-            "name that one, or collect the store with this one"
+            f"{reference}: not the VAE of {store.path}, whose latents are of {store.vae_name!r}: their weights differ",
+            remedy="name that one, or collect the store with this one",
         )
     return vae
 

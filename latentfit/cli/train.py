@@ -224,13 +224,16 @@ def _decoder_for(
     if not looks_at_pictures(preset.losses_of(source, space)):
         if file is not None or how.samples:
             flag = f"--samples {how.samples}" if file is None else f"--decoder {file}"
-            raise TrainError(f"{flag}: preset {how.preset!r} looks at no decoded pictures; leave that flag out")
+            raise TrainError(
+                f"{flag}: preset {how.preset!r} looks at no decoded pictures", remedy="leave that flag out"
+            )
         return None
     chosen = file or data_path("models") / f"{space.name}-cell.safetensors"
     if not chosen.is_file():
         raise TrainError(
-            f"preset {how.preset!r} has decoded losses: expected a decoder of {space.title}, of which none is bundled; "
-            "train one with `latentfit train decoder`, and name it with --decoder"
+            f"preset {how.preset!r} has decoded losses",
+            expected=f"a decoder of {space.title}, of which none is bundled",
+            remedy="train one with `latentfit train decoder`, and name it with --decoder",
         )
     _say(f"decoded losses look through {chosen.name}" + ("" if file else ", the bundled decoder"))
     return load_approximation(chosen, space)
@@ -246,9 +249,11 @@ def _trunk_for(
     if file is not None and file == Path("none"):
         return None
     if file is not None and not preset.takes_trunk:
-        raise TrainError(f"--trunk {file}: preset {how.preset!r} has other blocks than a cell decoder; leave it out")
+        raise TrainError(
+            f"--trunk {file}: preset {how.preset!r} has other blocks than a cell decoder", remedy="leave it out"
+        )
     if file is not None and how.begin is not None:
-        raise TrainError(f"--trunk {file}: --begin {how.begin} brings all weights; leave one of the two out")
+        raise TrainError(f"--trunk {file}: --begin {how.begin} brings all weights", remedy="leave one of the two out")
     if file is None and (how.begin is not None or not preset.takes_trunk):
         return None
     chosen = file or data_path("models") / f"{source.name}-cell-large.safetensors"
@@ -264,7 +269,7 @@ def _folder_pairs(
     """A store's path, or a folder of latents, decoded."""
     if folder is None:
         if vae is not None or space is not None:
-            raise TrainError("train palette: --vae and --space go with --folder; a store knows its own")
+            raise TrainError("train palette: --vae and --space go with --folder", remedy="a store knows its own")
         if store is None:
             raise TrainError("train palette: name a pair store with --store or --folder")
         return store

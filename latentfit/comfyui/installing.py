@@ -65,8 +65,8 @@ def _custom_nodes(root: Path) -> Path:
     inner = root / "ComfyUI"
     hint = f"; did you mean {inner}?" if (inner / "main.py").is_file() else ""
     raise ComfyUiError(
-        f"{root}: no ComfyUI: expected a folder with {', '.join(_PROGRAM)}, or a base directory with "
-        f"{', '.join(_BASE)}{hint}"
+        f"{root}: no ComfyUI",
+        expected=(f"a folder with {', '.join(_PROGRAM)}, or a base directory with {', '.join(_BASE)}{hint}"),
     )
 
 
@@ -79,7 +79,7 @@ def _kept_by_us(place: Path) -> str | None:
         return None
     elif (place / _MARK).is_file():
         return "copy"
-    raise ComfyUiError(f"{place}: something else is called so already; it is not ours and stays; move it away")
+    raise ComfyUiError(f"{place}: something else is called so already; it is not ours and stays", remedy="move it away")
 
 
 def _linked(folder: Path) -> Path:
@@ -88,7 +88,9 @@ def _linked(folder: Path) -> Path:
     try:
         made.symlink_to(PACK, target_is_directory=True)
     except OSError as error:
-        raise ComfyUiError(f"{folder}: a link cannot be made ({error.strerror or error}); use --copy") from error
+        raise ComfyUiError(
+            f"{folder}: a link cannot be made ({error.strerror or error})", remedy="use --copy"
+        ) from error
     return made
 
 

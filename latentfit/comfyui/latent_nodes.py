@@ -133,8 +133,8 @@ def _as_video(mapped_frames: Tensor, came: Tensor, target: LatentSpace) -> Tenso
     if target.dims == 2:
         if n_frames > 1:
             raise SpaceMismatchError(
-                f"latents: a video of {n_frames} latent frames; the map gives {target.name!r}, which has pictures "
-                "only; cut one frame out first (LatentCut along t)"
+                f"latents: a video of {n_frames} latent frames; the map gives {target.name!r}, which has pictures only",
+                remedy="cut one frame out first (LatentCut along t)",
             )
         return mapped_frames
     return mapped_frames.reshape(-1, n_frames, *mapped_frames.shape[1:]).movedim(1, 2)

@@ -60,8 +60,11 @@ def existing(label: str) -> Path:
     path = path_of(label)
     if path is None:
         raise BadFileError(
-            f"{label!r}: no such file any more; expected one in ComfyUI's models/{host.FOLDER} or models/{APPROX}: put "
-            "it there, press R, and choose it"
+            f"{label!r}: no such file any more",
+            remedy=(
+                f"expected one in ComfyUI's models/{host.FOLDER} or models/{APPROX}: put it "
+                "there, press R, and choose it"
+            ),
         )
     return path
 

@@ -72,7 +72,7 @@ class Asked:
             return load_any(path) if path.suffix.lower() == ".json" else load(path, self.space, palette, self.domain)
         except PaletteError as error:
             said = str(error).replace(str(path), self.label)
-            raise PaletteError(f"{said}; choose it in the node's 'palette'") from None
+            raise PaletteError(f"{said}", remedy="choose it in the node's 'palette'") from None
         except BadFileError as error:
             said = str(error).replace(str(path), self.label)
             hint = "; choose it in the node's 'space', or connect 'model'" if "--space" in said else ""
@@ -110,7 +110,9 @@ def latent_map_of(label: str, stated: LatentSpace | None) -> tuple[LatentMap, Re
     """The map between latents that a combo's choice names; see `approximation_of`."""
     ready = _ready(Stamp.of(existing(label)), Asked(label, None if stated is None else stated.name))
     if not isinstance(ready.wrapper, LatentMap):
-        raise BadFileError(f"{label}: gives pictures; expected a map from latents to latents: use LatentFit Decode")
+        raise BadFileError(
+            f"{label}: gives pictures", remedy="expected a map from latents to latents: use LatentFit Decode"
+        )
     agree(label, ready.wrapper.source, stated)
     return ready.wrapper, ready
 
@@ -129,6 +131,8 @@ def _ready(stamp: Stamp, asked: Asked) -> Ready:
 
 def _pictures(wrapper: Approximation | LatentMap, label: str, stated: LatentSpace | None) -> Approximation:
     if not isinstance(wrapper, Approximation):
-        raise BadFileError(f"{label}: maps latents to latents; expected a map to pictures: use LatentFit Interpose")
+        raise BadFileError(
+            f"{label}: maps latents to latents", remedy="expected a map to pictures: use LatentFit Interpose"
+        )
     agree(label, wrapper.space, stated)
     return wrapper

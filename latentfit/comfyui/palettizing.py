@@ -131,18 +131,20 @@ def _palette_for(label: str, approximation: Approximation, named: Palette | None
     """The palette to show, or an error that says which choices go together."""
     if not is_palettized(approximation):
         if named is None:
-            raise PaletteError(f"{label}: gives colours and holds no palette; choose one in the node's 'palette'")
+            raise PaletteError(
+                f"{label}: gives colours and holds no palette", remedy="choose one in the node's 'palette'"
+            )
         return named
     own = palette_of(approximation)
     if pattern != "none":
         raise PaletteError(
-            f"{label}: gives classes of its palette, which leave no colours to dither; set 'dither' to none, or choose "
-            "a map that gives colours"
+            f"{label}: gives classes of its palette, which leave no colours to dither",
+            remedy="set 'dither' to none, or choose a map that gives colours",
         )
     if named is not None and named.hex != own.hex:
         raise PaletteError(
-            f"{label}: holds palette {own.name!r} of {len(own)} colours, and {named.name!r} is chosen; set 'palette' "
-            f"to '{FROM_FILE}', or choose a map that gives colours"
+            f"{label}: holds palette {own.name!r} of {len(own)} colours, and {named.name!r} is chosen",
+            remedy=f"set 'palette' to '{FROM_FILE}', or choose a map that gives colours",
         )
     return own
 

@@ -78,7 +78,7 @@ class LatentFitSavePairs:
         stated = spaces.stated_space(space, model)
         if stated is None:
             raise SpaceMismatchError(
-                "a wire does not say which space its latents are of; choose it in 'space', or connect 'model'"
+                "a wire does not say which space its latents are of", remedy="choose it in 'space', or connect 'model'"
             )
         latents = wire_types.latents_on(samples, stated).cpu()
         doubt = spaces.doubted(f"the store {store!r}", latents, stated)
@@ -137,7 +137,9 @@ def append(folder: Path, given: _Given, keep: str) -> str:
     """
     latents = _pictures_only(given.latents).half().float()  # as they will be stored: what is decoded is exactly that
     if not bool(torch.isfinite(latents).all()):
-        raise StoreError("Save Pairs: the latents overflow float16; expected about unit variance: check 'space'")
+        raise StoreError(
+            "Save Pairs: the latents overflow float16", remedy="expected about unit variance: check 'space'"
+        )
     config = CollectConfig(keep="photo" if given.are_photographs else keep)  # type: ignore[arg-type]
     origin, samples = given.origin(), [_sample(one, given.space) for one in latents]
     known = _known(folder, origin, config)
@@ -159,15 +161,15 @@ def _folder(store: str) -> Path:
     root = (host.output_folder() / "latentfit").resolve()
     folder = (root / store.strip()).resolve()
     if folder == root or root not in folder.parents:
-        raise StoreError(f"Save Pairs: expected 'store' to name a folder below output/latentfit, got {store!r}")
+        raise StoreError("Save Pairs", expected="'store' to name a folder below output/latentfit", got=f"{store!r}")
     return folder
 
 
 def _pictures_only(latents: Tensor) -> Tensor:
     if latents.ndim == 5 and latents.shape[2] > 1:
         raise SpaceMismatchError(
-            f"Save Pairs: a video of {latents.shape[2]} latent frames; one latent frame is several pictures, so cut "
-            "one frame out first (LatentCut along t)"
+            f"Save Pairs: a video of {latents.shape[2]} latent frames",
+            remedy=("one latent frame is several pictures, so cut one frame out first (LatentCut along t)"),
         )
     return latents[:, :, 0] if latents.ndim == 5 else latents
 
@@ -192,8 +194,8 @@ def _known(folder: Path, origin: Origin, config: CollectConfig) -> set[str]:
         differences = f"{differences}, {columns}" if differences else columns
     if differences:
         raise StoreError(
-            f"{folder}: holds pairs of {store.vae_name}, these are of {origin.vae}; they differ in {differences}: name "
-            "another 'store'"
+            f"{folder}: holds pairs of {store.vae_name}, these are of {origin.vae}",
+            remedy=f"they differ in {differences}: name another 'store'",
         )
     return {sample.key for sample in store.samples}
 
@@ -207,9 +209,10 @@ def _pictures(given: _Given, latents: Tensor, rows: list[int]) -> tuple[Tensor, 
         expected = (len(latents), 3, latents.shape[-2] * px, latents.shape[-1] * px)
         if tuple(rgb.shape) != expected:
             raise StoreError(
-                f"Save Pairs: {len(latents)} latents of {latents.shape[-1]}x{latents.shape[-2]} cells belong to "
-                f"{expected[0]} images of {expected[3]}x{expected[2]} px, got {len(rgb)} of {rgb.shape[3]}x"
-                f"{rgb.shape[2]}; connect the images of these very latents"
+                f"Save Pairs: {len(latents)} latents of {latents.shape[-1]}x{latents.shape[-2]} "
+                f"cells belong to {expected[0]} images of {expected[3]}x{expected[2]} px, "
+                f"got {len(rgb)} of {rgb.shape[3]}x{rgb.shape[2]}",
+                remedy="connect the images of these very latents",
             )
         if not given.are_photographs:
             return rgb[rows], None

@@ -32,8 +32,8 @@ def space_of_model(model: Any) -> LatentSpace:
         if space.comfy_class == name:
             return space
     raise SpaceMismatchError(
-        f"this model's latents are of ComfyUI's format {name}, which is no registered latent space; choose the space "
-        "in the node, or leave its input 'model' open"
+        f"this model's latents are of ComfyUI's format {name}, which is no registered latent space",
+        remedy="choose the space in the node, or leave its input 'model' open",
     )
 
 
@@ -49,8 +49,8 @@ def stated_space(choice: str, model: Any | None) -> LatentSpace | None:
     told = None if model is None else space_of_model(model)
     if chosen is not None and told is not None and chosen != told:
         raise SpaceMismatchError(
-            f"the node says the latents are {chosen.name!r}, the model that it is given makes {told.name!r}; set "
-            f"'space' to {AUTO}, or take the model away"
+            f"the node says the latents are {chosen.name!r}, the model that it is given makes {told.name!r}",
+            remedy=f"set 'space' to {AUTO}, or take the model away",
         )
     return chosen or told
 
@@ -59,9 +59,12 @@ def agree(label: str, of_file: LatentSpace, stated: LatentSpace | None) -> None:
     """Raise `SpaceMismatchError` unless a file's space is the stated one, or none is stated."""
     if stated is not None and stated != of_file:
         raise SpaceMismatchError(
-            f"{label}: takes latents of {of_file.name!r} ({of_file.channels} channels), these are {stated.name!r} "
-            f"({stated.channels}); choose a file for {stated.name!r}, or put LatentFit Interpose {stated.name} -> "
-            f"{of_file.name} between them"
+            f"{label}: takes latents of {of_file.name!r} ({of_file.channels} channels), these "
+            f"are {stated.name!r} ({stated.channels})",
+            remedy=(
+                f"choose a file for {stated.name!r}, or put LatentFit Interpose {stated.name} "
+                f"-> {of_file.name} between them"
+            ),
         )
 
 

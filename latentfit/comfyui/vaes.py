@@ -27,9 +27,11 @@ def decoded(vae: Any, latents: Tensor, space: LatentSpace) -> Tensor:
     rgb: Tensor = images.reshape(-1, *images.shape[-3:])[..., :3].movedim(-1, 1).float().cpu()
     expected = (len(latents), 3, latents.shape[-2] * space.cell_px, latents.shape[-1] * space.cell_px)
     if tuple(rgb.shape) != expected:
-        raise VaeError(f"the VAE gave {tuple(rgb.shape)}, expected {expected} of space {space.name!r}; check 'space'")
+        raise VaeError(
+            f"the VAE gave {tuple(rgb.shape)}, expected {expected} of space {space.name!r}", remedy="check 'space'"
+        )
     if not bool(torch.isfinite(rgb).all()):
-        raise VaeError("the VAE gave NaN; start ComfyUI with --fp32-vae")
+        raise VaeError("the VAE gave NaN", remedy="start ComfyUI with --fp32-vae")
     return rgb.clamp(0, 1)
 
 

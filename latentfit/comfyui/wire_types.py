@@ -26,21 +26,25 @@ def latents_on(wire: Latent, space: LatentSpace) -> Tensor:
     samples = wire["samples"]
     if getattr(samples, "is_nested", False) or not isinstance(samples, Tensor):
         raise SpaceMismatchError(
-            "latents: got several parts in one wire (video beside audio); separate them first, and connect the video's"
+            "latents: got several parts in one wire (video beside audio)",
+            remedy="separate them first, and connect the video's",
         )
     if samples.ndim not in (4, 5):
         raise SpaceMismatchError(
-            f"latents of space {space.name!r}: expected pictures (N, C, h, w) or a video (N, C, T, h, w), got "
-            f"{tuple(samples.shape)}, as of sound or solids; connect latents of {space.name!r}"
+            f"latents of space {space.name!r}",
+            expected="pictures (N, C, h, w) or a video (N, C, T, h, w)",
+            got=f"{tuple(samples.shape)}, as of sound or solids",
+            remedy=f"connect latents of {space.name!r}",
         )
     if not samples.numel():
         raise SpaceMismatchError(
-            f"latents: there are none on the wire, {tuple(samples.shape)}; check what picks or cuts the batch before"
+            f"latents: there are none on the wire, {tuple(samples.shape)}",
+            remedy="check what picks or cuts the batch before",
         )
     if not bool(torch.isfinite(samples).all()):
         raise DomainError(
-            "latents: hold NaN or Inf, which no decoder can show: what made them overflowed; start ComfyUI with "
-            "--force-upcast-attention, --fp32-vae or --force-fp32, or take another sampler"
+            "latents: hold NaN or Inf, which no decoder can show: what made them overflowed",
+            remedy=("start ComfyUI with --force-upcast-attention, --fp32-vae or --force-fp32, or take another sampler"),
         )
     return space.comfy_to_model(samples.detach().float())
 
@@ -60,8 +64,9 @@ def image_of(rgb: Tensor) -> Tensor:
     """
     if not bool(rgb.isfinite().all()):
         raise DomainError(
-            "the map's colours overflow: these latents are far from what it was made for, expected about ±5 in the "
-            "model domain; check the node's 'space'"
+            "the map's colours overflow: these latents are far from what it was made "
+            "for, expected about ±5 in the model domain",
+            remedy="check the node's 'space'",
         )
     return rgb.movedim(1, -1).float().contiguous().to(host.image_device())
 
@@ -77,9 +82,11 @@ def rgb_of(image: Tensor) -> Tensor:
         When it holds NaN or Inf.
     """
     if image.ndim != 4 or image.shape[-1] not in (3, 4):
-        raise SpaceMismatchError(f"image: expected (N, H, W, 3), got {tuple(image.shape)}; connect an IMAGE")
+        raise SpaceMismatchError(
+            "image", expected="(N, H, W, 3)", got=f"{tuple(image.shape)}", remedy="connect an IMAGE"
+        )
     if not bool(torch.isfinite(image[..., :3]).all()):
-        raise DomainError("image: holds NaN or Inf: what decoded it overflowed; start ComfyUI with --fp32-vae")
+        raise DomainError("image: holds NaN or Inf: what decoded it overflowed", remedy="start ComfyUI with --fp32-vae")
     return image[..., :3].detach().float().movedim(-1, 1).clamp(0, 1)
 
 

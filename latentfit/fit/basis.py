@@ -42,7 +42,7 @@ def parse_kernels(form: str | tuple[int, ...]) -> tuple[tuple[int, ...], bool]:
     except ValueError:
         sides = ()
     if not sides or any(side < 1 or side % 2 == 0 for side in sides):
-        raise FitError(f"kernels: expected {', '.join(FORMS)}, or odd sides such as '3' or '5,3', got {form!r}")
+        raise FitError("kernels", expected=f"{', '.join(FORMS)}, or odd sides such as '3' or '5,3'", got=f"{form!r}")
     return sides, True
 
 
@@ -87,7 +87,7 @@ class Basis:
     def __post_init__(self) -> None:
         parse_kernels(self.kernels)
         if self.n_channels < 1:
-            raise FitError(f"basis: expected 1 or more channels, got {self.n_channels}")
+            raise FitError("basis", expected="1 or more channels", got=f"{self.n_channels}")
 
     @property
     def side(self) -> int:

@@ -197,7 +197,7 @@ class ChannelMap:
         """The fitted map between two latent spaces."""
         self._check_fitted("latents")
         if self.target_space_ is None:
-            raise NotFittedError("latent_map: fitted to rgb; use approximation()")
+            raise NotFittedError("latent_map: fitted to rgb", remedy="use approximation()")
         return LatentMap(
             self.module_, self.space_, self.target_space_, self.ratio, name=name or self.name, card=self._card()
         )
@@ -212,7 +212,7 @@ class ChannelMap:
     def _check_fitted(self, target: str) -> None:
         module = getattr(self, "module_", None)
         if module is None:
-            raise NotFittedError("this ChannelMap is not fitted; call fit(store) first")
+            raise NotFittedError("this ChannelMap is not fitted", remedy="call fit(store) first")
         if module.target != target:
             raise NotFittedError(f"this ChannelMap was fitted to {module.target}, not to {target}")
 
@@ -245,7 +245,7 @@ class ChannelMap:
         kernels, has_intercept = parse_kernels(self.kernels)
         intercept = self.intercept and has_intercept
         if self.ridge is not None and not 0 <= self.ridge < float("inf"):
-            raise FitError(f"ridge: expected None or a finite number of 0 or more, got {self.ridge}")
+            raise FitError("ridge", expected="None or a finite number of 0 or more", got=f"{self.ridge}")
         if self.smoothing is not None:
             _check_smoothing(self.smoothing, self.name, linear=kernels == (1,) and not intercept and self.ratio == 1)
         n_channels, (up, down) = material.space.channels, self.ratio.as_integer_ratio()
@@ -254,8 +254,9 @@ class ChannelMap:
         n_terms = 1 + basis.n_terms
         if split and material.n_cells < n_terms * down**2:
             raise FitError(
-                f"{material.n_cells // down**2} cells in {material.n_examples} samples for {n_terms} terms: the fit "
-                "would say nothing of other pictures; collect more, or take a form of fewer terms"
+                f"{material.n_cells // down**2} cells in {material.n_examples} samples for "
+                f"{n_terms} terms: the fit would say nothing of other pictures",
+                remedy="collect more, or take a form of fewer terms",
             )
         of_colours = material.target_space is None
 
@@ -298,11 +299,13 @@ class ChannelMap:
 def _check_smoothing(kernel: Kernel, name: str, *, linear: bool) -> None:
     if not linear:
         raise FitError(
-            f"smoothing: expected the form 'linear' at one pixel a cell, got {name!r}: no program smooths another; fit "
-            "with kernels 'linear', or without smoothing"
+            "smoothing",
+            expected="the form 'linear' at one pixel a cell",
+            got=f"{name!r}: no program smooths another",
+            remedy="fit with kernels 'linear', or without smoothing",
         )
     if [len(row) for row in kernel] != [3, 3, 3] or not np.isfinite(np.asarray(kernel)).all():
-        raise FitError(f"smoothing: expected 3 rows of 3 finite numbers, got {kernel}")
+        raise FitError("smoothing", expected="3 rows of 3 finite numbers", got=f"{kernel}")
 
 
 def _bar(total: int, title: str, progress: bool) -> "tqdm[NoReturn]":

@@ -75,7 +75,9 @@ def of_store(store: PairStore, samples: Sequence[Sample], ratio: Fraction, n_fol
     """
     if not 1 <= ratio <= store.space.cell_px or ratio.denominator > 1:
         raise FitError(
-            f"scale: expected 1 to {store.space.cell_px} pixels a cell, which the store's pictures have, got {ratio}"
+            "scale",
+            expected=f"1 to {store.space.cell_px} pixels a cell, which the store's pictures have",
+            got=f"{ratio}",
         )
     columns = ["latents", "cells", *(["rgb"] if ratio > 1 else [])]
     mine = parallel.share(list(samples))
@@ -99,7 +101,7 @@ def of_joined(joined: JoinedStores, pairs: Sequence[Pair], ratio: Fraction, n_fo
     """
     source, target = joined.source, joined.target
     if ratio != joined.scale:
-        raise FitError(f"{joined}: expected a map of scale {joined.scale}, got {ratio}")
+        raise FitError(f"{joined}", expected=f"a map of scale {joined.scale}", got=f"{ratio}")
     mine, whole = parallel.share(list(pairs)), ratio.denominator
 
     def read() -> Iterator[Example]:
@@ -135,7 +137,7 @@ def of_arrays(
     n, *sides = latents.shape[0], *(side * ratio for side in latents.shape[2:])
     expected = (n, target.shape[1], *map(int, sides))
     if tuple(target.shape) != expected or any(side.denominator > 1 for side in sides):
-        raise FitError(f"target: expected {expected} for scale {ratio}, got {tuple(target.shape)}")
+        raise FitError("target", expected=f"{expected} for scale {ratio}", got=f"{tuple(target.shape)}")
     pictures = list(range(n) if groups is None else groups)
 
     def read() -> Iterator[Example]:
@@ -157,7 +159,9 @@ def _examples(samples: Sequence[Sample], latents: Tensor, target: Tensor, n_fold
 def _counted(store: PairStore, samples: Sequence[Sample]) -> tuple[int, dict[str, Any]]:
     """Cells of these samples, and what a card says of them."""
     if not samples:
-        raise FitError(f"{store.path}: no pictures to fit on in this split; collect more, or fit with split 'all'")
+        raise FitError(
+            f"{store.path}: no pictures to fit on in this split", remedy="collect more, or fit with split 'all'"
+        )
     n_cells = sum(sample.size_cells[0] * sample.size_cells[1] for sample in samples)
     hashes = sorted({sample.sha256 for sample in samples})
     about = {

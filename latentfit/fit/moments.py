@@ -43,8 +43,9 @@ class Moments:
         side = 1 + self.n_terms + self.n_targets
         if self.n_folds * side * side * 8 > memory_budget():
             raise FitError(
-                f"moments: {self.n_terms} terms need {self.n_folds * side * side * 8 / 2**30:.1f} GiB, half of this "
-                f"machine's memory is {memory_budget() / 2**30:.1f} GiB; lower the degree or the neighbourhood"
+                f"moments: {self.n_terms} terms need {self.n_folds * side * side * 8 / 2**30:.1f} "
+                f"GiB, half of this machine's memory is {memory_budget() / 2**30:.1f} GiB",
+                remedy="lower the degree or the neighbourhood",
             )
         self.sums = np.zeros((self.n_folds, side, side))
 
@@ -52,7 +53,7 @@ class Moments:
         """Add cells; `rows` is C-contiguous ``(1 + n_terms + n_targets, n)``, its first row ones."""
         if rows.shape[0] != self.sums.shape[1]:
             raise FitError(
-                f"moments: expected {self.sums.shape[1]} rows of ones, terms and targets, got {rows.shape[0]}"
+                "moments", expected=f"{self.sums.shape[1]} rows of ones, terms and targets", got=f"{rows.shape[0]}"
             )
         # a C-ordered triangle is BLAS's other one: lower here is upper there
         total = self.sums[fold].T
@@ -61,7 +62,7 @@ class Moments:
     def merge(self, other: "Moments") -> "Moments":
         """Add another worker's sums to these."""
         if other.sums.shape != self.sums.shape:
-            raise FitError(f"moments: expected sums of shape {self.sums.shape}, got {other.sums.shape}")
+            raise FitError("moments", expected=f"sums of shape {self.sums.shape}", got=f"{other.sums.shape}")
         self.sums += other.sums
         return self
 
@@ -139,7 +140,8 @@ def refuse_if_too_large(n_channels: int, kernels: tuple[int, ...], n_targets: in
         else "no degree fits"
     )
     raise FitError(
-        f"basis of {Basis(n_channels, kernels).n_terms} terms for {n_channels} channels and kernels {kernels}: fitting "
-        f"it takes {n_bytes(degree) / 2**30:.1f} GiB, half of this machine's memory is {budget / 2**30:.1f} GiB; "
-        f"{advice}; or take a smaller neighbourhood"
+        f"basis of {Basis(n_channels, kernels).n_terms} terms for {n_channels} channels and "
+        f"kernels {kernels}: fitting it takes {n_bytes(degree) / 2**30:.1f} GiB, half of "
+        f"this machine's memory is {budget / 2**30:.1f} GiB; {advice}",
+        remedy="or take a smaller neighbourhood",
     )

@@ -76,7 +76,9 @@ class PolynomialMap(nn.Module):
         """Put in ``(1 + n_terms, n_out)`` coefficients."""
         values = torch.as_tensor(coefficients, dtype=torch.float32)
         if values.shape != self.coefficients.shape:
-            raise NotFittedError(f"coefficients: expected {tuple(self.coefficients.shape)}, got {tuple(values.shape)}")
+            raise NotFittedError(
+                "coefficients", expected=f"{tuple(self.coefficients.shape)}", got=f"{tuple(values.shape)}"
+            )
         self.coefficients = values.to(self.coefficients.device)
         self._prepared = None
         return self
@@ -144,7 +146,9 @@ class PolynomialMap(nn.Module):
         if self._prepared is None or self._prepared[0] != key:
             values = self.coefficients.to(latents.device, torch.float64)
             if not bool(torch.isfinite(values).all()):
-                raise NotFittedError("this map holds no coefficients yet; call ChannelMap.fit, or load a saved map")
+                raise NotFittedError(
+                    "this map holds no coefficients yet", remedy="call ChannelMap.fit, or load a saved map"
+                )
             if self.target == "rgb":  # signed -> rgb
                 values = torch.cat([values[:1] / 2 + 0.5, values[1:] / 2])
             bounds = np.cumsum([1, *(self.basis.n_terms_of(d + 1) for d in range(len(self.kernels)))])
@@ -210,10 +214,13 @@ def polynomial_config(config: Any, where: str, shape: tuple[int, ...] | None = N
     expected = (1 + basis.n_terms, made.get("n_outputs", 3) * made.get("scale", 1) ** 2)
     if expected[0] * expected[1] > MOST_COEFFICIENTS:
         raise BadFileError(
-            f"{where}: {expected[0]} × {expected[1]} coefficients are more than {MOST_COEFFICIENTS}; fit a smaller form"
+            f"{where}: {expected[0]} × {expected[1]} coefficients are more than {MOST_COEFFICIENTS}",
+            remedy="fit a smaller form",
         )
     if shape is not None and tuple(shape) != expected:
-        raise BadFileError(f"{where}: expected {expected} coefficients, got {tuple(shape)}; export the table anew")
+        raise BadFileError(
+            f"{where}", expected=f"{expected} coefficients", got=f"{tuple(shape)}", remedy="export the table anew"
+        )
     return made
 
 

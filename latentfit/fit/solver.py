@@ -99,10 +99,12 @@ class Solver:
         moments = self._moments
         n_cells, n_targets = float(moments.counts.sum()), moments.n_targets
         if n_cells < 1:
-            raise FitError("solve: no cells were added; expected at least one picture in this split")
+            raise FitError("solve: no cells were added", remedy="expected at least one picture in this split")
         cross, power = moments.cross(), moments.power()
         if not np.isfinite(cross).all() or not np.isfinite(moments.sums.diagonal(axis1=1, axis2=2)).all():
-            raise FitError("solve: latents or targets hold NaN or Inf; load the VAE with --dtype float32, collect anew")
+            raise FitError(
+                "solve: latents or targets hold NaN or Inf", remedy="load the VAE with --dtype float32, collect anew"
+            )
         given = self._ridge if ridge is None else ridge
         cv_mse = self._cross_validated(cross, power) if given is None else {}
         chosen = min(cv_mse, key=lambda r: cv_mse[r]) if cv_mse else given or 0.0

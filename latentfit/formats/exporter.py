@@ -76,7 +76,7 @@ def export(
         return save(approximation, path)
     if to not in _WRITERS:
         near = ", ".join(difflib.get_close_matches(to, NAMES, n=2, cutoff=0.4)) or ", ".join(NAMES)
-        raise ExportError(f"export: expected one of {', '.join(NAMES)}, got {to!r}; nearest: {near}")
+        raise ExportError("export", expected=f"one of {', '.join(NAMES)}", got=f"{to!r}", remedy=f"nearest: {near}")
     return write_atomic(path, _WRITERS[to](approximation, bias_free))
 
 
@@ -103,7 +103,7 @@ def export_encoder(
     """
     if to not in ("onnx", "keras"):
         raise ExportError(
-            f"export: expected onnx or keras for an encoder, got {to!r}; the others hold maps from latents"
+            "export", expected="onnx or keras for an encoder", got=f"{to!r}", remedy="the others hold maps from latents"
         )
     name = "" if space is None else get_space(space).name
     if space is not None and get_space(space).channels != encoder.n_channels:
@@ -139,7 +139,7 @@ def read(path: str | os.PathLike[str], to: str, space: LatentSpace | str | None 
     if to == "safetensors":
         return load_approximation(source)
     if space is None:
-        raise ExportError(f"{source}: the format {to!r} does not say its space; give space=…")
+        raise ExportError(f"{source}: the format {to!r} does not say its space", remedy="give space=…")
     known = get_space(space)
     readers: dict[str, Callable[[Path, LatentSpace], Approximation]] = {
         "csv": tables.read_csv,
@@ -151,7 +151,7 @@ def read(path: str | os.PathLike[str], to: str, space: LatentSpace | str | None 
     if to in ("comfyui", "invokeai", "a1111", "sdnext", "diffusers"):
         readers[to] = lambda path, space: python_programs.read_python(path, space, to)
     if to not in readers:
-        raise ExportError(f"{source}: format {to!r} cannot be read back; expected one of {', '.join(NAMES)}")
+        raise ExportError(f"{source}: format {to!r} cannot be read back", remedy=f"expected one of {', '.join(NAMES)}")
     try:
         return readers[to](source, known)
     except LatentfitError:

@@ -139,8 +139,10 @@ def _raise_schema(header: Any, where: str, required: Sequence[str]) -> Any:
     found = header if isinstance(header, dict) else {}
     missing = [key for key in required if key not in found]
     raise BadFileError(
-        f"{where}: expected schema {SCHEMA!r} with all its fields, got {schemas.shown(found.get('schema'))}"
-        f"{', missing ' + ', '.join(missing) if missing else ''}; fit it anew or update latentfit"
+        f"{where}",
+        expected=f"schema {SCHEMA!r} with all its fields",
+        got=f"{schemas.shown(found.get('schema'))}{(', missing ' + ', '.join(missing) if missing else '')}",
+        remedy="fit it anew or update latentfit",
     )
 
 
@@ -237,13 +239,17 @@ def _check_tensors(kind: str, config: Mapping[str, Any], where: str, tensors: Ma
     try:
         expected = _shapes(kind, config)
     except (TypeError, ValueError, ArithmeticError, LookupError, RuntimeError, NotImplementedError) as error:
-        raise BadFileError(f"{where}: its config makes no network of kind {kind!r} ({error}); fit it anew") from error
+        raise BadFileError(
+            f"{where}: its config makes no network of kind {kind!r} ({error})", remedy="fit it anew"
+        ) from error
     if expected != dict(tensors):
         key = min(key for key in expected.keys() | tensors.keys() if expected.get(key) != tensors.get(key))
         words = [str(side.get(key, "none")) for side in (expected, tensors)]
         raise BadFileError(
-            f"{where}: its header and tensors do not fit together (tensor {schemas.shown(key)}: expected {words[0]}, "
-            f"got {words[1]}); fit or export it anew"
+            f"{where}: its header and tensors do not fit together (tensor {schemas.shown(key)}",
+            expected=f"{words[0]}",
+            got=f"{words[1]})",
+            remedy="fit or export it anew",
         )
 
 
@@ -275,23 +281,24 @@ def _check_contract(header: Mapping[str, Any], where: str) -> None:
     space, target = header["space"], header.get("target")
     if isinstance(n_channels, int) and n_channels != space.channels:
         raise BadFileError(
-            f"{where}: its network takes {n_channels} channels, its space {space.name!r} has {space.channels}; fit it "
-            "anew"
+            f"{where}: its network takes {n_channels} channels, its space {space.name!r} has {space.channels}",
+            remedy="fit it anew",
         )
     if bool(header.get("any_factor")) != hasattr(made_by, "factors"):
-        raise BadFileError(f"{where}: a network of kind {kind!r} is{'' if hasattr(made_by, 'factors') else ' not'} of "
-                           "any factor, its header says otherwise; fit it anew")  # fmt: skip
+        raise BadFileError(f"{where}: a network of kind {kind!r} is"
+f"{('' if hasattr(made_by, 'factors') else ' not')} of any factor, its header says "
+"otherwise", remedy="fit it anew")  # fmt: skip
     gives_rgb = config.get("target", "rgb") == "rgb" if kind == "polynomial" else kind in _TO_PICTURES
     if gives_rgb != (target is None) or config.get("encodes"):
-        raise BadFileError(f"{where}: its network gives {'pictures' if gives_rgb else 'latents'}, its header says "
-                           "otherwise; fit it anew")  # fmt: skip
+        raise BadFileError(f"{where}: its network gives {('pictures' if gives_rgb else 'latents')}, its header "
+"says otherwise", remedy="fit it anew")  # fmt: skip
     n_outputs = config.get("n_outputs")
     wanted = 3 if target is None else target.channels
     if n_outputs is not None and n_outputs != wanted:
-        raise BadFileError(f"{where}: its network gives {n_outputs} channels, expected {wanted}; fit it anew")
+        raise BadFileError(f"{where}: its network gives {n_outputs} channels, expected {wanted}", remedy="fit it anew")
     sizes = {1, space.channels}, {1, (target or space).channels}
     for name, values in header.get("domain", {}).items():
         if len(values) not in sizes[name.endswith("_out")]:
             raise BadFileError(
-                f"{where}.domain.{name}: {len(values)} numbers for {space.channels} channels; fit it anew"
+                f"{where}.domain.{name}: {len(values)} numbers for {space.channels} channels", remedy="fit it anew"
             )

@@ -70,8 +70,10 @@ def load_latent_map(
     loaded = load_either(path, source, target=target)
     if not isinstance(loaded, LatentMap):
         raise SpaceMismatchError(
-            f"{path}: expected a map between latents, got one from {loaded.space.title} latents to pictures; turn "
-            "latents into pictures with `latentfit decode`"
+            f"{path}",
+            expected="a map between latents",
+            got=f"one from {loaded.space.title} latents to pictures",
+            remedy="turn latents into pictures with `latentfit decode`",
         )
     return loaded
 
@@ -84,16 +86,21 @@ def _checked(given: Path) -> Path:
     """The file, which may hold a map: its own path, or the weights' in a diffusers folder."""
     path = weights_file(given)
     if path.is_dir():
-        raise BadFileError(f"{path}: expected a map, .safetensors or .json, got a folder; name a file in it")
+        raise BadFileError(
+            f"{path}", expected="a map, .safetensors or .json", got="a folder", remedy="name a file in it"
+        )
     if path.is_symlink() and not path.exists():
-        raise BadFileError(f"{path}: a link to a file that is gone; expected a map: link it anew")
+        raise BadFileError(f"{path}: a link to a file that is gone", remedy="expected a map: link it anew")
     if not path.is_file():
-        raise BadFileError(f"{path}: no such file; expected a map written by `latentfit fit` or `latentfit export`")
+        raise BadFileError(
+            f"{path}: no such file", remedy="expected a map written by `latentfit fit` or `latentfit export`"
+        )
     if path.suffix.lower() not in ENDINGS:
         is_safetensors(path)  # names what it is, where its first bytes tell
         raise BadFileError(
-            f"{path}: expected a .safetensors map, a .json table or a decoder in .pt or .pth, got "
-            f"{path.suffix or 'no ending'!r}"
+            f"{path}",
+            expected="a .safetensors map, a .json table or a decoder in .pt or .pth",
+            got=f"{path.suffix or 'no ending'!r}",
         )
     return path
 
@@ -104,4 +111,4 @@ def _table(path: Path) -> Approximation:
     except ValueError as error:  # also numpy's and torch's own, on numbers that do not fit the form
         if isinstance(error, LatentfitError) and str(path) in str(error):
             raise
-        raise BadFileError(f"{path}: its numbers do not fit its form ({error}); export it again") from error
+        raise BadFileError(f"{path}: its numbers do not fit its form ({error})", remedy="export it again") from error

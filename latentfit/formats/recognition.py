@@ -67,9 +67,11 @@ def recognised(path: Path) -> Recognised:
     weights = read_renamed(file, without_wrapper(file.names) if halves is None else halves.decoder)
     for key, tensor in weights.items():
         if not tensor.numel():
-            raise BadFileError(f"{path}: tensor {key!r} of shape {tuple(tensor.shape)} is empty; fetch the file again")
+            raise BadFileError(
+                f"{path}: tensor {key!r} of shape {tuple(tensor.shape)} is empty", remedy="fetch the file again"
+            )
         if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
-            raise BadFileError(f"{path}: tensor {key!r} holds NaN or Inf; fetch the file again")
+            raise BadFileError(f"{path}: tensor {key!r} holds NaN or Inf", remedy="fetch the file again")
     try:
         found = _of(weights)
     except BadFileError as error:
@@ -83,13 +85,18 @@ def _halves_in(file: WeightsFile) -> TinyHalves | None:
     """Where a file with TAESD's halves under other names has them; refuses its relative for video, and an encoder."""
     if is_tiny_video(file.names):
         raise BadFileError(
-            f"{file.path}: TAEHV's video decoder, a tiny autoencoder of Hunyuan's, Wan's and other videos; it is not "
-            "supported yet: take a table or a network of that space, such as those that come with this package"
+            f"{file.path}: TAEHV's video decoder, a tiny autoencoder of Hunyuan's, Wan's and other videos",
+            remedy=(
+                "it is not supported yet: take a table or a network of that space, "
+                "such as those that come with this package"
+            ),
         )
     halves = tiny_halves(file.names)
     if halves is not None and not halves.decoder:
         raise BadFileError(
-            f"{file.path}: TAESD's encoder: expected a decoder; name the decoder's file, or load both with Vae.load"
+            f"{file.path}: TAESD's encoder",
+            expected="a decoder",
+            remedy="name the decoder's file, or load both with Vae.load",
         )
     return halves
 
@@ -149,7 +156,9 @@ def _of(weights: Mapping[str, Tensor]) -> Recognised:
     if "in_proj.weight" in weights:
         mlp = load_pixel_mlp(weights)
         if mlp.encodes:
-            raise BadFileError("an encoder, from rgb to latents: expected a decoder; name the decoder's file")
+            raise BadFileError(
+                "an encoder, from rgb to latents", expected="a decoder", remedy="name the decoder's file"
+            )
         return Recognised(mlp, "Birch-san's pixel MLP", mlp.n_channels, 1)
     if "conv1.weight" in weights and "conv8.weight" in weights:
         first = weights["conv1.weight"]
@@ -174,10 +183,13 @@ def _of(weights: Mapping[str, Tensor]) -> Recognised:
         version, network = load_interposer(weights)
         return Recognised(network, f"city96's interposer {version}", network.n_channels, 1, network.n_outputs)
     if "0.weight" in weights and any(".conv." in key for key in weights):
-        raise BadFileError("TAESD's encoder: expected a decoder; name the decoder's file, or load both with Vae.load")
+        raise BadFileError(
+            "TAESD's encoder", expected="a decoder", remedy="name the decoder's file, or load both with Vae.load"
+        )
     listed = ", ".join(sorted(weights)[:4]) or "none"
     raise BadFileError(
-        "expected the keys of TAESD's decoder, A1111's approximate decoder, Birch-san's pixel MLP, pixelvae's decoder, "
-        f"city96's interposers and upscalers, Ttl's LatentResizer, SwinFIR, CRAFT, DAT or DRCT, got {listed}; an "
-        "autoencoder is loaded with Vae.load"
+        "expected the keys of TAESD's decoder, A1111's approximate decoder, Birch-san's "
+        "pixel MLP, pixelvae's decoder, city96's interposers and upscalers, Ttl's "
+        f"LatentResizer, SwinFIR, CRAFT, DAT or DRCT, got {listed}",
+        remedy="an autoencoder is loaded with Vae.load",
     )

@@ -91,8 +91,10 @@ def described(module: nn.Module) -> tuple[nn.Module, dict[str, Any]]:
         module, header = module.network, {**header, "domain": module.numbers}
     if type(module) not in _NAMES:
         raise BadFileError(
-            f"save: expected a module of kind {', '.join(sorted(KINDS))}, got {type(module).__name__}; "
-            "save its state_dict yourself"
+            "save",
+            expected=f"a module of kind {', '.join(sorted(KINDS))}",
+            got=f"{type(module).__name__}",
+            remedy="save its state_dict yourself",
         )
     return module, {"kind": _NAMES[type(module)], "config": module.config(), **header}  # type: ignore[operator]
 

@@ -55,7 +55,7 @@ def save(wrapper: Approximation | LatentMap, path: str | os.PathLike[str], *, dt
     if not target.suffix:
         target = target.with_suffix(".safetensors")
     if target.suffix != ".safetensors":
-        raise BadFileError(f"save: expected a name that ends in .safetensors, got {target.name!r}")
+        raise BadFileError("save", expected="a name that ends in .safetensors", got=f"{target.name!r}")
     said, shapes = json.dumps(header, allow_nan=False), {name: tuple(tensor.shape) for name, tensor in tensors.items()}
     checked_header(parse_json(said, f"save: {target.name}"), f"save: {target.name}", shapes)  # so that it loads again
     return write_atomic(target, to_bytes(tensors, {"latentfit": said}))
@@ -101,7 +101,7 @@ def load(
         When a file of classes comes without a palette, or with one of another number of colours.
     """
     if domain not in ("model", "raw"):
-        raise BadFileError(f"{path}: expected domain 'model' or 'raw', got {domain!r}")
+        raise BadFileError(f"{path}", expected="domain 'model' or 'raw'", got=f"{domain!r}")
     path = weights_file(Path(path))
     if not _is_ours(path):
         return of_others(path, space, target=target, palette=palette, domain=domain, scale=scale)
@@ -110,7 +110,7 @@ def load(
         return wrapper
     if not isinstance(wrapper, LatentMap):
         raise ScaleError(
-            f"{path}: gives pictures of {wrapper.scale} pixels a cell, no other scale; load it without one"
+            f"{path}: gives pictures of {wrapper.scale} pixels a cell, no other scale", remedy="load it without one"
         )
     return wrapper.at_scale(scale)
 
@@ -126,7 +126,7 @@ def _ours(path: str | os.PathLike[str]) -> Approximation | LatentMap:
         module = wrapped(network, header).eval()
     except (LookupError, TypeError, ValueError, RuntimeError, ArithmeticError) as error:
         raise BadFileError(
-            f"{path}: its header and tensors do not fit together ({error}); fit or export it anew"
+            f"{path}: its header and tensors do not fit together ({error})", remedy="fit or export it anew"
         ) from error
     space, name, card, scale = header["space"], header["name"], header["card"], header["scale"]
     if "target" in header:
@@ -139,12 +139,16 @@ def _tensor_in(path: str | os.PathLike[str], name: str, file: Any) -> torch.Tens
     try:
         tensor: torch.Tensor = file.get_tensor(name)
     except (SafetensorError, OSError, RuntimeError, TypeError, ValueError) as error:
-        raise BadFileError(f"{path}: tensor {name!r} cannot be read ({error}); copy or fit it again") from error
+        raise BadFileError(
+            f"{path}: tensor {name!r} cannot be read ({error})", remedy="copy or fit it again"
+        ) from error
     if tensor.is_complex():
-        raise BadFileError(f"{path}: tensor {name!r}: expected real numbers, got {tensor.dtype}; fit it anew")
+        raise BadFileError(
+            f"{path}: tensor {name!r}", expected="real numbers", got=f"{tensor.dtype}", remedy="fit it anew"
+        )
     values = tensor.float() if tensor.is_floating_point() and tensor.element_size() == 1 else tensor
     if values.is_floating_point() and not bool(torch.isfinite(values).all()):
-        raise BadFileError(f"{path}: tensor {name!r} holds NaN or Inf; fit it anew")
+        raise BadFileError(f"{path}: tensor {name!r} holds NaN or Inf", remedy="fit it anew")
     return values
 
 
@@ -154,9 +158,9 @@ def _stored(name: str, tensor: torch.Tensor, dtype: torch.dtype | None) -> torch
         return stored
     cast = stored if dtype is None else stored.to(dtype)
     if not bool(stored.isfinite().all()):
-        raise BadFileError(f"save: tensor {name!r} holds NaN or Inf; fit or train it anew")
+        raise BadFileError(f"save: tensor {name!r} holds NaN or Inf", remedy="fit or train it anew")
     if not bool(cast.isfinite().all()):
-        raise BadFileError(f"save: tensor {name!r} has numbers past the range of {dtype}; store it in float32")
+        raise BadFileError(f"save: tensor {name!r} has numbers past the range of {dtype}", remedy="store it in float32")
     return cast
 
 
@@ -182,9 +186,13 @@ def load_approximation(
     loaded = load(path, space, palette)
     if not isinstance(loaded, Approximation):
         raise SpaceMismatchError(
-            f"{path}: expected a map from latents to pictures, got one from {loaded.source.title} latents to "
-            f"{loaded.target.title} latents; carry latents over with `latentfit convert` and decode those, or "
-            "score it between two stores, `latentfit evaluate FILE --source STORE --target STORE`"
+            f"{path}",
+            expected="a map from latents to pictures",
+            got=f"one from {loaded.source.title} latents to {loaded.target.title} latents",
+            remedy=(
+                "carry latents over with `latentfit convert` and decode those, or score it "
+                "between two stores, `latentfit evaluate FILE --source STORE --target STORE`"
+            ),
         )
     return loaded
 
@@ -211,14 +219,16 @@ def _spaces(wrapper: Approximation | LatentMap) -> dict[str, Any]:
 
 def _opened(path: str | os.PathLike[str]) -> Any:
     if str(path).endswith(".json"):
-        raise BadFileError(f"{path}: expected a .safetensors map; a table in JSON is read by `latentfit.formats.read`")
+        raise BadFileError(
+            f"{path}", expected="a .safetensors map", remedy="a table in JSON is read by `latentfit.formats.read`"
+        )
     if not Path(path).is_file():
-        raise BadFileError(f"{path}: no such file; expected a map written by `latentfit fit` or lf.save")
+        raise BadFileError(f"{path}: no such file", remedy="expected a map written by `latentfit fit` or lf.save")
     check_name(path)
     try:
         return safe_open(os.fspath(path), framework="pt")
     except (SafetensorError, OSError) as error:
-        raise BadFileError(f"{path}: not a whole safetensors file ({error}); copy or fit it again") from error
+        raise BadFileError(f"{path}: not a whole safetensors file ({error})", remedy="copy or fit it again") from error
 
 
 def _header(path: str | os.PathLike[str], file: Any) -> dict[str, Any]:
@@ -230,7 +240,8 @@ def _raw_header(path: str | os.PathLike[str], file: Any) -> Any:
     metadata = file.metadata() or {}
     if "latentfit" not in metadata:
         raise BadFileError(
-            f"{path}: a safetensors file without this project's header; expected one written by `latentfit fit`"
+            f"{path}: a safetensors file without this project's header",
+            remedy="expected one written by `latentfit fit`",
         )
     return parse_json(metadata["latentfit"], os.fspath(path))
 
@@ -239,4 +250,4 @@ def _shapes(path: str | os.PathLike[str], file: Any) -> dict[str, tuple[int, ...
     try:
         return {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
     except SafetensorError as error:
-        raise BadFileError(f"{path}: not a whole safetensors file ({error}); copy or fit it again") from error
+        raise BadFileError(f"{path}: not a whole safetensors file ({error})", remedy="copy or fit it again") from error

@@ -44,25 +44,25 @@ def of_others(
     if found.times is not None:
         if target is not None and space is not None and get_space(target) != get_space(space):
             raise SpaceMismatchError(
-                f"{path}: {found.title} keeps the space, it cannot lead to {target!r}; leave it out"
+                f"{path}: {found.title} keeps the space, it cannot lead to {target!r}", remedy="leave it out"
             )
         return _upscaler(path, found, found.times, space, scale)
     if scale is not None:
-        raise ScaleError(f"{path}: {found.title} has one scale of its own; load it without scale")
+        raise ScaleError(f"{path}: {found.title} has one scale of its own", remedy="load it without scale")
     if found.n_outputs is not None:
         return _interposer(path, found, space, target)
     space = found.space if space is None else space
     if space is None:
         raise BadFileError(
-            f"{path}: {found.title}, for {found.n_channels} channels; the file does not say which latent space: name "
-            "it with --space, or load(path, space=…)"
+            f"{path}: {found.title}, for {found.n_channels} channels",
+            remedy=("the file does not say which latent space: name it with --space, or load(path, space=…)"),
         )
     named = get_space(space)
     _check_channels(path, found, named, found.n_channels, "takes")
     if found.space is not None and found.space != named.name:
         raise SpaceMismatchError(
-            f"{path}: {found.title}, whose scale is that of space {found.space!r}, not of {named.name!r}; leave the "
-            "space out"
+            f"{path}: {found.title}, whose scale is that of space {found.space!r}, not of {named.name!r}",
+            remedy="leave the space out",
         )
     card = {"form": found.title, "file": path.name}
     if isinstance(found.module, PixelVae):
@@ -92,17 +92,20 @@ def _interposer(
     first, second = space or names[0], target or names[1]
     if first is None or second is None:
         raise BadFileError(
-            f"{path}: {found.title}, {found.n_channels} to {found.n_outputs} channels; the file does not say between "
-            "which latent spaces: name them (convert --source --target, info --space --target, load(path, space=…, "
-            "target=…))"
+            f"{path}: {found.title}, {found.n_channels} to {found.n_outputs} channels",
+            remedy=(
+                "the file does not say between which latent spaces: name them (convert "
+                "--source --target, info --space --target, load(path, space=…, target=…))"
+            ),
         )
     here, there = get_space(first), get_space(second)
     if here == there:
         raise SpaceMismatchError(f"{path}: {found.title} leads from one space to another, got {here.name!r} twice")
     if names != (None, None) and (here.name, there.name) != names:
         raise SpaceMismatchError(
-            f"{path}: its usual name says that it leads from {names[0]!r} to {names[1]!r}, not from {here.name!r} to "
-            f"{there.name!r}; take the file of that direction, or rename this one if its name is wrong"
+            f"{path}: its usual name says that it leads from {names[0]!r} to "
+            f"{names[1]!r}, not from {here.name!r} to {there.name!r}",
+            remedy=("take the file of that direction, or rename this one if its name is wrong"),
         )
     _check_channels(path, found, here, found.n_channels, "takes")
     _check_channels(path, found, there, found.n_outputs or 0, "gives")
@@ -110,7 +113,9 @@ def _interposer(
     if isinstance(network, InterposerV4):
         network = network.at_scale(float(scale))
     elif scale != 1:
-        raise SpaceMismatchError(f"{path}: {found.title} keeps the size; {here.name!r} to {there.name!r} has {scale}")
+        raise SpaceMismatchError(
+            f"{path}: {found.title} keeps the size", remedy=f"{here.name!r} to {there.name!r} has {scale}"
+        )
     module = ModelDomain.of_raw(network, here, there).eval()
     return LatentMap(module, here, there, scale, name=path.stem, card={"form": found.title, "file": path.name})
 
@@ -124,8 +129,8 @@ def _upscaler(
     _check_usual(path, usual, chosen, factor)
     if chosen is None:
         raise BadFileError(
-            f"{path}: {found.title}, for {found.n_channels} channels; the file does not say which latent space: name "
-            "it with --space, or load(path, space=…)"
+            f"{path}: {found.title}, for {found.n_channels} channels",
+            remedy=("the file does not say which latent space: name it with --space, or load(path, space=…)"),
         )
     here, network = get_space(chosen), found.module
     _check_channels(path, found, here, found.n_channels, "takes")
@@ -160,13 +165,13 @@ def _check_usual(path: Path, usual: Usual, space: LatentSpace | str | None, fact
     """What is said must agree with what a usual name says."""
     if usual.space is not None and space is not None and get_space(space).name != usual.space:
         raise SpaceMismatchError(
-            f"{path}: its usual name is that of an upscaler of {usual.space!r}, not of {get_space(space).name!r}; take "
-            "one of that space, or rename the file if its name is wrong"
+            f"{path}: its usual name is that of an upscaler of {usual.space!r}, not of {get_space(space).name!r}",
+            remedy="take one of that space, or rename the file if its name is wrong",
         )
     if usual.scale is not None and factor is not None and as_scale(factor) != as_scale(usual.scale):
         raise ScaleError(
-            f"{path}: its usual name says that it was trained for a factor of {usual.scale}, not {as_scale(factor)}; "
-            "take another file, or rename this one if its name is wrong"
+            f"{path}: its usual name says that it was trained for a factor of {usual.scale}, not {as_scale(factor)}",
+            remedy="take another file, or rename this one if its name is wrong",
         )
 
 

@@ -107,7 +107,9 @@ def _unique(looks: Sequence[str]) -> tuple[list[str], NDArray[np.int64]]:
     """Each look once, and where each of `looks` is among them, -1 for none."""
     known = sorted({look for look in looks if look})
     if not all(map(is_look, known)):
-        raise StoreError(f"look: expected {LENGTH} hexadecimal digits, got {next(x for x in known if not is_look(x))}")
+        raise StoreError(
+            "look", expected=f"{LENGTH} hexadecimal digits", got=f"{next(x for x in known if not is_look(x))}"
+        )
     place = {look: index for index, look in enumerate(known)}
     return known, np.array([place.get(look, -1) for look in looks], np.int64)
 

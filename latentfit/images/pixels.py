@@ -83,7 +83,7 @@ def open_picture(blob: bytes, name: str = "picture") -> Opened:
         When the bytes are no picture, cut short, or so large that they may be a decompression bomb.
     """
     if not blob:
-        raise ImageError(f"{name}: an empty file; expected a picture")
+        raise ImageError(f"{name}: an empty file", remedy="expected a picture")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
@@ -96,9 +96,11 @@ def open_picture(blob: bytes, name: str = "picture") -> Opened:
         raise ImageError(f"{name}: {error} Shrink it first if you trust it") from error
     except UnidentifiedImageError as error:
         what = _unread(blob) or "not a picture"
-        raise ImageError(f"{name}: {what}; expected the content of one of {', '.join(FORMATS)}") from error
+        raise ImageError(f"{name}: {what}", remedy=f"expected the content of one of {', '.join(FORMATS)}") from error
     except _DAMAGED as error:
-        raise ImageError(f"{name}: a damaged picture ({type(error).__name__}: {error}); export it again") from error
+        raise ImageError(
+            f"{name}: a damaged picture ({type(error).__name__}: {error})", remedy="export it again"
+        ) from error
 
 
 def _unread(blob: bytes) -> str | None:
@@ -156,7 +158,7 @@ def crop_to_cells(
     if square:
         columns = rows = min(columns, rows)
     if not columns or not rows:
-        raise ImageError(f"a picture of {width}x{height} px: expected at least {multiple_px}x{multiple_px} px")
+        raise ImageError(f"a picture of {width}x{height} px", expected=f"at least {multiple_px}x{multiple_px} px")
     left, top = (wide - columns) // 2, (tall - rows) // 2
     box = (left / ratio, top / ratio, (left + columns) / ratio, (top + rows) / ratio)
     clipped = (max(0.0, box[0]), max(0.0, box[1]), min(float(width), box[2]), min(float(height), box[3]))

@@ -129,7 +129,7 @@ def lab_in_srgb(picture: Image.Image) -> Image.Image:
         lab = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB"))
         converted = ImageCms.applyTransform(picture, _transform(lab.tobytes(), "LAB"))
     except (ImageCms.PyCMSError, ImportError) as error:
-        raise ImageError(f"a CIELAB picture cannot be converted ({error}); export it in sRGB") from error
+        raise ImageError(f"a CIELAB picture cannot be converted ({error})", remedy="export it in sRGB") from error
     assert converted is not None
     return converted
 

@@ -70,12 +70,16 @@ def folder(path: str | os.PathLike[str], kind: Kind = "photograph") -> list[Pict
     """
     root = Path(path)
     if root.is_file():
-        raise NoPicturesError(f"{root}: expected a folder of pictures, got a file; name the folder it lies in")
+        raise NoPicturesError(
+            f"{root}", expected="a folder of pictures", got="a file", remedy="name the folder it lies in"
+        )
     if not root.is_dir():
-        raise NoPicturesError(f"{root}: no such folder; expected one with {', '.join(sorted(ENDINGS))} files")
+        raise NoPicturesError(f"{root}: no such folder", remedy=f"expected one with {', '.join(sorted(ENDINGS))} files")
     paths = picture_paths(root)
     if not paths:
-        raise NoPicturesError(f"{root}: holds no picture; expected {', '.join(sorted(ENDINGS))} files in it or below")
+        raise NoPicturesError(
+            f"{root}: holds no picture", remedy=f"expected {', '.join(sorted(ENDINGS))} files in it or below"
+        )
     return [Picture(path.relative_to(root).as_posix(), kind, path.read_bytes) for path in paths]
 
 
@@ -125,7 +129,7 @@ def hf_dataset(identifier: str, split: str = "train", column: str = "image") -> 
         holds no pictures.
     """
     if not identifier:
-        raise NoPicturesError("hf: names no dataset; expected hf:ID[:split[:column]]")
+        raise NoPicturesError("hf: names no dataset", remedy="expected hf:ID[:split[:column]]")
     try:
         import datasets
     except ImportError as error:
@@ -134,19 +138,23 @@ def hf_dataset(identifier: str, split: str = "train", column: str = "image") -> 
         table = datasets.load_dataset(identifier, split=split)
     except (OSError, ValueError, KeyError, RuntimeError, datasets.exceptions.DatasetsError) as error:
         raise NoPicturesError(
-            f"hf:{identifier}:{split}: cannot be loaded ({error}); name a folder of pictures instead"
+            f"hf:{identifier}:{split}: cannot be loaded ({error})", remedy="name a folder of pictures instead"
         ) from error
     if column not in table.column_names:
         raise NoPicturesError(
-            f"hf:{identifier}:{split}: expected a column {column!r}, got {', '.join(table.column_names)}; "
-            f"name it: hf:{identifier}:{split}:COLUMN"
+            f"hf:{identifier}:{split}",
+            expected=f"a column {column!r}",
+            got=f"{', '.join(table.column_names)}",
+            remedy=f"name it: hf:{identifier}:{split}:COLUMN",
         )
     try:
         encoded = table.cast_column(column, datasets.Image(decode=False))
     except (TypeError, ValueError, RuntimeError) as error:  # Arrow's derive from these
         raise NoPicturesError(
-            f"hf:{identifier}:{split}:{column}: expected pictures in this column, got {table.features[column]} "
-            f"({error}); name another: {', '.join(table.column_names)}"
+            f"hf:{identifier}:{split}:{column}",
+            expected="pictures in this column",
+            got=f"{table.features[column]} ({error})",
+            remedy=f"name another: {', '.join(table.column_names)}",
         ) from error
     return [
         Picture(f"{identifier}/{split}/{row}", "photograph", _RowBytes(encoded, row, column))
@@ -209,7 +217,7 @@ class _RowBytes:
             return bytes(cell["bytes"])
         if cell.get("path"):
             return Path(cell["path"]).read_bytes()
-        raise ImageError(f"row {self.row}: its column {self.column!r} is empty; expected a picture")
+        raise ImageError(f"row {self.row}: its column {self.column!r} is empty", remedy="expected a picture")
 
 
 def _declared(kind: str) -> Kind:

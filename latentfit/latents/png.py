@@ -30,8 +30,8 @@ def write_latent_png(path: str | os.PathLike[str], latents: Tensor) -> Path:
     one = latents[0] if latents.ndim == 4 and latents.shape[0] == 1 else latents
     if one.ndim != 3 or one.shape[0] != 4:
         raise SpaceMismatchError(
-            f"{path}: an 8-bit latent PNG holds one latent of 4 channels, got {tuple(latents.shape)}; write_latents "
-            "keeps any"
+            f"{path}: an 8-bit latent PNG holds one latent of 4 channels, got {tuple(latents.shape)}",
+            remedy="write_latents keeps any",
         )
     if not bool(one.isfinite().all()):
         raise SpaceMismatchError(f"{path}: the latent holds NaN or Inf, which 8 bits cannot")
@@ -54,7 +54,7 @@ def read_latent_png(path: str | os.PathLike[str]) -> Tensor:
         with Image.open(path, formats=["PNG"]) as image:
             if image.width * image.height > _MOST_CELLS:
                 raise BadFileError(
-                    f"{path}: {image.width}x{image.height} cells; expected a latent of at most 16 million"
+                    f"{path}: {image.width}x{image.height} cells", remedy="expected a latent of at most 16 million"
                 )
             if image.mode != "RGBA":
                 raise BadFileError(
@@ -65,6 +65,6 @@ def read_latent_png(path: str | os.PathLike[str]) -> Tensor:
     except (OSError, UnidentifiedImageError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         if isinstance(error, BadFileError):
             raise
-        raise BadFileError(f"{path}: not a whole PNG ({error}); save it again") from error
+        raise BadFileError(f"{path}: not a whole PNG ({error})", remedy="save it again") from error
     unit = torch.from_numpy(levels.copy()).movedim(-1, 0).float() / 255
     return ((unit - 0.5) * 2 * MAGNITUDE)[None]

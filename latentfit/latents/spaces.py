@@ -97,7 +97,7 @@ class LatentSpace:
         for label, values in (("shift", self.shift), ("scale", self.scale)):
             if len(values) not in (1, self.channels):
                 raise DomainError(
-                    f"{label} of space {self.name!r}: expected 1 or {self.channels} values, got {len(values)}"
+                    f"{label} of space {self.name!r}", expected=f"1 or {self.channels} values", got=f"{len(values)}"
                 )
 
     @property
@@ -144,13 +144,17 @@ class LatentSpace:
         """Raise `SpaceMismatchError` unless `latents` is ``(N, C, h, w)`` or ``(N, C, T, h, w)`` of this space."""
         if latents.ndim not in (4, 5) or latents.shape[1] != self.channels:
             raise SpaceMismatchError(
-                f"latents of space {self.name!r}: expected (N, {self.channels}, h, w) or (N, {self.channels}, T, h, w)"
-                f", got {tuple(latents.shape)}; {_channel_hint(latents)}"
+                f"latents of space {self.name!r}",
+                expected=f"(N, {self.channels}, h, w) or (N, {self.channels}, T, h, w)",
+                got=f"{tuple(latents.shape)}",
+                remedy=f"{_channel_hint(latents)}",
             )
         if 0 in latents.shape[2:]:
             raise SpaceMismatchError(
-                f"latents of space {self.name!r}: expected at least one cell, got {tuple(latents.shape)}; is the file "
-                "whole?"
+                f"latents of space {self.name!r}",
+                expected="at least one cell",
+                got=f"{tuple(latents.shape)}",
+                remedy="is the file whole?",
             )
 
     def to_dict(self) -> dict[str, Any]:
@@ -183,8 +187,8 @@ class LatentSpace:
         self.check(latents)
         if self.normalised_by_vae:
             raise DomainError(
-                f"space {self.name!r}: its normalisation lives in the VAE's weights, so raw latents cannot cross here; "
-                "load the VAE with Vae.load, whose encode and decode already speak the model domain"
+                f"space {self.name!r}: its normalisation lives in the VAE's weights, so raw latents cannot cross here",
+                remedy=("load the VAE with Vae.load, whose encode and decode already speak the model domain"),
             )
         shape = (1, -1) + (1,) * (latents.ndim - 2)
         shift, scale = (latents.new_tensor(values).reshape(shape) for values in (self.shift, self.scale))
@@ -194,7 +198,7 @@ class LatentSpace:
 def unpack_flux2(packed: Tensor) -> Tensor:
     """``(N, 128, h, w)`` -> ``(N, 32, 2h, 2w)``; packed channel = ``c * 4 + py * 2 + px``."""
     if packed.ndim != 4 or packed.shape[1] % 4:
-        raise SpaceMismatchError(f"packed latents: expected (N, 4 * C, h, w), got {tuple(packed.shape)}")
+        raise SpaceMismatchError("packed latents", expected="(N, 4 * C, h, w)", got=f"{tuple(packed.shape)}")
     return torch.nn.functional.pixel_shuffle(packed, 2)
 
 
@@ -202,8 +206,10 @@ def pack_flux2(latents: Tensor) -> Tensor:
     """``(N, 32, 2h, 2w)`` -> ``(N, 128, h, w)``; inverse of `unpack_flux2`."""
     if latents.ndim != 4 or latents.shape[2] % 2 or latents.shape[3] % 2:
         raise SpaceMismatchError(
-            f"latents to pack: expected (N, C, 2h, 2w) with even sides, got {tuple(latents.shape)}; this model's "
-            "cells go in blocks of 2×2: cut a row or column off first"
+            "latents to pack",
+            expected="(N, C, 2h, 2w) with even sides",
+            got=f"{tuple(latents.shape)}",
+            remedy=("this model's cells go in blocks of 2×2: cut a row or column off first"),
         )
     return torch.nn.functional.pixel_unshuffle(latents, 2)
 
@@ -243,7 +249,9 @@ def get_space(space: "str | LatentSpace") -> LatentSpace:
     if found is None:
         near = difflib.get_close_matches(_normalised(space), index, n=3, cutoff=0.5)
         offer = ", ".join(dict.fromkeys(index[key].name for key in near)) or ", ".join(_registry())
-        raise SpaceMismatchError(f"latent space {space!r}: expected a registered name or alias; nearest: {offer}")
+        raise SpaceMismatchError(
+            f"latent space {space!r}", expected="a registered name or alias", remedy=f"nearest: {offer}"
+        )
     return found
 
 

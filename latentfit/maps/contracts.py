@@ -74,8 +74,11 @@ class Approximation(nn.Module):
         chosen = getattr(self.module, "indices", None)
         if chosen is None:
             raise PaletteError(
-                f"{self.name!r}: gives colours, not classes of a palette; train a palettized decoder (`latentfit train "
-                "palette`), or take the nearest of its colours: Palette.nearest(approximation(latents))"
+                f"{self.name!r}: gives colours, not classes of a palette",
+                remedy=(
+                    "train a palettized decoder (`latentfit train palette`), or take the "
+                    "nearest of its colours: Palette.nearest(approximation(latents))"
+                ),
             )
         return _run(self, self.space, latents, (), chosen)
 
@@ -123,7 +126,9 @@ class LatentMap(nn.Module):
         self.target = get_space(target)
         self.scale = as_scale(scale)
         if isinstance(module, AtScale) and module.scale != self.scale:
-            raise ScaleError(f"scale: expected the module's, {module.scale}, got {self.scale}; give both the same")
+            raise ScaleError(
+                "scale", expected=f"the module's, {module.scale}", got=f"{self.scale}", remedy="give both the same"
+            )
         self.name = name or type(module).__name__
         self.card: dict[str, Any] = dict(card or {})
 
@@ -154,8 +159,8 @@ class LatentMap(nn.Module):
             return self
         if not isinstance(self.module, AtScale):
             raise ScaleError(
-                f"{self.name!r}: gives {self.scale} target cells a cell, not {as_scale(scale)}; use a map of any "
-                "factor, or another file"
+                f"{self.name!r}: gives {self.scale} target cells a cell, not {as_scale(scale)}",
+                remedy="use a map of any factor, or another file",
             )
         module = AtScale(self.module.network, scale)
         return LatentMap(module, self.source, self.target, scale, name=self.name, card=self.card)
@@ -179,7 +184,7 @@ def chain(*maps: LatentMap | Approximation) -> Approximation:
     """
     if not maps or not isinstance(maps[-1], Approximation):
         raise SpaceMismatchError(
-            "chain: expected latent maps followed by one Approximation; put a decoder or table last"
+            "chain", expected="latent maps followed by one Approximation", remedy="put a decoder or table last"
         )
     last = maps[-1]
     space: LatentSpace = last.space
@@ -188,12 +193,12 @@ def chain(*maps: LatentMap | Approximation) -> Approximation:
     for part in reversed(maps[:-1]):
         if not isinstance(part, LatentMap):
             raise SpaceMismatchError(
-                "chain: expected latent maps before the last part, got an Approximation in the middle"
+                "chain", expected="latent maps before the last part", got="an Approximation in the middle"
             )
         if part.target != space:
             raise SpaceMismatchError(
-                f"chain: {part.name!r} gives space {part.target.name!r}, the next part takes {space.name!r}; "
-                f"put a map {part.target.name} -> {space.name} between them"
+                f"chain: {part.name!r} gives space {part.target.name!r}, the next part takes {space.name!r}",
+                remedy=f"put a map {part.target.name} -> {space.name} between them",
             )
         space, scale, multiple = part.source, scale * part.scale, multiple * part.scale.denominator
     name = " -> ".join(part.name for part in maps)
@@ -223,7 +228,7 @@ def _run(
     """Check, fold time into the batch, run, check the shape, unfold; no `channels`: the result has no such axis."""
     if not isinstance(latents, Tensor) or not latents.is_floating_point():
         kind = latents.dtype if isinstance(latents, Tensor) else type(latents).__name__
-        raise SpaceMismatchError(f"latents: expected a floating tensor (N, {space.channels}, h, w), got {kind}")
+        raise SpaceMismatchError("latents", expected=f"a floating tensor (N, {space.channels}, h, w)", got=f"{kind}")
     space.check(latents)
     n_frames = latents.shape[2] if latents.ndim == 5 else None
     flat = latents if n_frames is None else latents.movedim(2, 1).flatten(0, 1)
@@ -231,7 +236,8 @@ def _run(
     expected = (flat.shape[0], *channels, *(size or (int(rows * wrapper.scale), int(columns * wrapper.scale))))
     if min(expected[-2:]) < 1 <= min(rows, columns):
         raise ScaleError(
-            f"{wrapper.name!r}: {rows}x{columns} cells at scale {wrapper.scale} are less than one; give larger latents"
+            f"{wrapper.name!r}: {rows}x{columns} cells at scale {wrapper.scale} are less than one",
+            remedy="give larger latents",
         )
     denominator = 1 if isinstance(wrapper.module, AtScale) else wrapper.scale.denominator
     mapped: Tensor = call(as_blocks(in_dtype_of(wrapper.module, flat), denominator))
@@ -239,7 +245,7 @@ def _run(
     mapped = mapped[..., : expected[-2], : expected[-1]]
     if tuple(mapped.shape) != expected:
         raise SpaceMismatchError(
-            f"{wrapper.name!r}: expected an output {expected}, its module gave {tuple(mapped.shape)}"
+            f"{wrapper.name!r}", expected=f"an output {expected}, its module gave {tuple(mapped.shape)}"
         )
     if n_frames is None:
         return mapped

@@ -35,8 +35,9 @@ def enlarge(latent_map: LatentMap, latents: Tensor, factor: Scale | None = None)
     """
     if latent_map.source != latent_map.target:
         raise SpaceMismatchError(
-            f"{latent_map.name!r}: leads from {latent_map.source.name!r} to {latent_map.target.name!r}, so it is no "
-            "upscaler; use `latentfit convert`"
+            f"{latent_map.name!r}: leads from {latent_map.source.name!r} to "
+            f"{latent_map.target.name!r}, so it is no upscaler",
+            remedy="use `latentfit convert`",
         )
     for step in steps_to(latent_map, latent_map.scale if factor is None else factor):
         latents = map_latents_in_tiles(latent_map.at_scale(step), latents)
@@ -60,7 +61,8 @@ def steps_to(latent_map: LatentMap, factor: Scale) -> list[Fraction]:
     if not least <= left <= largest or len(steps) >= MOST_STEPS:
         given = f"{largest}" if least == largest else f"{least} to {largest}"
         raise ScaleError(
-            f"factor: {latent_map.name!r} gives {given} at once, so it gives {given} and products of such, up to "
-            f"{MOST_STEPS} of them; got {wanted}: take one of those, or an upscaler of any factor"
+            f"factor: {latent_map.name!r} gives {given} at once, so it gives {given} and "
+            f"products of such, up to {MOST_STEPS} of them",
+            remedy=f"got {wanted}: take one of those, or an upscaler of any factor",
         )
     return [*steps, left] if left != 1 or not steps else steps

@@ -26,7 +26,7 @@ def as_scale(scale: Scale) -> Fraction:
     except (ValueError, ZeroDivisionError, OverflowError, TypeError):
         fraction = Fraction(0)
     if not 0 < fraction <= _LARGEST:
-        raise ScaleError(f"scale: expected a positive number such as 2, 1.5 or 4/3, got {str(scale)[:40]!r}")
+        raise ScaleError("scale", expected="a positive number such as 2, 1.5 or 4/3", got=f"{str(scale)[:40]!r}")
     return fraction
 
 
@@ -81,6 +81,8 @@ class AtScale(nn.Module):
         low, high = self.factors
         if not low <= factor <= high:
             raise ScaleError(
-                f"scale: expected {low:g} to {high:g}, what the network was made for, got {factor:g}; go there in "
-                "several steps, or decode, resize and encode"
+                "scale",
+                expected=f"{low:g} to {high:g}, what the network was made for",
+                got=f"{factor:g}",
+                remedy="go there in several steps, or decode, resize and encode",
             )

@@ -48,8 +48,8 @@ def decode_in_tiles(approximation: Approximation, latents: Tensor, tile_cells: i
         return approximation.module.picture(indices_in_tiles(approximation, latents, tile_cells)).to(latents.dtype)
     if approximation.scale.denominator != 1:
         raise SpaceMismatchError(
-            f"{approximation.name!r}: tiles need a whole number of pixels a cell, got {approximation.scale}; call it "
-            "on the whole"
+            f"{approximation.name!r}: tiles need a whole number of pixels a cell, got {approximation.scale}",
+            remedy="call it on the whole",
         )
     tiles = _tiles(approximation, tile_cells)
     with torch.no_grad():
@@ -122,7 +122,8 @@ def _tiles(approximation: Approximation | LatentMap, tile_cells: int, block: int
     overlap = tile // 4 if margin is None else 2 * margin
     if overlap >= tile:
         raise SpaceMismatchError(
-            f"{approximation.name!r}: expected tiles of more than {overlap * block} cells, twice its receptive field, "
-            f"got {tile_cells}"
+            f"{approximation.name!r}",
+            expected=f"tiles of more than {overlap * block} cells, twice its receptive field",
+            got=f"{tile_cells}",
         )
     return Tiles(tile, overlap, margin or 0)

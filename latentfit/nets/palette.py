@@ -60,7 +60,10 @@ class NearestColour(nn.Module):
         """The map's, JSON-able; only a map of `ChannelMap` can be rebuilt from it."""
         if not hasattr(self.rgb_map, "kernels"):
             raise BadFileError(
-                f"save: expected a palettized map of ChannelMap, got {type(self.rgb_map).__name__}; save its own file"
+                "save",
+                expected="a palettized map of ChannelMap",
+                got=f"{type(self.rgb_map).__name__}",
+                remedy="save its own file",
             )
         config: dict[str, Any] = self.rgb_map.config()  # type: ignore[operator]
         return config
@@ -185,8 +188,10 @@ class Palettized(nn.Module):
         network = self.network
         if not isinstance(network, PixelVae | CellPalette | NearestColour):
             raise BadFileError(
-                "save: expected a palettized PixelVae, CellPalette or NearestColour, got "
-                f"{type(network).__name__}; save its state_dict yourself"
+                "save",
+                expected="a palettized PixelVae, CellPalette or NearestColour",
+                got=f"{type(network).__name__}",
+                remedy="save its state_dict yourself",
             )
         own = {"kind": network.kind, "config": network.config()}
         return {"n_channels": network.n_channels, "palette": self.palette, "dither": self.dither, "network": own}

@@ -64,8 +64,9 @@ def load_pixel_mlp(weights: Mapping[str, Tensor]) -> PixelMlp:
     first, last = weights.get("in_proj.weight"), weights.get("out_proj.weight")
     if first is None or last is None or first.ndim != 2 or last.ndim != 2:
         raise BadFileError(
-            "weights of a pixel MLP: expected in_proj, hidden_layers and out_proj, got "
-            f"{', '.join(sorted(weights)[:4])}"
+            "weights of a pixel MLP",
+            expected="in_proj, hidden_layers and out_proj",
+            got=f"{', '.join(sorted(weights)[:4])}",
         )
     encodes = first.shape[1] == 3
     n_hidden = sum(key.startswith("hidden_layers.") and key.endswith(".weight") for key in weights)

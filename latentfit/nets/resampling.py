@@ -32,7 +32,7 @@ class Resampling(nn.Module):
     def __init__(self, method: Method) -> None:
         super().__init__()
         if method not in get_args(Method):
-            raise ScaleError(f"resampling: expected one of {', '.join(get_args(Method))}, got {method!r}")
+            raise ScaleError("resampling", expected=f"one of {', '.join(get_args(Method))}", got=f"{method!r}")
         self.method = method
 
     receptive_cells = 2

@@ -37,8 +37,10 @@ def put_trunk_in(network: nn.Module, decoder: nn.Module) -> None:
     """
     if not isinstance(network, Interposer | Upscaler | AnyUpscaler) or not isinstance(decoder, CellDecoder):
         raise TrainError(
-            f"trunk: expected a cell decoder and a network of ours, got {type(decoder).__name__} and "
-            f"{type(network).__name__}; leave the trunk out"
+            "trunk",
+            expected="a cell decoder and a network of ours",
+            got=f"{type(decoder).__name__} and {type(network).__name__}",
+            remedy="leave the trunk out",
         )
     coarse, fine, _ = convolutions(network)
     theirs, theirs_fine, _ = convolutions(decoder)
@@ -46,8 +48,11 @@ def put_trunk_in(network: nn.Module, decoder: nn.Module) -> None:
     wanted = (decoder.n_channels, decoder.width, decoder.n_blocks)
     if sizes[:2] != wanted[:2] or sizes[2] < wanted[2] or any(_dilations(coarse[: len(theirs)])):
         raise TrainError(
-            f"trunk: the decoder has {wanted[0]} channels, {wanted[1]} wide, in {wanted[2]} blocks; expected a network "
-            f"of as many channels, as wide, with as many plain blocks, got {sizes[0]}, {sizes[1]} and {sizes[2]}"
+            f"trunk: the decoder has {wanted[0]} channels, {wanted[1]} wide, in {wanted[2]} blocks",
+            remedy=(
+                "expected a network of as many channels, as wide, with as many plain "
+                f"blocks, got {sizes[0]}, {sizes[1]} and {sizes[2]}"
+            ),
         )
     for mine, other in zip(coarse, theirs, strict=False):
         _copy(mine, other)

@@ -38,7 +38,9 @@ def loaded(network: Network | Callable[[], Network], weights: Mapping[str, Tenso
         made = network()
     for key, tensor in weights.items():
         if not bool(tensor.float().isfinite().all()):
-            raise BadFileError(f"weights of {title}: tensor {key!r} holds NaN or Inf; fetch or train them again")
+            raise BadFileError(
+                f"weights of {title}: tensor {key!r} holds NaN or Inf", remedy="fetch or train them again"
+            )
     made.load_state_dict({key: tensor.float() for key, tensor in weights.items()})
     return made.eval().requires_grad_(False)
 
@@ -49,6 +51,8 @@ def _check_shapes(network: nn.Module, weights: Mapping[str, Tensor], title: str)
     if wanted != given:
         wrong = sorted(key for key in wanted.keys() | given.keys() if wanted.get(key) != given.get(key))
         raise BadFileError(
-            f"weights of {title}: expected {len(wanted)} tensors by its keys, got {len(given)}, that differ at "
-            f"{', '.join(wrong[:4])}{', ...' if len(wrong) > 4 else ''}; is this the file of {title}?"
+            f"weights of {title}",
+            expected=f"{len(wanted)} tensors by its keys",
+            got=f"{len(given)}, that differ at {', '.join(wrong[:4])}{(', ...' if len(wrong) > 4 else '')}",
+            remedy=f"is this the file of {title}?",
         )

@@ -51,7 +51,7 @@ def load_upscaler(weights: Mapping[str, Tensor]) -> Known:
         raise
     except (KeyError, IndexError, TypeError, ValueError, RuntimeError) as error:
         raise BadFileError(
-            f"an upscaler's keys, but its sizes cannot be told ({error!r}); is the file whole?"
+            f"an upscaler's keys, but its sizes cannot be told ({error!r})", remedy="is the file whole?"
         ) from error
 
 
@@ -63,7 +63,7 @@ def _loaded(weights: Mapping[str, Tensor]) -> Known:
         times = PRIVATE_FACTORS.get(resizer.n_channels)
         if times is None:
             raise BadFileError(
-                f"{TITLE} of {resizer.n_channels} channels: expected 4 or 16, whose private factors are known"
+                f"{TITLE} of {resizer.n_channels} channels", expected="4 or 16, whose private factors are known"
             )
         return Known(TITLE, resizer, times)
     first = weights["sequential.0.weight"]

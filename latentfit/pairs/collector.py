@@ -116,7 +116,9 @@ def collect(
         print(lines(str(total)))
     if total.n_new + total.n_known == 0 or store is None:
         reasons = "; ".join(f"{name}: {reason}" for name, reason in total.skipped[:3])
-        raise NoPicturesError(f"none of {len(everything)} pictures could be used ({reasons}); give other pictures")
+        raise NoPicturesError(
+            f"none of {len(everything)} pictures could be used ({reasons})", remedy="give other pictures"
+        )
     return store
 
 
@@ -170,8 +172,9 @@ def columns_of(latents: Tensor, rgb: Tensor) -> dict[str, Tensor]:
 def _check(config: CollectConfig, space: LatentSpace) -> None:
     if config.size_px < space.cell_px or config.crops < 1 or (config.limit is not None and config.limit < 1):
         raise StoreError(
-            f"collect: expected size >= {space.cell_px}, crops >= 1 and limit >= 1, "
-            f"got size {config.size_px}, crops {config.crops}, limit {config.limit}"
+            "collect",
+            expected=f"size >= {space.cell_px}, crops >= 1 and limit >= 1",
+            got=f"size {config.size_px}, crops {config.crops}, limit {config.limit}",
         )
 
 
@@ -180,9 +183,11 @@ def _check_writable(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise StoreError(f"{folder}: cannot be made ({error.strerror or error}); choose another --out") from error
+        raise StoreError(
+            f"{folder}: cannot be made ({error.strerror or error})", remedy="choose another --out"
+        ) from error
     if not os.access(folder, os.W_OK | os.X_OK):
-        raise StoreError(f"{folder}: cannot be written to; choose another --out, or change its permissions")
+        raise StoreError(f"{folder}: cannot be written to", remedy="choose another --out, or change its permissions")
 
 
 def _known(folder: Path, origin: Origin, config: CollectConfig) -> tuple[dict[str, set[str]], set[str]]:
@@ -202,8 +207,8 @@ def _known(folder: Path, origin: Origin, config: CollectConfig) -> tuple[dict[st
         differences = f"{differences}, {columns}" if differences else columns
     if differences:
         raise StoreError(
-            f"{folder}: holds pairs of {store.vae_name}, this run is {origin.vae}; they differ in {differences}: "
-            "choose another --out"
+            f"{folder}: holds pairs of {store.vae_name}, this run is {origin.vae}",
+            remedy=f"they differ in {differences}: choose another --out",
         )
     store.verify()
     keys: dict[str, set[str]] = {}
@@ -219,8 +224,8 @@ def _pairs_of(vae: AnyVae, batch: list[Prepared]) -> tuple[Tensor, Tensor]:
     latents = given.half().float()
     if not bool(torch.isfinite(latents).all()):
         raise StoreError(
-            f"{vae.name}: latents of {batch[0].sample.name} overflow float16 or are NaN; "
-            "expected about unit variance: check --space, and load the VAE with --dtype float32"
+            f"{vae.name}: latents of {batch[0].sample.name} overflow float16 or are NaN",
+            remedy=("expected about unit variance: check --space, and load the VAE with --dtype float32"),
         )
     return latents, vae.decode(latents).clamp(0, 1)
 

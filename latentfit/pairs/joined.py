@@ -66,7 +66,9 @@ class JoinedStores:
     def __init__(self, source: "PairStore", target: "PairStore") -> None:
         self.source, self.target = source, target
         if source.path.resolve() == target.path.resolve():
-            raise StoreError(f"{source.path}: given as source and as target; expected two stores of the same pictures")
+            raise StoreError(
+                f"{source.path}: given as source and as target", remedy="expected two stores of the same pictures"
+            )
         partners = {sample.key: sample for sample in target.samples}
         self.pairs = [Pair(sample, partners[sample.key]) for sample in source.samples if sample.key in partners]
         if not self.pairs:
@@ -77,8 +79,8 @@ class JoinedStores:
         self.scale = _scale(self.pairs, source, target)
         if source.fingerprint == target.fingerprint and self.scale == 1:
             raise StoreError(
-                f"{_named(source)} and {_named(target)}: one VAE at one size, so both hold the same latents; expected "
-                "two VAEs, or one at two sizes"
+                f"{_named(source)} and {_named(target)}: one VAE at one size, so both hold the same latents",
+                remedy="expected two VAEs, or one at two sizes",
             )
 
     def __len__(self) -> int:
@@ -139,10 +141,13 @@ def _scale(pairs: Sequence[Pair], source: "PairStore", target: "PairStore") -> F
             rows, wide = pair.source.size_cells
             rows_there, wide_there = pair.target.size_cells
             raise StoreError(
-                f"{_named(source)} and {_named(target)}: {pair.source.name!r} has {rows}x{wide} and "
-                f"{rows_there}x{wide_there} cells: expected one ratio of small whole numbers for every picture; "
-                "collect both with the same --size, and with sides that are whole cells of both (--crops, or a "
-                "multiple of the larger cell)"
+                f"{_named(source)} and {_named(target)}: {pair.source.name!r} has {rows}x{wide} "
+                f"and {rows_there}x{wide_there} cells",
+                expected="one ratio of small whole numbers for every picture",
+                remedy=(
+                    "collect both with the same --size, and with sides that are whole "
+                    "cells of both (--crops, or a multiple of the larger cell)"
+                ),
             )
     return found.pop()
 

@@ -62,13 +62,13 @@ def found(
     saved = [item for item in every if isinstance(item, SavedLatents)]
     if saved and config.keep == "photo":
         raise StoreError(
-            f"collect: {len(saved)} latent files have no photograph beside them ({saved[0].path}); expected keep "
-            "'cells' or 'rgb', got 'photo'"
+            f"collect: {len(saved)} latent files have no photograph beside them ({saved[0].path})",
+            remedy="expected keep 'cells' or 'rgb', got 'photo'",
         )
     if saved and (config.scale != 1 or len(config.scales) > 1):
         raise StoreError(
-            f"collect: {len(saved)} latent files have one size ({saved[0].path}); expected pictures, which each scale "
-            "is resampled from"
+            f"collect: {len(saved)} latent files have one size ({saved[0].path})",
+            remedy="expected pictures, which each scale is resampled from",
         )
     return every[: config.limit]
 
@@ -184,8 +184,10 @@ class Preparer:
         read = open_latents(file.path, self._space, self._config.domain)
         if read.doubt is not None and self._config.domain is None:
             raise BadFileError(
-                f"{file.path}: {read.doubt}; say which domain these files are of (domain, model or raw) to collect it "
-                "as that all the same"
+                f"{file.path}: {read.doubt}",
+                remedy=(
+                    "say which domain these files are of (domain, model or raw) to collect it as that all the same"
+                ),
             )
         if read.doubt is not None:
             self._report.noted.append((file.name, str(read.doubt)))

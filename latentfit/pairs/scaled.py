@@ -50,16 +50,17 @@ class ScaledStores:
         held = {scale: PairStore(folders[scale]) for scale in sorted(folders)}
         if len(held) < 2:
             raise StoreError(
-                f"{self.path}: expected pair stores of two scales or more (x1, x2 …), found {len(held)}; collect them "
-                "with: latentfit collect --vae REF --out STORE --scales 1 2"
+                f"{self.path}",
+                expected=f"pair stores of two scales or more (x1, x2 …), found {len(held)}",
+                remedy=("collect them with: latentfit collect --vae REF --out STORE --scales 1 2"),
             )
         self.stores: dict[Fraction, PairStore] = held
         first = next(iter(held.values()))
         for store in held.values():
             if store.fingerprint != first.fingerprint:
                 raise StoreError(
-                    f"{store.path}: holds latents of {store.vae_name!r}, {first.path} of {first.vae_name!r}; expected "
-                    "one VAE at several sizes"
+                    f"{store.path}: holds latents of {store.vae_name!r}, {first.path} of {first.vae_name!r}",
+                    remedy="expected one VAE at several sizes",
                 )
 
     def __repr__(self) -> str:
@@ -84,7 +85,9 @@ class ScaledStores:
         target = self.stores.get(as_scale(factor) * least)
         if target is None or as_scale(factor) == 1:
             known = ", ".join(str(one) for one in self.factors)
-            raise ScaleError(f"{self.path}: expected a factor of {known}, got {factor}; collect that scale too")
+            raise ScaleError(
+                f"{self.path}", expected=f"a factor of {known}", got=f"{factor}", remedy="collect that scale too"
+            )
         return self.stores[least].join(target)
 
     def joined(self) -> list[JoinedStores]:
@@ -156,25 +159,28 @@ def _checked(scales: Sequence[Scale], n_random: int) -> tuple[Fraction, ...]:
     try:
         wanted = {as_scale(scale) for scale in scales}
     except ScaleError as error:
-        raise ScaleError(f"scales: expected positive numbers such as 1 1.5 2, got {list(scales)}") from error
+        raise ScaleError("scales", expected="positive numbers such as 1 1.5 2", got=f"{list(scales)}") from error
     if len(wanted) < 2 or not min(wanted) >= _LEAST or not max(wanted) <= _MOST or not all(map(_is_joined, wanted)):
         raise ScaleError(
-            f"scales: expected two or more from {_LEAST} to {_MOST}, in sixteenths, got "
-            f"{', '.join(str(scale) for scale in sorted(wanted))}"
+            "scales",
+            expected=f"two or more from {_LEAST} to {_MOST}, in sixteenths",
+            got=f"{', '.join(str(scale) for scale in sorted(wanted))}",
         )
     low, high = min(wanted), max(wanted)
     odd = [scale for scale in sorted(wanted) if (scale / low).denominator > LARGEST_BLOCK]
     if odd:
         raise ScaleError(
-            f"scales: {odd[0]} is {odd[0] / low} times the least, {low}: no ratio of small whole numbers, so the two "
-            f"could not be joined; expected ratios with a denominator of at most {LARGEST_BLOCK}"
+            f"scales: {odd[0]} is {odd[0] / low} times the least, {low}: no ratio of "
+            "small whole numbers, so the two could not be joined",
+            remedy=f"expected ratios with a denominator of at most {LARGEST_BLOCK}",
         )
     between = [low + step * RANDOM_STEP for step in range(1, int((high - low) / RANDOM_STEP) + 1)]
     free = [one for one in between if one < high and one not in wanted and (one / low).denominator <= LARGEST_BLOCK]
     if not 0 <= n_random <= len(free):
         raise ScaleError(
-            f"random scales: expected 0 to {len(free)}, the eighths between {low} and {high} that can be joined, got "
-            f"{n_random}"
+            "random scales",
+            expected=(f"0 to {len(free)}, the eighths between {low} and {high} that can be joined"),
+            got=f"{n_random}",
         )
     drawn = np.random.default_rng(len(free)).permutation(len(free))[:n_random]
     return tuple(sorted(wanted | {free[int(index)] for index in drawn}))
@@ -191,8 +197,9 @@ def _check_crops(wanted: tuple[Fraction, ...], size: int, cell_px: int, folder: 
     multiple_px = cell_px * cut.multiple_cells
     if size < multiple_px:
         raise ScaleError(
-            f"size: crops that are whole cells at scales {', '.join(map(str, wanted))} have sides of multiples of "
-            f"{multiple_px} px, got {size}; give --size {multiple_px} or more, or fewer scales"
+            f"size: crops that are whole cells at scales {', '.join(map(str, wanted))} have "
+            f"sides of multiples of {multiple_px} px, got {size}",
+            remedy=f"give --size {multiple_px} or more, or fewer scales",
         )
     if size % multiple_px:
         warnings.warn(
@@ -204,8 +211,8 @@ def _check_crops(wanted: tuple[Fraction, ...], size: int, cell_px: int, folder: 
     noted = folder / _CUT_FOR
     if noted.is_file() and read_json(noted) != alike:
         raise StoreError(
-            f"{folder}: its crops were cut for other scales, those of {', '.join(map(str, wanted))} would differ; "
-            "collect all scales into another --out"
+            f"{folder}: its crops were cut for other scales, those of {', '.join(map(str, wanted))} would differ",
+            remedy="collect all scales into another --out",
         )
     folder.mkdir(parents=True, exist_ok=True)
     write_atomic(noted, json.dumps(alike) + "\n")

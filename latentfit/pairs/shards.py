@@ -192,7 +192,7 @@ def write_shard(
     """
     rows = {name: tensor.shape[0] for name, tensor in tensors.items()}
     if set(rows.values()) != {len(samples)}:
-        raise StoreError(f"write_shard: expected {len(samples)} rows in each column, got {rows}")
+        raise StoreError("write_shard", expected=f"{len(samples)} rows in each column", got=f"{rows}")
     columns = [name for name in COLUMNS if name in tensors]
     header = {
         "schema": SCHEMA,
@@ -208,8 +208,10 @@ def write_shard(
         return write_atomic(folder / name, blob)
     except OSError as error:
         raise StoreError(
-            f"{folder / name}: could not be written ({error.strerror or error}); nothing half-written remains. "
-            "Free some space and run the same command: it goes on where it stopped"
+            f"{folder / name}: could not be written ({error.strerror or error})",
+            remedy=(
+                "nothing half-written remains. Free some space and run the same command: it goes on where it stopped"
+            ),
         ) from error
 
 
@@ -259,9 +261,13 @@ def read_shard(path: Path) -> Shard:
             header = schemas.parse_json((file.metadata() or {})["latentfit_pairs"], os.fspath(path), has_infinity=True)
             schema = header["schema"]
         except (LookupError, TypeError, BadFileError) as error:
-            raise StoreError(f"{path}: not a shard of a pair store; move it out of this folder ({error})") from error
+            raise StoreError(
+                f"{path}: not a shard of a pair store", remedy=f"move it out of this folder ({error})"
+            ) from error
         if schema != SCHEMA:
-            raise StoreError(f"{path}: expected schema {SCHEMA!r}, got {schemas.shown(schema)}; collect it anew")
+            raise StoreError(
+                f"{path}", expected=f"schema {SCHEMA!r}", got=f"{schemas.shown(schema)}", remedy="collect it anew"
+            )
         try:
             fields = _HEADER(header, os.fspath(path))
             slices = {column: file.get_slice(column) for column in fields["columns"]}
@@ -316,7 +322,7 @@ def open_shard(path: Path, framework: str = "pt") -> Any:
     try:
         return safe_open(os.fspath(path), framework=framework)
     except (SafetensorError, OSError) as error:
-        raise StoreError(f"{path}: a damaged shard ({error}); delete it and run collect again") from error
+        raise StoreError(f"{path}: a damaged shard ({error})", remedy="delete it and run collect again") from error
 
 
 def _edited(path: Path) -> str:

@@ -51,13 +51,15 @@ class Batch:
         if scale == 1:
             return self.cells
         if self.rgb is None:
-            raise StoreError(f"this store keeps cells only: expected scale 1, got {scale}; collect it with --keep rgb")
+            raise StoreError(
+                "this store keeps cells only", expected="scale 1", got=f"{scale}", remedy="collect it with --keep rgb"
+            )
         return _area_mean(self.rgb, self.latents, Fraction(scale))
 
     def photo_target(self, scale: int | Fraction = 1) -> Tensor:
         """The photograph at `scale` pixels a cell."""
         if self.photo is None:
-            raise StoreError("this store keeps no photographs; collect it with --keep photo")
+            raise StoreError("this store keeps no photographs", remedy="collect it with --keep photo")
         return _area_mean(self.photo, self.latents, Fraction(scale))
 
     def photo_cells(self) -> Tensor:
@@ -84,7 +86,8 @@ class PairStore:
         paths = sorted(self.path.glob("*.safetensors")) if self.path.is_dir() else []
         if not paths:
             raise StoreError(
-                f"{self.path}: no pair store there; expected *.safetensors shards written by `latentfit collect`"
+                f"{self.path}: no pair store there",
+                remedy="expected *.safetensors shards written by `latentfit collect`",
             )
         self._shards = {path.name: read_shard(path) for path in paths}
         self._checked: set[str] = set()
@@ -137,7 +140,7 @@ class PairStore:
     def split(self, split: Split) -> list[Sample]:
         """Samples of a split; the smallest hash among the picture and its copies in this store decides its side."""
         if split not in ("train", "test", "all"):
-            raise StoreError(f"split: expected 'train', 'test' or 'all', got {split!r}")
+            raise StoreError("split", expected="'train', 'test' or 'all'", got=f"{split!r}")
         return [sample for sample in self.samples if split == "all" or sample.is_test == (split == "test")]
 
     def batches(
@@ -160,7 +163,9 @@ class PairStore:
         missing = set(columns) - set(self.columns)
         if missing:
             keep = "photo" if "photo" in missing else "rgb"
-            raise StoreError(f"{self.path}: lacks {', '.join(sorted(missing))}; collect it with --keep {keep}")
+            raise StoreError(
+                f"{self.path}: lacks {', '.join(sorted(missing))}", remedy=f"collect it with --keep {keep}"
+            )
         by_shard: dict[str, list[Sample]] = {}
         for sample in self.samples if samples is None else samples:
             by_shard.setdefault(sample.shard, []).append(sample)
@@ -177,7 +182,9 @@ class PairStore:
         for sample in self.samples:
             if sample.key.startswith(key) or sample.name == key:
                 return next(self.batches([sample], self.columns if columns is None else columns))
-        raise StoreError(f"{self.path}: no sample {key!r}; expected a key or a name such as {self.samples[0].name!r}")
+        raise StoreError(
+            f"{self.path}: no sample {key!r}", remedy=f"expected a key or a name such as {self.samples[0].name!r}"
+        )
 
     def join(self, target: "PairStore") -> JoinedStores:
         """This store's samples beside another's of the same pictures and crops, by key; see `JoinedStores`."""
@@ -230,9 +237,9 @@ def _common_origin(folder: Path, shards: Sequence[Shard]) -> Origin:
     for shard in shards:
         if differences := first.differences(shard.origin):
             raise StoreError(
-                f"{folder}: shards of two kinds: {shards[0].path.name} is from {first.vae}, {shard.path.name} from "
-                f"{shard.origin.vae}; they differ in {differences}; one store is one VAE at one size: move one of "
-                "them to a folder of its own"
+                f"{folder}: shards of two kinds: {shards[0].path.name} is from {first.vae}, "
+                f"{shard.path.name} from {shard.origin.vae}; they differ in {differences}",
+                remedy=("one store is one VAE at one size: move one of them to a folder of its own"),
             )
     return first
 

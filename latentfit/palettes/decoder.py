@@ -59,7 +59,7 @@ def nearest_of(approximation: Approximation, palette: Palette) -> Approximation:
     if approximation.scale != 1 or isinstance(approximation.module, Palettized):
         kind = "classes" if isinstance(approximation.module, Palettized) else f"{approximation.scale} pixels a cell"
         raise PaletteError(
-            f"{approximation.name!r}: expected a map to one colour a cell, got {kind}; fit one of scale 1"
+            f"{approximation.name!r}", expected="a map to one colour a cell", got=f"{kind}", remedy="fit one of scale 1"
         )
     network = NearestColour(approximation.module, palette.colours)
     name = f"{approximation.name}, nearest of {palette.name or f'{len(palette)} colours'}"
@@ -82,7 +82,8 @@ def palette_of(approximation: Approximation) -> Palette:
     module = approximation.module
     if not isinstance(module, Palettized):
         raise PaletteError(
-            f"{approximation.name!r}: has no palette; expected a palettized decoder (`latentfit train palette`)"
+            f"{approximation.name!r}: has no palette",
+            remedy="expected a palettized decoder (`latentfit train palette`)",
         )
     return Palette.from_dict(module.palette)
 
@@ -98,14 +99,16 @@ def palette_for(n_classes: int, palette: Palette | str | os.PathLike[str] | None
     fitting = ", ".join(name for name in bundled_palettes() if len(Palette.load(name)) == n_classes) or "none"
     if palette is None:
         raise PaletteError(
-            f"{of}: pixelvae's decoder, of {n_classes} classes; the file does not hold its palette: name it with "
-            f"--palette, or load(path, palette=…); bundled ones of {n_classes} colours: {fitting}"
+            f"{of}: pixelvae's decoder, of {n_classes} classes; the file does not hold "
+            "its palette: name it with --palette, or load(path, palette=…)",
+            remedy=f"bundled ones of {n_classes} colours: {fitting}",
         )
     chosen = palette if isinstance(palette, Palette) else Palette.load(palette)
     if len(chosen) != n_classes:
         raise PaletteError(
-            f"{of}: its network has {n_classes} classes, palette {chosen.name!r} has {len(chosen)} colours; name the "
-            f"one that it was trained for; bundled ones of {n_classes} colours: {fitting}"
+            f"{of}: its network has {n_classes} classes, palette {chosen.name!r} has "
+            f"{len(chosen)} colours; name the one that it was trained for",
+            remedy=f"bundled ones of {n_classes} colours: {fitting}",
         )
     return chosen
 
@@ -124,5 +127,5 @@ def palettized_of(config: Mapping[str, Any]) -> Palettized:
 
 def _thresholds(dither: str) -> Tensor | None:
     if dither not in DITHERS:
-        raise PaletteError(f"dither: expected one of {', '.join(DITHERS)}, got {dither!r}")
+        raise PaletteError("dither", expected=f"one of {', '.join(DITHERS)}", got=f"{dither!r}")
     return None if dither == "none" else bayer(int(dither.removeprefix("bayer-")))

@@ -31,7 +31,7 @@ def bayer(side: int) -> Tensor:
     [[0.5, 2.5], [3.5, 1.5]]
     """
     if side < 1 or side & (side - 1):
-        raise PaletteError(f"bayer: expected a power of two, got {side}")
+        raise PaletteError("bayer", expected="a power of two", got=f"{side}")
     ranks = torch.zeros(1, 1)
     while len(ranks) < side:
         ranks = torch.cat([torch.cat([4 * ranks, 4 * ranks + 2], 1), torch.cat([4 * ranks + 3, 4 * ranks + 1], 1)])
@@ -64,11 +64,11 @@ def dither(cells: Tensor, palette: Palette, matrix: Dither = "bayer-4", strength
         When there is no such matrix, the strength is out of range, or the cells are no pictures.
     """
     if matrix not in DITHERS:
-        raise PaletteError(f"dither: expected one of {', '.join(DITHERS)}, got {matrix!r}")
+        raise PaletteError("dither", expected=f"one of {', '.join(DITHERS)}", got=f"{matrix!r}")
     if not 0 <= strength <= 1:
-        raise PaletteError(f"dither: expected a strength of 0 to 1, got {strength}")
+        raise PaletteError("dither", expected="a strength of 0 to 1", got=f"{strength}")
     if cells.ndim != 4:
-        raise PaletteError(f"dither: expected cells (N, 3, h, w), got {tuple(cells.shape)}")
+        raise PaletteError("dither", expected="cells (N, 3, h, w)", got=f"{tuple(cells.shape)}")
     nearest = palette.nearest(cells)
     if matrix == "none" or strength == 0:
         return nearest

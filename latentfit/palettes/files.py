@@ -66,11 +66,13 @@ def read_listed(path: str | os.PathLike[str]) -> Listed:
     ending = file.suffix.lower()
     if ending in _OTHERS:
         raise PaletteError(
-            f"{file.name}: {_OTHERS[ending]}, which is not read; export the palette as .gpl or .hex, or as an indexed "
-            ".png"
+            f"{file.name}: {_OTHERS[ending]}, which is not read",
+            remedy="export the palette as .gpl or .hex, or as an indexed .png",
         )
     if ending not in ENDINGS:
-        raise PaletteError(f"{file.name}: expected a palette in {', '.join(ENDINGS)}, got {ending or 'no ending'}")
+        raise PaletteError(
+            f"{file.name}", expected=f"a palette in {', '.join(ENDINGS)}", got=f"{ending or 'no ending'}"
+        )
     most = _MOST_PNG_BYTES if ending == ".png" else MOST_BYTES
     try:
         n_bytes = file.stat().st_size
@@ -92,7 +94,9 @@ def read_listed(path: str | os.PathLike[str]) -> Listed:
 def _text_of(blob: bytes, name: str) -> str:
     """UTF-8, or Latin-1, in which older programs wrote names of colours."""
     if b"\0" in blob:
-        raise PaletteError(f"{name}: expected text, in UTF-8 or Latin-1, got zero bytes; export the palette again")
+        raise PaletteError(
+            f"{name}", expected="text, in UTF-8 or Latin-1", got="zero bytes", remedy="export the palette again"
+        )
     try:
         return blob.decode("utf-8-sig")
     except UnicodeDecodeError:
@@ -152,7 +156,7 @@ def _of_hex(text: str, name: str) -> Listed:
             raise PaletteError(f"{name}, line {number}: {_why_no_hex(word)}")
         colours.append(colour)
     if not colours:
-        raise PaletteError(f"{name}: lists no colour; expected one RRGGBB a line")
+        raise PaletteError(f"{name}: lists no colour", remedy="expected one RRGGBB a line")
     return Listed(np.array(colours, np.uint8), facts.get("name", ""), facts.get("source", ""))
 
 
@@ -171,7 +175,9 @@ def _of_gpl(text: str, name: str) -> Listed:
     lines = text.splitlines()
     if not lines or lines[0].strip() != "GIMP Palette":
         got = repr(lines[0].strip()[:40]) if lines else "an empty file"
-        raise PaletteError(f"{name}: expected a first line 'GIMP Palette', got {got}; export the palette again as .gpl")
+        raise PaletteError(
+            f"{name}", expected="a first line 'GIMP Palette'", got=f"{got}", remedy="export the palette again as .gpl"
+        )
     colours: list[tuple[int, ...]] = []
     facts: dict[str, str] = {}
     for number, line in enumerate(lines[1:], 2):
@@ -182,7 +188,7 @@ def _of_gpl(text: str, name: str) -> Listed:
             has_alpha = facts.get("channels", "").upper() == "RGBA"
             colours.append(_levels(words, 4 if has_alpha else 3, f"{name}, line {number}"))
     if not colours:
-        raise PaletteError(f"{name}: lists no colour; expected lines of three levels such as '29 43 83'")
+        raise PaletteError(f"{name}: lists no colour", remedy="expected lines of three levels such as '29 43 83'")
     return Listed(np.array(colours, np.uint8), facts.get("name", ""), facts.get("source", ""))
 
 
@@ -192,9 +198,9 @@ def _levels(words: str, n_levels: int, where: str) -> tuple[int, ...]:
     levels = tuple(int(level) for level in found.groups()) if found else ()
     if len(levels) != n_levels or max(levels) > 255:
         number = "three" if n_levels == 3 else "four"
-        raise PaletteError(f"{where}: expected {number} levels of 0 to 255, got {words[:40]!r}")
+        raise PaletteError(f"{where}", expected=f"{number} levels of 0 to 255", got=f"{words[:40]!r}")
     if levels[3:] not in ((), (255,)):
-        raise PaletteError(f"{where}: alpha {levels[3]}, and palettes here are opaque; take the colour out")
+        raise PaletteError(f"{where}: alpha {levels[3]}, and palettes here are opaque", remedy="take the colour out")
     return levels[:3]
 
 
@@ -206,14 +212,16 @@ def _of_pal(blob: bytes, name: str) -> Listed:
     if len(lines) < 3 or lines[0] != "JASC-PAL" or not re.fullmatch(r"\d{1,4}", lines[2], re.ASCII):
         got = repr(lines[0][:40]) if lines else "an empty file"
         raise PaletteError(
-            f"{name}: expected JASC's palette, whose first line is 'JASC-PAL', or Microsoft's RIFF, got {got}; export "
-            "it again as .gpl"
+            f"{name}",
+            expected="JASC's palette, whose first line is 'JASC-PAL', or Microsoft's RIFF",
+            got=f"{got}",
+            remedy="export it again as .gpl",
         )
     n_colours, rows = int(lines[2]), [line for line in lines[3:] if line]
     if n_colours != len(rows) or not n_colours:
-        raise PaletteError(f"{name}: says that it lists {n_colours} colours, got {len(rows)}; export it again")
+        raise PaletteError(f"{name}: says that it lists {n_colours} colours, got {len(rows)}", remedy="export it again")
     if n_colours > MOST_COLOURS:
-        raise PaletteError(f"{name}: lists {n_colours} colours; expected at most {MOST_COLOURS}")
+        raise PaletteError(f"{name}: lists {n_colours} colours", remedy=f"expected at most {MOST_COLOURS}")
     has_alpha = all(len(row.split()) == 4 for row in rows)
     levels = [_levels(row, 4 if has_alpha else 3, f"{name}, line {n}") for n, row in enumerate(rows, 4)]
     return Listed(np.array(levels, np.uint8))
@@ -225,7 +233,9 @@ def _of_riff(blob: bytes, name: str) -> Colours:
     n_colours = int.from_bytes(blob[start + 10 : start + 12], "little") if start >= 12 else 0
     levels = blob[start + 12 : start + 12 + 4 * n_colours]
     if blob[8:12] != b"PAL " or not 1 <= n_colours <= MOST_COLOURS or len(levels) != 4 * n_colours:
-        raise PaletteError(f"{name}: expected a RIFF palette of 1 to {MOST_COLOURS} colours; export it again as .gpl")
+        raise PaletteError(
+            f"{name}", expected=f"a RIFF palette of 1 to {MOST_COLOURS} colours", remedy="export it again as .gpl"
+        )
     colours: Colours = np.frombuffer(levels, np.uint8).reshape(-1, 4)[:, :3].copy()
     return colours
 
@@ -236,7 +246,9 @@ def _of_act(blob: bytes, name: str) -> Colours:
     Without a count, black at the end that fills the table up is no colour of the palette.
     """
     if len(blob) not in (768, 772):
-        raise PaletteError(f"{name}: expected 768 or 772 bytes of a colour table, got {len(blob)}; export it again")
+        raise PaletteError(
+            f"{name}", expected="768 or 772 bytes of a colour table", got=f"{len(blob)}", remedy="export it again"
+        )
     colours: Colours = np.frombuffer(blob[:768], np.uint8).reshape(-1, 3).copy()
     n_colours = int.from_bytes(blob[768:770], "big")
     if 0 < n_colours <= MOST_COLOURS:
@@ -254,7 +266,8 @@ def _of_png(blob: bytes, name: str) -> Colours:
             image = Image.open(io.BytesIO(blob), formats=["PNG"])
             if image.width * image.height > _MOST_PIXELS:  # before anything is unpacked
                 raise PaletteError(
-                    f"{name}: {image.width}x{image.height} px; a palette is a strip of at most {MOST_COLOURS} swatches"
+                    f"{name}: {image.width}x{image.height} px",
+                    remedy=f"a palette is a strip of at most {MOST_COLOURS} swatches",
                 )
             image.load()
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
@@ -262,14 +275,20 @@ def _of_png(blob: bytes, name: str) -> Colours:
     except PaletteError:
         raise
     except UnidentifiedImageError as error:
-        raise PaletteError(f"{name}: its content is no PNG; export the palette again") from error
+        raise PaletteError(f"{name}: its content is no PNG", remedy="export the palette again") from error
     except (OSError, SyntaxError, ValueError, EOFError, LookupError) as error:
-        raise PaletteError(f"{name}: a damaged PNG ({type(error).__name__}: {error}); export it again") from error
+        raise PaletteError(
+            f"{name}: a damaged PNG ({type(error).__name__}: {error})", remedy="export it again"
+        ) from error
     if image.mode not in ("P", "RGB", "RGBA", "L", "LA", "1"):
-        raise PaletteError(f"{name}: expected 8 bits a channel, got Pillow's mode {image.mode}; save it as indexed PNG")
+        raise PaletteError(
+            f"{name}", expected="8 bits a channel", got=f"Pillow's mode {image.mode}", remedy="save it as indexed PNG"
+        )
     rgba = np.array(image.convert("RGBA"))
     if (rgba[..., 3] < 255).any():
-        raise PaletteError(f"{name}: has transparent pixels, and palettes here are opaque; save it without alpha")
+        raise PaletteError(
+            f"{name}: has transparent pixels, and palettes here are opaque", remedy="save it without alpha"
+        )
     if (colours := declared(image, blob)).icc is not None:
         grey = image.mode in ("1", "L", "LA")
         rgba[..., :3] = in_srgb(image.convert("L" if grey else "RGB"), colours.icc)[0].convert("RGB")
@@ -289,7 +308,7 @@ def _swatches(rgba: NDArray[np.uint8], name: str) -> Colours:
     values, first, inverse, counts = np.unique(packed, return_index=True, return_inverse=True, return_counts=True)
     remedy = "expected an indexed PNG or a strip of swatches; take a picture's colours with Palette.of_pictures"
     if len(values) > MOST_COLOURS:
-        raise PaletteError(f"{name}: a true-colour picture of {len(values)} colours, not a palette; {remedy}")
+        raise PaletteError(f"{name}: a true-colour picture of {len(values)} colours, not a palette", remedy=f"{remedy}")
     rows, columns = np.indices(packed.shape)
     area = np.ones(len(values), np.int64)
     for places in (rows.ravel(), columns.ravel()):
@@ -299,7 +318,9 @@ def _swatches(rgba: NDArray[np.uint8], name: str) -> Colours:
         area *= high - low + 1
     if (area != counts).any():
         returning = int(values[np.argmax(area != counts)])
-        raise PaletteError(f"{name}: a true-colour picture in which #{returning:06x} is no single swatch; {remedy}")
+        raise PaletteError(
+            f"{name}: a true-colour picture in which #{returning:06x} is no single swatch", remedy=f"{remedy}"
+        )
     order = np.sort(first)
     colours: Colours = rgba.reshape(-1, 4)[order, :3]
     return colours

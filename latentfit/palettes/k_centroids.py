@@ -42,12 +42,13 @@ def k_centroid(rgb: Tensor, cell_px: int) -> Tensor:
 def cells_shape(rgb: Tensor, cell_px: int) -> tuple[int, int, int]:
     """``(N, h, w)`` of pictures and cells that fit."""
     if rgb.ndim != 4 or rgb.shape[1] != 3 or not rgb.is_floating_point():
-        raise PaletteError(f"palettize: expected rgb as float (N, 3, H, W), got {rgb.dtype} {tuple(rgb.shape)}")
+        raise PaletteError("palettize", expected="rgb as float (N, 3, H, W)", got=f"{rgb.dtype} {tuple(rgb.shape)}")
     n_pictures, _, height, width = rgb.shape
     if cell_px < 1 or min(height, width) < cell_px:
         raise PaletteError(
-            f"palettize: expected cells of 1 to {min(height, width)} px in pictures of {width}x{height} px, got "
-            f"{cell_px}"
+            "palettize",
+            expected=f"cells of 1 to {min(height, width)} px in pictures of {width}x{height} px",
+            got=f"{cell_px}",
         )
     return n_pictures, height // cell_px, width // cell_px
 
@@ -55,7 +56,9 @@ def cells_shape(rgb: Tensor, cell_px: int) -> tuple[int, int, int]:
 def check_finite(rgb: Tensor) -> None:
     """Raise `PaletteError` when a pixel is NaN or Inf: it is near no colour."""
     if not bool(rgb.isfinite().all()):
-        raise PaletteError("palettize: expected finite pictures, got NaN or Inf; decode them again, in float32")
+        raise PaletteError(
+            "palettize", expected="finite pictures", got="NaN or Inf", remedy="decode them again, in float32"
+        )
 
 
 def slabs(rgb: Tensor, cell_px: int) -> Iterator[tuple[Tensor, tuple[slice, slice]]]:

@@ -15,13 +15,15 @@ MOST_SAMPLES = 1 << 16  # distinct colours that k-means sees
 def distinct_colours(pictures: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
     """Pictures -> their distinct 8-bit colours ``(n, 3)``, sorted, and how often each is there."""
     if not pictures:
-        raise PaletteError("of_pictures: expected at least one picture, got none")
+        raise PaletteError("of_pictures", expected="at least one picture", got="none")
     packed, counts = np.empty(0, np.int64), np.empty(0, np.int64)
     for picture in pictures:
         if picture.ndim not in (3, 4) or picture.shape[-3] != 3 or not picture.is_floating_point():
-            raise PaletteError(f"of_pictures: expected (3, H, W) or (N, 3, H, W) in [0, 1], got {tuple(picture.shape)}")
+            raise PaletteError(
+                "of_pictures", expected="(3, H, W) or (N, 3, H, W) in [0, 1]", got=f"{tuple(picture.shape)}"
+            )
         if not bool(picture.isfinite().all()):
-            raise PaletteError("of_pictures: expected finite pictures, got NaN or Inf")
+            raise PaletteError("of_pictures", expected="finite pictures", got="NaN or Inf")
         levels = picture.detach().cpu().float().clamp(0, 1).mul(255).round().long().movedim(-3, -1).reshape(-1, 3)
         codes, new_counts = np.unique((levels @ torch.tensor([1 << 16, 1 << 8, 1])).numpy(), return_counts=True)
         packed, inverse = np.unique(np.concatenate([packed, codes]), return_inverse=True)

@@ -65,20 +65,22 @@ class Palette:
     def __post_init__(self) -> None:
         colours, called = self.colours, f"palette {self.name!r}" if self.name else "palette"
         if not isinstance(colours, Tensor) or colours.dtype != torch.uint8 or colours.ndim != 2:
-            raise PaletteError(f"{called}: expected colours as uint8 (K, 3), got {_described(colours)}")
+            raise PaletteError(f"{called}", expected="colours as uint8 (K, 3)", got=f"{_described(colours)}")
         if colours.shape[1] == 4:
-            raise PaletteError(f"{called}: expected red, green and blue, got a fourth channel; palettes are opaque")
+            raise PaletteError(
+                f"{called}", expected="red, green and blue", got="a fourth channel", remedy="palettes are opaque"
+            )
         if colours.shape[1] != 3:
-            raise PaletteError(f"{called}: expected colours as uint8 (K, 3), got {_described(colours)}")
+            raise PaletteError(f"{called}", expected="colours as uint8 (K, 3)", got=f"{_described(colours)}")
         if not 2 <= len(colours) <= MOST_COLOURS:
-            raise PaletteError(f"{called}: expected 2 to {MOST_COLOURS} colours, got {len(colours)}")
+            raise PaletteError(f"{called}", expected=f"2 to {MOST_COLOURS} colours", got=f"{len(colours)}")
         object.__setattr__(self, "colours", colours.detach().cpu().clone().contiguous())
         first: dict[str, int] = {}
         for index, colour in enumerate(self.hex):
             if colour in first:
                 raise PaletteError(
-                    f"{called}: {colour} stands there twice, at {first[colour]} and {index} (from 0); expected "
-                    "distinct colours, for a class is told by its colour: take one out"
+                    f"{called}: {colour} stands there twice, at {first[colour]} and {index} (from 0)",
+                    remedy=("expected distinct colours, for a class is told by its colour: take one out"),
                 )
             first[colour] = index
 
@@ -106,8 +108,8 @@ class Palette:
             near = difflib.get_close_matches(str(reference).lower(), bundled_palettes(), 1, 0.4)
             hint = f"; did you mean {near[0]!r}?" if near else "."
             raise PaletteError(
-                f"no palette {str(reference)!r}{hint} Bundled: {', '.join(bundled_palettes())}; or name a file "
-                f"({', '.join(ENDINGS)})"
+                f"no palette {str(reference)!r}{hint} Bundled: {', '.join(bundled_palettes())}",
+                remedy=f"or name a file ({', '.join(ENDINGS)})",
             )
         listed = read_listed(path)
         try:
@@ -136,13 +138,15 @@ class Palette:
             When the number is out of range, a picture is not finite, or all have fewer distinct colours together.
         """
         if not 2 <= n_colours <= MOST_COLOURS:
-            raise PaletteError(f"of_pictures: expected 2 to {MOST_COLOURS} colours, got {n_colours}")
+            raise PaletteError("of_pictures", expected=f"2 to {MOST_COLOURS} colours", got=f"{n_colours}")
         batches = [pictures] if isinstance(pictures, Tensor) else list(pictures)
         bytes_, counts = distinct_colours(batches)
         if len(bytes_) < n_colours:
             raise PaletteError(
-                f"of_pictures: expected at least {n_colours} distinct colours in the pictures, got {len(bytes_)}; "
-                "ask for fewer"
+                "of_pictures",
+                expected=f"at least {n_colours} distinct colours in the pictures",
+                got=f"{len(bytes_)}",
+                remedy="ask for fewer",
             )
         found = mean_colours(bytes_, counts, n_colours, seed)
         lightness = rgb_to_oklab(found.double().div(255).T[None])[0, 0]
@@ -162,12 +166,14 @@ class Palette:
         listed = facts.get("colours")
         if not isinstance(listed, list | tuple) or len(listed) > MOST_COLOURS:
             got = f"{len(listed)}" if isinstance(listed, list | tuple) else type(listed).__name__
-            raise PaletteError(f"palette: expected 'colours' as a list of 2 to {MOST_COLOURS} '#RRGGBB', got {got}")
+            raise PaletteError(
+                "palette", expected=f"'colours' as a list of 2 to {MOST_COLOURS} '#RRGGBB'", got=f"{got}"
+            )
         colours = []
         for text in listed:
             colour = colour_of_hex(text) if isinstance(text, str) else None
             if colour is None:
-                raise PaletteError(f"palette: expected colours as '#RRGGBB', got {shown(text)}")
+                raise PaletteError("palette", expected="colours as '#RRGGBB'", got=f"{shown(text)}")
             colours.append(colour)
         levels = torch.tensor(colours, dtype=torch.uint8).reshape(-1, 3)
         return cls(levels, one_line(facts.get("name", "")), one_line(facts.get("source", ""), 1000))
@@ -203,7 +209,7 @@ class Palette:
         A tie goes to the lower index. Takes some 4 MiB beside its OKLab, whatever the size.
         """
         if rgb.ndim < 2 or rgb.shape[1] != 3 or not rgb.is_floating_point():
-            raise PaletteError(f"nearest: expected rgb as float (N, 3, ...), got {_described(rgb)}")
+            raise PaletteError("nearest", expected="rgb as float (N, 3, ...)", got=f"{_described(rgb)}")
         pixels = rgb_to_oklab(rgb.detach().float().clamp(0, 1)).movedim(1, -1)
         return nearest_rows(pixels.reshape(-1, 3), self.oklab.to(rgb.device)).reshape(pixels.shape[:-1])
 
@@ -223,9 +229,9 @@ class Palette:
         """
         self._check(indices)
         if indices.ndim != 2 or not indices.numel():
-            raise PaletteError(f"indexed_png: expected indices (h, w), got {_described(indices)}")
+            raise PaletteError("indexed_png", expected="indices (h, w)", got=f"{_described(indices)}")
         if enlarge < 1:
-            raise PaletteError(f"indexed_png: expected to enlarge at least once, got {enlarge}")
+            raise PaletteError("indexed_png", expected="to enlarge at least once", got=f"{enlarge}")
         levels = indices.detach().cpu().to(torch.uint8).numpy()
         return indexed_png(levels, self.colours.numpy(), enlarge)
 
@@ -245,15 +251,17 @@ class Palette:
             return write_atomic(path, gpl_text(listed))
         if ending == ".png":
             return write_atomic(path, self.indexed_png(torch.arange(len(self))[None]))
-        raise PaletteError(f"{Path(path).name}: expected {', '.join(ENDINGS)}, got {ending or 'no ending'}")
+        raise PaletteError(f"{Path(path).name}", expected=f"{', '.join(ENDINGS)}", got=f"{ending or 'no ending'}")
 
     def _check(self, indices: Tensor) -> None:
         if indices.is_floating_point() or indices.dtype == torch.bool:
-            raise PaletteError(f"{self!r}: expected indices as integers, got {_described(indices)}")
+            raise PaletteError(f"{self!r}", expected="indices as integers", got=f"{_described(indices)}")
         if indices.numel() and not 0 <= int(indices.min()) <= int(indices.max()) < len(self):
             raise PaletteError(
-                f"{self!r}: expected indices of 0 to {len(self) - 1}, got {int(indices.min())} to "
-                f"{int(indices.max())}; they are of another palette"
+                f"{self!r}",
+                expected=f"indices of 0 to {len(self) - 1}",
+                got=f"{int(indices.min())} to {int(indices.max())}",
+                remedy="they are of another palette",
             )
 
 

@@ -60,12 +60,12 @@ def palettize(
     [[[1, 1, 1], [1, 1, 1]]]
     """
     if method not in METHODS:
-        raise PaletteError(f"palettize: expected a method of {', '.join(METHODS)}, got {method!r}")
+        raise PaletteError("palettize", expected=f"a method of {', '.join(METHODS)}", got=f"{method!r}")
     if method == "vote":
         if dither != "none":
             raise PaletteError(
-                f"palettize: method 'vote' leaves no colours to dither, got dither={dither!r}; take 'k-centroid' or "
-                "'nearest'"
+                f"palettize: method 'vote' leaves no colours to dither, got dither={dither!r}",
+                remedy="take 'k-centroid' or 'nearest'",
             )
         return vote(rgb, palette, cell_px)
     cells = k_centroid(rgb, cell_px) if method == "k-centroid" else cell_means(rgb, cell_px)

@@ -55,7 +55,8 @@ class Palettizing:
             )
         if self.method == "vote" and self.dither != "none":  # said here, before pictures are decoded for it
             raise PaletteError(
-                f"method 'vote' leaves no colours to dither, got dither={self.dither!r}; take 'k-centroid' or 'nearest'"
+                f"method 'vote' leaves no colours to dither, got dither={self.dither!r}",
+                remedy="take 'k-centroid' or 'nearest'",
             )
 
     def __call__(self, rgb: Tensor, cell_px: int) -> Tensor:
@@ -105,7 +106,7 @@ class PaletteTargets:
         self, store: PairStore, how: Palettizing, samples: Sequence[Sample] | None = None, *, progress: bool = False
     ) -> None:
         if "rgb" not in store.columns:
-            raise StoreError(f"{store.path}: keeps no rgb to palettize; collect it with --keep rgb")
+            raise StoreError(f"{store.path}: keeps no rgb to palettize", remedy="collect it with --keep rgb")
         self.store, self.how = store, how
         self.folder = store.path / FOLDER / how.key
         self._rows: dict[str, Indices] = {}
@@ -160,8 +161,11 @@ class PaletteTargets:
             write_atomic(path, blob)
         except OSError as error:
             raise StoreError(
-                f"{path}: could not be written ({error.strerror or error}); nothing half-written remains. Free some "
-                "space, or copy the store to where you can write, and run the same command: it goes on"
+                f"{path}: could not be written ({error.strerror or error})",
+                remedy=(
+                    "nothing half-written remains. Free some space, or copy the store to "
+                    "where you can write, and run the same command: it goes on"
+                ),
             ) from error
 
 
@@ -187,7 +191,7 @@ def _read(path: Path) -> Indices:
         with safe_open(path, framework="np") as file:
             indices: Indices = file.get_tensor("indices")
     except (SafetensorError, OSError) as error:
-        raise StoreError(f"{path}: damaged ({error}); delete it: it is made again from the store") from error
+        raise StoreError(f"{path}: damaged ({error})", remedy="delete it: it is made again from the store") from error
     if hashlib.sha256(indices.tobytes()).hexdigest() != _header(path)["checksum"]:
-        raise StoreError(f"{path}: was edited or damaged; delete it: it is made again from the store")
+        raise StoreError(f"{path}: was edited or damaged", remedy="delete it: it is made again from the store")
     return indices

@@ -140,7 +140,7 @@ def screen_of(name: ScreenName) -> Screen:
         "auto": NotebookScreen if _in_notebook() else TerminalScreen,
     }
     if name not in makers:
-        raise PreviewError(f"display: expected one of {', '.join(sorted(makers))}, or a function, got {name!r}")
+        raise PreviewError("display", expected=f"one of {', '.join(sorted(makers))}, or a function", got=f"{name!r}")
     return makers[name]()
 
 

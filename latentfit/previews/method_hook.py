@@ -65,14 +65,17 @@ class Tap:
         there = getattr(type(self._instance), "_latentfit_tap", None)
         if there is not None and there.watches(self._instance):
             raise PreviewError(
-                f"{name}: is previewed already; leave the other preview first, or give one preview several "
-                "approximations: preview(pipe, [a, b])"
+                f"{name}: is previewed already",
+                remedy=(
+                    "leave the other preview first, or give one preview several approximations: preview(pipe, [a, b])"
+                ),
             )
         for method in self._watches:
             if method in vars(self._instance):
                 raise PreviewError(
-                    f"{name}.{method}: was replaced on this object by another program; expected the method of its "
-                    f"class; undo that, or make a new one: {name}.from_config(scheduler.config)"
+                    f"{name}.{method}: was replaced on this object by another program; "
+                    "expected the method of its class",
+                    remedy=f"undo that, or make a new one: {name}.from_config(scheduler.config)",
                 )
         self._original = type(self._instance)
         self._tapped = self._tapped_class()

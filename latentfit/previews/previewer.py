@@ -75,23 +75,28 @@ def preview(
     ``with lf.preview(pipe, "data/models/sd1-cell.safetensors", every=2) as live: pipe("a lighthouse")``
     """
     if every < 1 or size < 16:
-        raise PreviewError(f"preview: expected every >= 1 and size >= 16 px, got every {every} and size {size}")
+        raise PreviewError("preview", expected="every >= 1 and size >= 16 px", got=f"every {every} and size {size}")
     if not callable(getattr(getattr(pipe, "scheduler", None), "step", None)):
         raise PreviewError(
-            f"preview: expected a diffusers pipeline with a scheduler, got {type(pipe).__name__}; of a cascade, give "
-            "the part that paints, such as pipe.prior_pipe"
+            "preview",
+            expected="a diffusers pipeline with a scheduler",
+            got=f"{type(pipe).__name__}",
+            remedy="of a cascade, give the part that paints, such as pipe.prior_pipe",
         )
     if picture_size is not None and not _are_pixels(picture_size):
-        raise PreviewError(f"picture_size: expected (height, width) in whole pixels, got {picture_size!r}")
+        raise PreviewError("picture_size", expected="(height, width) in whole pixels", got=f"{picture_size!r}")
     own = getattr(pipe, "vae", None)
     painter = Painter(approximation, size, space_stated(own))
     is_told = check_pipeline(pipe, painter.space)
     if record is not None and vae is None and not isinstance(own, torch.nn.Module):
-        raise PreviewError(f"record: {type(pipe).__name__} has no vae to decode what is recorded; pass one with vae=")
+        raise PreviewError(
+            f"record: {type(pipe).__name__} has no vae to decode what is recorded", remedy="pass one with vae="
+        )
     if vae is not None and vae.space != painter.space:
         raise SpaceMismatchError(
-            f"vae: expected one of the approximation's space {painter.space.name!r}, got {vae.name!r} of "
-            f"{vae.space.name!r}"
+            "vae",
+            expected=f"one of the approximation's space {painter.space.name!r}",
+            got=f"{vae.name!r} of {vae.space.name!r}",
         )
     estimates = None if record is None else EstimateFolder(record, painter.space, vae)
     if estimates is not None and vae is None:

@@ -106,8 +106,10 @@ class EstimateFolder:
         there = self._there
         if there is not None and (there.space != space or (vae is not None and there.fingerprint != vae.fingerprint)):
             raise PreviewError(
-                f"record: {self.folder} holds pairs of {there.reference} in space {there.space.name!r}, and what "
-                f"will be recorded is of {called} in space {space.name!r}; choose another folder"
+                f"record: {self.folder} holds pairs of {there.reference} in space "
+                f"{there.space.name!r}, and what will be recorded is of {called} in space "
+                f"{space.name!r}",
+                remedy="choose another folder",
             )
 
     def begin(self, timesteps: Any) -> None:
@@ -125,7 +127,7 @@ class EstimateFolder:
             When they are not finite, as a scheduler's first step can make them.
         """
         if not bool(torch.isfinite(step.latents.half()).all()):
-            raise PreviewError(f"record: {step.label}: x0 is not finite in float16; this step is left out")
+            raise PreviewError(f"record: {step.label}: x0 is not finite in float16", remedy="this step is left out")
         if not self._pictures:
             self._pictures = [hashlib.sha256(one.contiguous().numpy().tobytes()).hexdigest() for one in step.latents]
         for picture, latents in zip(self._pictures, step.latents, strict=True):
@@ -148,8 +150,11 @@ class EstimateFolder:
             return collect(vae or vae_of(pipe, self._space), self.latents, self.folder, progress=False)
         except (LatentfitError, RuntimeError) as error:
             raise PreviewError(
-                f"record: what was recorded could not be decoded ({error}); it stays in {self.latents}: collect it "
-                f"with `latentfit collect --vae VAE --images {self.latents} --out {self.folder}`"
+                f"record: what was recorded could not be decoded ({error})",
+                remedy=(
+                    f"it stays in {self.latents}: collect it with `latentfit collect --vae "
+                    f"VAE --images {self.latents} --out {self.folder}`"
+                ),
             ) from error
 
 
@@ -166,7 +171,7 @@ def vae_of(pipe: Any, space: LatentSpace) -> Vae:
     module = getattr(pipe, "vae", None)
     if not isinstance(module, torch.nn.Module):
         raise PreviewError(
-            f"record: {type(pipe).__name__} has no vae that could decode what is recorded; pass one with vae="
+            f"record: {type(pipe).__name__} has no vae that could decode what is recorded", remedy="pass one with vae="
         )
     named = getattr(getattr(module, "config", None), "_name_or_path", "") or type(module).__name__
     return Vae.from_module(module, name=str(named), space=space)
@@ -177,7 +182,9 @@ def _made(folder: str | os.PathLike[str], option: str) -> Path:
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise PreviewError(f"{option}: {path} cannot be made ({error.strerror or error}); choose another") from error
+        raise PreviewError(
+            f"{option}: {path} cannot be made ({error.strerror or error})", remedy="choose another"
+        ) from error
     if not os.access(path, os.W_OK | os.X_OK):
-        raise PreviewError(f"{option}: {path} cannot be written to; choose another, or change its permissions")
+        raise PreviewError(f"{option}: {path} cannot be written to", remedy="choose another, or change its permissions")
     return path

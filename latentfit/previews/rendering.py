@@ -75,8 +75,8 @@ class Painter:
         for name, one in self.approximations.items():
             if one.space != self.space:
                 raise SpaceMismatchError(
-                    f"preview: {name!r} is of space {one.space.name!r}, the one before of {self.space.name!r}; "
-                    "expected approximations of one space, the pipeline's own"
+                    f"preview: {name!r} is of space {one.space.name!r}, the one before of {self.space.name!r}",
+                    remedy="expected approximations of one space, the pipeline's own",
                 )
 
     def paint(self, latents: Tensor, caption: str) -> Painted:
@@ -126,7 +126,7 @@ def _named(
                 name, count = f"{opened.name} #{count}", count + 1
             named[name] = opened
     if not named:
-        raise PreviewError("preview: expected at least one approximation, got none")
+        raise PreviewError("preview", expected="at least one approximation", got="none")
     return named
 
 
@@ -138,6 +138,8 @@ def _opened(source: object, space: LatentSpace | None) -> Approximation:
     if isinstance(source, str | os.PathLike):
         return load_any(Path(source), space)
     raise PreviewError(
-        f"preview: expected an Approximation, a Vae or the path of a map, got {type(source).__name__}; a fitted "
-        "ChannelMap gives one with .approximation()"
+        "preview",
+        expected="an Approximation, a Vae or the path of a map",
+        got=f"{type(source).__name__}",
+        remedy="a fitted ChannelMap gives one with .approximation()",
     )

@@ -137,7 +137,7 @@ class Live:
 
     def __enter__(self) -> "Live":
         if self._taps:
-            raise PreviewError("preview: this one is open already; make another with preview(...)")
+            raise PreviewError("preview: this one is open already", remedy="make another with preview(...)")
         taps = [Tap(self._scheduler, {"step": Watch(self._after_step, self._before_step, of_copy=self._after_frame)})]
         taps += self._told.taps(self._begin_pipeline, self._end_pipeline)
         try:

@@ -117,8 +117,10 @@ def canonical(
         latents = latents.movedim(_channel_axis(latents, space, axes), 1)
     if latents.ndim < 3:
         raise SpaceMismatchError(
-            f"latents of space {space.name!r}: expected a picture's, got {tuple(latents.shape)}, an embedding, as "
-            "priors make; preview the pipeline that paints, such as the decoder of Kandinsky or Stable Cascade"
+            f"latents of space {space.name!r}",
+            expected="a picture's",
+            got=f"{tuple(latents.shape)}, an embedding, as priors make",
+            remedy=("preview the pipeline that paints, such as the decoder of Kandinsky or Stable Cascade"),
         )
     space.check(latents)
     return latents
@@ -131,9 +133,10 @@ def _channel_axis(latents: Tensor, space: LatentSpace, axes: Axes | None) -> int
     fitting = [axis for axis in known.values() if latents.shape[axis] == space.channels]
     if len(fitting) > 1 and fitting[0] != 1:
         raise SpaceMismatchError(
-            f"latents of space {space.name!r}: expected one axis of {space.channels} channels, got "
-            f"{tuple(latents.shape)}, and neither the pipeline's class nor its denoiser's says which it is; lay "
-            "them out as (N, C, T, h, w)"
+            f"latents of space {space.name!r}",
+            expected=f"one axis of {space.channels} channels",
+            got=(f"{tuple(latents.shape)}, and neither the pipeline's class nor its denoiser's says which it is"),
+            remedy="lay them out as (N, C, T, h, w)",
         )
     return fitting[0] if fitting else 1
 
@@ -143,21 +146,26 @@ def _from_tokens(tokens: Tensor, space: LatentSpace, size_px: tuple[int, int] | 
     patch = math.isqrt(width // space.channels)
     if width != space.channels * patch**2 or patch == 0:
         raise SpaceMismatchError(
-            f"packed latents of space {space.name!r}: expected tokens of {space.channels} * p * p numbers, got "
-            f"{width}; take an approximation of the pipeline's own space"
+            f"packed latents of space {space.name!r}",
+            expected=f"tokens of {space.channels} * p * p numbers",
+            got=f"{width}",
+            remedy="take an approximation of the pipeline's own space",
         )
     if size_px is None:
         raise SpaceMismatchError(
-            f"packed latents {tuple(tokens.shape)}: their height and width cannot be told, since neither the "
-            "pipeline's call, nor its prepare_latents, nor its state says them; say them, in pixels: "
-            "preview(..., picture_size=(height, width))"
+            f"packed latents {tuple(tokens.shape)}: their height and width cannot be told, "
+            "since neither the pipeline's call, nor its prepare_latents, nor its state "
+            "says them",
+            remedy="say them, in pixels: preview(..., picture_size=(height, width))",
         )
     rows, columns = (side // (space.cell_px * patch) for side in size_px)
     n_frames = n_tokens // max(rows * columns, 1)
     if n_frames * rows * columns != n_tokens or not n_frames:
         raise SpaceMismatchError(
-            f"packed latents: expected {rows}x{columns} tokens a frame for {size_px[0]}x{size_px[1]} px at "
-            f"{space.cell_px} px a cell, got {n_tokens}; is space {space.name!r} the pipeline's own?"
+            "packed latents",
+            expected=(f"{rows}x{columns} tokens a frame for {size_px[0]}x{size_px[1]} px at {space.cell_px} px a cell"),
+            got=f"{n_tokens}",
+            remedy=f"is space {space.name!r} the pipeline's own?",
         )
     grid = tokens.reshape(n_pictures * n_frames, rows, columns, width).permute(0, 3, 1, 2)
     pictures = torch.nn.functional.pixel_shuffle(grid, patch)
@@ -191,7 +199,8 @@ def check_pipeline(pipe: Any, space: LatentSpace) -> bool:
         if names and space.name not in names:
             raise SpaceMismatchError(
                 f"preview: the approximation is of space {space.name!r}, the pipeline's "
-                f"{type(denoiser).__name__} makes latents of {' or '.join(names)}; take an approximation of that space"
+                f"{type(denoiser).__name__} makes latents of {' or '.join(names)}",
+                remedy="take an approximation of that space",
             )
         is_told = is_told or names == (space.name,)
     return is_told
@@ -227,8 +236,9 @@ def check_vae(vae: Any, space: LatentSpace) -> bool:
     n_channels = next((value for value in stated if isinstance(value, int)), None)
     if n_channels is not None and n_channels != space.channels:
         raise SpaceMismatchError(
-            f"preview: the approximation is of space {space.name!r} with {space.channels} channels, the pipeline's "
-            f"{type(vae).__name__} has {n_channels}; take an approximation of the pipeline's own space"
+            f"preview: the approximation is of space {space.name!r} with {space.channels} "
+            f"channels, the pipeline's {type(vae).__name__} has {n_channels}",
+            remedy="take an approximation of the pipeline's own space",
         )
     if n_channels is None or space.normalised_by_vae or not isinstance(vae, torch.nn.Module):
         return False
@@ -236,9 +246,11 @@ def check_vae(vae: Any, space: LatentSpace) -> bool:
     numbers = None if speaks_model_domain(network) else stated_numbers(network, n_channels)
     if numbers is not None and not all(map(_agree, numbers, (space.shift, space.scale))):
         raise SpaceMismatchError(
-            f"preview: the approximation is of space {space.name!r}, shift {_brief(space.shift)} and scale "
-            f"{_brief(space.scale)}; the pipeline's {type(vae).__name__} states {_brief(numbers[0])} and "
-            f"{_brief(numbers[1])}: another space of as many channels; take an approximation of that one"
+            f"preview: the approximation is of space {space.name!r}, shift "
+            f"{_brief(space.shift)} and scale {_brief(space.scale)}; the pipeline's "
+            f"{type(vae).__name__} states {_brief(numbers[0])} and {_brief(numbers[1])}: another "
+            "space of as many channels",
+            remedy="take an approximation of that one",
         )
     return numbers is not None
 

@@ -49,8 +49,10 @@ class Views:
         """
         if not self.covers():
             raise PreviewError(
-                f"panorama: expected views that cover {self.whole[-2]} x {self.whole[-1]} cells, got "
-                f"{len(self.estimates)} that do not; was the run broken off?"
+                "panorama",
+                expected=f"views that cover {self.whole[-2]} x {self.whole[-1]} cells",
+                got=f"{len(self.estimates)} that do not",
+                remedy="was the run broken off?",
             )
         total = self.estimates[0].new_zeros(self.whole)
         for place, view in zip(self.places, self.estimates, strict=True):
@@ -137,8 +139,10 @@ def places_in(whole: Tensor, sample: Tensor) -> list[Place]:
         place = next((one for one in found if torch.equal(_cut(whole, one, view), view)), None)
         if place is None:
             raise PreviewError(
-                f"panorama: expected views of the latents {tuple(whole.shape)} that prepare_latents gave, got one of "
-                f"{tuple(view.shape[-2:])} cells that lies nowhere in them; preview the pipeline that paints the parts"
+                "panorama",
+                expected=f"views of the latents {tuple(whole.shape)} that prepare_latents gave",
+                got=f"one of {tuple(view.shape[-2:])} cells that lies nowhere in them",
+                remedy="preview the pipeline that paints the parts",
             )
         places.append(place)
     return places

@@ -187,8 +187,10 @@ def _solved(sample: Tensor, predicted: Tensor, level: _Level, kind: str) -> Tens
     if kind in ("sample", "original_sample"):
         return predicted
     raise PreviewError(
-        f"prediction_type: expected epsilon, v_prediction, sample or flow_prediction, got {kind!r}; set it in the "
-        "scheduler's config"
+        "prediction_type",
+        expected="epsilon, v_prediction, sample or flow_prediction",
+        got=f"{kind!r}",
+        remedy="set it in the scheduler's config",
     )
 
 
@@ -213,8 +215,10 @@ def _kind_of(scheduler: Any, names: tuple[str, ...]) -> _Kind:
     if getattr(scheduler, "alphas_cumprod", None) is not None:
         return "cumulative"
     raise PreviewError(
-        f"scheduler: expected one of epsilon, v, sample or flow prediction, got {type(scheduler).__name__}, whose x0 "
-        "cannot be told; take another, such as Euler or DDIM for diffusion and FlowMatchEuler for flow matching"
+        "scheduler",
+        expected="one of epsilon, v, sample or flow prediction",
+        got=f"{type(scheduler).__name__}, whose x0 cannot be told",
+        remedy=("take another, such as Euler or DDIM for diffusion and FlowMatchEuler for flow matching"),
     )
 
 

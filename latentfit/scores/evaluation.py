@@ -202,7 +202,7 @@ def _target(batch: Batch, place: Place, reference: Reference) -> Tensor:
         return batch.cells if reference == "vae" else batch.photo_cells()
     full = batch.rgb if reference == "vae" else batch.photo
     if full is None:
-        raise StoreError(f"{reference!r} at full size: the store lacks it; collect it with --keep photo")
+        raise StoreError(f"{reference!r} at full size: the store lacks it", remedy="collect it with --keep photo")
     return full
 
 
@@ -211,9 +211,9 @@ def _references(store: PairStore, references: Sequence[Reference] | None) -> lis
         return ["vae", "photo"] if "photo" in store.columns else ["vae"]
     unknown = set(references) - {"vae", "photo"}
     if unknown or not references:
-        raise StoreError(f"references: expected 'vae', 'photo' or both, got {list(references)!r}")
+        raise StoreError("references", expected="'vae', 'photo' or both", got=f"{list(references)!r}")
     if "photo" in references and "photo" not in store.columns:
-        raise StoreError(f"{store.path}: keeps no photographs to compare with; collect it with --keep photo")
+        raise StoreError(f"{store.path}: keeps no photographs to compare with", remedy="collect it with --keep photo")
     return list(references)
 
 
@@ -222,7 +222,9 @@ def _places(store: PairStore, places: Sequence[Place] | None) -> list[Place]:
         return ["cells", "seen"] if "rgb" in store.columns else ["cells"]
     unknown = set(places) - {"cells", "seen"}
     if unknown or not places:
-        raise StoreError(f"places: expected 'cells', 'seen' or both, got {list(places)!r}")
+        raise StoreError("places", expected="'cells', 'seen' or both", got=f"{list(places)!r}")
     if "seen" in places and "rgb" not in store.columns:
-        raise StoreError(f"{store.path}: keeps no rgb, so nothing is seen at full size; collect it with --keep rgb")
+        raise StoreError(
+            f"{store.path}: keeps no rgb, so nothing is seen at full size", remedy="collect it with --keep rgb"
+        )
     return list(places)

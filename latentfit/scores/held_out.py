@@ -64,12 +64,12 @@ def by_name(
                 name, count = f"{approximation.name} #{count}", count + 1
             named[name] = approximation
     if not named:
-        raise StoreError("no approximation was given to score; expected at least one")
+        raise StoreError("no approximation was given to score", remedy="expected at least one")
     for name, approximation in named.items():
         if approximation.space != store.space:
             raise SpaceMismatchError(
-                f"{name!r} is of space {approximation.space.name!r}, the store of {store.space.name!r}; "
-                "score it on a store of its own space"
+                f"{name!r} is of space {approximation.space.name!r}, the store of {store.space.name!r}",
+                remedy="score it on a store of its own space",
             )
     return named
 
@@ -119,7 +119,7 @@ def samples_held_out(named: Mapping[str, Approximation], store: PairStore, consi
     n_pictures = len({sample.sha256 for sample in considered})
     if not considered:
         raise StoreError(
-            f"{store.path}: no picture is in the split that was asked for; take split 'all', or collect more"
+            f"{store.path}: no picture is in the split that was asked for", remedy="take split 'all', or collect more"
         )
     cards = [approximation.card for approximation in named.values()]
     by_key = {s.key: either for s, (_, either) in zip(store.samples, are_fitted(cards, store.samples), strict=True)}
@@ -127,8 +127,9 @@ def samples_held_out(named: Mapping[str, Approximation], store: PairStore, consi
     chosen = [sample for sample in considered if not by_key.get(sample.key, sample.sha256 in exact)]
     if not chosen:
         raise StoreError(
-            f"{store.path}: none of {n_pictures} pictures is left to score: a compared map was fitted on each, or on "
-            "a copy of it; score on a store of other pictures, or fit with split 'train'"
+            f"{store.path}: none of {n_pictures} pictures is left to score: a compared "
+            "map was fitted on each, or on a copy of it",
+            remedy="score on a store of other pictures, or fit with split 'train'",
         )
     out = {sample.sha256 for sample in considered} - {sample.sha256 for sample in chosen}
     return HeldOut(chosen, len(out), len(out - exact))

@@ -266,7 +266,9 @@ def _held_out(
     fitted = {sample.key: is_file for sample, (is_file, either) in told if either}
     kept = [pair for pair in considered if pair.source.key not in fitted]
     if not kept:
-        raise StoreError(f"{joined}: no picture left to score; the maps were fitted on all {len(considered)} samples")
+        raise StoreError(
+            f"{joined}: no picture left to score", remedy=f"the maps were fitted on all {len(considered)} samples"
+        )
     out = {pair.sha256: fitted[pair.source.key] for pair in considered if pair.source.key in fitted}
     return kept, len(out), sum(not is_file for is_file in out.values())
 
@@ -276,11 +278,13 @@ def _check(maps: Mapping[str, LatentMap], joined: JoinedStores, source_vae: Code
     for name, one in maps.items():
         if one.source != source or one.target != target or one.scale != joined.scale:
             raise SpaceMismatchError(
-                f"{name!r} leads from {one.source.name} to {one.target.name} at scale {one.scale}, the stores from "
-                f"{source.name} to {target.name} at {joined.scale}; swap the stores, or score it on its own"
+                f"{name!r} leads from {one.source.name} to {one.target.name} at scale "
+                f"{one.scale}, the stores from {source.name} to {target.name} at "
+                f"{joined.scale}",
+                remedy="swap the stores, or score it on its own",
             )
     for vae, space, role in ((source_vae, source, "source"), (target_vae, target, "target")):
         if vae.space != space:
-            raise SpaceMismatchError(f"{role} VAE: expected one of {space.name!r}, got one of {vae.space.name!r}")
+            raise SpaceMismatchError(f"{role} VAE", expected=f"one of {space.name!r}", got=f"one of {vae.space.name!r}")
     if "rgb" not in joined.target.columns:
-        raise StoreError(f"{joined.target.path}: keeps no rgb to compare with; collect it with --keep rgb")
+        raise StoreError(f"{joined.target.path}: keeps no rgb to compare with", remedy="collect it with --keep rgb")

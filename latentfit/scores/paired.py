@@ -148,12 +148,15 @@ def difference(
     names = "approximation" if "approximation" in rows else "map"
     if score not in rows or not {first, second} <= set(rows[names]):
         raise StoreError(
-            f"difference of {first!r} and {second!r} in {score}: expected maps among "
-            f"{', '.join(sorted(set(rows[names]))) or 'none'} and a score of the table's, with rows of single pictures"
+            f"difference of {first!r} and {second!r} in {score}",
+            expected=(
+                f"maps among {', '.join(sorted(set(rows[names]))) or 'none'} and a score of the "
+                "table's, with rows of single pictures"
+            ),
         )
     wide = rows.pivot_table(index="image", columns=names, values=score, aggfunc="mean")[[first, second]].dropna()
     if len(wide) < 2:
-        raise StoreError(f"difference of {first!r} and {second!r}: expected 2 or more pictures, got {len(wide)}")
+        raise StoreError(f"difference of {first!r} and {second!r}", expected="2 or more pictures", got=f"{len(wide)}")
     return paired_bootstrap(
         wide[first].tolist(), wide[second].tolist(), seed=seed, lower_is_better=score in LOWER_IS_BETTER
     )

@@ -77,7 +77,9 @@ def evaluate_palettes(
     named = by_name(approximations, store)
     judged = _judged(named, how)
     if "rgb" not in store.columns:
-        raise StoreError(f"{store.path}: keeps no rgb, so there is nothing to palettize; collect it with --keep rgb")
+        raise StoreError(
+            f"{store.path}: keeps no rgb, so there is nothing to palettize", remedy="collect it with --keep rgb"
+        )
     considered = store.split(split) if samples is None else samples
     compared = {name: one.approximation for name, one in judged.items()}
     chosen, n_left_out, n_copies = samples_held_out(compared if samples is None else {}, store, considered)
@@ -158,7 +160,9 @@ def _judged(named: Mapping[str, Approximation], how: Palettizing | None) -> dict
                 )
             found[name] = _Judged(one, own)
     if not found and how is None:
-        raise StoreError("no palettized approximation was given to score; expected one of `latentfit train palette`")
+        raise StoreError(
+            "no palettized approximation was given to score", remedy="expected one of `latentfit train palette`"
+        )
     every = {judged.how.key: judged.how for judged in found.values()} or ({how.key: how} if how else {})
     for name, one in named.items():
         if not is_palettized(one) and one.scale == 1:

@@ -120,7 +120,7 @@ def table(identifier: str) -> PublishedTable:
         if found.id == identifier:
             return found
     near = ", ".join(found.id for found in _all() if identifier.split("/")[0].lower() in found.id.lower()) or "tables()"
-    raise SpaceMismatchError(f"published table {identifier!r}: expected one of {near}")
+    raise SpaceMismatchError(f"published table {identifier!r}", expected=f"one of {near}")
 
 
 def smoothing_of(program: str, space: LatentSpace) -> Kernel:
@@ -134,8 +134,9 @@ def smoothing_of(program: str, space: LatentSpace) -> Kernel:
     known = {one.id.split("/")[0]: one.smoothing for one in tables(space) if one.smoothing is not None}
     if program not in known:
         raise FitError(
-            f"{program!r} is not known to smooth previews of space {space.name!r}; expected one of "
-            f"{', '.join(known) or 'none'}; fit without smoothing"
+            f"{program!r} is not known to smooth previews of space {space.name!r}; "
+            f"expected one of {', '.join(known) or 'none'}",
+            remedy="fit without smoothing",
         )
     found: Kernel = known[program]
     return found

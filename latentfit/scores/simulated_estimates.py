@@ -134,7 +134,7 @@ def simulate_x0(
     """
     noise_beside_x0(sigma, schedule)
     if not (math.isfinite(gain) and gain > 0):
-        raise StoreError(f"gain: expected a finite number above 0, got {gain}")
+        raise StoreError("gain", expected="a finite number above 0", got=f"{gain}")
     chosen = list(samples if samples is not None else store.split("test") or store.samples)
     known = spectrum or spectrum_of(store, store.split("train") or None)
     return Estimates(store, chosen, known, float(sigma), float(gain), seed, schedule)
@@ -224,9 +224,9 @@ def noise_beside_x0(sigma: float, schedule: Schedule = "ve") -> float:
     """Strength of the noise when x_t is divided by the weight of x0 in it."""
     limit = math.inf if schedule == "ve" else 1.0
     if schedule not in ("ve", "vp", "flow"):
-        raise StoreError(f"schedule: expected 've', 'vp' or 'flow', got {schedule!r}")
+        raise StoreError("schedule", expected="'ve', 'vp' or 'flow'", got=f"{schedule!r}")
     if not 0 <= sigma < limit:
-        raise StoreError(f"sigma: expected a finite sigma in [0, {limit:g}) for {schedule!r}, got {sigma}")
+        raise StoreError("sigma", expected=f"a finite sigma in [0, {limit:g}) for {schedule!r}", got=f"{sigma}")
     if schedule == "ve":
         return sigma
     return sigma / (1 - sigma) if schedule == "flow" else sigma / math.sqrt(1 - sigma**2)
@@ -287,7 +287,9 @@ def _decoding(decoder: Decoder | Approximation, store: PairStore) -> tuple[Calla
         decode, reference, fingerprint = decoder.decode, "the given decoder", None
     if fingerprint not in (None, store.fingerprint):
         raise StoreError(
-            f"decoder: expected the store's own VAE ({store.reference}, {store.fingerprint[:8]}), got {reference} "
-            f"({str(fingerprint)[:8]}); estimates are judged against the decode of the VAE that the store is of"
+            "decoder",
+            expected=f"the store's own VAE ({store.reference}, {store.fingerprint[:8]})",
+            got=f"{reference} ({str(fingerprint)[:8]})",
+            remedy=("estimates are judged against the decode of the VAE that the store is of"),
         )
     return decode, reference

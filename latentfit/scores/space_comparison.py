@@ -95,7 +95,7 @@ def same_space(
         return Kinship(first.name, second.name, 0, 0, nan, nan, nan, (), (), verdict)
     if size < first.space.cell_px or (limit is not None and limit < 1):
         raise NoPicturesError(
-            f"same_space: expected size >= {first.space.cell_px} and limit >= 1, got size {size}, limit {limit}"
+            "same_space", expected=f"size >= {first.space.cell_px} and limit >= 1", got=f"size {size}, limit {limit}"
         )
     channels = (first.space.channels, second.space.channels)
     gram, n_pictures = torch.zeros((1 + sum(channels),) * 2, dtype=torch.float64), 0
@@ -111,12 +111,13 @@ def same_space(
         gram += rows @ rows.T
         n_pictures += 1
     if not n_pictures:
-        raise NoPicturesError(f"same_space: none of the pictures of {images!r} can be read; give others")
+        raise NoPicturesError(f"same_space: none of the pictures of {images!r} can be read", remedy="give others")
     n_cells, least = int(gram[0, 0]), _CELLS_A_TERM * (1 + channels[0])
     if n_cells < least:
         raise NoPicturesError(
-            f"same_space: {n_cells} cells in {n_pictures} pictures, expected {least} or more for a map of "
-            f"{1 + channels[0]} terms; give more pictures, or a larger size"
+            f"same_space: {n_cells} cells in {n_pictures} pictures, expected {least} or "
+            f"more for a map of {1 + channels[0]} terms",
+            remedy="give more pictures, or a larger size",
         )
     return _judged(first.name, second.name, gram, channels, n_pictures)
 
@@ -130,7 +131,9 @@ def _judged(first: str, second: str, gram: Tensor, channels: tuple[int, int], n_
     variance = float(bb.trace())
     explained = float((torch.linalg.lstsq(aa, ab).solution * ab).sum())
     if not variance > 0:
-        raise NoPicturesError("same_space: every cell has the same latents; give pictures of more than one colour")
+        raise NoPicturesError(
+            "same_space: every cell has the same latents", remedy="give pictures of more than one colour"
+        )
     by_table = explained / variance
     slopes: tuple[float, ...] = ()
     offsets: tuple[float, ...] = ()

@@ -58,8 +58,8 @@ def save_state(path: Path, state: State, identity: dict[str, Any]) -> None:
         write_atomic(path, buffer.getvalue())
     except OSError as error:
         raise TrainError(
-            f"{path}: checkpoint at {state.seen_images} images could not be written ({error.strerror or error}); "
-            "the one before is still there. Free some space and run the same command: it goes on from that"
+            f"{path}: checkpoint at {state.seen_images} images could not be written ({error.strerror or error})",
+            remedy=("the one before is still there. Free some space and run the same command: it goes on from that"),
         ) from error
 
 
@@ -80,14 +80,16 @@ def load_state(path: Path, identity: dict[str, Any]) -> State | None:
         found, schema = header["identity"], header["schema"]
     except Exception as error:  # whatever a damaged or foreign file raises, it is one thing to the user
         reason = str(error).splitlines()[0] if str(error) else repr(error)
-        raise TrainError(f"{path}: not a whole checkpoint of a run ({reason}); remove it to begin anew") from error
+        raise TrainError(
+            f"{path}: not a whole checkpoint of a run ({reason})", remedy="remove it to begin anew"
+        ) from error
     if schema != SCHEMA:
-        raise TrainError(f"{path}: expected schema {SCHEMA!r}, got {schema!r}; remove it to begin anew")
+        raise TrainError(f"{path}", expected=f"schema {SCHEMA!r}", got=f"{schema!r}", remedy="remove it to begin anew")
     differing = sorted(key for key in found.keys() | identity.keys() if found.get(key) != identity.get(key))
     if differing:
         told = ", ".join(f"{key} {found.get(key)} there and {identity.get(key)} here" for key in differing[:4])
         raise TrainError(
-            f"{path}: belongs to a run with other settings: {told}; use those, name another --out, or remove it to "
-            "begin anew"
+            f"{path}: belongs to a run with other settings: {told}",
+            remedy="use those, name another --out, or remove it to begin anew",
         )
     return state

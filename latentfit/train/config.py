@@ -78,12 +78,14 @@ class TrainConfig:
         at_least = {"n_images": 1, "batch_images": 1, "accumulate": 1, "log_images": 1}
         for name, least in at_least.items():
             if getattr(self, name) < least:
-                raise TrainError(f"{name}: expected {least} or more, got {getattr(self, name)}")
+                raise TrainError(f"{name}", expected=f"{least} or more", got=f"{getattr(self, name)}")
         for name, known in (("optimizer", OptimizerName), ("schedule", ScheduleName), ("precision", Precision)):
             if getattr(self, name) not in get_args(known):
-                raise TrainError(f"{name}: expected one of {', '.join(get_args(known))}, got {getattr(self, name)!r}")
+                raise TrainError(
+                    f"{name}", expected=f"one of {', '.join(get_args(known))}", got=f"{getattr(self, name)!r}"
+                )
         if len(self.betas) != 2 or not all(0 <= beta < 1 for beta in self.betas):
-            raise TrainError(f"betas: expected two numbers of at least 0 and less than 1, got {self.betas}")
+            raise TrainError("betas", expected="two numbers of at least 0 and less than 1", got=f"{self.betas}")
         for name in (
             "lr",
             "adversary_lr",
@@ -96,7 +98,7 @@ class TrainConfig:
             "sample_images",
         ):
             if not 0 <= getattr(self, name) < float("inf"):
-                raise TrainError(f"{name}: expected a finite number of 0 or more, got {getattr(self, name)}")
+                raise TrainError(f"{name}", expected="a finite number of 0 or more", got=f"{getattr(self, name)}")
 
     def deciding(self) -> dict[str, Any]:
         """What the result depends on, JSON-able: a run goes on only with the same."""

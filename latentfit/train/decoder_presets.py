@@ -68,7 +68,7 @@ def _tiny(
     def make(space: LatentSpace) -> nn.Module:
         if space.cell_px != 8:
             raise TrainError(
-                f"TAESD's networks have 8 px a cell, {space.name!r} has {space.cell_px}; take a cell decoder"
+                f"TAESD's networks have 8 px a cell, {space.name!r} has {space.cell_px}", remedy="take a cell decoder"
             )
         usual = DECODER_BLOCKS if kind is TinyDecoder else ENCODER_BLOCKS
         return kind(space.channels, width, n_blocks=n_blocks or usual)
@@ -127,5 +127,5 @@ def preset_named(name: str) -> Preset:
         When there is none.
     """
     if name not in PRESETS:
-        raise TrainError(f"preset {name!r}: expected one of {', '.join(PRESETS)}")
+        raise TrainError(f"preset {name!r}", expected=f"one of {', '.join(PRESETS)}")
     return PRESETS[name]

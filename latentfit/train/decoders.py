@@ -103,7 +103,9 @@ def _named(preset: str | Preset, *, encodes: bool) -> tuple[str, Preset]:
     name, chosen = (preset, preset_named(preset)) if isinstance(preset, str) else (preset.title, preset)
     if chosen.encodes != encodes:
         kind, other = ("encoder", "decoder") if chosen.encodes else ("decoder", "encoder")
-        raise TrainError(f"preset {name!r}: expected one of an {other}, got one of a {kind}; train that instead")
+        raise TrainError(
+            f"preset {name!r}", expected=f"one of an {other}", got=f"one of a {kind}", remedy="train that instead"
+        )
     return name, chosen
 
 

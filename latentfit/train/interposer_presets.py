@@ -38,7 +38,7 @@ def city96_losses(source: LatentSpace, target: LatentSpace) -> dict[str, float]:
 
 def _ours(source: LatentSpace, target: LatentSpace, scale: Fraction) -> nn.Module:
     if scale != 1:
-        raise TrainError(f"this interposer keeps the size, the stores have scale {scale}; take interposer-v4")
+        raise TrainError(f"this interposer keeps the size, the stores have scale {scale}", remedy="take interposer-v4")
     return Interposer(source.channels, target.channels)
 
 
@@ -46,8 +46,10 @@ def _same_size(kind: type[InterposerV1] | type[InterposerV3]) -> Maker:
     def make(source: LatentSpace, target: LatentSpace, scale: Fraction) -> nn.Module:
         if scale != 1 or source.channels != target.channels:
             raise TrainError(
-                f"{kind.__name__}: expected spaces of equal size and channels, got {source.channels} and "
-                f"{target.channels} channels at scale {scale}; take interposer-v4"
+                f"{kind.__name__}",
+                expected="spaces of equal size and channels",
+                got=f"{source.channels} and {target.channels} channels at scale {scale}",
+                remedy="take interposer-v4",
             )
         return kind(source.channels)
 

@@ -56,7 +56,7 @@ def solve_head(
     """
     inner = network.network if isinstance(network, AtScale) else network
     if not isinstance(inner, Interposer | Upscaler | AnyUpscaler):
-        raise TrainError(f"{type(inner).__name__}: expected a network of ours to solve the last convolution of")
+        raise TrainError(f"{type(inner).__name__}", expected="a network of ours to solve the last convolution of")
     last = convolutions(inner)[2]
     last.weight.zero_()
     assert last.bias is not None
@@ -84,7 +84,7 @@ def _spread(
     """(source, target, fold, weight) of pairs that are spread over the split, a picture in one fold."""
     pairs = [pair for pair in joined.split(split) if weights.get(pair.source.kind, 1.0) > 0]
     if not pairs:
-        raise TrainError(f"{joined}: no pair to solve the last convolution on; collect more pictures")
+        raise TrainError(f"{joined}: no pair to solve the last convolution on", remedy="collect more pictures")
     total = sum(rows * wide for rows, wide in (pair.target.size_cells for pair in pairs))
     chosen = pairs[:: max(1, total // n_cells)]
     groups: dict[tuple[int, float], list[Pair]] = {}

@@ -112,12 +112,14 @@ class _Place:
         if not self.pairs:
             largest = max((min(pair.source.size_cells) for pair in among), default=0)
             raise TrainError(
-                f"{joined}: no sample is as large as a crop of {self.side} cells (the largest short side is "
-                f"{largest}); collect squares of {self.side * joined.source.space.cell_px} px or more (--size)"
+                f"{joined}: no sample is as large as a crop of {self.side} cells (the largest short side is {largest})",
+                remedy=(f"collect squares of {self.side * joined.source.space.cell_px} px or more (--size)"),
             )
         self._cumulated = np.cumsum([weights.get(pair.source.kind, 1.0) for pair in self.pairs])
         if not self._cumulated[-1] > 0:
-            raise TrainError(f"{joined}: the weights {dict(weights)} leave no sample to draw; weigh one kind more")
+            raise TrainError(
+                f"{joined}: the weights {dict(weights)} leave no sample to draw", remedy="weigh one kind more"
+            )
 
     def drawn(self, chance: float) -> Pair:
         """The pair at this share of all weights."""

@@ -71,10 +71,10 @@ class LatentObjective:
     ) -> None:
         known = [*PIXEL_LOSSES, *_DECODED_LOSSES, *CYCLES, *(ADVERSARIAL if adversary is not None else ())]
         if not weights or set(weights) - set(known):
-            raise TrainError(f"losses: expected some of {', '.join(known)}, got {', '.join(weights) or 'none'}")
+            raise TrainError("losses", expected=f"some of {', '.join(known)}", got=f"{', '.join(weights) or 'none'}")
         if decoder is None and looks_at_pictures(weights):
             seen = ", ".join(sorted(set(weights) & set(_DECODED_LOSSES)))
-            raise TrainError(f"losses {seen}: expected a decoder, got none")
+            raise TrainError(f"losses {seen}", expected="a decoder", got="none")
         self.weights, self.cycles, self.adversary = dict(weights), bool(set(weights) & set(CYCLES)), adversary
         self.decoder = None if decoder is None else decoder.module.eval().requires_grad_(False)
         self.decoded_cells, self.is_sized = decoded_cells, is_sized
@@ -137,5 +137,7 @@ def looks_at_pictures(weights: Mapping[str, float]) -> bool:
 def _kept(made: Tensor, real: Tensor, inside: Tensor | None) -> Tensor:
     """What was made, and the truth where no loss should look."""
     if made.shape != real.shape:
-        raise TrainError(f"the network gave {tuple(made.shape)}, its target is {tuple(real.shape)}; check scales")
+        raise TrainError(
+            f"the network gave {tuple(made.shape)}, its target is {tuple(real.shape)}", remedy="check scales"
+        )
     return made if inside is None else torch.where(inside > 0, made, real.to(made.dtype))

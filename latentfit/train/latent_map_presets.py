@@ -19,5 +19,5 @@ def latent_preset_named(name: str, among: Mapping[str, LatentPreset] = LATENT_PR
         When there is none.
     """
     if name not in among:
-        raise TrainError(f"preset {name!r}: expected one of {', '.join(among)}")
+        raise TrainError(f"preset {name!r}", expected=f"one of {', '.join(among)}")
     return among[name]

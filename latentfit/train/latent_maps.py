@@ -91,7 +91,7 @@ def train_latent_map(
     if len(every) > 1 and not chosen.any_factor:
         scales = ", ".join(str(one.scale) for one in every)
         raise TrainError(
-            f"preset {name!r}: learns one factor, got stores of {scales}; choose one, or take upscaler-any"
+            f"preset {name!r}: learns one factor, got stores of {scales}", remedy="choose one, or take upscaler-any"
         )
     losses = dict(chosen.losses_of(joined.source.space, joined.target.space))
     if not set(CYCLES) & set(losses):  # nothing would teach an inverse
@@ -101,7 +101,10 @@ def train_latent_map(
     course, source, target = config or chosen.config, joined.source, joined.target
     if decoder is not None and not isinstance(decoder, Approximation):
         raise SpaceMismatchError(
-            f"decoder: expected a map to pictures, got {type(decoder).__name__}; decoded losses look through one"
+            "decoder",
+            expected="a map to pictures",
+            got=f"{type(decoder).__name__}",
+            remedy="decoded losses look through one",
         )
     if decoder is not None and decoder.space != target.space:
         raise SpaceMismatchError(
@@ -187,11 +190,11 @@ def _check_trunk(
         return
     if not preset.takes_trunk or begin is not None:
         why = "what it begins from brings all weights" if begin is not None else "its network has other blocks"
-        raise TrainError(f"preset {preset.title!r} takes no trunk: {why}; leave it out")
+        raise TrainError(f"preset {preset.title!r} takes no trunk: {why}", remedy="leave it out")
     if trunk.space != space:
         raise SpaceMismatchError(
-            f"trunk: {trunk.name!r} is of space {trunk.space.name!r}, the map begins at {space.name!r}; expected a "
-            "cell decoder of that space"
+            f"trunk: {trunk.name!r} is of space {trunk.space.name!r}, the map begins at {space.name!r}",
+            remedy="expected a cell decoder of that space",
         )
 
 
@@ -235,7 +238,7 @@ def _model(
 def _put_closed_form_in(network: nn.Module, form: str, joined: JoinedStores, split: Split, fitted: bool) -> None:
     """Least squares' linear map as the network's skip; when a run goes on or begins from one, that brings it."""
     if not isinstance(network, Interposer | Upscaler):
-        raise TrainError(f"{type(network).__name__} has no skip to put a closed form in; give the preset none")
+        raise TrainError(f"{type(network).__name__} has no skip to put a closed form in", remedy="give the preset none")
     if fitted:
         values = ChannelMap(form, scale=joined.scale).fit_joined(joined, split).module_.coefficients
         network.set_skip(values[1:].T.reshape(network.skip.weight.shape), values[0])

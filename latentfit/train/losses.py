@@ -88,8 +88,10 @@ def ms_ssim(made: Tensor, target: Tensor) -> Tensor:
 
     if min(made.shape[-2:]) < LEAST_MS_SSIM_PX:
         raise TrainError(
-            f"MS-SSIM: expected pictures of {LEAST_MS_SSIM_PX} px or more, got {tuple(made.shape[-2:])} with borders "
-            "taken off; take larger crops"
+            "MS-SSIM",
+            expected=f"pictures of {LEAST_MS_SSIM_PX} px or more",
+            got=f"{tuple(made.shape[-2:])} with borders taken off",
+            remedy="take larger crops",
         )
     similarity = multiscale_structural_similarity_index_measure(made.float(), target.float(), data_range=1.0)
     assert isinstance(similarity, Tensor)

@@ -39,14 +39,18 @@ class Objective:
         known = {*PIXEL_LOSSES, *(ADVERSARIAL if adversary is not None else ())}
         unknown = set(weights) - known
         if unknown or not weights:
-            raise TrainError(f"losses: expected some of {', '.join(sorted(known))}, got {', '.join(weights) or 'none'}")
+            raise TrainError(
+                "losses", expected=f"some of {', '.join(sorted(known))}", got=f"{', '.join(weights) or 'none'}"
+            )
         self.weights, self.adversary = dict(weights), adversary
 
     def losses(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
         """Each loss by name, "loss" their weighted sum; "made" and "real" are kept for the adversary's turn."""
         made, real = model(batch["input"]), batch["target"]
         if made.shape != real.shape:
-            raise TrainError(f"the network gave {tuple(made.shape)}, its target is {tuple(real.shape)}; check scales")
+            raise TrainError(
+                f"the network gave {tuple(made.shape)}, its target is {tuple(real.shape)}", remedy="check scales"
+            )
         if "inside" in batch:
             made = torch.where(batch["inside"] > 0, made, real.to(made.dtype))
         found = {name: PIXEL_LOSSES[name](made, real) for name in self.weights if name in PIXEL_LOSSES}

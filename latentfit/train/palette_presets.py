@@ -69,5 +69,5 @@ def palette_preset_named(name: str) -> PalettePreset:
         When there is none.
     """
     if name not in PALETTE_PRESETS:
-        raise TrainError(f"preset {name!r}: expected one of {', '.join(PALETTE_PRESETS)} for a palette")
+        raise TrainError(f"preset {name!r}", expected=f"one of {', '.join(PALETTE_PRESETS)} for a palette")
     return PALETTE_PRESETS[name]

@@ -69,8 +69,9 @@ class RunState:
             self._take_over(state)
         except (RuntimeError, LookupError, TypeError, ValueError, AttributeError) as error:
             raise TrainError(
-                f"{self.checkpoint}: not the checkpoint of this network and optimiser "
-                f"({' '.join(str(error).split())[:200]}); remove it to begin anew"
+                f"{self.checkpoint}: not the checkpoint of this network and optimiser ("
+                f"{' '.join(str(error).split())[:200]})",
+                remedy="remove it to begin anew",
             ) from error
 
     def _take_over(self, state: State) -> None:
@@ -131,8 +132,11 @@ class RunState:
     def no_longer_finite(self, what: str) -> TrainError:
         kept = "the last good checkpoint is kept" if self.checkpoint.is_file() else "there is no checkpoint yet"
         return TrainError(
-            f"{what} is no longer finite after {self.seen_images} images; {kept} ({self.checkpoint}). Try a "
-            f"smaller rate than {self.config.lr:g}, gradients clipped at 1, precision 'no', or AdamW"
+            f"{what} is no longer finite after {self.seen_images} images",
+            remedy=(
+                f"{kept} ({self.checkpoint}). Try a smaller rate than {self.config.lr:g}, "
+                "gradients clipped at 1, precision 'no', or AdamW"
+            ),
         )
 
     def plain(self, module: nn.Module) -> nn.Module:

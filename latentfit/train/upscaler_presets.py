@@ -33,8 +33,8 @@ def _within(make: Maker) -> Maker:
     def made(source: LatentSpace, target: LatentSpace, scale: Fraction) -> nn.Module:
         if source != target:
             raise TrainError(
-                f"an upscaler keeps the space, the stores lead from {source.name!r} to {target.name!r}; take an "
-                "interposer's preset"
+                f"an upscaler keeps the space, the stores lead from {source.name!r} to {target.name!r}",
+                remedy="take an interposer's preset",
             )
         return make(source, target, scale)
 
@@ -46,7 +46,9 @@ def _twice(make: Callable[[int], nn.Module]) -> Maker:
 
     def made(source: LatentSpace, target: LatentSpace, scale: Fraction) -> nn.Module:
         if scale != TWICE:
-            raise TrainError(f"this upscaler doubles the sides, the stores have scale {scale}; take upscaler-any")
+            raise TrainError(
+                f"this upscaler doubles the sides, the stores have scale {scale}", remedy="take upscaler-any"
+            )
         return make(source.channels)
 
     return made

@@ -15,17 +15,21 @@ def check_rgb(rgb: Tensor, cell_px: int) -> None:
     """Raise `DomainError` unless `rgb` is ``(N, 3, H, W)``, in [0, 1], of whole cells."""
     if not isinstance(rgb, Tensor) or not rgb.is_floating_point() or rgb.ndim != 4 or rgb.shape[1] != 3:
         got = f"{tuple(rgb.shape)} {rgb.dtype}" if isinstance(rgb, Tensor) else type(rgb).__name__
-        raise DomainError(f"rgb: expected a floating tensor (N, 3, H, W) in [0, 1], got {got}")
+        raise DomainError("rgb", expected="a floating tensor (N, 3, H, W) in [0, 1]", got=f"{got}")
     if not rgb.numel() or rgb.shape[2] % cell_px or rgb.shape[3] % cell_px:
         raise DomainError(
-            f"rgb: expected sides that are multiples of {cell_px} px, got {rgb.shape[2]} x {rgb.shape[3]}; crop "
-            "to whole cells (images.crop_to_cells)"
+            "rgb",
+            expected=f"sides that are multiples of {cell_px} px",
+            got=f"{rgb.shape[2]} x {rgb.shape[3]}",
+            remedy="crop to whole cells (images.crop_to_cells)",
         )
     low, high = (float(bound) for bound in torch.aminmax(rgb))
     if not (low >= -1e-3 and high <= 1 + 1e-3):
         raise DomainError(
-            f"rgb: expected values in [0, 1], got [{low:.4g}, {high:.4g}]; signed pictures cross with "
-            "signed_to_rgb, bytes by dividing by 255"
+            "rgb",
+            expected="values in [0, 1]",
+            got=f"[{low:.4g}, {high:.4g}]",
+            remedy="signed pictures cross with signed_to_rgb, bytes by dividing by 255",
         )
 
 
@@ -34,19 +38,19 @@ def check_finite(output: Tensor, given: Tensor, what: str, dtype: torch.dtype) -
     if bool(torch.isfinite(output).all()):
         return output
     if not bool(torch.isfinite(given).all()):
-        raise VaeError(f"{what}: expected finite numbers, was given NaN or infinity")
+        raise VaeError(f"{what}", expected="finite numbers, was given NaN or infinity")
     if dtype != torch.float32:
         raise VaeError(
-            f"{what}: gives NaN or infinity in {str(dtype).removeprefix('torch.')}, as some VAEs "
-            "do; load it with dtype='float32' (--dtype float32)"
+            f"{what}: gives NaN or infinity in {str(dtype).removeprefix('torch.')}, as some VAEs do",
+            remedy="load it with dtype='float32' (--dtype float32)",
         )
-    raise VaeError(f"{what}: gives NaN or infinity in float32; its weights are damaged")
+    raise VaeError(f"{what}: gives NaN or infinity in float32", remedy="its weights are damaged")
 
 
 def torch_dtype(dtype: str) -> torch.dtype:
     """torch's dtype of that name."""
     if dtype not in _DTYPES:
-        raise VaeError(f"dtype: expected one of {', '.join(_DTYPES)}, got {dtype!r}")
+        raise VaeError("dtype", expected=f"one of {', '.join(_DTYPES)}", got=f"{dtype!r}")
     return _DTYPES[dtype]
 
 
@@ -64,8 +68,9 @@ def device_name(device: str) -> str:
         return there[-1]
     if device.split(":")[0] not in (*there, "meta"):
         raise VaeError(
-            f"device {device!r}: expected one of auto, {', '.join(there)} with torch {torch.__version__} here; take "
-            "--device auto"
+            f"device {device!r}",
+            expected=f"one of auto, {', '.join(there)} with torch {torch.__version__} here",
+            remedy="take --device auto",
         )
     return device
 

@@ -46,8 +46,9 @@ def save_tiny_folder(
     pair = (encoder.n_channels, encoder.width, encoder.pool), (decoder.n_channels, decoder.width, decoder.pool)
     if pair[0] != pair[1] or encoder.pool:
         raise VaeError(
-            "AutoencoderTiny: expected an encoder and a decoder of equal channels and width, without pooling, got "
-            f"{pair[0]} and {pair[1]} (channels, width, pooling)"
+            "AutoencoderTiny",
+            expected="an encoder and a decoder of equal channels and width, without pooling",
+            got=f"{pair[0]} and {pair[1]} (channels, width, pooling)",
         )
     widths = [encoder.width] * 4
     config = {

@@ -54,8 +54,8 @@ class TinyNetwork(nn.Module):
     def encode(self, rgb: Tensor) -> Tensor:
         if self.encoder is None:
             raise VaeError(
-                "encode: this autoencoder was loaded from its decoder alone, so it only decodes; load X_encoder.* and "
-                "X_decoder.* as X, or collect from latent files"
+                "encode: this autoencoder was loaded from its decoder alone, so it only decodes",
+                remedy="load X_encoder.* and X_decoder.* as X, or collect from latent files",
             )
         own: Tensor = self.encoder(rgb)
         return own
@@ -124,7 +124,7 @@ class Crossing(nn.Module):
     def __init__(self, shift: Tensor, scale: Tensor) -> None:
         super().__init__()
         if not bool(torch.isfinite(shift).all() and torch.isfinite(scale).all() and (scale != 0).all()):
-            raise VaeError("statistics of the latents: expected finite shifts and finite scales other than 0")
+            raise VaeError("statistics of the latents", expected="finite shifts and finite scales other than 0")
         self.register_buffer("shift", shift.float(), persistent=False)
         self.register_buffer("scale", scale.float(), persistent=False)
 
@@ -147,7 +147,9 @@ def plain_crossing(shift: tuple[float, ...], scale: tuple[float, ...]) -> Crossi
 def batch_norm_crossing(norm: nn.BatchNorm2d, patch: tuple[int, int]) -> Crossing:
     """A crossing from flux2's batch norm over packed latents, whose channel is ``c * 4 + py * 2 + px``."""
     if norm.running_mean is None or norm.running_var is None:
-        raise VaeError("batch norm of the latents: expected running statistics, got none; the weights are incomplete")
+        raise VaeError(
+            "batch norm of the latents", expected="running statistics", got="none", remedy="the weights are incomplete"
+        )
     mean, deviation = norm.running_mean.float(), (norm.running_var.float() + norm.eps).sqrt()
     return Crossing(mean.reshape(-1, *patch), 1 / deviation.reshape(-1, *patch))
 
@@ -171,8 +173,10 @@ def shape_of_latents(network: Network) -> tuple[int, int]:
             return int(own.shape[1]), n_pixels // int(own.shape[-1])
         failures.append(f"latents of shape {tuple(own.shape)}")
     raise VaeError(
-        f"{called}: expected latents (1, C, h, w) of a grey picture, got {'; '.join(failures)}; only "
-        "autoencoders of pictures, or of video's single frames, can be a reference"
+        f"{called}",
+        expected="latents (1, C, h, w) of a grey picture",
+        got=f"{'; '.join(failures)}",
+        remedy=("only autoencoders of pictures, or of video's single frames, can be a reference"),
     )
 
 

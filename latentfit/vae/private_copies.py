@@ -56,8 +56,10 @@ def plainly(module: nn.Module) -> nn.Module:
     """
     if not isinstance(module, nn.Module):
         raise VaeError(
-            f"autoencoder: expected a torch module with encode and decode, got {type(module).__name__}; of a pipeline, "
-            "give its vae: Vae.from_module(pipe.vae, name=...)"
+            "autoencoder",
+            expected="a torch module with encode and decode",
+            got=f"{type(module).__name__}",
+            remedy="of a pipeline, give its vae: Vae.from_module(pipe.vae, name=...)",
         )
     inner = module._modules.get("_orig_mod")
     return module if inner is None else inner
@@ -116,8 +118,10 @@ def _own_weight(tensor: Tensor | None, weights: dict[int, Tensor]) -> Tensor | N
         return None
     if tensor.is_meta:
         raise VaeError(
-            "autoencoder: expected weights in memory, got empty ones (device 'meta'), as when each layer is offloaded "
-            "by itself; load the VAE from its folder, or move the pipeline to one device before"
+            "autoencoder",
+            expected="weights in memory",
+            got="empty ones (device 'meta'), as when each layer is offloaded by itself",
+            remedy=("load the VAE from its folder, or move the pipeline to one device before"),
         )
     if id(tensor) not in weights:
         is_parameter = isinstance(tensor, nn.Parameter)

@@ -115,17 +115,23 @@ def open_vae_file(path: Path) -> OpenedFile:
     if tiny is not None:
         return OpenedFile(tiny)
     if is_tiny_video(names):
-        raise VaeError(f"{path}: TAEHV, a tiny autoencoder of video, which is not supported yet; {_VIDEO_ADVICE}")
+        raise VaeError(
+            f"{path}: TAEHV, a tiny autoencoder of video, which is not supported yet", remedy=f"{_VIDEO_ADVICE}"
+        )
     prefix = prefix_of_vae(names)
     if prefix is None and {"14.weight", "14.conv.0.weight"} & set(names):
         raise VaeError(
-            f"{path}: expected an encoder and a decoder, got what looks like half of a TAESD; put X_encoder.* and "
-            "X_decoder.* into one folder and name X"
+            f"{path}",
+            expected="an encoder and a decoder",
+            got="what looks like half of a TAESD",
+            remedy="put X_encoder.* and X_decoder.* into one folder and name X",
         )
     if prefix is None:
         raise VaeError(
-            f"{path}: expected the weights of an autoencoder, alone or as first_stage_model.* or vae.* in a checkpoint,"
-            f" got {len(names)} tensors such as {', '.join(names[:3]) or 'none'}; name the VAE's own file or folder"
+            f"{path}",
+            expected=("the weights of an autoencoder, alone or as first_stage_model.* or vae.* in a checkpoint"),
+            got=f"{len(names)} tensors such as {', '.join(names[:3]) or 'none'}",
+            remedy="name the VAE's own file or folder",
         )
     own_keys = {name for name in names if name.startswith(prefix) and is_vae_key(name[len(prefix) :])}
     weights = {key[len(prefix) :]: tensor for key, tensor in file.read(own_keys.__contains__).items()}
@@ -154,7 +160,7 @@ def open_tiny_pair(encoder: Path, decoder: Path) -> TinyNetwork:
     halves = _half_of(encoder, load_tiny_encoder), _half_of(decoder, load_tiny_decoder)
     n_latent = {"encoder": halves[0].n_channels, "decoder": halves[1].n_channels}
     if n_latent["encoder"] != n_latent["decoder"]:
-        raise VaeError(f"{encoder} and {decoder}: expected one number of latent channels, got {n_latent}")
+        raise VaeError(f"{encoder} and {decoder}", expected="one number of latent channels", got=f"{n_latent}")
     return TinyNetwork(*halves)
 
 
@@ -195,8 +201,9 @@ def autoencoder_class(class_name: object) -> Any:
     if not isinstance(class_name, str) or not hasattr(diffusers, class_name):
         known = ", ".join(name for name in dir(diffusers) if name.startswith("Autoencoder"))
         raise VaeError(
-            f"autoencoder class {class_name!r}: expected one of diffusers {diffusers.__version__}: {known}; a newer "
-            "diffusers may have it, and Vae.load also takes any module with encode and decode"
+            f"autoencoder class {class_name!r}",
+            expected=f"one of diffusers {diffusers.__version__}: {known}",
+            remedy=("a newer diffusers may have it, and Vae.load also takes any module with encode and decode"),
         )
     return getattr(diffusers, class_name)
 
@@ -218,10 +225,10 @@ def build_module(class_name: str, config: Mapping[str, Any]) -> nn.Module:
         TypeError, ValueError, LookupError, AttributeError, ArithmeticError, RuntimeError, AssertionError
     ) as error:  # fmt: skip
         raise VaeError(
-            f"config of {class_name}: expected what diffusers {diffusers.__version__} takes: {one_line(error)}"
+            f"config of {class_name}", expected=f"what diffusers {diffusers.__version__} takes: {one_line(error)}"
         ) from error
     if not isinstance(module, nn.Module):
-        raise VaeError(f"config of {class_name}: expected an autoencoder's, not that of a {type(module).__name__}")
+        raise VaeError(f"config of {class_name}", expected=f"an autoencoder's, not that of a {type(module).__name__}")
     return module.eval().requires_grad_(False)
 
 
@@ -258,7 +265,7 @@ def check_config(config: Mapping[str, Any], n_tensors: int, path: Path) -> None:
         most = max(n_tensors, 256) if is_count else 1 << 20
         for one in numbers:
             if len(numbers) > 4096 or (type(one) is int and abs(one) > most):
-                raise BadFileError(f"{path}: {one_line(key)}: expected at most {most}, got {shown(value)}")
+                raise BadFileError(f"{path}: {one_line(key)}", expected=f"at most {most}", got=f"{shown(value)}")
 
 
 def check_weights(module: nn.Module, weights: Mapping[str, Tensor], path: Path) -> None:
@@ -291,9 +298,12 @@ def _check_shapes(
     differences = _differences(wanted, {key: one for key, one in given.items() if not key.endswith(_COUNTER)})
     if differences:
         raise BadFileError(
-            f"{path}: expected the {len(wanted)} tensors of {class_name}, got {len(given)}; they differ at "
-            f"{', '.join(differences[:4])}{', ...' if len(differences) > 4 else ''}; fetch the file "
-            "again, or check that config.json belongs to it"
+            f"{path}",
+            expected=f"the {len(wanted)} tensors of {class_name}",
+            got=(
+                f"{len(given)}; they differ at {', '.join(differences[:4])}{(', ...' if len(differences) > 4 else '')}"
+            ),
+            remedy="fetch the file again, or check that config.json belongs to it",
         )
 
 
@@ -306,7 +316,9 @@ def _open_tiny(file: WeightsFile) -> TinyNetwork | None:
     if halves is None:
         return None
     if not halves.decoder:
-        raise VaeError(f"{file.path}: expected a TAESD with its decoder, got its encoder alone; name a file with both")
+        raise VaeError(
+            f"{file.path}", expected="a TAESD with its decoder", got="its encoder alone", remedy="name a file with both"
+        )
     try:
         encoder = load_tiny_encoder(read_renamed(file, halves.encoder)) if halves.encoder else None
         return TinyNetwork(encoder, load_tiny_decoder(read_renamed(file, halves.decoder)))
@@ -326,7 +338,9 @@ def _check_both_halves(path: Path, weights: Weights) -> None:
     halves = {part: any(key.startswith(f"{part}.") for key in weights) for part in ("encoder", "decoder")}
     if not all(halves.values()):
         missing = next(part for part, present in halves.items() if not present)
-        raise VaeError(f"{path}: expected an encoder and a decoder, got no {missing}; name a file that has both")
+        raise VaeError(
+            f"{path}", expected="an encoder and a decoder", got=f"no {missing}", remedy="name a file that has both"
+        )
 
 
 def _space_named(names: list[str], metadata: Mapping[str, str]) -> str | None:
@@ -360,13 +374,16 @@ def _inferred_kl_config(path: Path, weights: Weights) -> tuple[str, dict[str, An
     if not widths or conv_in is None or conv_out is None or conv_in.ndim != 4:
         known = ", ".join(entry.name for entry in bundled_configs())
         raise VaeError(
-            f"{path}: expected the keys and shapes of an AutoencoderKL of any size, or of one of {known}; save this "
-            "autoencoder as a diffusers folder, whose config.json says what it is"
+            f"{path}",
+            expected=(f"the keys and shapes of an AutoencoderKL of any size, or of one of {known}"),
+            remedy=("save this autoencoder as a diffusers folder, whose config.json says what it is"),
         )
     if any(width % 32 for width in (*widths, *decoder_widths)):
         raise VaeError(
-            f"{path}: expected widths that are multiples of 32, got {widths}: how its norms are grouped cannot be told "
-            "from weights; save it as a diffusers folder, whose config.json says it"
+            f"{path}",
+            expected="widths that are multiples of 32",
+            got=f"{widths}: how its norms are grouped cannot be told from weights",
+            remedy="save it as a diffusers folder, whose config.json says it",
         )
     config: dict[str, Any] = {
         "in_channels": int(weights["encoder.conv_in.weight"].shape[1]),

@@ -72,8 +72,11 @@ def find_source(reference: str | os.PathLike[str]) -> Source:
     near = difflib.get_close_matches(text, names, n=3, cutoff=0.5)
     offer = f"; nearest presets: {', '.join(near)}" if near else ""
     raise VaeError(
-        f"VAE {text!r}: expected a diffusers folder, a weights file, the common start of X_encoder.* and X_decoder.*, "
-        f"a preset or a hub id; nothing of that name is here{offer}"
+        f"VAE {text!r}",
+        expected=(
+            "a diffusers folder, a weights file, the common start of X_encoder.* and X_decoder.*, a preset or a hub id"
+        ),
+        remedy=f"nothing of that name is here{offer}",
     )
 
 
@@ -89,7 +92,9 @@ def weights_in(folder: Path) -> list[Path]:
         variants = sorted(folder.glob(f"{_FOLDER_WEIGHTS}.*{suffix}"))
         if variants:
             return variants[:1]
-    raise VaeError(f"{folder}: expected {_FOLDER_WEIGHTS}.safetensors beside config.json, got none; fetch it again")
+    raise VaeError(
+        f"{folder}", expected=f"{_FOLDER_WEIGHTS}.safetensors beside config.json", got="none", remedy="fetch it again"
+    )
 
 
 def _in_folder(folder: Path) -> Source:
@@ -109,8 +114,10 @@ def _in_folder(folder: Path) -> Source:
         return _of_file(files[0])
     offers = [*pairs, *(path.name for path in files if not pairs)]
     raise VaeError(
-        f"{folder}: expected config.json of a diffusers autoencoder, one weights file or one TAESD pair, got "
-        f"{'several: ' + ', '.join(offers[:8]) if offers else 'none of them'}; name one of its files"
+        f"{folder}",
+        expected="config.json of a diffusers autoencoder, one weights file or one TAESD pair",
+        got=f"{('several: ' + ', '.join(offers[:8]) if offers else 'none of them')}",
+        remedy="name one of its files",
     )
 
 
@@ -135,8 +142,10 @@ def _pair(stem: Path) -> tuple[Path, Path] | None:
         missing = "decoder" if encoder else "encoder"
         alone = f", or name {decoder.name} itself, which only decodes" if decoder else ""
         raise VaeError(
-            f"{stem}: expected a TAESD pair, {stem.name}_encoder.* and {stem.name}_decoder.*, got no {missing}; an "
-            f"autoencoder needs both: put {stem.name}_{missing}.safetensors beside the other{alone}"
+            f"{stem}",
+            expected=f"a TAESD pair, {stem.name}_encoder.* and {stem.name}_decoder.*",
+            got=f"no {missing}",
+            remedy=(f"an autoencoder needs both: put {stem.name}_{missing}.safetensors beside the other{alone}"),
         )
     return None
 
@@ -172,8 +181,10 @@ def _of_space(space: LatentSpace) -> Source:
     hub_id = _HUB_ID.match(space.hub_ids[0]) if space.hub_ids else None
     if hub_id is None:
         raise VaeError(
-            f"space {space.name!r}: expected a space with a published autoencoder, got one without; name its folder or "
-            f"file, with space={space.name!r}"
+            f"space {space.name!r}",
+            expected="a space with a published autoencoder",
+            got="one without",
+            remedy=f"name its folder or file, with space={space.name!r}",
         )
     return _from_hub(hub_id[1], hub_id[2] or hub_id[3] or "")
 

@@ -93,8 +93,12 @@ def space_of(
     wanted = None if asked is None or to_measure else get_space(asked)
     if wanted is not None and (wanted.channels, wanted.cell_px) != (n_channels, cell_px):
         raise SpaceMismatchError(
-            f"space {wanted.name!r} for {name!r}: expected {wanted.channels} channels and {wanted.cell_px} px a cell, "
-            f"the autoencoder has {n_channels} and {cell_px}; leave the space out to take it from the autoencoder"
+            f"space {wanted.name!r} for {name!r}",
+            expected=(
+                f"{wanted.channels} channels and {wanted.cell_px} px a cell, the autoencoder "
+                f"has {n_channels} and {cell_px}"
+            ),
+            remedy="leave the space out to take it from the autoencoder",
         )
     own = _unregistered(network, name, n_channels, cell_px)
     if to_measure:
@@ -111,9 +115,15 @@ def space_of(
         return Spoken(replace(own, measured=True), None)
     if hint is None and len(candidates) > 1:
         raise VaeError(
-            f"{name!r}: expected one latent space, but {', '.join(candidates)} share its keys and shapes, and weights "
-            f'do not say their scale; pass space="{candidates[0]}" (--space {candidates[0]}) or another of them, or '
-            'space="measured" for an autoencoder of its own'
+            f"{name!r}",
+            expected=(
+                f"one latent space, but {', '.join(candidates)} share its keys and shapes, "
+                "and weights do not say their scale"
+            ),
+            remedy=(
+                f'pass space="{candidates[0]}" (--space {candidates[0]}) or another of them, or '
+                'space="measured" for an autoencoder of its own'
+            ),
         )
     space = get_space(hint or candidates[0])
     return Spoken(space, plain_crossing(space.shift, space.scale))
@@ -139,7 +149,7 @@ def measured_numbers(own_latents: Iterable[Tensor]) -> Numbers:
         flat = own.double().movedim(1, 0).flatten(1)
         count, total, squares = count + flat.shape[1], total + flat.sum(1), squares + flat.square().sum(1)
     if not count:
-        raise VaeError("measured space: expected at least one picture to encode, got none")
+        raise VaeError("measured space", expected="at least one picture to encode", got="none")
     mean = total / count
     deviation = (squares / count - mean.square()).clamp_min(0).sqrt()
     # A dead channel keeps its scale: dividing by nothing would only blow up its noise.
@@ -210,15 +220,16 @@ def _crossing_asked(
     if space.normalised_by_vae:
         if numbers is None:
             raise VaeError(
-                f"space {space.name!r}: its normalisation lives in the VAE's weights, and this one carries none; name "
-                'the published folder, or pass space="measured"'
+                f"space {space.name!r}: its normalisation lives in the VAE's weights, and this one carries none",
+                remedy='name the published folder, or pass space="measured"',
             )
         return plain_crossing(*numbers)
     if numbers is not None and not explicit and not _same_numbers(numbers, (space.shift, space.scale)):
         raise SpaceMismatchError(
-            f"space {space.name!r} has shift {_brief(space.shift)} and scale {_brief(space.scale)}, but the "
-            f"autoencoder's config states {_brief(numbers[0])} and {_brief(numbers[1])}; leave the space out, correct "
-            "config.json, or pass a LatentSpace with the numbers that you mean"
+            f"space {space.name!r} has shift {_brief(space.shift)} and scale "
+            f"{_brief(space.scale)}, but the autoencoder's config states {_brief(numbers[0])} "
+            f"and {_brief(numbers[1])}",
+            remedy=("leave the space out, correct config.json, or pass a LatentSpace with the numbers that you mean"),
         )
     return plain_crossing(space.shift, space.scale)
 
@@ -285,7 +296,12 @@ def _per_channel(module: nn.Module, config: Any, label: str, n_channels: int) ->
         return None
     flat = torch.as_tensor(values, dtype=torch.float64).flatten()
     if flat.numel() == 0 or flat.numel() % n_channels:
-        raise VaeError(f"{label}: expected {n_channels} numbers, one a channel, got {flat.numel()}; check config.json")
+        raise VaeError(
+            f"{label}",
+            expected=f"{n_channels} numbers, one a channel",
+            got=f"{flat.numel()}",
+            remedy="check config.json",
+        )
     return tuple(flat.reshape(n_channels, -1)[:, 0].tolist())
 
 

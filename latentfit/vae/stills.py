@@ -75,8 +75,10 @@ class SquarePictures(Pictures):
     def _check(self, given: Tensor, side: int | None, unit: str) -> None:
         if tuple(given.shape[-2:]) != (side, side):
             raise VaeError(
-                f"AutoencoderRAE: expected {side} x {side} {unit}, the one size that it takes, got "
-                f"{given.shape[-2]} x {given.shape[-1]}; crop pictures to {self.only_px} x {self.only_px} px"
+                "AutoencoderRAE",
+                expected=f"{side} x {side} {unit}, the one size that it takes",
+                got=f"{given.shape[-2]} x {given.shape[-1]}",
+                remedy=f"crop pictures to {self.only_px} x {self.only_px} px",
             )
 
 
@@ -168,8 +170,11 @@ def has_opacity(module: nn.Module) -> bool:
         n_channels //= patch**2
     if n_channels in (1, 2, 6):  # grey, or colours and depth; others count features beside the colours (Mochi)
         raise VaeError(
-            f"{type(module).__name__}: expected pictures of 3 channels, red, green and blue, or of 4 with opacity, its "
-            f"config says {n_channels}; take an autoencoder of colour pictures"
+            f"{type(module).__name__}",
+            expected=(
+                f"pictures of 3 channels, red, green and blue, or of 4 with opacity, its config says {n_channels}"
+            ),
+            remedy="take an autoencoder of colour pictures",
         )
     return n_channels == 4
 
@@ -199,9 +204,9 @@ def check_of_pictures(module: nn.Module) -> None:
     """Raise `VaeError` where no picture can go through a module, with what it is and what to do."""
     for name, (what, advice) in NOT_OF_PICTURES.items():
         if is_of_class(module, name):
-            raise VaeError(f"{name}: expected an autoencoder of pictures or video, got {what}; {advice}")
+            raise VaeError(f"{name}", expected="an autoencoder of pictures or video", got=f"{what}", remedy=f"{advice}")
     if not (callable(getattr(module, "encode", None)) and callable(getattr(module, "decode", None))):
-        raise VaeError(f"autoencoder: expected a module with encode and decode, got {type(module).__name__}")
+        raise VaeError("autoencoder", expected="a module with encode and decode", got=f"{type(module).__name__}")
 
 
 def is_of_class(module: nn.Module, name: str) -> bool:
@@ -223,7 +228,7 @@ def mode_of(posterior: Any) -> Tensor:
             return mode
     if isinstance(posterior, tuple) and posterior:
         return mode_of(posterior[0])
-    raise VaeError(f"encode: expected latents or a posterior, got {type(posterior).__name__}")
+    raise VaeError("encode", expected="latents or a posterior", got=f"{type(posterior).__name__}")
 
 
 def _sample(decoded: Any) -> Tensor:

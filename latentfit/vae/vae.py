@@ -227,11 +227,14 @@ class Vae:
         space = get_space(space)
         if (space.channels, space.cell_px) != (self.space.channels, self.space.cell_px):
             raise SpaceMismatchError(
-                f"space {space.name!r}: expected {self.space.channels} channels and {self.cell_px} px a cell, got "
-                f"{space.channels} and {space.cell_px}"
+                f"space {space.name!r}",
+                expected=f"{self.space.channels} channels and {self.cell_px} px a cell",
+                got=f"{space.channels} and {space.cell_px}",
             )
         if space.normalised_by_vae:
-            raise DomainError(f"space {space.name!r}: expected a space with shift and scale, got one without numbers")
+            raise DomainError(
+                f"space {space.name!r}", expected="a space with shift and scale", got="one without numbers"
+            )
         changed = object.__new__(Vae)
         changed.__dict__.update(self.__dict__)
         changed.space, changed.crossing = space, plain_crossing(space.shift, space.scale).to(self.device)
@@ -281,8 +284,10 @@ class Vae:
         overlap = 2 * margin if margin else n_cells // 4
         if overlap >= n_cells:
             raise VaeError(
-                f"tile_px: expected more than {overlap * self.cell_px} px for {self.name!r}, got {self.tile_px}; tiles "
-                "must be wider than their overlap"
+                "tile_px",
+                expected=f"more than {overlap * self.cell_px} px for {self.name!r}",
+                got=f"{self.tile_px}",
+                remedy="tiles must be wider than their overlap",
             )
         return Tiles(n_cells, overlap, margin)
 

@@ -96,7 +96,7 @@ def living(number: str) -> Widget:
         When there is none in this session.
     """
     if number not in _LIVING:
-        raise WidgetError(f"no widget {number!r} lives in this session; run the cell that makes it again")
+        raise WidgetError(f"no widget {number!r} lives in this session", remedy="run the cell that makes it again")
     return _LIVING[number]
 
 

@@ -117,5 +117,5 @@ def _name_of(given: object, otherwise: str) -> str:
 
 def _checked(position: float) -> float:
     if not 0 <= position <= 100:
-        raise WidgetError(f"position: expected a percentage of the width in [0, 100], got {position}")
+        raise WidgetError("position", expected="a percentage of the width in [0, 100]", got=f"{position}")
     return float(position)

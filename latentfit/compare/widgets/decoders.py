@@ -154,8 +154,9 @@ def named_decoders(
     for name, one in pairs:
         if not isinstance(one, Approximation | Vae):
             raise WidgetError(
-                f"approximations: expected Approximations (ChannelMap's .approximation(), lf.load) or a Vae, got "
-                f"{type(one).__name__}"
+                "approximations",
+                expected="Approximations (ChannelMap's .approximation(), lf.load) or a Vae",
+                got=f"{type(one).__name__}",
             )
         unique, count = str(name), 2
         while unique in named:

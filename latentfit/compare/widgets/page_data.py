@@ -54,7 +54,7 @@ def as_picture(given: PictureLike, name: str = "picture") -> Tensor:
     elif isinstance(given, str | os.PathLike):
         path = Path(given)
         if not path.is_file():
-            raise WidgetError(f"{name}: {path}: no such file; expected a picture")
+            raise WidgetError(f"{name}: {path}: no such file", remedy="expected a picture")
         given = rgb_tensor(np.array(open_rgb(path.read_bytes(), path.name)))[0]
     elif isinstance(given, np.ndarray):
         given = torch.from_numpy(np.array(given))
@@ -111,8 +111,9 @@ def _base64(blob: bytes) -> str:
 def _checked(given: object, name: str) -> Tensor:
     if not isinstance(given, Tensor):
         raise WidgetError(
-            f"{name}: expected a picture: a tensor (3, H, W), an array (H, W, 3) or (H, W), a PIL image or a path, got "
-            f"{type(given).__name__}"
+            f"{name}",
+            expected=("a picture: a tensor (3, H, W), an array (H, W, 3) or (H, W), a PIL image or a path"),
+            got=f"{type(given).__name__}",
         )
     picture = given.detach().cpu()
     if picture.ndim == 4 and picture.shape[0] == 1:
@@ -120,16 +121,20 @@ def _checked(given: object, name: str) -> Tensor:
     if picture.ndim == 2:
         picture = picture.expand(3, -1, -1)
     if picture.ndim != 3 or picture.shape[0] != 3 or not picture.numel():
-        raise WidgetError(f"{name}: expected one picture (3, H, W), (1, 3, H, W) or (H, W), got {tuple(given.shape)}")
+        raise WidgetError(
+            f"{name}", expected="one picture (3, H, W), (1, 3, H, W) or (H, W)", got=f"{tuple(given.shape)}"
+        )
     if picture.dtype == torch.uint8:
         return picture.float().div_(255)
     if not picture.is_floating_point():
-        raise WidgetError(f"{name}: expected floats in [0, 1] or uint8, got {picture.dtype}")
+        raise WidgetError(f"{name}", expected="floats in [0, 1] or uint8", got=f"{picture.dtype}")
     low, high = (float(bound) for bound in torch.aminmax(picture))
     if not (low >= -1e-3 and high <= 1 + 1e-3):
         raise WidgetError(
-            f"{name}: expected values in [0, 1], got [{low:.4g}, {high:.4g}]; clamp what overshoots, divide bytes by "
-            "255, and take signed pictures through signed_to_rgb"
+            f"{name}",
+            expected="values in [0, 1]",
+            got=f"[{low:.4g}, {high:.4g}]",
+            remedy=("clamp what overshoots, divide bytes by 255, and take signed pictures through signed_to_rgb"),
         )
     return picture.float().clamp(0, 1)
 

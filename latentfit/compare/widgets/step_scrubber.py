@@ -79,14 +79,16 @@ class StepScrubber(Widget):
         )
         self.states = list(states)
         if not self.states:
-            raise WidgetError("step scrubber: expected at least one state, got none; was the preview run to a step?")
+            raise WidgetError(
+                "step scrubber", expected="at least one state", got="none", remedy="was the preview run to a step?"
+            )
         named = named_decoders(approximations)
         self._reference = None
         if vae is not None:
             self._reference = vae.name if vae.name not in named else f"{vae.name} (reference)"
             named[self._reference] = vae.approximation() if isinstance(vae, Vae) else vae
         if not named:
-            raise WidgetError("step scrubber: expected at least one approximation or a vae, got none")
+            raise WidgetError("step scrubber", expected="at least one approximation or a vae", got="none")
         self._latents = [_one_picture(state, at, number) for at, state in enumerate(self.states)]
         self.decoders = Decoders(named, _space_of(self._latents[0], named, vae, space), 16 * len(named))
         self._position, self.smooth = len(self.states) - 1, smooth
@@ -149,7 +151,7 @@ class StepScrubber(Widget):
 
     def _checked(self, position: int) -> int:
         if not 0 <= position < len(self.states):
-            raise WidgetError(f"position: expected 0 to {len(self.states) - 1}, got {position}")
+            raise WidgetError("position", expected=f"0 to {len(self.states) - 1}", got=f"{position}")
         return int(position)
 
     def _sides(self, at: int) -> dict[str, Side]:
@@ -175,7 +177,7 @@ def _one_picture(state: State, at: int, number: int) -> Tensor:
     latents = state.latents
     if not isinstance(latents, Tensor) or latents.ndim not in (4, 5) or not 0 <= number < latents.shape[0]:
         got = tuple(latents.shape) if isinstance(latents, Tensor) else type(latents).__name__
-        raise WidgetError(f"state {at}: expected latents (N, C, h, w) with a picture {number}, got {got}")
+        raise WidgetError(f"state {at}", expected=f"latents (N, C, h, w) with a picture {number}", got=f"{got}")
     one = latents[number : number + 1]
     return (one[:, :, 0] if one.ndim == 5 else one).detach().float().cpu()
 
@@ -194,8 +196,8 @@ def _space_of(
         if approximation.space.channels == latents.shape[1]:
             return approximation.space
     raise WidgetError(
-        f"step scrubber: the latents have {latents.shape[1]} channels, and no approximation takes as many; name their "
-        "space: space='sd1'"
+        f"step scrubber: the latents have {latents.shape[1]} channels, and no approximation takes as many",
+        remedy="name their space: space='sd1'",
     )
 
 

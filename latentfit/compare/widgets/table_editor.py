@@ -116,8 +116,9 @@ class TableEditor(Widget):
         changed = np.asarray(values, dtype=np.float64)
         if changed.shape != self._values.shape or not np.isfinite(changed).all():
             raise WidgetError(
-                f"coefficients: expected {self._values.shape} finite numbers, got {changed.shape}"
-                f"{'' if np.isfinite(changed).all() else ' with NaN or Inf'}"
+                "coefficients",
+                expected=f"{self._values.shape} finite numbers",
+                got=f"{changed.shape}{('' if np.isfinite(changed).all() else ' with NaN or Inf')}",
             )
         self._values = changed.copy()
         self._begin_with(edited=self._values.tolist())
@@ -151,7 +152,9 @@ class TableEditor(Widget):
             When an Approximation was given.
         """
         if self._map is None:
-            raise WidgetError("channel_map: an Approximation was given to edit, not a ChannelMap; use approximation()")
+            raise WidgetError(
+                "channel_map: an Approximation was given to edit, not a ChannelMap", remedy="use approximation()"
+            )
         changed = copy(self._map)
         changed.module_ = self.module
         changed.solution_ = replace(self._map.solution_, coefficients=self._values.copy())
@@ -169,7 +172,7 @@ class TableEditor(Widget):
         """The present picture, or another by its number: as edited, as least squares has it, and the true cells."""
         at = self._picture if picture is None else picture
         if not 0 <= at < len(self._pictures):
-            raise WidgetError(f"picture: expected 0 to {len(self._pictures) - 1}, got {at}")
+            raise WidgetError("picture", expected=f"0 to {len(self._pictures) - 1}", got=f"{at}")
         one = self._pictures[at]
         shown = {f"{self._first.name}{', edited' if self.is_edited else ''}": _drawn(self.module, one)}
         if self.solved is not None:

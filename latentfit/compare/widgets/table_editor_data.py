@@ -72,13 +72,15 @@ def editable(approximation: Approximation) -> PolynomialMap:
     """
     if not isinstance(approximation, Approximation):
         raise WidgetError(
-            f"table editor: expected a fitted ChannelMap, or its approximation, got {type(approximation).__name__}"
+            "table editor", expected="a fitted ChannelMap, or its approximation", got=f"{type(approximation).__name__}"
         )
     module = approximation.module
     if not isinstance(module, PolynomialMap) or module.target != "rgb" or module.scale != 1:
         raise WidgetError(
-            f"table editor: {approximation.name!r}: expected a fitted map to rgb at one pixel a cell, got "
-            f"{type(module).__name__} at {approximation.scale} pixels a cell; fit one with ChannelMap(kernels, scale=1)"
+            f"table editor: {approximation.name!r}",
+            expected="a fitted map to rgb at one pixel a cell",
+            got=f"{type(module).__name__} at {approximation.scale} pixels a cell",
+            remedy="fit one with ChannelMap(kernels, scale=1)",
         )
     return module
 
@@ -122,13 +124,13 @@ def editor_pictures(
     space = approximation.space
     if (store is None) == (latents is None):
         raise WidgetError(
-            f"table editor: expected a store or latents= to look at, got {'neither' if store is None else 'both'}"
+            "table editor", expected="a store or latents= to look at", got=f"{('neither' if store is None else 'both')}"
         )
     if store is not None:
         if store.space != space:
             raise WidgetError(
-                f"table editor: {approximation.name!r} is of space {space.name!r}, the store of {store.space.name!r}; "
-                "take a store of its own space"
+                f"table editor: {approximation.name!r} is of space {space.name!r}, the store of {store.space.name!r}",
+                remedy="take a store of its own space",
             )
         samples = sorted(store.samples, key=lambda s: (not s.is_test, s.kind != "photograph"))[:MOST_PICTURES]
         batches = (next(store.batches([sample], n_cells=1)) for sample in samples)
@@ -138,9 +140,9 @@ def editor_pictures(
     flat = latents.movedim(2, 1).flatten(0, 1) if latents.ndim == 5 else latents
     flat = flat.detach().float().cpu()
     if not bool(flat.isfinite().all()):
-        raise WidgetError("latents: expected finite numbers, got NaN or Inf")
+        raise WidgetError("latents", expected="finite numbers", got="NaN or Inf")
     if cells is not None and tuple(cells.shape) != (len(flat), 3, *flat.shape[2:]):
-        raise WidgetError(f"cells: expected {(len(flat), 3, *flat.shape[2:])}, got {tuple(cells.shape)}")
+        raise WidgetError("cells", expected=f"{(len(flat), 3, *flat.shape[2:])}", got=f"{tuple(cells.shape)}")
     truths = [None] * len(flat) if cells is None else list(cells.detach().float().cpu())
     pairs = zip(flat[:MOST_PICTURES], truths, strict=False)
     called = names or [f"latents {index}" for index in range(len(flat))]
@@ -165,7 +167,7 @@ def solved(
     shape = tuple(module.coefficients.shape)
     if given is not None:
         if np.shape(given) != shape or not np.isfinite(given).all():
-            raise WidgetError(f"solution: expected {shape} finite numbers, got {np.shape(given)}")
+            raise WidgetError("solution", expected=f"{shape} finite numbers", got=f"{np.shape(given)}")
         return Solved(np.asarray(given, dtype=np.float64), "the given solution")
     anew = ChannelMap(module.kernels, intercept=module.intercept, smoothing=module.smoothing)
     try:

@@ -162,12 +162,12 @@ class Workbench(Widget):
     def _changed(self, picture: int | str | None, changes: Mapping[str, Any]) -> View:
         unknown = set(changes) - set(asdict(self._view))
         if unknown:
-            raise WidgetError(f"view: expected {', '.join(asdict(self._view))}, got {', '.join(sorted(unknown))}")
+            raise WidgetError("view", expected=f"{', '.join(asdict(self._view))}", got=f"{', '.join(sorted(unknown))}")
         at = self._view.picture if picture is None else self._at(picture)
         view = replace(self._view, **{**changes, "picture": at})
         for name in (view.left, view.right):
             if name not in self.bench.names:
-                raise WidgetError(f"view: expected one of {', '.join(map(repr, self.bench.names))}, got {name!r}")
+                raise WidgetError("view", expected=f"one of {', '.join(map(repr, self.bench.names))}", got=f"{name!r}")
         return view
 
     def _at(self, picture: int | str) -> int:
@@ -176,7 +176,9 @@ class Workbench(Widget):
             return names.index(picture)
         if isinstance(picture, int) and 0 <= picture < len(names):
             return picture
-        raise WidgetError(f"picture: expected one of {', '.join(map(repr, names))}, or its number, got {picture!r}")
+        raise WidgetError(
+            "picture", expected=f"one of {', '.join(map(repr, names))}, or its number", got=f"{picture!r}"
+        )
 
     def _is_only(self, at: int) -> bool:
         names = [subject.name for subject in self.bench.subjects]
@@ -225,7 +227,9 @@ class Workbench(Widget):
 
     def _put(self, name: str, blob: bytes) -> None:
         if self._encoder is None:
-            raise WidgetError(f"{name}: no VAE was given that could encode it; Workbench(…, vae=lf.Vae.load(…))")
+            raise WidgetError(
+                f"{name}: no VAE was given that could encode it", remedy="Workbench(…, vae=lf.Vae.load(…))"
+            )
         if len(blob) > MOST_DROPPED_BYTES:
             raise WidgetError(f"{name}: {len(blob) >> 20} MiB, at most {MOST_DROPPED_BYTES >> 20} MiB")
         subject = subject_of_bytes(name, blob, self._encoder, self.size_px)
@@ -263,7 +267,7 @@ def _bench(
         assert known is not None  # the VAE's, without which there are no subjects
     else:
         if known is None:
-            raise WidgetError("latents: expected to be told their space: space='sd1', or a vae")
+            raise WidgetError("latents", expected="to be told their space: space='sd1', or a vae")
         assert latents is not None
         found = subjects_of_latents(latents, known)
     return Bench(found, Decoders(named, known), reference)
@@ -272,7 +276,9 @@ def _bench(
 def _first_view(bench: Bench) -> View:
     names = bench.names
     if not names:
-        raise WidgetError("workbench: expected at least one approximation or a vae, got none; nothing can be shown")
+        raise WidgetError(
+            "workbench", expected="at least one approximation or a vae", got="none", remedy="nothing can be shown"
+        )
     others = [name for name in names if name != bench.reference]
     left = others[0] if others else names[0]
     return View(left=left, right=bench.reference or (others[1] if len(others) > 1 else left))

@@ -67,10 +67,10 @@ def subjects_of_images(images: Images, vae: Vae | None, size_px: int) -> list[Su
         When one cannot be read.
     """
     if vae is None:
-        raise WidgetError("images: expected a Vae that encodes them (vae=), got none; or give latents=")
+        raise WidgetError("images", expected="a Vae that encodes them (vae=)", got="none", remedy="or give latents=")
     found = [_of_image(name, image, vae, size_px) for name, image in _named_images(images)]
     if not found:
-        raise WidgetError("images: expected at least one picture, got none")
+        raise WidgetError("images", expected="at least one picture", got="none")
     return found
 
 
@@ -92,11 +92,13 @@ def subjects_of_latents(latents: Tensor | Mapping[str, Tensor], space: LatentSpa
     for name, tensor in named.items():
         if not isinstance(tensor, Tensor) or not tensor.is_floating_point() or tensor.ndim not in (3, 4, 5):
             got = f"{tuple(tensor.shape)} {tensor.dtype}" if isinstance(tensor, Tensor) else type(tensor).__name__
-            raise WidgetError(f"latents {name!r}: expected a floating tensor (N, {space.channels}, h, w), got {got}")
+            raise WidgetError(
+                f"latents {name!r}", expected=f"a floating tensor (N, {space.channels}, h, w)", got=f"{got}"
+            )
         batch = tensor[None] if tensor.ndim == 3 else tensor
         space.check(batch)
         if not bool(batch.isfinite().all()):
-            raise WidgetError(f"latents {name!r}: expected finite numbers, got NaN or Inf")
+            raise WidgetError(f"latents {name!r}", expected="finite numbers", got="NaN or Inf")
         flat = batch.movedim(2, 1).flatten(0, 1) if batch.ndim == 5 else batch
         for index, one in enumerate(flat.detach().float().cpu()):
             found.append(_of_latents(f"{name}[{index}]" if len(flat) > 1 else name, one))
@@ -143,8 +145,9 @@ def _named_images(images: Images) -> Iterator[tuple[str, Any]]:
                 yield name or (found.name if isinstance(found, Picture) else f"picture {index}"), found
     else:
         raise WidgetError(
-            f"images: expected pictures (tensors, arrays, PIL images, paths), a folder or a PairStore, got "
-            f"{type(images).__name__}"
+            "images",
+            expected="pictures (tensors, arrays, PIL images, paths), a folder or a PairStore",
+            got=f"{type(images).__name__}",
         )
 
 

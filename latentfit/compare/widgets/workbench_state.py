@@ -66,14 +66,16 @@ class View:
 
     def __post_init__(self) -> None:
         if self.mode not in MODES:
-            raise WidgetError(f"mode: expected one of {', '.join(MODES)}, got {self.mode!r}")
+            raise WidgetError("mode", expected=f"one of {', '.join(MODES)}", got=f"{self.mode!r}")
         if not (0 <= self.sigma < float("inf") and 0 < self.gain < float("inf")):
             raise WidgetError(
-                f"view: expected a finite sigma of 0 or more and a gain above 0, got {self.sigma} and {self.gain}"
+                "view", expected="a finite sigma of 0 or more and a gain above 0", got=f"{self.sigma} and {self.gain}"
             )
         if not (0 <= self.position <= 100 and abs(self.exposure) <= 16):
             raise WidgetError(
-                f"view: expected a position in [0, 100] and at most 16 stops, got {self.position} and {self.exposure}"
+                "view",
+                expected="a position in [0, 100] and at most 16 stops",
+                got=f"{self.position} and {self.exposure}",
             )
 
 

@@ -53,13 +53,15 @@ def polynomial(approximation: Approximation, consumer: str, *, smooths: bool = F
     """The fitted module inside, or an error that says what the consumer can be given."""
     if not isinstance(approximation.module, PolynomialMap):
         raise ExportError(
-            f"{consumer}: expected a map fitted by ChannelMap, got {type(approximation.module).__name__}; "
-            "fit one with `latentfit fit`"
+            f"{consumer}",
+            expected="a map fitted by ChannelMap",
+            got=f"{type(approximation.module).__name__}",
+            remedy="fit one with `latentfit fit`",
         )
     if approximation.module.smoothing is not None and not smooths:
         raise ExportError(
-            f"{consumer} cannot run {approximation.name!r}: it was fitted for a program that smooths afterwards; "
-            "export it to that program, to json or to numpy, or fit without --smoothing"
+            f"{consumer} cannot run {approximation.name!r}: it was fitted for a program that smooths afterwards",
+            remedy=("export it to that program, to json or to numpy, or fit without --smoothing"),
         )
     return approximation.module
 
@@ -74,8 +76,8 @@ def linear_table(
     if len(module.kernels) > 1 or module.kernels[0] > largest_side or module.scale != 1:
         instead = "linear" if not has_bias else "affine" if largest_side == 1 else "affine or 3"
         raise ExportError(
-            f"{consumer} cannot run {approximation.name!r}: it runs {runs} at one pixel a cell; "
-            f"fit that with `latentfit fit … --kernels` {instead}, or export to json"
+            f"{consumer} cannot run {approximation.name!r}: it runs {runs} at one pixel a cell",
+            remedy=f"fit that with `latentfit fit … --kernels` {instead}, or export to json",
         )
     values = module.coefficients.double()
     return Table(values[1:], values[0] if module.intercept else None, module.kernels[0])
@@ -86,8 +88,8 @@ def pictures_only(approximation: Approximation, consumer: str) -> None:
     space = approximation.space
     if space.dims == 3:
         raise ExportError(
-            f"{consumer} runs latents of pictures, (N, C, h, w); those of {space.name!r} have five dimensions: export "
-            "to comfyui, sdcpp, diffusers or json"
+            f"{consumer} runs latents of pictures, (N, C, h, w)",
+            remedy=(f"those of {space.name!r} have five dimensions: export to comfyui, sdcpp, diffusers or json"),
         )
 
 
@@ -101,8 +103,9 @@ def without_bias(
         return approximation
     if bias_free is None or polynomial(bias_free, consumer, smooths=smooths).intercept:
         raise ExportError(
-            f"{consumer} drops the bias: expected a map without intercept; fit one with "
-            "`latentfit fit … --kernels linear` (or --no-intercept) and export that"
+            f"{consumer} drops the bias",
+            expected="a map without intercept",
+            remedy=("fit one with `latentfit fit … --kernels linear` (or --no-intercept) and export that"),
         )
     if bias_free.space != approximation.space:
         raise ExportError(

@@ -37,8 +37,9 @@ def apple(approximation: Approximation, bias_free: Approximation | None = None) 
     pictures_only(approximation, "Apple's pipeline")
     if approximation.space.packing is not None:
         raise ExportError(
-            f"Apple's pipeline gives {approximation.space.title} latents without the VAE's normalisation, which "
-            f"{approximation.name!r} was fitted to; export to comfyui, diffusers or json"
+            f"Apple's pipeline gives {approximation.space.title} latents without the VAE's "
+            f"normalisation, which {approximation.name!r} was fitted to",
+            remedy="export to comfyui, diffusers or json",
         )
     bias = (torch.zeros(3) if table.bias is None else table.bias).tolist()
     body = "\n".join(f"        {', '.join(number(v) for v in row)}," for row in table.weights.tolist())
@@ -57,7 +58,7 @@ def read_compiled(path: Path, space: LatentSpace, dialect: str) -> Approximation
     values, bias = ([float(v) for v in re.findall(r"-?\d+\.\d+", part)] for part in (body, tail))
     if len(values) != 3 * space.channels or len(bias) != 3:
         raise ExportError(
-            f"{path}: expected {3 * space.channels} weights and 3 biases, got {len(values)} and {len(bias)}"
+            f"{path}", expected=f"{3 * space.channels} weights and 3 biases", got=f"{len(values)} and {len(bias)}"
         )
     weights, offset = torch.tensor(values, dtype=torch.float64).reshape(-1, 3), torch.tensor(bias, dtype=torch.float64)
     table = Table(weights, offset) if dialect == "sdcpp" else Table(weights * 2, offset * 2 - 1)

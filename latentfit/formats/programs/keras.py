@@ -116,7 +116,7 @@ def _applied(module: nn.Module, x: Any) -> Any:
         margin = int(module.padding[0])
         return _convolved(module, layers.ZeroPadding2D(margin)(x) if margin else x)
     raise ExportError(
-        f"keras: {type(module).__name__} has no counterpart here (flux2's pooling is one such); export to onnx"
+        f"keras: {type(module).__name__} has no counterpart here (flux2's pooling is one such)", remedy="export to onnx"
     )
 
 
@@ -173,7 +173,7 @@ def _pixel_mlp(module: PixelMlp, x: Any) -> Any:
 
 def _polynomial(module: PolynomialMap, x: Any) -> Any:
     if module.smoothing is not None:
-        raise ExportError("keras: fitted for a program that smooths afterwards; export it to that program")
+        raise ExportError("keras: fitted for a program that smooths afterwards", remedy="export it to that program")
     layers = _layers()
     constant, linear, higher = module._in_range_of(torch.zeros(1, module.n_channels, 1, 1))
     margin = module.kernels[0] // 2

@@ -160,10 +160,11 @@ def markdown(approximation: Approximation, bias_free: Approximation | None = Non
     """A table for a README; at most 40 terms."""
     module = polynomial(approximation, "markdown")
     if module.scale > 1:
-        raise ExportError(f"markdown: {approximation.name!r} is a decoder, too large to read; use csv or json")
+        raise ExportError(f"markdown: {approximation.name!r} is a decoder, too large to read", remedy="use csv or json")
     if len(module.terms) > 40:
         raise ExportError(
-            f"markdown: {approximation.name!r} has {len(module.terms)} terms, too many to read; use csv or json"
+            f"markdown: {approximation.name!r} has {len(module.terms)} terms, too many to read",
+            remedy="use csv or json",
         )
     title, *facts = provenance(approximation, escaping.markdown)
     lines = [f"**{title}**", "", *(f"- {line}" for line in facts)]

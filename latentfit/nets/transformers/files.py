@@ -86,7 +86,10 @@ def _count(keys: Iterable[str], pattern: str) -> int:
     found = {int(match[1]) for key in keys if (match := re.match(pattern, key))}
     if found != set(range(len(found))) or not found:
         raise BadFileError(
-            f"weights: expected keys {pattern!r} numbered from 0, got {sorted(found)[:8]}; fetch them again"
+            "weights",
+            expected=f"keys {pattern!r} numbered from 0",
+            got=f"{sorted(found)[:8]}",
+            remedy="fetch them again",
         )
     return len(found)
 
@@ -98,8 +101,9 @@ def _window(buffers: Weights, key: str, usual: tuple[int, int]) -> tuple[int, in
     rows, columns = (int(side) + 1 for side in buffers[key].amax(0).tolist())
     if len(buffers[key]) != (2 * rows - 1) * (2 * columns - 1):
         raise BadFileError(
-            f"weights: buffer {key!r} disagrees with itself, {len(buffers[key])} offsets of which the largest are "
-            f"{rows - 1} down and {columns - 1} across; fetch them again"
+            f"weights: buffer {key!r} disagrees with itself, {len(buffers[key])} offsets of "
+            f"which the largest are {rows - 1} down and {columns - 1} across",
+            remedy="fetch them again",
         )
     return rows, columns
 
@@ -116,12 +120,13 @@ def _check_buffers(title: str, network: Transformer, buffers: Weights) -> None:
         expected = computed.get(key)
         if expected is None:
             raise BadFileError(
-                f"weights of {title}: buffer {key!r} belongs to none of its attentions; fetch them again"
+                f"weights of {title}: buffer {key!r} belongs to none of its attentions", remedy="fetch them again"
             )
         if given.shape != expected.shape or not torch.equal(given.to(expected.dtype), expected):
             raise BadFileError(
-                f"weights of {title}: buffer {key!r} disagrees with what its windows give, expected "
-                f"{_summary(expected)}, got {_summary(given)}; it was made for another network or changed since"
+                f"weights of {title}: buffer {key!r} disagrees with what its windows "
+                f"give, expected {_summary(expected)}, got {_summary(given)}",
+                remedy="it was made for another network or changed since",
             )
 
 
