@@ -26,7 +26,7 @@ from latentfit.runtime import write_atomic
 from latentfit.scores import (
     BASELINE,
     ColourSums,
-    Look,
+    PictureFeatures,
     as_seen,
     at_cells,
     contenders,
@@ -202,16 +202,16 @@ def score_decoders(space: str, name: str, assets: Path, most: int | None) -> Non
         }
         made[f"mini-{space}, there and back"] = ("round trip", mini.decode(mini.encode(batch.photo)).clamp(0, 1))
         made["TAESD"] = ("autoencoder", batch.rgb)
-        truth = Look(batch.photo)
+        truth = PictureFeatures(batch.photo)
         for map_name, (family, rgb) in made.items():
             yield rounded({"map": map_name, "family": family, **seen_scores(rgb, truth, batch.rgb)})
 
     scored("decoders", space, name, samples, score)
 
 
-def seen_scores(rgb: Tensor, truth: Look, teacher: Tensor) -> Row:
+def seen_scores(rgb: Tensor, truth: PictureFeatures, teacher: Tensor) -> Row:
     """One picture against the truth, and against the teacher's decode."""
-    look = Look(rgb.clamp(0, 1))
+    look = PictureFeatures(rgb.clamp(0, 1))
     return {
         "pixels": rgb.shape[-2] * rgb.shape[-1], "mse_photo": squared(rgb, truth.rgb),
         "mse_vae": squared(rgb, teacher), "delta_e": ColourSums().add(look, truth).scores()["delta_e"],
@@ -310,9 +310,9 @@ def latent_rows(calls: dict[str, Tensor], there: Batch, vae: lf.Vae) -> Iterator
     """Latents that maps made beside the true ones: what the VAE shows of both."""
     assert there.rgb is not None
     assert there.photo is not None
-    truth = Look(there.rgb)
+    truth = PictureFeatures(there.rgb)
     for map_name, made in calls.items():
-        look = Look(vae.decode(made.float()).clamp(0, 1))
+        look = PictureFeatures(vae.decode(made.float()).clamp(0, 1))
         yield rounded({
             "map": map_name, "pixels": look.rgb.shape[-2] * look.rgb.shape[-1],
             "mse_vae": squared(look.rgb, there.rgb), "mse_photo": squared(look.rgb, there.photo),

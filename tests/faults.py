@@ -968,14 +968,14 @@ FAULTS = (
     ),
     Fault(
         "clocks",
-        "the ladder does not look at its clock",
+        "autofit does not look at its clock",
         "return max(0.0, 60 * self.minutes * share - (self.now() - self._started))",
         "return 60 * self.minutes * share",
         "test_ladder::test_on_a_machine_that_became_busy_it_ends_in_time_and_says_what_it_left_out",
     ),
     Fault(
         "clocks",
-        "scores go on when the ladder's time is up",
+        "scores go on when autofit's time is up",
         "progress=True, until=lambda: clock.now() >= end)",
         "progress=True)",
         "test_ladder::test_on_a_machine_that_became_busy_it_ends_in_time_and_says_what_it_left_out",

@@ -1,4 +1,4 @@
-"""What `latentfit ladder` is told: its flags and their defaults, apart from the work so that ``--help`` is quick."""
+"""What `latentfit autofit` is told: its flags and their defaults, apart from the work so that ``--help`` is quick."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,8 +8,8 @@ import tyro
 
 
 @dataclass(frozen=True)
-class LadderConfig:
-    """What `ladder` does.
+class AutofitConfig:
+    """What `autofit` does.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""The page that `ladder` leaves: pictures first, then the ranking, the learning curve, the files, and how it came."""
+"""The page that `autofit` leaves: pictures first, then the ranking, the learning curve, the files, and how it came."""
 
 import io
 from pathlib import Path
@@ -16,7 +16,7 @@ from latentfit.runtime.storage import write_atomic
 from latentfit.scores.held_out import as_seen
 
 if TYPE_CHECKING:
-    from latentfit.autofit.run import Ladder
+    from latentfit.autofit.run import AutofitResult
 
 SHOWN = ("linear", "affine", "3")  # besides the best other table and the best full-size decoder
 N_SHOWN = 2  # held-out pictures on the page
@@ -45,8 +45,8 @@ HOW_TO_USE = {
 }
 
 
-def write_page(result: "Ladder", path: Path) -> Path:
-    """Write ``index.html`` for what `ladder` made; one file, no network."""
+def write_page(result: "AutofitResult", path: Path) -> Path:
+    """Write ``index.html`` for what `autofit` made; one file, no network."""
     store = result.store
     n_train, n_scored = _n_pictures(store.split("train")), result.scores.attrs["n_images"]
     page = Page(
@@ -75,13 +75,13 @@ def write_page(result: "Ladder", path: Path) -> Path:
     return write_atomic(path, page.html())
 
 
-def title(result: "Ladder", label: str) -> str:
+def title(result: "AutofitResult", label: str) -> str:
     """What people call a form: "3×3 affine", "(3, 1)", "3×3 affine → 8×8 patch"."""
     form = label.removeprefix("decoder ")
     return ChannelMap(form, 1 if form == label else result.store.space.cell_px).name
 
 
-def _show_pictures(page: Page, result: "Ladder") -> None:
+def _show_pictures(page: Page, result: "AutofitResult") -> None:
     """Held-out pictures, a row each: photograph, decode, and every shown form, all as large as the decode."""
     store = result.store
     page.heading("What each form shows")
@@ -98,9 +98,9 @@ def _show_pictures(page: Page, result: "Ladder") -> None:
     )
 
 
-def _row(result: "Ladder", batch: Batch) -> list[tuple[str, str, bytes]]:
+def _row(result: "AutofitResult", batch: Batch) -> list[tuple[str, str, bytes]]:
     if batch.rgb is None or batch.photo is None:
-        raise ValueError("write_page: the ladder's store keeps photo and rgb")
+        raise ValueError("write_page: autofit's store keeps photo and rgb")
     decode_ms = 1e3 * result.plan.seconds_per_decode
     shown = [
         ("the picture", batch.samples[0].name.rsplit("/")[-1], _png(batch.photo[0])),
@@ -117,7 +117,7 @@ def _row(result: "Ladder", batch: Batch) -> list[tuple[str, str, bytes]]:
     return shown
 
 
-def _shown_forms(result: "Ladder") -> list[str]:
+def _shown_forms(result: "AutofitResult") -> list[str]:
     """The plain tables, then the best of the richer ones, and the best that writes full-size pictures."""
     ranked = [label for label in _ranked(result) if label not in SHOWN]
     tables = [label for label in ranked if result.maps[label].scale == 1]
@@ -125,7 +125,7 @@ def _shown_forms(result: "Ladder") -> list[str]:
     return [*(label for label in SHOWN if label in result.maps), *tables[:1], *decoders[:1]]
 
 
-def _ranked(result: "Ladder") -> list[str]:
+def _ranked(result: "AutofitResult") -> list[str]:
     """Labels of the maps, best first, as seen against the VAE."""
     scores = result.scores
     pooled = scores[(scores["image"] == "all") & (scores["kind"] == "all") & (scores["place"] == "seen")]
@@ -143,7 +143,7 @@ def _shown_samples(held_out: list[Sample]) -> list[Sample]:
     return [*photographs[:1], *others[:1], *photographs[1:], *others[1:], *first.values()][: min(N_SHOWN, len(first))]
 
 
-def _show_ranking(page: Page, result: "Ladder") -> None:
+def _show_ranking(page: Page, result: "AutofitResult") -> None:
     page.heading("Ranking")
     page.table(_scores(result, "seen"), bar="dB to the VAE", left=("runs in",))
     page.text(
@@ -157,7 +157,7 @@ def _show_ranking(page: Page, result: "Ladder") -> None:
         page.table(rows, left=("because",))
 
 
-def _scores(result: "Ladder", place: str) -> list[dict[str, object]]:
+def _scores(result: "AutofitResult", place: str) -> list[dict[str, object]]:
     scores = result.scores
     pooled = scores[(scores["image"] == "all") & (scores["kind"] == "all") & (scores["place"] == place)]
     against_vae = pooled[pooled["reference"] == "vae"].sort_values("psnr", ascending=False)
@@ -182,7 +182,7 @@ def _scores(result: "Ladder", place: str) -> list[dict[str, object]]:
     return rows
 
 
-def _show_files(page: Page, result: "Ladder", folder: Path) -> None:
+def _show_files(page: Page, result: "AutofitResult", folder: Path) -> None:
     """For each program the best form that it can run, to paste; then everything else it can run."""
     page.heading("Files to take")
     order = _ranked(result)
@@ -218,7 +218,7 @@ def _show_files(page: Page, result: "Ladder", folder: Path) -> None:
     page.table(refused, left=("cannot run", "for example"), fold="What programs cannot run")
 
 
-def _show_provenance(page: Page, result: "Ladder") -> None:
+def _show_provenance(page: Page, result: "AutofitResult") -> None:
     from latentfit import __version__
 
     store, plan = result.store, result.plan

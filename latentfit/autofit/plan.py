@@ -1,4 +1,4 @@
-"""What a ladder collects: as many crops as fit in its minutes, decided once, so that a killed run goes on with it.
+"""What an autofit run collects: as many crops as fit in its minutes, decided once, so that a killed run goes on.
 
 The plan is watched while it is worked off: on a machine that has become slower fewer pictures are collected.
 """
@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 from tqdm.auto import tqdm
 
-from latentfit.autofit.config import LadderConfig
+from latentfit.autofit.config import AutofitConfig
 from latentfit.errors import NoPicturesError, StoreError
 from latentfit.images.sources import TEST_SHARE, Picture, is_test, pictures
 from latentfit.pairs.collector import collect
@@ -37,7 +37,7 @@ LOOKED_AT = 400  # pictures whose bytes are hashed at most, to choose among them
 
 @dataclass
 class Clock:
-    """Time of a whole ladder, and what was left out to keep to it.
+    """Time of a whole autofit run, and what was left out to keep to it.
 
     Attributes
     ----------
@@ -96,7 +96,7 @@ _PLAN = schemas.record(
 )  # fmt: skip
 
 
-def collected(vae: Vae, config: LadderConfig, clock: Clock | None = None) -> tuple[PairStore, Plan]:
+def collected(vae: Vae, config: AutofitConfig, clock: Clock | None = None) -> tuple[PairStore, Plan]:
     """Collect what the plan says, or what is missing of it; less where the clock says so.
 
     Raises
@@ -124,7 +124,9 @@ def collected(vae: Vae, config: LadderConfig, clock: Clock | None = None) -> tup
     return store, plan
 
 
-def _collect_in_turns(vae: Vae, chosen: Sequence[Picture], config: LadderConfig, plan: Plan, clock: Clock) -> PairStore:
+def _collect_in_turns(
+    vae: Vae, chosen: Sequence[Picture], config: AutofitConfig, plan: Plan, clock: Clock
+) -> PairStore:
     """Some pictures at a time, so that a killed run of a slow VAE loses one turn, and the bar tells the time left."""
     folder = config.out / "store"
     n_turn = max(1, int(TURN_SECONDS / (plan.seconds_per_crop * plan.crops)))
@@ -193,7 +195,7 @@ def choose(found: Sequence[Picture], n_pictures: int) -> list[Picture]:
     return [found[index] for index in sorted([*held_out, *_spread(sides[False], n_pictures - len(held_out))])]
 
 
-def _planned(vae: Vae, config: LadderConfig, n_found: int) -> Plan:
+def _planned(vae: Vae, config: AutofitConfig, n_found: int) -> Plan:
     """The plan of an earlier run of the same command, or a new one."""
     asked = {
         "images": list(config.images),
@@ -215,10 +217,10 @@ def _planned(vae: Vae, config: LadderConfig, n_found: int) -> Plan:
     return plan
 
 
-def _plan(vae: Vae, config: LadderConfig, n_found: int) -> Plan:
+def _plan(vae: Vae, config: AutofitConfig, n_found: int) -> Plan:
     if not n_found:
         raise NoPicturesError(
-            "ladder", expected="pictures", got="none", remedy="name a folder with --images, or leave it out"
+            "autofit", expected="pictures", got="none", remedy="name a folder with --images, or leave it out"
         )
     wall, own = time.perf_counter(), time.process_time()
     encode, decode = _seconds(vae, config.size)

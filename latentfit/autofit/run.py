@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from latentfit.autofit.config import LadderConfig
+from latentfit.autofit.config import AutofitConfig
 from latentfit.autofit.plan import Clock, Plan, collected
 from latentfit.autofit.steps import Exports, export_all, fit_every_form, learning_curve, learning_in_words
 from latentfit.errors import FitError, StoreError
@@ -22,15 +22,15 @@ from latentfit.vae.vae import Vae
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Ladder", "LadderConfig", "ladder"]
+__all__ = ["AutofitConfig", "AutofitResult", "autofit"]
 
 SHARE_FOR_WRITING = 0.06  # of the minutes: tables and the page, which nothing can shorten
 SHARE_FOR_FITTING, SHARE_FOR_SCORING = 0.5, 0.6  # of the time that is left then, without that for writing
 
 
 @dataclass
-class Ladder:
-    """What `ladder` made.
+class AutofitResult:
+    """What `autofit` made.
 
     Attributes
     ----------
@@ -67,7 +67,7 @@ class Ladder:
     no_time_for: list[str] = field(default_factory=list)
 
 
-def ladder(config: LadderConfig, now: Callable[[], float] = time.monotonic) -> Ladder:
+def autofit(config: AutofitConfig, now: Callable[[], float] = time.monotonic) -> AutofitResult:
     """Collect, fit every form, score on held-out pictures, export, and write a page, within `config.minutes`.
 
     The clock is watched all the time: on a machine that becomes busy fewer pictures, forms and points of the learning
@@ -75,13 +75,13 @@ def ladder(config: LadderConfig, now: Callable[[], float] = time.monotonic) -> L
 
     Parameters
     ----------
-    config : LadderConfig
+    config : AutofitConfig
     now : callable
         Seconds of a clock that only goes forward.
 
     Returns
     -------
-    Ladder
+    AutofitResult
         Everything that was made; the files lie in `config.out`.
 
     Raises
@@ -112,7 +112,9 @@ def ladder(config: LadderConfig, now: Callable[[], float] = time.monotonic) -> L
     exports = export_all(maps, scores, config.out)
     write_atomic(config.out / "scores.csv", scores.map(csv_cell).to_csv(index=False, float_format="%.6g"))
     write_atomic(config.out / "learning.csv", learning.map(csv_cell).to_csv(index=False, float_format="%.6g"))
-    result = Ladder(store, plan, maps, scores, learning, exports, left_out, clock.seconds, no_time_for=clock.left_out)
+    result = AutofitResult(
+        store, plan, maps, scores, learning, exports, left_out, clock.seconds, no_time_for=clock.left_out
+    )
     result.page = write_page(result, config.out / "index.html")
     clock.lap("write")
     print(report(result))
@@ -149,7 +151,7 @@ def _first_crops_first(samples: list[Sample]) -> list[Sample]:
     return sorted(samples, key=lambda sample: ranks[sample.key])
 
 
-def report(result: Ladder) -> str:
+def report(result: AutofitResult) -> str:
     """What was made, for a terminal: ranking, learning curve, what was left out, times and where to look."""
     from latentfit.scores.evaluation import score_summary
 
@@ -168,10 +170,10 @@ def report(result: Ladder) -> str:
     return "\n".join([*lines, f"open {result.page}"])
 
 
-def _check(config: LadderConfig) -> None:
+def _check(config: AutofitConfig) -> None:
     if config.minutes <= 0 or (config.crops is not None and config.crops < 1) or config.size < 1:
         raise StoreError(
-            "ladder",
+            "autofit",
             expected="minutes > 0, crops >= 1 and size >= 1",
             got=f"{config.minutes:g}, {config.crops} and {config.size}",
         )

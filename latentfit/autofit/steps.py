@@ -1,4 +1,4 @@
-"""The steps of a ladder after collecting: fit every form in time, learn whether more pictures help, export."""
+"""The steps of an autofit run after collecting: fit every form in time, learn whether more pictures help, export."""
 
 import time
 from collections.abc import Callable, Sequence

@@ -1,6 +1,6 @@
 """Fit, measure and export cheap stand-ins for diffusion VAEs.
 
-With a new VAE at hand begin with `latentfit ladder --vae your_vae.safetensors --out runs/yours`: it does all of the
+With a new VAE at hand begin with `latentfit autofit --vae your_vae.safetensors --out runs/yours`: it does all of the
 rest. `latentfit COMMAND --help` explains a command.
 """
 
@@ -14,7 +14,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from latentfit.autofit.config import LadderConfig
+from latentfit.autofit.config import AutofitConfig
 from latentfit.cli.arguments import Device, Dtype, MaybeDomain, Name, open_streams, say
 from latentfit.cli.comfyui import comfyui
 from latentfit.cli.files import decode, export, info, report
@@ -95,18 +95,18 @@ def collect(
     say(f"{out}: {len(store.samples)} samples of {store.space.name} from {store.reference}")
 
 
-def ladder(config: Annotated[LadderConfig, tyro.conf.arg(name="")]) -> None:
+def autofit(config: Annotated[AutofitConfig, tyro.conf.arg(name="")]) -> None:
     """From a VAE to tables in one command: collect, fit every form, score on held-out pictures, export, write a page.
 
     Killed, the same command goes on where it was. Open DIR/index.html afterwards.
     """
-    from latentfit.autofit.run import ladder as run
+    from latentfit.autofit.run import autofit as run
 
     run(config)
 
 
 COMMANDS: dict[str, Callable[..., object]] = {
-    "ladder": ladder,
+    "autofit": autofit,
     "collect": collect,
     "fit": fit,
     "train": train,
@@ -188,7 +188,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _complain("not enough memory; use fewer or smaller pictures, or a smaller form")
         return 2
     except KeyboardInterrupt:
-        _complain("interrupted; `collect`, `train` and `ladder` go on where they stopped")
+        _complain("interrupted; `collect`, `train` and `autofit` go on where they stopped")
         return 130
     return 0
 

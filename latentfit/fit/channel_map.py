@@ -11,14 +11,14 @@ from latentfit.errors import FitError, NotFittedError
 from latentfit.fit.basis import Basis, form_name, parse_kernels
 from latentfit.fit.cells import Cells
 from latentfit.fit.censored import censored
-from latentfit.fit.examples import Material, of_arrays, of_joined, of_store
+from latentfit.fit.examples import Examples, of_arrays, of_joined, of_store
 from latentfit.fit.moments import FEW_TO_SOLVE, Moments, refuse_if_too_large, suitable_threads
 from latentfit.fit.polynomial_map import Kernel, PolynomialMap, smoothed
 from latentfit.fit.solver import Solver
 from latentfit.latents.spaces import LatentSpace, get_space
 from latentfit.maps.contracts import Approximation, LatentMap
 from latentfit.maps.scales import Scale, as_scale
-from latentfit.pairs.joined import JoinedStores, Pair
+from latentfit.pairs.joined import JoinedStores, SamplePair
 from latentfit.pairs.store import PairStore, Sample, Split
 from latentfit.runtime import distributed as parallel
 
@@ -125,14 +125,14 @@ class ChannelMap:
         parallel.start()
         chosen = list(store.split(split) if samples is None else samples)
         ratio = Fraction(self.scale).limit_denominator(64)  # `of_store` says which the store's pictures have
-        material = of_store(store, chosen, ratio, self.n_folds)
-        return self._fit(material, split if samples is None else "chosen samples", progress)
+        examples = of_store(store, chosen, ratio, self.n_folds)
+        return self._fit(examples, split if samples is None else "chosen samples", progress)
 
     def fit_joined(
         self,
         joined: JoinedStores,
         split: Split = "train",
-        pairs: Sequence[Pair] | None = None,
+        pairs: Sequence[SamplePair] | None = None,
         *,
         progress: bool = False,
     ) -> "ChannelMap":
@@ -155,8 +155,8 @@ class ChannelMap:
         """
         parallel.start()
         chosen = list(joined.split(split) if pairs is None else pairs)
-        material = of_joined(joined, chosen, self.ratio, self.n_folds)
-        return self._fit(material, split if pairs is None else "chosen samples", progress)
+        examples = of_joined(joined, chosen, self.ratio, self.n_folds)
+        return self._fit(examples, split if pairs is None else "chosen samples", progress)
 
     def fit_arrays(
         self,
@@ -240,7 +240,7 @@ class ChannelMap:
         kernels, _ = parse_kernels(self.kernels)
         return Basis(n_channels * self.ratio.denominator**2, kernels)
 
-    def _fit(self, material: Material, split: str = "", progress: bool = False) -> "ChannelMap":
+    def _fit(self, examples: Examples, split: str = "", progress: bool = False) -> "ChannelMap":
         """Moments, the solution and the module."""
         kernels, has_intercept = parse_kernels(self.kernels)
         intercept = self.intercept and has_intercept
@@ -248,21 +248,21 @@ class ChannelMap:
             raise FitError("ridge", expected="None or a finite number of 0 or more", got=f"{self.ridge}")
         if self.smoothing is not None:
             _check_smoothing(self.smoothing, self.name, linear=kernels == (1,) and not intercept and self.ratio == 1)
-        n_channels, (up, down) = material.space.channels, self.ratio.as_integer_ratio()
-        basis, n_out = self._basis(n_channels), material.n_outputs * up**2
+        n_channels, (up, down) = examples.space.channels, self.ratio.as_integer_ratio()
+        basis, n_out = self._basis(n_channels), examples.n_outputs * up**2
         refuse_if_too_large(n_channels * down**2, kernels, n_out, self.n_folds)
         n_terms = 1 + basis.n_terms
-        if split and material.n_cells < n_terms * down**2:
+        if split and examples.n_cells < n_terms * down**2:
             raise FitError(
-                f"{material.n_cells // down**2} cells in {material.n_examples} samples for "
+                f"{examples.n_cells // down**2} cells in {examples.n_examples} samples for "
                 f"{n_terms} terms: the fit would say nothing of other pictures",
                 remedy="collect more, or take a form of fewer terms",
             )
-        of_colours = material.target_space is None
+        of_colours = examples.target_space is None
 
         def cells() -> Iterator[Cells]:
-            with _bar(material.n_examples, f"fit {self.name}", progress) as bar:
-                for example in material.read():
+            with _bar(examples.n_examples, f"fit {self.name}", progress) as bar:
+                for example in examples.read():
                     latents, weight = smoothed(example.latents, self.smoothing), self._weight(example.kind)
                     yield Cells.of(
                         latents, example.target, basis, self.ratio, example.fold, weight,
@@ -283,11 +283,11 @@ class ChannelMap:
                 self.solution_ = censored(cells, basis, moments, solver, self.plain_)
         target: Literal["rgb", "latents"] = "rgb" if of_colours else "latents"
         self.module_ = PolynomialMap(
-            n_channels, kernels, up, intercept, target, material.n_outputs, self.smoothing, down
+            n_channels, kernels, up, intercept, target, examples.n_outputs, self.smoothing, down
         )
         self.module_.set_coefficients(self.solution_.coefficients)
-        self.space_, self.target_space_ = material.space, material.target_space
-        self.provenance_ = dict(material.provenance)
+        self.space_, self.target_space_ = examples.space, examples.target_space
+        self.provenance_ = dict(examples.provenance)
         if split:
             self.provenance_ |= {"split": split, "weights": dict(self.weights or {})}
         return self

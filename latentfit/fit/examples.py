@@ -1,4 +1,4 @@
-"""Material: what a closed form is fitted on, picture by picture: a store's, two joined stores', or tensors."""
+"""Examples: what a closed form is fitted on, picture by picture: a store's, two joined stores', or tensors."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from torch import Tensor
 from latentfit.errors import FitError
 from latentfit.images.sources import fold_of
 from latentfit.latents.spaces import LatentSpace, rgb_to_signed
-from latentfit.pairs.joined import JoinedStores, Pair
+from latentfit.pairs.joined import JoinedStores, SamplePair
 from latentfit.pairs.shards import looks_of
 from latentfit.pairs.store import PairStore, Sample
 from latentfit.runtime import distributed as parallel
@@ -38,7 +38,7 @@ class Example:
 
 
 @dataclass(frozen=True)
-class Material:
+class Examples:
     """Pictures to fit on.
 
     Attributes
@@ -65,7 +65,7 @@ class Material:
     provenance: dict[str, Any]
 
 
-def of_store(store: PairStore, samples: Sequence[Sample], ratio: Fraction, n_folds: int) -> Material:
+def of_store(store: PairStore, samples: Sequence[Sample], ratio: Fraction, n_folds: int) -> Examples:
     """Latents and what the VAE made of them, at `ratio` pixels a cell.
 
     Raises
@@ -88,10 +88,10 @@ def of_store(store: PairStore, samples: Sequence[Sample], ratio: Fraction, n_fol
             yield from _examples(batch.samples, batch.latents, wanted, n_folds)
 
     n_cells, about = _counted(store, samples)
-    return Material(store.space, None, 3, len(mine), n_cells, read, about)
+    return Examples(store.space, None, 3, len(mine), n_cells, read, about)
 
 
-def of_joined(joined: JoinedStores, pairs: Sequence[Pair], ratio: Fraction, n_folds: int) -> Material:
+def of_joined(joined: JoinedStores, pairs: Sequence[SamplePair], ratio: Fraction, n_folds: int) -> Examples:
     """Latents of one store and of the other, `ratio` target cells a source cell.
 
     Raises
@@ -115,7 +115,7 @@ def of_joined(joined: JoinedStores, pairs: Sequence[Pair], ratio: Fraction, n_fo
         "target_vae": target.vae_name, "target_fingerprint": target.fingerprint,
         "target_reference": target.reference, "target_size_px": target.origin.size,
     }  # fmt: skip
-    return Material(source.space, target.space, target.space.channels, len(mine), n_cells, read, about)
+    return Examples(source.space, target.space, target.space.channels, len(mine), n_cells, read, about)
 
 
 def of_arrays(
@@ -126,7 +126,7 @@ def of_arrays(
     target_space: LatentSpace | None,
     ratio: Fraction,
     n_folds: int,
-) -> Material:
+) -> Examples:
     """Tensors ``(N, C, h, w)`` and ``(N, c, h * ratio, w * ratio)``; `groups` says which of the N are one picture.
 
     Raises
@@ -147,7 +147,7 @@ def of_arrays(
             yield Example(latents[part], wanted, picture % n_folds)
 
     about = {"vae": "arrays", "n_images": len({picture % n_folds for picture in pictures}), "train_hashes": []}
-    return Material(space, target_space, target.shape[1], n, latents[:, 0].numel(), read, about)
+    return Examples(space, target_space, target.shape[1], n, latents[:, 0].numel(), read, about)
 
 
 def _examples(samples: Sequence[Sample], latents: Tensor, target: Tensor, n_folds: int) -> Iterator[Example]:

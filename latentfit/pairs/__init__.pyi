@@ -4,7 +4,7 @@ from .collector import columns_of as columns_of
 from .config import CollectConfig as CollectConfig
 from .config import CollectReport as CollectReport
 from .joined import JoinedStores as JoinedStores
-from .joined import Pair as Pair
+from .joined import SamplePair as SamplePair
 from .pixelvae_folder import PixelvaeFolder as PixelvaeFolder
 from .pixelvae_folder import collect_pixelvae as collect_pixelvae
 from .preparation import BATCH_PIXELS as BATCH_PIXELS

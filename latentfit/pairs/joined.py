@@ -17,7 +17,7 @@ LARGEST_BLOCK = 8  # 3 cells of 13 are no scale, but a side that was cut off to 
 
 
 @dataclass(frozen=True)
-class Pair:
+class SamplePair:
     """One picture, or one crop of it, in both stores.
 
     Attributes
@@ -45,7 +45,7 @@ class JoinedStores:
 
     Attributes
     ----------
-    pairs : list of Pair
+    pairs : list of SamplePair
         What both hold, in the source's order.
     scale : Fraction
         Target cells per source cell: 1 between spaces of 8 px a cell, 2 from a store to one of twice its size.
@@ -70,7 +70,7 @@ class JoinedStores:
                 f"{source.path}: given as source and as target", remedy="expected two stores of the same pictures"
             )
         partners = {sample.key: sample for sample in target.samples}
-        self.pairs = [Pair(sample, partners[sample.key]) for sample in source.samples if sample.key in partners]
+        self.pairs = [SamplePair(sample, partners[sample.key]) for sample in source.samples if sample.key in partners]
         if not self.pairs:
             raise StoreError(f"{_named(source)} and {_named(target)}: {_why_none(source, target)}")
         _warn_of_other_crops(self.pairs, source, target)
@@ -90,14 +90,14 @@ class JoinedStores:
         scale = "" if self.scale == 1 else f", {self.scale} times as large"
         return f"JoinedStores({len(self)} samples: {self.source.space.name} -> {self.target.space.name}{scale})"
 
-    def split(self, split: "Split") -> list[Pair]:
+    def split(self, split: "Split") -> list[SamplePair]:
         """Pairs of a split; which one a pair is in, its picture's hash decides."""
         chosen = {sample.key for sample in self.source.split(split)}
         return [pair for pair in self.pairs if pair.source.key in chosen]
 
     def batches(
         self,
-        pairs: Sequence[Pair] | None = None,
+        pairs: Sequence[SamplePair] | None = None,
         columns: Sequence[str] = ("latents", "cells"),
         n_cells: int = _ENOUGH_CELLS,
         *,
@@ -107,14 +107,14 @@ class JoinedStores:
 
         Parameters
         ----------
-        pairs : sequence of Pair or None
+        pairs : sequence of SamplePair or None
             None: all.
         columns, source_columns : sequence of str
             What to read of the target and of the source besides latents and cells.
         n_cells : int
             Most cells a batch, of the larger side (at least one pair).
         """
-        by_shards: dict[tuple[str, str], list[Pair]] = {}
+        by_shards: dict[tuple[str, str], list[SamplePair]] = {}
         for pair in self.pairs if pairs is None else pairs:
             by_shards.setdefault((pair.source.shard, pair.target.shard), []).append(pair)
         for members in by_shards.values():
@@ -129,7 +129,7 @@ class JoinedStores:
                 )
 
 
-def _scale(pairs: Sequence[Pair], source: "PairStore", target: "PairStore") -> Fraction:
+def _scale(pairs: Sequence[SamplePair], source: "PairStore", target: "PairStore") -> Fraction:
     """Target cells per source cell: the same, both ways, for every pair, and of blocks of few cells."""
     found: set[Fraction] = set()
     for pair in pairs:
@@ -152,7 +152,7 @@ def _scale(pairs: Sequence[Pair], source: "PairStore", target: "PairStore") -> F
     return found.pop()
 
 
-def _warn_of_other_crops(pairs: Sequence[Pair], source: "PairStore", target: "PairStore") -> None:
+def _warn_of_other_crops(pairs: Sequence[SamplePair], source: "PairStore", target: "PairStore") -> None:
     """Pictures that only one side has are common; those of which both have other crops are a mistake."""
     joined = {pair.sha256 for pair in pairs}
     both = {sample.sha256 for sample in source.samples} & {sample.sha256 for sample in target.samples}

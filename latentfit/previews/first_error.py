@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 
-class Mishaps:
+class FirstError:
     """Keeps the first error, counts all, and warns once.
 
     Attributes

@@ -1,4 +1,4 @@
-"""A tap: methods of one object are watched, and give what they always gave."""
+"""A hook: methods of one object are watched, and give what they always gave."""
 
 import functools
 import inspect
@@ -34,7 +34,7 @@ class Watch:
 
 
 @final
-class Tap:
+class MethodHook:
     """Calls of some methods of an instance reported to watchers, from `open` to `close`.
 
     The instance gets a class of its own: a subclass of the same name whose methods call the originals with the very

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from latentfit.previews.method_hook import Tap, Watch
+from latentfit.previews.method_hook import MethodHook, Watch
 from latentfit.previews.views import base_of
 
 
@@ -34,9 +34,9 @@ class Told:
         self._call: Mapping[str, Any] = {}
         self._state: Mapping[str, Any] = {}
 
-    def taps(self, begin: Callable[[], None], end: Callable[[], None]) -> list[Tap]:
+    def hooks(self, begin: Callable[[], None], end: Callable[[], None]) -> list[MethodHook]:
         """To be opened; `begin` and `end` are called before and after the pipeline."""
-        pipe, taps = self._pipe, []
+        pipe, hooks = self._pipe, []
         watches: dict[str, Watch] = {}
         if inspect.ismethod(getattr(pipe, "prepare_latents", None)):
             watches["prepare_latents"] = Watch(self._after_prepare)
@@ -53,11 +53,11 @@ class Told:
 
             watches["__call__"] = Watch(before=before, at_end=at_end)
         if watches:
-            taps.append(Tap(pipe, watches))
+            hooks.append(MethodHook(pipe, watches))
         blocks = getattr(pipe, "_blocks", None)
         if callable(blocks):
-            taps.append(Tap(blocks, {"__call__": Watch(before=self._before_blocks)}))
-        return taps
+            hooks.append(MethodHook(blocks, {"__call__": Watch(before=self._before_blocks)}))
+        return hooks
 
     def size_px(self) -> tuple[int, int] | None:
         """Height and width of the picture."""

@@ -17,9 +17,9 @@ from latentfit.pairs.collector import AnyVae
 from latentfit.pairs.store import PairStore
 from latentfit.previews.calls import Begins, Calls
 from latentfit.previews.displays import Screen
-from latentfit.previews.first_error import Mishaps
+from latentfit.previews.first_error import FirstError
 from latentfit.previews.frames import GAP
-from latentfit.previews.method_hook import Tap, Watch
+from latentfit.previews.method_hook import MethodHook, Watch
 from latentfit.previews.recording import EstimateFolder, PictureFolder
 from latentfit.previews.rendering import Painter
 from latentfit.previews.run_facts import Told
@@ -116,8 +116,8 @@ class Live:
         self._scheduler, self._is_told = pipe.scheduler, is_told
         self._reader = X0Reader(self._scheduler)
         self._axes = axes_of(pipe)
-        self._mishaps = Mishaps("latentfit preview")
-        self._taps: list[Tap] = []
+        self._first_error = FirstError("latentfit preview")
+        self._hooks: list[MethodHook] = []
         self._told = Told(pipe, picture_size)
         self._calls = Calls(self._scheduler)
         self._run = _Run()
@@ -133,17 +133,19 @@ class Live:
     @property
     def error(self) -> Exception | None:
         """The first that a preview met; it was warned of, and the run and its later previews went on."""
-        return self._mishaps.first
+        return self._first_error.first
 
     def __enter__(self) -> "Live":
-        if self._taps:
+        if self._hooks:
             raise PreviewError("preview: this one is open already", remedy="make another with preview(...)")
-        taps = [Tap(self._scheduler, {"step": Watch(self._after_step, self._before_step, of_copy=self._after_frame)})]
-        taps += self._told.taps(self._begin_pipeline, self._end_pipeline)
+        hooks = [
+            MethodHook(self._scheduler, {"step": Watch(self._after_step, self._before_step, of_copy=self._after_frame)})
+        ]
+        hooks += self._told.hooks(self._begin_pipeline, self._end_pipeline)
         try:
-            for tap in taps:
-                tap.open()
-                self._taps.append(tap)
+            for hook in hooks:
+                hook.open()
+                self._hooks.append(hook)
         except PreviewError:
             self._close()
             raise
@@ -153,17 +155,17 @@ class Live:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._close()
-        with self._mishaps.kept():
+        with self._first_error.kept():
             self._finish_step()
         self._end_run()
         self._warn_of_doubt()
         if self.runs:
-            with self._mishaps.kept():
+            with self._first_error.kept():
                 self._screen.end(repr(self))
         if error is not None:
             return
         if self._estimates is not None and self._estimates.n_written:
-            with self._mishaps.kept(is_told=True):
+            with self._first_error.kept(is_told=True):
                 self.store = self._estimates.collect(self._pipe, self._vae)
         if not self.n_seen:
             warnings.warn(
@@ -175,7 +177,7 @@ class Live:
     def __repr__(self) -> str:
         parts = [f"{sum(map(len, self.runs))} previews of {self.n_seen} steps", self.costs.label]
         if self.error is not None:
-            parts.append(f"{self._mishaps.n_errors} errors, the first: {self.error}")
+            parts.append(f"{self._first_error.n_errors} errors, the first: {self.error}")
         return "; ".join(part for part in parts if part)
 
     def _repr_png_(self) -> bytes | None:
@@ -195,27 +197,27 @@ class Live:
             )
 
     def _close(self) -> None:
-        for tap in reversed(self._taps):
-            tap.close()
-        self._taps = []
+        for hook in reversed(self._hooks):
+            hook.close()
+        self._hooks = []
 
     def _begin_pipeline(self) -> None:
         self._calls.begin_pipeline()
         self._film = None
 
     def _end_pipeline(self) -> None:
-        with self._mishaps.kept():
+        with self._first_error.kept():
             self._finish_step()
         self._calls.end_pipeline()
 
     def _before_step(self, arguments: Mapping[str, Any]) -> float | None:
         level = None
-        with self._mishaps.kept():
+        with self._first_error.kept():
             level = self._reader.level_before()
         return level
 
     def _after_step(self, arguments: Mapping[str, Any], output: Any, trial_sigma: float | None) -> None:
-        with self._mishaps.kept():
+        with self._first_error.kept():
             sample = arguments["sample"]
             whole = self._told.whole_of(sample)
             is_part = is_view(sample, whole)
@@ -239,7 +241,7 @@ class Live:
 
     def _after_frame(self, scheduler: Any, arguments: Mapping[str, Any], output: Any) -> None:
         """A copy of the scheduler stepped one frame of a video (SkyReels-V2): a pass over the frames is a step."""
-        with self._mishaps.kept():
+        with self._first_error.kept():
             found = frame_in_base(arguments["sample"], self._told.source)
             if found is None:
                 return
@@ -331,9 +333,9 @@ class Live:
             schedule=x0.schedule,
         )
         if self._estimates is not None:
-            with self._mishaps.kept():
+            with self._first_error.kept():
                 self._estimates.add(step)
-        with self._mishaps.kept():
+        with self._first_error.kept():
             step = self._shown(step)
         run.shown_at, run.shown_index = time.perf_counter(), run.index
         step = replace(step, ms=1e3 * (run.shown_at - began))
@@ -347,18 +349,18 @@ class Live:
         caption = GAP.join(part for part in (step.label, self.costs.label) if part)
         painted = self._painter.paint(step.latents, caption)
         for error in painted.errors:
-            self._mishaps.note(error)
+            self._first_error.note(error)
         step = replace(step, picture=painted.picture, map_ms=painted.map_ms)
         if self._pictures is not None:
-            with self._mishaps.kept():
+            with self._first_error.kept():
                 self._pictures.add(step.index, painted.picture)
-        with self._mishaps.kept():
+        with self._first_error.kept():
             self._screen.show(painted.picture, painted.tiles, caption)
         return step
 
     def _end_run(self) -> None:
         if self._pictures is not None:
             began = time.perf_counter()
-            with self._mishaps.kept():
+            with self._first_error.kept():
                 if self._pictures.end() is not None:
                     self.costs.animations_ms += 1e3 * (time.perf_counter() - began)

@@ -11,9 +11,9 @@ from .latent_maps import evaluate_latent_maps as evaluate_latent_maps
 from .latent_tables import latent_map_summary as latent_map_summary
 from .noise_masking import ErrorBands as ErrorBands
 from .noise_masking import Schedule as Schedule
+from .noise_masking import masking_strength as masking_strength
 from .noise_masking import schedule_of as schedule_of
 from .noise_masking import sigma_at as sigma_at
-from .noise_masking import strength_that_buries as strength_that_buries
 from .paired import Difference as Difference
 from .paired import difference as difference
 from .paired import paired_bootstrap as paired_bootstrap
@@ -29,7 +29,7 @@ from .running_costs import device_of as device_of
 from .running_costs import in_best_layout as in_best_layout
 from .running_costs import peak_mib as peak_mib
 from .similarity import LEAST_MS_SSIM_PX as LEAST_MS_SSIM_PX
-from .similarity import Look as Look
+from .similarity import PictureFeatures as PictureFeatures
 from .similarity import correlated as correlated
 from .similarity import flip as flip
 from .similarity import gmsd as gmsd

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from latentfit.images.colour import delta_e2000_of_lab
-from latentfit.scores.similarity import Look
+from latentfit.scores.similarity import PictureFeatures
 
 _DELTA_BINS, _DELTA_TOP = 4000, 100.0
 _LEAST_CHROMA = 0.5  # below this mean chroma a reference is grey, and a ratio to it says nothing
@@ -44,24 +44,28 @@ class ColourSums:
     delta_histogram: Tensor = field(default_factory=lambda: torch.zeros(_DELTA_BINS, dtype=torch.float64))
 
     def add(
-        self, predicted: Tensor | Look, reference: Tensor | Look, *, unclamped: Tensor | None = None
+        self,
+        predicted: Tensor | PictureFeatures,
+        reference: Tensor | PictureFeatures,
+        *,
+        unclamped: Tensor | None = None,
     ) -> "ColourSums":
         """Add pictures and their references.
 
         Parameters
         ----------
         predicted : Tensor, (N, 3, H, W)
-            Clamped here to [0, 1]; a `Look` is in range already.
+            Clamped here to [0, 1]; a `PictureFeatures` is in range already.
         reference : Tensor, (N, 3, H, W) in [0, 1]
         unclamped : Tensor or None, (N, 3, ...)
             The map's own output, where `predicted` is a resampling of it; what counts as clipped is seen there.
         """
         if unclamped is None:
-            unclamped = predicted.rgb if isinstance(predicted, Look) else predicted
+            unclamped = predicted.rgb if isinstance(predicted, PictureFeatures) else predicted
         self.n_outputs += unclamped.numel()
         self.n_clipped += int(((unclamped < 0) | (unclamped > 1)).sum())
-        first = predicted if isinstance(predicted, Look) else Look(predicted.clamp(0, 1))
-        second = Look.of(reference)
+        first = predicted if isinstance(predicted, PictureFeatures) else PictureFeatures(predicted.clamp(0, 1))
+        second = PictureFeatures.of(reference)
         truth = second.rgb.double()
         error = first.rgb.double() - truth
         self.n_pixels += error.shape[0] * error.shape[2] * error.shape[3]

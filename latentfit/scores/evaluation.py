@@ -14,7 +14,7 @@ from latentfit.pairs.store import Batch, PairStore, Sample, Split
 from latentfit.scores.colour_errors import ColourSums
 from latentfit.scores.held_out import Place, as_seen, at_cells, by_name, left_out_in_words, samples_held_out
 from latentfit.scores.running_costs import costs, device_of
-from latentfit.scores.similarity import Look, structure
+from latentfit.scores.similarity import PictureFeatures, structure
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -175,12 +175,14 @@ def _scored(
 ) -> Iterator[_Row]:
     sample = batch.samples[0]
     targets = {
-        (place, reference): Look(_target(batch, place, reference)) for place in places for reference in references
+        (place, reference): PictureFeatures(_target(batch, place, reference))
+        for place in places
+        for reference in references
     }
     for name, approximation in named.items():
         output = approximation.unclamped(batch.latents.to(device_of(approximation))).float().cpu()
         for place in places:
-            look = Look(_placed(output, batch, place))
+            look = PictureFeatures(_placed(output, batch, place))
             for reference in references:
                 target = targets[place, reference]
                 where = {"approximation": name, "reference": reference, "place": place, "kind": sample.kind}

@@ -18,13 +18,13 @@ from latentfit.latents.spaces import LatentSpace
 from latentfit.maps.contracts import LatentMap
 from latentfit.maps.resampled import resampling
 from latentfit.nets.resampling import Method
-from latentfit.pairs.joined import JoinedStores, Pair
+from latentfit.pairs.joined import JoinedStores, SamplePair
 from latentfit.pairs.store import Split
 from latentfit.scores.colour_errors import ColourSums
 from latentfit.scores.held_out import are_fitted
-from latentfit.scores.noise_masking import ErrorBands, schedule_of, strength_that_buries
+from latentfit.scores.noise_masking import ErrorBands, masking_strength, schedule_of
 from latentfit.scores.running_costs import peak_mib
-from latentfit.scores.similarity import Look, ms_ssim
+from latentfit.scores.similarity import PictureFeatures, ms_ssim
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -53,7 +53,7 @@ def evaluate_latent_maps(
     *,
     backs: Mapping[str, LatentMap] | None = None,
     split: Split = "all",
-    pairs: Sequence[Pair] | None = None,
+    pairs: Sequence[SamplePair] | None = None,
     progress: bool = False,
 ) -> "pd.DataFrame":
     """Score maps between latents on pictures that none of them was fitted on.
@@ -120,8 +120,8 @@ def evaluate_latent_maps(
         disable=not progress,
     ):
         assert there.rgb is not None
-        truth, sample = Look(there.rgb), here.samples[0]
-        photo = None if there.photo is None else Look(there.photo)
+        truth, sample = PictureFeatures(there.rgb), here.samples[0]
+        photo = None if there.photo is None else PictureFeatures(there.photo)
         for name, call in calls.items():
             made = call(here.latents).float()
             back = (backs or {}).get(name)
@@ -134,7 +134,7 @@ def evaluate_latent_maps(
     schedule = schedule_of(joined.target.space.name)
     for name, pool in pools.items():
         sigma = pool.bands.sigma
-        strength = strength_that_buries(sigma, schedule) if sigma >= 0 else math.nan
+        strength = masking_strength(sigma, schedule) if sigma >= 0 else math.nan
         buried = {"buried_sigma": sigma, "buried_strength": strength}
         parameters = maps[name].n_parameters if name in maps else math.nan
         costs = {"ms": spent[name], "extra_mib": peak_mib(partial(calls[name], latents)), "parameters": parameters}
@@ -166,14 +166,20 @@ class _Pool:
     returned: list[float] = field(default_factory=list)
 
     def add(
-        self, made: Tensor, true: Tensor, shown: Tensor, truth: Look, returned: float | None, photo: Look | None
+        self,
+        made: Tensor,
+        true: Tensor,
+        shown: Tensor,
+        truth: PictureFeatures,
+        returned: float | None,
+        photo: PictureFeatures | None,
     ) -> "_Pool":
         difference = (made - true).double()
         self.error, self.absolute = float(difference.square().sum()), float(difference.abs().sum())
         self.n_values = true.numel()
         self.mean, self.square = true.double().sum((0, 2, 3)), true.double().square().sum((0, 2, 3))
         self.bands.add(made, true)
-        look = Look(shown.clamp(0, 1))
+        look = PictureFeatures(shown.clamp(0, 1))
         self.colours.add(look, truth)
         self.shapes.append(ms_ssim(look, truth))
         self.turned, self.chroma = _hue_turn(look.rgb, truth.rgb)
@@ -258,8 +264,8 @@ def _milliseconds(calls: Mapping[str, Call], latents: Tensor) -> dict[str, float
 
 
 def _held_out(
-    maps: Mapping[str, LatentMap], joined: JoinedStores, considered: Sequence[Pair]
-) -> tuple[list[Pair], int, int]:
+    maps: Mapping[str, LatentMap], joined: JoinedStores, considered: Sequence[SamplePair]
+) -> tuple[list[SamplePair], int, int]:
     """Pairs whose pictures none of the maps was fitted on, how many pictures were left out, and how many as copies."""
     cards = [one.card for one in maps.values()]
     told = zip(joined.source.samples, are_fitted(cards, joined.source.samples), strict=True)

@@ -53,7 +53,7 @@ class ErrorBands:
         return math.sqrt(float(self.energy.max()))
 
 
-def strength_that_buries(sigma: float, schedule: Schedule) -> float:
+def masking_strength(sigma: float, schedule: Schedule) -> float:
     """The smallest image-to-image strength at which a sampler's noise reaches `sigma` beside the signal; 1 at most.
 
     Parameters
@@ -66,7 +66,7 @@ def strength_that_buries(sigma: float, schedule: Schedule) -> float:
 
     Examples
     --------
-    >>> strength_that_buries(1.0, "flow")
+    >>> masking_strength(1.0, "flow")
     0.5
 
     Raises
@@ -83,7 +83,7 @@ def strength_that_buries(sigma: float, schedule: Schedule) -> float:
 
 
 def sigma_at(strength: float, schedule: Schedule) -> float:
-    """Noise over signal where a sampler begins at an image-to-image strength: `strength_that_buries`, turned round.
+    """Noise over signal where a sampler begins at an image-to-image strength: `masking_strength`, turned round.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Structure of full-size pictures: SSIM, MS-SSIM, GMSD, ꟻLIP and the energy of fine detail, each from two `Look`s."""
+"""Structure of full-size pictures: SSIM, MS-SSIM, GMSD, ꟻLIP and the energy of fine detail, of two `PictureFeatures`."""
 
 import math
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ PIXELS_PER_DEGREE = 67.0  # ꟻLIP's default: 0.7 m from a 4K monitor 0.7 m wide
 
 
 @dataclass(frozen=True)
-class Look:
+class PictureFeatures:
     """One picture and what the scores need of it, computed once however many pictures it is compared with.
 
     Attributes
@@ -25,9 +25,9 @@ class Look:
     rgb: Tensor
 
     @classmethod
-    def of(cls, picture: "Tensor | Look") -> "Look":
+    def of(cls, picture: "Tensor | PictureFeatures") -> "PictureFeatures":
         """The picture's look; a look stays itself."""
-        return picture if isinstance(picture, Look) else cls(picture)
+        return picture if isinstance(picture, PictureFeatures) else cls(picture)
 
     @cached_property
     def lab(self) -> Tensor:
@@ -40,9 +40,9 @@ class Look:
         return torch.hypot(self.lab[:, 1], self.lab[:, 2])
 
     @cached_property
-    def _half(self) -> "Look":
+    def _half(self) -> "PictureFeatures":
         """The same at half the size, 2×2 means."""
-        return Look(torch.nn.functional.avg_pool2d(self.rgb, 2))
+        return PictureFeatures(torch.nn.functional.avg_pool2d(self.rgb, 2))
 
     @cached_property
     def _luma(self) -> Tensor:
@@ -79,7 +79,7 @@ class Look:
         return _features((self._opponent[:, 0] + 16) / 116)
 
 
-def structure(predicted: Tensor | Look, reference: Tensor | Look) -> dict[str, float]:
+def structure(predicted: Tensor | PictureFeatures, reference: Tensor | PictureFeatures) -> dict[str, float]:
     """All structure scores of pictures ``(N, 3, H, W)`` in [0, 1] at full size.
 
     Returns
@@ -94,7 +94,7 @@ def structure(predicted: Tensor | Look, reference: Tensor | Look) -> dict[str, f
     >>> {name: round(score, 3) for name, score in structure(picture, picture).items()}
     {'ssim': 1.0, 'ms_ssim': nan, 'gmsd': 0.0, 'flip': 0.0, 'high_frequency': 1.0}
     """
-    first, second = Look.of(predicted), Look.of(reference)
+    first, second = PictureFeatures.of(predicted), PictureFeatures.of(reference)
     return {
         "ssim": ssim(first, second),
         "ms_ssim": ms_ssim(first, second),
@@ -104,13 +104,13 @@ def structure(predicted: Tensor | Look, reference: Tensor | Look) -> dict[str, f
     }
 
 
-def ssim(predicted: Tensor | Look, reference: Tensor | Look) -> float:
+def ssim(predicted: Tensor | PictureFeatures, reference: Tensor | PictureFeatures) -> float:
     """Structural similarity, 1 for equal pictures: 11×11 Gaussian window of σ 1.5, mean over channels.
 
     Source: Wang, Bovik, Sheikh and Simoncelli, "Image quality assessment" (2004). Pictures narrower than the window
     are taken as their mirrored continuation.
     """
-    luminance, contrast = _similar(Look.of(predicted), Look.of(reference))
+    luminance, contrast = _similar(PictureFeatures.of(predicted), PictureFeatures.of(reference))
     return float((luminance * contrast).mean())
 
 
@@ -119,13 +119,13 @@ LEAST_MS_SSIM_PX = 11 * 2 ** (len(_SCALE_WEIGHTS) - 1)
 """Five scales of an 11 px window."""
 
 
-def ms_ssim(predicted: Tensor | Look, reference: Tensor | Look) -> float:
+def ms_ssim(predicted: Tensor | PictureFeatures, reference: Tensor | PictureFeatures) -> float:
     """Structural similarity over five scales, 1 for equal pictures; NaN where the short side is under 176 px.
 
     Source: Wang, Simoncelli and Bovik, "Multiscale structural similarity" (2003), window and constants as `ssim`;
     contrasts below 0 count as 0.
     """
-    first, second = Look.of(predicted), Look.of(reference)
+    first, second = PictureFeatures.of(predicted), PictureFeatures.of(reference)
     if min(first.rgb.shape[-2:]) < LEAST_MS_SSIM_PX:
         return math.nan
     product = torch.ones(len(first.rgb), dtype=first.rgb.dtype)
@@ -139,7 +139,7 @@ def ms_ssim(predicted: Tensor | Look, reference: Tensor | Look) -> float:
     return float(product.mean())
 
 
-def _similar(first: Look, second: Look) -> tuple[Tensor, Tensor]:
+def _similar(first: PictureFeatures, second: PictureFeatures) -> tuple[Tensor, Tensor]:
     """SSIM's two factors at every pixel: of luminance, of contrast and structure."""
     (mean_1, var_1), (mean_2, var_2) = first._moments, second._moments
     product = mean_1 * mean_2
@@ -149,30 +149,30 @@ def _similar(first: Look, second: Look) -> tuple[Tensor, Tensor]:
     return luminance, (2 * covariance + c_2) / (var_1 + var_2 + c_2)
 
 
-def gmsd(predicted: Tensor | Look, reference: Tensor | Look) -> float:
+def gmsd(predicted: Tensor | PictureFeatures, reference: Tensor | PictureFeatures) -> float:
     """Gradient magnitude similarity deviation of luma at half size, 0 for equal pictures.
 
     Source: Xue, Zhang, Mou and Bovik, "Gradient magnitude similarity deviation" (2014); borders replicate here.
     """
-    first, second = Look.of(predicted)._gradient, Look.of(reference)._gradient
+    first, second = PictureFeatures.of(predicted)._gradient, PictureFeatures.of(reference)._gradient
     similarity = (2 * first * second + 170) / (first**2 + second**2 + 170)
     return float(similarity.flatten(1).std(1, correction=0).mean())
 
 
-def high_frequency_ratio(predicted: Tensor | Look, reference: Tensor | Look) -> float:
+def high_frequency_ratio(predicted: Tensor | PictureFeatures, reference: Tensor | PictureFeatures) -> float:
     """Energy of luma above half of Nyquist in either direction, over the reference's; below 1 is blur.
 
     Under a Hann window, so that the picture's borders are not taken for detail.
     """
-    return Look.of(predicted)._fine_energy / max(Look.of(reference)._fine_energy, 1e-12)
+    return PictureFeatures.of(predicted)._fine_energy / max(PictureFeatures.of(reference)._fine_energy, 1e-12)
 
 
-def flip(predicted: Tensor | Look, reference: Tensor | Look) -> float:
+def flip(predicted: Tensor | PictureFeatures, reference: Tensor | PictureFeatures) -> float:
     """Mean ꟻLIP at 67 pixels per degree: 0 for equal pictures, to 1.
 
     Source: Andersson et al., "ꟻLIP: A Difference Evaluator for Alternating Images" (2020).
     """
-    first, second = Look.of(predicted), Look.of(reference)
+    first, second = PictureFeatures.of(predicted), PictureFeatures.of(reference)
     colour = _redistributed(_hyab(first._filtered, second._filtered))
     (edge_1, point_1), (edge_2, point_2) = first._features, second._features
     feature = torch.maximum((edge_1 - edge_2).abs(), (point_1 - point_2).abs()) / math.sqrt(2)

@@ -14,7 +14,7 @@ from latentfit.pairs.store import PairStore, Sample
 from latentfit.scores.colour_errors import ColourSums, FlickerSums
 from latentfit.scores.held_out import Place, as_seen, at_cells, by_name, samples_held_out
 from latentfit.scores.running_costs import device_of
-from latentfit.scores.similarity import Look
+from latentfit.scores.similarity import PictureFeatures
 from latentfit.scores.spectrum import Spectrum, spectrum_of
 from latentfit.vae.vae import Vae
 
@@ -252,13 +252,13 @@ class _Course:
         before: dict[tuple[str, Place], tuple[Tensor, Tensor]] = {}
         for sigma, latents in path:
             decoded = self.decode(latents)
-            truths = {place: Look(_placed(decoded, latents, decoded, place)) for place in self.places}
+            truths = {place: PictureFeatures(_placed(decoded, latents, decoded, place)) for place in self.places}
             for name, approximation in self.named.items():
                 output = approximation.unclamped(latents.to(device_of(approximation))).float().cpu()
                 for place, truth in truths.items():
                     now = (_placed(output, latents, decoded, place), truth.rgb)
                     colour, flicker = self.sums.setdefault((name, place, gain, sigma), (ColourSums(), FlickerSums()))
-                    colour.add(Look(now[0]), truth, unclamped=output)
+                    colour.add(PictureFeatures(now[0]), truth, unclamped=output)
                     if (name, place) in before:
                         flicker.add(before[name, place], now)
                     before[name, place] = now

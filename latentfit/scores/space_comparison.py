@@ -18,7 +18,7 @@ _CELLS_A_TERM = 8  # of fewer a 1×1 map explains what it likes, and every two V
 
 
 @dataclass(frozen=True)
-class Kinship:
+class SpaceComparison:
     """What two VAEs' latents of the same pictures have in common.
 
     Attributes
@@ -69,7 +69,7 @@ def same_space(
     *,
     size: int = 256,
     limit: int | None = 24,
-) -> Kinship:
+) -> SpaceComparison:
     """Encode the same pictures with both, and regress the second's latents on the first's, cell by cell.
 
     Parameters
@@ -92,7 +92,7 @@ def same_space(
         a, b = first.space.cell_px, second.space.cell_px
         nan = math.nan
         verdict = f"Not one space: {a} and {b} pixels a cell."
-        return Kinship(first.name, second.name, 0, 0, nan, nan, nan, (), (), verdict)
+        return SpaceComparison(first.name, second.name, 0, 0, nan, nan, nan, (), (), verdict)
     if size < first.space.cell_px or (limit is not None and limit < 1):
         raise NoPicturesError(
             "same_space", expected=f"size >= {first.space.cell_px} and limit >= 1", got=f"size {size}, limit {limit}"
@@ -122,7 +122,7 @@ def same_space(
     return _judged(first.name, second.name, gram, channels, n_pictures)
 
 
-def _judged(first: str, second: str, gram: Tensor, channels: tuple[int, int], n_pictures: int) -> Kinship:
+def _judged(first: str, second: str, gram: Tensor, channels: tuple[int, int], n_pictures: int) -> SpaceComparison:
     """From sums of products over (1, first, second)."""
     n, (c, d) = float(gram[0, 0]), channels
     mean = gram[0] / n
@@ -146,7 +146,9 @@ def _judged(first: str, second: str, gram: Tensor, channels: tuple[int, int], n_
         as_they_are = 1 - float(apart.sum()) / variance
         slopes, offsets = tuple(slope.tolist()), tuple(offset.tolist())
     verdict = _verdict(as_they_are, by_channel, by_table, slopes, offsets)
-    return Kinship(first, second, n_pictures, int(n), as_they_are, by_channel, by_table, slopes, offsets, verdict)
+    return SpaceComparison(
+        first, second, n_pictures, int(n), as_they_are, by_channel, by_table, slopes, offsets, verdict
+    )
 
 
 def _verdict(

@@ -24,7 +24,7 @@ from latentfit.train.crops import CropSource
 from latentfit.train.decoder_presets import Preset, preset_named
 from latentfit.train.loop import Callback, Trained
 from latentfit.train.objective import Objective
-from latentfit.train.run import Begin, Run, result_path
+from latentfit.train.run import Run, WarmStart, result_path
 
 
 def train_decoder(
@@ -64,7 +64,7 @@ def train_decoder(
     """
     name, chosen = _named(preset, encodes=False)
     run, trained = _trained(
-        store, name, chosen, out, config, split, Begin.at(begin, store.space), device, progress
+        store, name, chosen, out, config, split, WarmStart.at(begin, store.space), device, progress
     )  # fmt: skip
     scale, card = chosen.scale or store.space.cell_px, run.card(trained, _about(chosen))
     approximation = Approximation(trained.model.cpu(), store.space, scale, name=name, card=card)
@@ -89,7 +89,7 @@ def train_encoder(
     ``NAME_encoder.safetensors`` beside ``NAME_decoder.safetensors`` is what `Vae.load` takes for a pair.
     """
     name, chosen = _named(preset, encodes=True)
-    first = None if begin is None else Begin(begin)
+    first = None if begin is None else WarmStart(begin)
     run, trained = _trained(store, name, chosen, out, config, split, first, device, progress)
     encoder = trained.model.cpu()
     assert isinstance(encoder, TinyEncoder)
@@ -121,7 +121,7 @@ def _trained(
     out: str | os.PathLike[str],
     config: TrainConfig | None,
     split: Split,
-    begin: Begin | None,
+    begin: WarmStart | None,
     device: str,
     progress: bool,
 ) -> tuple[Run, Trained]:

@@ -15,7 +15,7 @@ from latentfit.nets.any_scale_upscaler import AnyUpscaler
 from latentfit.nets.interposer import Interposer
 from latentfit.nets.shared_trunk import convolutions
 from latentfit.nets.upscaler import Upscaler
-from latentfit.pairs.joined import JoinedStores, Pair
+from latentfit.pairs.joined import JoinedStores, SamplePair
 from latentfit.pairs.store import Split
 
 ENOUGH_CELLS = 200_000
@@ -87,7 +87,7 @@ def _spread(
         raise TrainError(f"{joined}: no pair to solve the last convolution on", remedy="collect more pictures")
     total = sum(rows * wide for rows, wide in (pair.target.size_cells for pair in pairs))
     chosen = pairs[:: max(1, total // n_cells)]
-    groups: dict[tuple[int, float], list[Pair]] = {}
+    groups: dict[tuple[int, float], list[SamplePair]] = {}
     for pair in chosen:
         fold = int(pair.source.leader[:8], 16) % _FOLDS
         groups.setdefault((fold, weights.get(pair.source.kind, 1.0)), []).append(pair)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from latentfit.errors import TrainError
-from latentfit.pairs.joined import JoinedStores, Pair
+from latentfit.pairs.joined import JoinedStores, SamplePair
 from latentfit.pairs.shards import open_shard
 from latentfit.pairs.store import PairStore, Sample, Split
 
@@ -58,7 +58,7 @@ class JoinedCrops:
         self._files: dict[Path, Any] = {}
 
     @property
-    def pairs(self) -> list[Pair]:
+    def pairs(self) -> list[SamplePair]:
         """All that is drawn from, of the first store."""
         return self.places[0].pairs
 
@@ -121,6 +121,6 @@ class _Place:
                 f"{joined}: the weights {dict(weights)} leave no sample to draw", remedy="weigh one kind more"
             )
 
-    def drawn(self, chance: float) -> Pair:
+    def drawn(self, chance: float) -> SamplePair:
         """The pair at this share of all weights."""
         return self.pairs[int(np.searchsorted(self._cumulated, chance * self._cumulated[-1], side="right"))]

@@ -28,7 +28,7 @@ from latentfit.train.latent_map_preset import LatentPreset
 from latentfit.train.latent_map_presets import latent_preset_named
 from latentfit.train.loop import Callback
 from latentfit.train.objective import ADVERSARIAL
-from latentfit.train.run import Begin, Run, result_path
+from latentfit.train.run import Run, WarmStart, result_path
 from latentfit.vae.opening import fingerprint_of
 
 
@@ -167,7 +167,7 @@ def _sheets(run: Run, crops: JoinedCrops, decoder: Approximation | None, most: i
     return [there]
 
 
-def _begin(begin: LatentMap | None, joined: JoinedStores) -> Begin | None:
+def _begin(begin: LatentMap | None, joined: JoinedStores) -> WarmStart | None:
     """The network inside; it must lead where the stores lead."""
     if begin is None:
         return None
@@ -179,7 +179,7 @@ def _begin(begin: LatentMap | None, joined: JoinedStores) -> Begin | None:
             f"begin: {begin.name!r} leads from {begin.source.name!r} to {begin.target.name!r} at scale {begin.scale}, "
             f"the stores from {source.name!r} to {target.name!r} at {joined.scale}: begin from a map between the same"
         )
-    return Begin(begin.module, begin.card)
+    return WarmStart(begin.module, begin.card)
 
 
 def _check_trunk(

@@ -22,7 +22,7 @@ from latentfit.train.crops import CropSource
 from latentfit.train.loop import Callback
 from latentfit.train.palette_objective import ClassCrops, ClassObjective
 from latentfit.train.palette_presets import PalettePreset, palette_preset_named
-from latentfit.train.run import Begin, Run, result_path
+from latentfit.train.run import Run, WarmStart, result_path
 
 SHEET_PX = 8  # a cell's side on a sample sheet
 
@@ -163,9 +163,9 @@ def _crop_of(most_cells: int, samples: Sequence[Sample]) -> int:
     return min(most_cells, sides[len(sides) // 10]) if sides else most_cells
 
 
-def _begin(begin: Approximation | None, store: PairStore, how: Palettizing) -> Begin | None:
+def _begin(begin: Approximation | None, store: PairStore, how: Palettizing) -> WarmStart | None:
     """The network inside; its number of classes and its space must fit."""
-    first = Begin.at(begin, store.space)
+    first = WarmStart.at(begin, store.space)
     if begin is None or first is None:
         return None
     palette = palette_of(begin)

@@ -29,7 +29,7 @@ Network = TypeVar("Network", bound=nn.Module)
 
 
 @dataclass(frozen=True)
-class Begin:
+class WarmStart:
     """What a run begins from.
 
     Attributes
@@ -44,7 +44,7 @@ class Begin:
     card: Mapping[str, Any] | None = None
 
     @classmethod
-    def at(cls, begin: Approximation | None, space: LatentSpace) -> "Begin | None":
+    def at(cls, begin: Approximation | None, space: LatentSpace) -> "WarmStart | None":
         """The network inside; None of None.
 
         Raises
@@ -89,7 +89,7 @@ class Run:
     samples: Sequence[Sample]
     split: str
     config: TrainConfig
-    begin: Begin | None = None
+    begin: WarmStart | None = None
 
     @property
     def folder(self) -> Path:

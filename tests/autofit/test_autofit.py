@@ -1,4 +1,4 @@
-"""The ladder: from an unregistered autoencoder to tables and a page; killed, it goes on; its plan keeps to the time."""
+"""Autofit: from an unregistered autoencoder to tables and a page; killed, it goes on; its plan keeps to the time."""
 
 import ast
 import json
@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 
 import latentfit as lf
-from latentfit.autofit import Ladder, LadderConfig, fit_every_form, ladder, learning_curve, learning_in_words
+from latentfit.autofit import AutofitConfig, AutofitResult, autofit, fit_every_form, learning_curve, learning_in_words
 from latentfit.autofit import plan as ladder_plan
 from latentfit.autofit import run as ladder_module
 from latentfit.cli import main
@@ -58,12 +58,12 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def made(vae_folder: Path, photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Ladder:
-    out = tmp_path_factory.mktemp("ladder") / "out"
-    return ladder(LadderConfig(vae=str(vae_folder), images=(str(photos),), out=out, size=64, crops=2, device="cpu"))
+def made(vae_folder: Path, photos: Path, tmp_path_factory: pytest.TempPathFactory) -> AutofitResult:
+    out = tmp_path_factory.mktemp("autofit") / "out"
+    return autofit(AutofitConfig(vae=str(vae_folder), images=(str(photos),), out=out, size=64, crops=2, device="cpu"))
 
 
-def test_an_unregistered_space_comes_from_the_autoencoder(made: Ladder) -> None:
+def test_an_unregistered_space_comes_from_the_autoencoder(made: AutofitResult) -> None:
     space = made.store.space
     assert (space.channels, space.cell_px) == (7, 4)
     assert (space.scale, space.shift) == ((SCALE,), (SHIFT,))
@@ -71,7 +71,7 @@ def test_an_unregistered_space_comes_from_the_autoencoder(made: Ladder) -> None:
     assert max(sample.size_cells for sample in made.store.samples) == (16, 16)
 
 
-def test_every_form_is_fitted_and_scored_on_pictures_that_none_was_fitted_on(made: Ladder) -> None:
+def test_every_form_is_fitted_and_scored_on_pictures_that_none_was_fitted_on(made: AutofitResult) -> None:
     assert {"linear", "affine", "quadratic", "cubic", "3", "3,1", "decoder 1", "decoder 3"} <= set(made.maps)
     assert set(made.maps) == set(made.scores["approximation"])
     test = {sample.sha256 for sample in made.store.split("test")}
@@ -80,7 +80,7 @@ def test_every_form_is_fitted_and_scored_on_pictures_that_none_was_fitted_on(mad
         assert not test & set(approximation.card["train_hashes"])
 
 
-def test_tables_on_disk_give_the_pixels_of_the_map(made: Ladder) -> None:
+def test_tables_on_disk_give_the_pixels_of_the_map(made: AutofitResult) -> None:
     latents = next(made.store.batches(made.store.split("test")[:1])).latents
     for label, path in made.exports.files["json"].items():
         torch.testing.assert_close(read(path, "json")(latents), made.maps[label](latents), atol=2e-4, rtol=0)
@@ -89,7 +89,7 @@ def test_tables_on_disk_give_the_pixels_of_the_map(made: Ladder) -> None:
     assert saved.card["scores"]
 
 
-def test_a_score_that_does_not_exist_is_null_in_the_table(made: Ladder) -> None:
+def test_a_score_that_does_not_exist_is_null_in_the_table(made: AutofitResult) -> None:
     assert "greyscale" in {sample.kind for sample in made.store.split("test")}
     text = made.exports.files["json"]["affine"].read_text("utf-8")
     assert "NaN" not in text
@@ -99,7 +99,7 @@ def test_a_score_that_does_not_exist_is_null_in_the_table(made: Ladder) -> None:
     assert all(row["psnr"] > 0 for row in grey)
 
 
-def test_each_program_gets_what_it_runs_and_nothing_else(made: Ladder) -> None:
+def test_each_program_gets_what_it_runs_and_nothing_else(made: AutofitResult) -> None:
     files = made.exports.files
     assert set(files["comfyui"]) == {"linear", "affine", "3", "5"} & set(made.maps)
     assert set(files["invokeai"]) == {"linear"}  # it drops the bias
@@ -110,7 +110,7 @@ def test_each_program_gets_what_it_runs_and_nothing_else(made: Ladder) -> None:
             ast.parse(path.read_text("utf-8"))
 
 
-def test_the_page_is_whole_and_escaped(made: Ladder) -> None:
+def test_the_page_is_whole_and_escaped(made: AutofitResult) -> None:
     text = made.page.read_text("utf-8")
     assert set(re.findall(r'src="(.{11})', text)) == {"data:image/"}
     assert not re.search(r"https?://|<script|<link|@import|url\(", text)
@@ -128,7 +128,7 @@ def test_the_page_is_whole_and_escaped(made: Ladder) -> None:
 def test_the_same_command_goes_on_after_an_interruption(
     vae_folder: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    command = ["ladder", "--vae", str(vae_folder), "--images", str(photos), "--out", str(tmp_path / "out")]
+    command = ["autofit", "--vae", str(vae_folder), "--images", str(photos), "--out", str(tmp_path / "out")]
     command += ["--size", "32", "--device", "cpu", "--minutes", "1"]
 
     def interrupted(*_: object, **__: object) -> None:
@@ -158,7 +158,7 @@ def test_a_slow_autoencoder_loses_one_turn_when_it_is_stopped(
         (mixed / picture.name).write_bytes(picture.read())
     (mixed / "broken.png").write_bytes(b"\x89PNG")
     vae = lf.Vae.load(vae_folder, device="cpu")
-    config = LadderConfig(vae="", images=(str(mixed),), out=tmp_path / "out", size=32, minutes=60)
+    config = AutofitConfig(vae="", images=(str(mixed),), out=tmp_path / "out", size=32, minutes=60)
     monkeypatch.setattr(ladder_plan, "_seconds", lambda *_: (8.0, 1.0))  # two pictures a turn
     monkeypatch.setattr(ladder_plan, "MOST_CROPS", 1)
     really, turns = ladder_plan.collect, iter([0, 1])
@@ -185,7 +185,7 @@ def test_collecting_stops_when_the_time_is_up_and_goes_on_with_the_next_run(
     vae_folder: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     vae = lf.Vae.load(vae_folder, device="cpu")
-    config = LadderConfig(vae="", images=(str(photos),), out=tmp_path / "out", size=32, minutes=1e-4)
+    config = AutofitConfig(vae="", images=(str(photos),), out=tmp_path / "out", size=32, minutes=1e-4)
     monkeypatch.setattr(ladder_plan, "_seconds", lambda *_: (8.0, 1.0))
     first, _ = ladder_plan.collected(vae, config)
     assert "time is up after" in capsys.readouterr().out
@@ -196,17 +196,17 @@ def test_collecting_stops_when_the_time_is_up_and_goes_on_with_the_next_run(
     assert sizes[0] < 10
 
 
-def test_a_store_of_another_autoencoder_is_not_mixed_in(made: Ladder, photos: Path, tmp_path: Path) -> None:
+def test_a_store_of_another_autoencoder_is_not_mixed_in(made: AutofitResult, photos: Path, tmp_path: Path) -> None:
     from diffusers import AutoencoderKL
 
     AutoencoderKL(block_out_channels=(4,), norm_num_groups=1).save_pretrained(tmp_path / "other")
     out = made.page.parent
     with pytest.raises(StoreError, match="choose another --out"):
-        ladder(LadderConfig(vae=str(tmp_path / "other"), images=(str(photos),), out=out, size=64, crops=1))
+        autofit(AutofitConfig(vae=str(tmp_path / "other"), images=(str(photos),), out=out, size=64, crops=1))
 
 
 def test_the_plan_keeps_to_the_minutes(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    config = LadderConfig(vae="", out=tmp_path, images=(str(photos),), minutes=5)
+    config = AutofitConfig(vae="", out=tmp_path, images=(str(photos),), minutes=5)
     vae: lf.Vae = None  # type: ignore[assignment]  # only its speed is asked for
 
     def planned(seconds: float, n_found: int) -> tuple[int, int]:
@@ -251,11 +251,11 @@ def test_too_few_pictures_to_hold_some_out(vae_folder: Path, photos: Path, tmp_p
     (tmp_path / "few").mkdir()
     (tmp_path / "few/one.png").write_bytes(only.read())
     with pytest.raises(StoreError, match="none is held out") as error:
-        ladder(LadderConfig(vae=str(vae_folder), images=(str(tmp_path / "few"),), out=tmp_path / "out", size=32))
+        autofit(AutofitConfig(vae=str(vae_folder), images=(str(tmp_path / "few"),), out=tmp_path / "out", size=32))
     assert "bundled" in str(error.value)
 
 
-def test_forms_that_take_too_long_are_left_out_by_name(made: Ladder) -> None:
+def test_forms_that_take_too_long_are_left_out_by_name(made: AutofitResult) -> None:
     maps, left_out = fit_every_form(made.store, seconds=0)
     assert list(maps) == ["linear"]  # the cheapest is fitted in any case
     assert "--minutes" in left_out["affine"]
@@ -263,7 +263,7 @@ def test_forms_that_take_too_long_are_left_out_by_name(made: Ladder) -> None:
     assert set(maps) | set(left_out) == set(made.maps) | set(made.left_out)
 
 
-def test_the_learning_curve_ends_at_the_fit_of_all_pictures(made: Ladder) -> None:
+def test_the_learning_curve_ends_at_the_fit_of_all_pictures(made: AutofitResult) -> None:
     curve = learning_curve(made.store, forms=("affine",), orders=2)
     n_train = len({sample.sha256 for sample in made.store.split("train")})
     assert list(curve["n_pictures"]) == [1, 2, 4, 8, n_train]
@@ -285,7 +285,7 @@ def test_what_the_curve_says(last: float, said: str) -> None:
 
 @pytest.mark.parametrize("flags", [["--minutes", "0"], ["--crops", "0"], ["--size", "0"]])
 def test_flags_that_cannot_be(flags: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["ladder", "--vae", "x", "--out", str(tmp_path / "out"), *flags]) == 2
+    assert main(["autofit", "--vae", "x", "--out", str(tmp_path / "out"), *flags]) == 2
     assert "minutes > 0" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
@@ -319,12 +319,12 @@ class SlowMachine:
 def test_on_a_machine_that_became_busy_it_ends_in_time_and_says_what_it_left_out(
     vae_folder: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    config = LadderConfig(
+    config = AutofitConfig(
         vae=str(vae_folder), images=(str(photos),), out=tmp_path / "out", size=64, crops=4, device="cpu"
     )
     monkeypatch.setattr(ladder_plan, "TURN_SECONDS", 1)
     machine = SlowMachine(monkeypatch, picture=25.0, fit=4.0, score=10.0, export=10.0)
-    result = ladder(config, now=machine)
+    result = autofit(config, now=machine)
     assert 150 < machine.time <= 300
     assert 2 <= machine.counts["picture"] < 16
     n_pictures = len({sample.sha256 for sample in result.store.samples})
@@ -349,17 +349,17 @@ def test_on_a_machine_that_became_busy_it_ends_in_time_and_says_what_it_left_out
 def test_on_an_idle_machine_nothing_is_left_out(
     vae_folder: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    config = LadderConfig(
+    config = AutofitConfig(
         vae=str(vae_folder), images=(str(photos),), out=tmp_path / "out", size=64, crops=1, device="cpu"
     )
     machine = SlowMachine(monkeypatch, picture=0.1, fit=0.2, score=0.3, export=2.0)
-    result = ladder(config, now=machine)
+    result = autofit(config, now=machine)
     assert result.no_time_for == []
     assert not any("--minutes" in reason for reason in result.left_out.values())
     assert machine.time < 60
 
 
-def test_scores_that_end_early_have_seen_each_picture_once_first(made: Ladder) -> None:
+def test_scores_that_end_early_have_seen_each_picture_once_first(made: AutofitResult) -> None:
     held_out = ladder_module._first_crops_first(made.store.split("test"))
     n_pictures = len({sample.sha256 for sample in held_out})
     assert len({sample.sha256 for sample in held_out[:n_pictures]}) == n_pictures < len(held_out)
@@ -371,7 +371,7 @@ def test_scores_that_end_early_have_seen_each_picture_once_first(made: Ladder) -
     assert pooled[0] == pooled[1]
 
 
-def test_a_learning_curve_without_time_keeps_its_end(made: Ladder) -> None:
+def test_a_learning_curve_without_time_keeps_its_end(made: AutofitResult) -> None:
     ticks = iter(range(10_000))
     curve = learning_curve(made.store, forms=("affine",), orders=1, seconds=5, now=lambda: float(next(ticks)))
     whole = learning_curve(made.store, forms=("affine",), orders=1)

@@ -299,7 +299,7 @@ def test_folders_and_files_where_the_other_belongs(fitted: Path, store: Path, tm
     assert "no pair store" in refused(["info", str(tmp_path)], capsys)
     collect = ["collect", "--vae", "x", "--out", str(fitted)]
     assert "expected a folder" in refused(collect, capsys)
-    assert "expected a folder" in refused(["ladder", "--vae", "x", "--out", str(fitted)], capsys)
+    assert "expected a folder" in refused(["autofit", "--vae", "x", "--out", str(fitted)], capsys)
 
 
 def test_an_output_that_cannot_be_written_is_refused_before_the_work(
@@ -345,7 +345,7 @@ def test_images_and_vaes_that_are_not_there(vae_folder: Path, tmp_path: Path, ca
     assert "no such folder" in refused([*collect, str(tmp_path / "none")], capsys)
     (tmp_path / "empty").mkdir()
     assert "holds no picture" in refused([*collect, str(tmp_path / "empty")], capsys)
-    for command in ("collect", "ladder"):
+    for command in ("collect", "autofit"):
         nowhere = str(tmp_path / "nothing.safetensors")
         assert "nothing of that name" in refused([command, "--vae", nowhere, "--out", out], capsys)
 
@@ -365,7 +365,7 @@ def test_a_single_file_of_several_spaces_asks_for_space(tmp_path: Path, capsys: 
     weights = {key: torch.zeros(value.shape, dtype=torch.float8_e4m3fn) for key, value in model.state_dict().items()}
     save_file(weights, tmp_path / "unnamed.safetensors")
     vae, out = str(tmp_path / "unnamed.safetensors"), str(tmp_path / "out")
-    line = refused(["ladder", "--vae", vae, "--out", out], capsys)
+    line = refused(["autofit", "--vae", vae, "--out", out], capsys)
     assert "--space sd" in line
     assert "sdxl" in line
 
@@ -386,7 +386,7 @@ def test_help_is_for_people(command: str, capsys: Capture) -> None:
     if command == "export":
         assert all(name in text for name in NAMES)
     flags = {
-        "ladder": "--vae REF --out DIR --images --space --size --minutes --crops --device --dtype",
+        "autofit": "--vae REF --out DIR --images --space --size --minutes --crops --device --dtype",
         "collect": "--vae REF --out STORE --images --space --size --keep --crops --limit --device --dtype",
         "fit": "STORE --kernels FORM --out FILE --source --target --scale --no-intercept --split",
         "evaluate": "FILE... --store STORE --source --target --source-vae --target-vae --csv",

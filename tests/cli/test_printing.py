@@ -170,7 +170,7 @@ USAGE = {
     ("train", "decodr"): "train: expected one of decoder, encoder, palette, interposer, upscaler, got 'decodr'; did",
     ("train",): "train: expected a command, one of decoder,",
     ("collec",): "got 'collec'; did you mean 'collect'?",
-    (): "expected a command, one of ladder, collect,",
+    (): "expected a command, one of autofit, collect,",
     ("info", "a", "b"): "info: expected no more arguments, got 'b'",
     ("comfyui", "instal", "x"): "expected one of install, uninstall, got 'instal'; did you mean 'install'?",
     ("--nonsense",): "there is no option '--nonsense'",

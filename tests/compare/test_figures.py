@@ -77,7 +77,7 @@ DRAWN = {
         **k,
     ),
     "explained": lambda **k: figures.explained({"a": torch.rand(4, 5), "b": torch.rand(4, 5)}, torch.rand(5), **k),
-    "burial": lambda **k: figures.burial(
+    "noise_masking": lambda **k: figures.noise_masking(
         {"a": ErrorBands().add(torch.randn(1, 4, 16, 16), torch.zeros(1, 4, 16, 16))}, "flow", **k
     ),
     "palette_usage": lambda **k: figures.palette_usage(
@@ -425,6 +425,6 @@ def test_explained_wants_a_share_for_each_band() -> None:
 
 def test_burial_says_the_least_strength() -> None:
     error = torch.full((1, 4, 8, 8), 0.125)  # a mean over 64 cells stands out 8 times as far: sigma 1
-    chart = figures.burial({"off": ErrorBands().add(error, torch.zeros_like(error))}, "flow", strengths=(0.25,))
+    chart = figures.noise_masking({"off": ErrorBands().add(error, torch.zeros_like(error))}, "flow", strengths=(0.25,))
     assert "off: from 0.50" in words(chart)
     assert "noise at 0.25" in words(chart)

@@ -24,7 +24,7 @@ from latentfit.compare.figures import Figure
 from latentfit.compare.widgets import (
     CompareSlider,
     Decoders,
-    Newest,
+    LatestRequest,
     StepScrubber,
     TableEditor,
     View,
@@ -142,7 +142,7 @@ def store(vae: lf.Vae, tmp_path_factory: pytest.TempPathFactory) -> lf.PairStore
 
 
 def ask(widget: Widget, kind: str, buffers: list[bytes] = [], **content: Any) -> None:  # noqa: B006 - never changed
-    widget._hear(widget, {"type": kind, "seq": 1, **content}, buffers)
+    widget._on_message(widget, {"type": kind, "seq": 1, **content}, buffers)
 
 
 def run_again(code: str, session: dict[str, Any]) -> Figure:
@@ -381,7 +381,9 @@ def test_what_is_set_before_it_is_shown_is_what_a_page_begins_with(vae: lf.Vae) 
 def test_fifty_quick_requests_end_on_the_last_and_few_are_done() -> None:
     done: list[int] = []
     gate = threading.Event()
-    newest: Newest[int] = Newest(lambda number: (gate.wait(PATIENCE_S), done.append(number))[1], pytest.fail)
+    newest: LatestRequest[int] = LatestRequest(
+        lambda number: (gate.wait(PATIENCE_S), done.append(number))[1], pytest.fail
+    )
     for number in range(50):
         newest.ask(number)
     assert not newest.wait(0)
@@ -394,7 +396,7 @@ def test_fifty_quick_requests_end_on_the_last_and_few_are_done() -> None:
 
 def test_each_kind_of_request_keeps_its_newest() -> None:
     done: list[str] = []
-    newest: Newest[str] = Newest(lambda word: (time.sleep(0.01), done.append(word))[0], pytest.fail)
+    newest: LatestRequest[str] = LatestRequest(lambda word: (time.sleep(0.01), done.append(word))[0], pytest.fail)
     newest.ask("first", "view")
     for word in ("file a", "view b", "file c"):
         newest.ask(word, word)
@@ -405,7 +407,7 @@ def test_each_kind_of_request_keeps_its_newest() -> None:
 def test_a_request_that_fails_ends_nothing() -> None:
     done: list[float] = []
     failed: list[Exception] = []
-    newest: Newest[float] = Newest(lambda number: done.append(1 / number), failed.append)
+    newest: LatestRequest[float] = LatestRequest(lambda number: done.append(1 / number), failed.append)
     for number in (0.0, 2.0):
         newest.ask(number)
         assert newest.wait(PATIENCE_S)

@@ -147,10 +147,10 @@ def test_a_card_written_anew_keeps_its_block(tmp_path: Path) -> None:
 
 
 def test_scores_seen_are_of_the_picture_and_of_the_teacher() -> None:
-    from latentfit.scores import Look
+    from latentfit.scores import PictureFeatures
 
     truth, teacher = torch.rand(1, 3, 200, 210), torch.rand(1, 3, 200, 210)
-    row = score_sets.seen_scores(truth, Look(truth), teacher)
+    row = score_sets.seen_scores(truth, PictureFeatures(truth), teacher)
     assert row["mse_photo"] == 0
     assert row["ms_ssim"] == pytest.approx(1)
     assert row["mse_vae"] == pytest.approx(float((truth.double() - teacher.double()).square().mean()))

@@ -34,9 +34,9 @@ def test_residual_and_r2_are_of_the_true_targets() -> None:
 
 def test_weights_count_in_the_evidence() -> None:
     latents, rgb = clipped_material()
-    material = lf.ChannelMap("affine", ridge=0.0, censored=True)
-    material._weight = lambda kind: 0.25  # type: ignore[method-assign]
-    quarter = material.fit_arrays(latents, rgb, space="sd1").solution_
+    examples = lf.ChannelMap("affine", ridge=0.0, censored=True)
+    examples._weight = lambda kind: 0.25  # type: ignore[method-assign]
+    quarter = examples.fit_arrays(latents, rgb, space="sd1").solution_
     whole = lf.ChannelMap("affine", ridge=0.0).fit_arrays(latents, rgb, space="sd1").solution_
     assert (quarter.residual, quarter.r2) == (pytest.approx(whole.residual), pytest.approx(whole.r2))
 

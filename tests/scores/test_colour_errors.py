@@ -16,7 +16,7 @@ from latentfit.images import chroma, delta_e2000
 from latentfit.scores import (
     ColourSums,
     FlickerSums,
-    Look,
+    PictureFeatures,
     correlated,
     flip,
     gmsd,
@@ -157,8 +157,8 @@ def test_a_ramp_has_no_fine_detail_at_its_borders() -> None:
 
 def test_a_look_is_taken_once_and_gives_the_same_scores() -> None:
     first, second = torch.rand(2, 1, 3, 32, 40)
-    look = Look(second)
-    assert Look.of(look) is look
+    look = PictureFeatures(second)
+    assert PictureFeatures.of(look) is look
     assert structure(first, look) == structure(first, second)
     assert look.lab is look.lab
 

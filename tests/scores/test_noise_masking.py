@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from latentfit.scores import ErrorBands, Schedule, sigma_at, strength_that_buries
+from latentfit.scores import ErrorBands, Schedule, masking_strength, sigma_at
 
 
 def test_white_noise_has_energy_one_in_every_band() -> None:
@@ -29,8 +29,8 @@ def test_pooling_does_not_depend_on_the_order() -> None:
 
 
 def test_strengths() -> None:
-    assert strength_that_buries(1.0, "flow") == 0.5
-    strengths = [strength_that_buries(sigma, "sd") for sigma in (0.01, 0.5, 1.0, 14.0, 100.0)]
+    assert masking_strength(1.0, "flow") == 0.5
+    strengths = [masking_strength(sigma, "sd") for sigma in (0.01, 0.5, 1.0, 14.0, 100.0)]
     assert strengths == sorted(strengths)
     assert strengths[-1] == 1.0
     assert 0.3 < strengths[2] < 0.5  # sigma 1 lies at about step 400 of Stable Diffusion's 1000
@@ -39,7 +39,7 @@ def test_strengths() -> None:
 @pytest.mark.parametrize("schedule", ["sd", "flow"])
 @pytest.mark.parametrize("strength", [0.001, 0.1, 0.5, 0.9])
 def test_a_strengths_noise_is_buried_by_it(schedule: Schedule, strength: float) -> None:
-    assert strength_that_buries(sigma_at(strength, schedule), schedule) == pytest.approx(strength)
+    assert masking_strength(sigma_at(strength, schedule), schedule) == pytest.approx(strength)
 
 
 def test_a_strength_without_signal_is_refused() -> None:

@@ -15,7 +15,7 @@ from latentfit.errors import BadFileError, SpaceMismatchError, StoreError, Train
 from latentfit.formats import KINDS
 from latentfit.nets import Interposer, InterposerV4, ModelDomain
 from latentfit.pairs import JoinedStores
-from latentfit.scores import ErrorBands, strength_that_buries
+from latentfit.scores import ErrorBands, masking_strength
 from latentfit.train import LATENT_PRESETS, BothWays, LatentObjective, city96_losses, train_latent_map
 from tests.pairs.test_joined import write_store
 from tests.support.paths import GOLDEN as GOLDEN_FOLDER
@@ -304,6 +304,6 @@ def test_errors_that_cannot_be_buried_are_refused() -> None:
     for schedule in ("sd", "flow"):
         for sigma in (float("nan"), -1.0):
             with pytest.raises(ValueError, match="expected 0 or more"):
-                strength_that_buries(sigma, schedule)  # type: ignore[arg-type]
+                masking_strength(sigma, schedule)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="equal shape"):
         ErrorBands().add(torch.zeros(1, 4, 8, 8), torch.zeros(1, 1, 8, 8))

@@ -24,7 +24,6 @@ from .errors import error_sheet as error_sheet
 from .hues import hue_rings as hue_rings
 from .hues import hue_turns as hue_turns
 from .hues import turns_by_hue as turns_by_hue
-from .latents import burial as burial
 from .latents import explained as explained
 from .latents import latent_sheet as latent_sheet
 from .palettes import palette_usage as palette_usage

@@ -8,7 +8,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from torch import Tensor
 
 from latentfit.compare.figures.canvas import SOFT, Figure, rows_of_axes, saved, something, style
-from latentfit.scores.noise_masking import ErrorBands, Schedule, sigma_at, strength_that_buries
+from latentfit.scores.noise_masking import ErrorBands, Schedule, masking_strength, sigma_at
 
 MOST = 3.0
 """Latents from minus so much to plus so much: black to white."""
@@ -139,7 +139,7 @@ def explained(
     return saved(figure, path)
 
 
-def burial(
+def noise_masking(
     errors: Mapping[str, ErrorBands],
     schedule: Schedule,
     *,
@@ -171,7 +171,7 @@ def burial(
         figure = Figure(figsize=(7.8, 3.1), layout="constrained")
         axis = figure.subplots()
         for name, bands in errors.items():
-            least = strength_that_buries(bands.sigma, schedule)
+            least = masking_strength(bands.sigma, schedule)
             words = f"{name}: from {math.ceil(100 * least - 1e-9) / 100:.2f}"
             axis.plot(bands.frequencies, bands.energy.clamp(min=1e-6), marker="o", markersize=3.5, label=words)
         for strength in strengths:

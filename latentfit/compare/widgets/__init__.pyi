@@ -2,7 +2,7 @@ from .base import Widget as Widget
 from .base import living as living
 from .compare_slider import CompareSlider as CompareSlider
 from .decoders import Decoders as Decoders
-from .latest_request import Newest as Newest
+from .latest_request import LatestRequest as LatestRequest
 from .page_data import array_of as array_of
 from .page_data import as_picture as as_picture
 from .page_data import crop_size as crop_size

@@ -37,17 +37,17 @@ class Widget(PageSide):
     code: Callable[[], str]
 
     def __init__(self, kind: str, page: Mapping[str, Any]) -> None:
-        self._ears: dict[str, Callable[[Mapping[str, Any], Sequence[Any]], None]] = {"code": self._say_code}
+        self._handlers: dict[str, Callable[[Mapping[str, Any], Sequence[Any]], None]] = {"code": self._say_code}
         super().__init__(kind=kind, page=dict(page))
         _LIVING[self._short_id] = self
-        self.on_msg(self._hear)
+        self.on_msg(self._on_message)
 
     def data(self) -> dict[str, Any]:
         """The present state for a page without kernel, JSON-able: ``mount(element, kind, data)`` of ``widgets.js``."""
         shown: dict[str, Any] = without_bytes({**self.page, **self.now})
         return shown
 
-    def _tell(self, **part: Any) -> None:
+    def _send(self, **part: Any) -> None:
         """Send the page a part of its data."""
         buffers: list[bytes] = []
         self.send({"type": "update", "part": _placed(part, buffers)}, buffers)
@@ -56,10 +56,10 @@ class Widget(PageSide):
         """Let pages that are opened from now on begin with a part of the data; those that are open are told apart."""
         self.now = {**self.now, **part}
 
-    def _hear(self, _: Any, content: Mapping[str, Any], buffers: Sequence[Any]) -> None:
+    def _on_message(self, _: Any, content: Mapping[str, Any], buffers: Sequence[Any]) -> None:
         """A message of the page: say that it was heard, then do it."""
         self.send({"type": "heard", "seq": content.get("seq")})
-        ear = self._ears.get(str(content.get("type")))
+        ear = self._handlers.get(str(content.get("type")))
         if ear is not None:
             ear(content, buffers)
 

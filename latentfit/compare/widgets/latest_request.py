@@ -7,7 +7,7 @@ from typing import Generic, TypeVar
 Request = TypeVar("Request")
 
 
-class Newest(Generic[Request]):
+class LatestRequest(Generic[Request]):
     """Does requests on a thread of its own; one that waits is replaced by a newer one of its kind.
 
     The thread lives only while there is work: nothing is left to close.

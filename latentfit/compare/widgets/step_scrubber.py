@@ -10,7 +10,7 @@ from latentfit.compare.figures.canvas import Figure
 from latentfit.compare.figures.sheets import contact_sheet
 from latentfit.compare.widgets.base import Widget
 from latentfit.compare.widgets.decoders import Decoders, Side, named_decoders
-from latentfit.compare.widgets.latest_request import Newest
+from latentfit.compare.widgets.latest_request import LatestRequest
 from latentfit.compare.widgets.page_data import pixels_of, png_of, without_bytes
 from latentfit.errors import WidgetError
 from latentfit.latents.spaces import LatentSpace, get_space
@@ -92,12 +92,12 @@ class StepScrubber(Widget):
         self._latents = [_one_picture(state, at, number) for at, state in enumerate(self.states)]
         self.decoders = Decoders(named, _space_of(self._latents[0], named, vae, space), 16 * len(named))
         self._position, self.smooth = len(self.states) - 1, smooth
-        self._newest: Newest[int] = Newest(self._answer, self._failed)
+        self._newest: LatestRequest[int] = LatestRequest(self._answer, self._failed)
         super().__init__("step_scrubber", {
             "names": list(named), "steps": [_step(state) for state in self.states], "position": self._position,
             "smooth": smooth, "height": height,
         })  # fmt: skip
-        self._ears["step"] = self._ask
+        self._handlers["step"] = self._ask
 
     @property
     def position(self) -> int:
@@ -108,7 +108,7 @@ class StepScrubber(Widget):
     def position(self, value: int) -> None:
         self._position = self._checked(value)
         self._begin_with(position=self._position)
-        self._tell(position=self._position)
+        self._send(position=self._position)
 
     def still(self, position: int | None = None, *, smooth: bool | None = None) -> Figure:
         """The present step, or another, as a sheet; smaller pictures smooth or in blocks."""
@@ -166,11 +166,11 @@ class StepScrubber(Widget):
             self._newest.ask(self._position)
 
     def _answer(self, at: int) -> None:
-        self._tell(at=at, pictures={name: _spec(side) for name, side in self._sides(at).items()})
+        self._send(at=at, pictures={name: _spec(side) for name, side in self._sides(at).items()})
 
     def _failed(self, error: Exception) -> None:
         reason = {"reason": str(error) or type(error).__name__}
-        self._tell(at=self._position, pictures=dict.fromkeys(self.decoders.named, reason))
+        self._send(at=self._position, pictures=dict.fromkeys(self.decoders.named, reason))
 
 
 def _one_picture(state: State, at: int, number: int) -> Tensor:

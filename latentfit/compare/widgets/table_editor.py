@@ -104,7 +104,7 @@ class TableEditor(Widget):
                 self._opened(at) if at == 0 else {"name": picture.name} for at, picture in enumerate(self._pictures)
             ],
         })  # fmt: skip
-        self._ears |= {"coefficients": self._edit, "picture": self._open}
+        self._handlers |= {"coefficients": self._edit, "picture": self._open}
 
     @property
     def coefficients(self) -> Floats:
@@ -122,7 +122,7 @@ class TableEditor(Widget):
             )
         self._values = changed.copy()
         self._begin_with(edited=self._values.tolist())
-        self._tell(coefficients=array_of(torch.from_numpy(self._values)))
+        self._send(coefficients=array_of(torch.from_numpy(self._values)))
 
     @property
     def is_edited(self) -> bool:
@@ -222,7 +222,7 @@ class TableEditor(Widget):
 
     def _open(self, content: Mapping[str, Any], _: Sequence[Any]) -> None:
         self._picture = min(max(int(content["picture"]), 0), len(self._pictures) - 1)
-        self._tell(opened={"at": self._picture, "picture": self._opened(self._picture)})
+        self._send(opened={"at": self._picture, "picture": self._opened(self._picture)})
 
 
 def _drawn(module: PolynomialMap, picture: EditorPicture) -> Tensor:

@@ -9,7 +9,7 @@ from torch import Tensor
 from latentfit.compare.figures.canvas import Figure
 from latentfit.compare.widgets.base import Widget
 from latentfit.compare.widgets.decoders import Decoders, Side, named_decoders
-from latentfit.compare.widgets.latest_request import Newest
+from latentfit.compare.widgets.latest_request import LatestRequest
 from latentfit.compare.widgets.page_data import pixels_of, png_of, without_bytes
 from latentfit.compare.widgets.workbench_pictures import (
     Images,
@@ -97,13 +97,15 @@ class Workbench(Widget):
         self.bench = _bench(images, approximations, vae, latents, space, size_px)
         self._view, self._n_given = _first_view(self.bench), len(self.bench.subjects)
         self._parts: dict[str, list[bytes]] = {}
-        self._newest: Newest[tuple[Any, ...]] = Newest(lambda request: request[0](*request[1:]), self._failed)
+        self._newest: LatestRequest[tuple[Any, ...]] = LatestRequest(
+            lambda request: request[0](*request[1:]), self._failed
+        )
         super().__init__("workbench", {
             "pictures": [self._tile(subject) for subject in self.bench.subjects],
             "sides": self.bench.names, "reference": self.bench.reference, "drops": self._encoder is not None,
             "sigma_most": sigma_most, "height": height, **_page_view(self._view),
         })  # fmt: skip
-        self._ears |= {"view": self._ask, "look": self._look, "file": self._take}
+        self._handlers |= {"view": self._ask, "look": self._look, "file": self._take}
 
     @property
     def shown(self) -> View:
@@ -114,7 +116,7 @@ class Workbench(Widget):
         """Show something else: any of `View`'s attributes, the picture also by its name."""
         self._view = self._changed(picture, changes)
         self._begin_with(**_page_view(self._view))
-        self._tell(view=_page_view(self._view), position=self._view.position)
+        self._send(view=_page_view(self._view), position=self._view.position)
 
     def view(self, picture: int | str | None = None, **changes: Any) -> Figure:
         """A view as a figure: the present one, or with changes as `show` takes them."""
@@ -214,7 +216,7 @@ class Workbench(Widget):
             there = key in asked["have"]
             pixels = {} if there or side.rgb is None else pixels_of(side.rgb)
             specs[name] = {"key": key, "kept": there, **_spec(side), **pixels}
-        self._tell(sides=specs, key=asked["key"], estimate=self.bench.label(view.sigma, view.gain))
+        self._send(sides=specs, key=asked["key"], estimate=self.bench.label(view.sigma, view.gain))
 
     def _take(self, content: Mapping[str, Any], buffers: Sequence[Any]) -> None:
         """A part of a dropped file."""
@@ -235,11 +237,11 @@ class Workbench(Widget):
         subject = subject_of_bytes(name, blob, self._encoder, self.size_px)
         self.bench.subjects.append(subject)
         self.page = {**self.page, "pictures": [*self.page["pictures"], self._tile(subject)], "sides": self.bench.names}
-        self._tell(pictures=self.page["pictures"], all_sides=self.bench.names, note="")
+        self._send(pictures=self.page["pictures"], all_sides=self.bench.names, note="")
         self.show(len(self.bench.subjects) - 1)
 
     def _failed(self, error: Exception) -> None:
-        self._tell(note=str(error) or type(error).__name__, failed=True)
+        self._send(note=str(error) or type(error).__name__, failed=True)
 
 
 def _bench(
