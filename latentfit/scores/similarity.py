@@ -1,4 +1,4 @@
-"""Structure of full-size pictures: SSIM, MS-SSIM, GMSD, ꟻLIP and the energy of fine detail, of two `PictureFeatures`."""
+"""Structure of full-size pictures: SSIM, MS-SSIM, GMSD, ꟻLIP and the energy of fine detail of two `PictureFeatures`."""
 
 import math
 from dataclasses import dataclass
