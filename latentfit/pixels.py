@@ -16,7 +16,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError, features
 from torch import Tensor
 
 from latentfit.errors import ImageError
-from latentfit.profiles import Declared, declared, in_srgb, lab_in_srgb
+from latentfit.profiles import Declared, bare_png, declared, declared_beside, in_srgb, lab_in_srgb
 from latentfit.resources import write_atomic
 
 Kind = Literal["photograph", "chart", "drawing", "greyscale", "latents"]
@@ -88,9 +88,7 @@ def open_picture(blob: bytes, name: str = "picture") -> Opened:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             warnings.filterwarnings("ignore", category=UserWarning)
-            image = Image.open(io.BytesIO(blob), formats=FORMATS)
-            image.load()
-            colours = declared(image, blob)
+            image, colours = _decoded(blob)
             return _as_rgb(ImageOps.exif_transpose(image), colours)
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
         raise ImageError(f"{name}: {error} Shrink it first if you trust it") from error
@@ -99,6 +97,24 @@ def open_picture(blob: bytes, name: str = "picture") -> Opened:
         raise ImageError(f"{name}: {what}; expected the content of one of {', '.join(FORMATS)}") from error
     except _DAMAGED as error:
         raise ImageError(f"{name}: a damaged picture ({type(error).__name__}: {error}); export it again") from error
+
+
+def _decoded(blob: bytes) -> tuple[Image.Image, Declared]:
+    """Pixels, and what the file says of their colours; a PNG whose other chunks are damaged is read without them."""
+    try:
+        image = _loaded(blob)
+        return image, declared(image, blob)
+    except _DAMAGED:
+        bare = bare_png(blob)
+        if bare is None:
+            raise
+    return _loaded(bare), declared_beside(blob)
+
+
+def _loaded(blob: bytes) -> Image.Image:
+    image = Image.open(io.BytesIO(blob), formats=FORMATS)
+    image.load()
+    return image
 
 
 def _unread(blob: bytes) -> str | None:
