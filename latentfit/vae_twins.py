@@ -227,7 +227,10 @@ def _described(function: Any) -> str:
     function = getattr(function, "__func__", function)
     code = getattr(function, "__code__", None)
     if code is None:
-        return f"{type(function).__qualname__} {sorted(_simple_vars(function).items())!r}"
+        call = getattr(getattr(type(function), "__call__", None), "__code__", None)  # noqa: B004
+        told = [] if call is None else [[part for part in call.co_consts if _is_simple(part)], call.co_names]
+        name = getattr(function, "__qualname__", type(function).__qualname__)
+        return f"{name} {sorted(_simple_vars(function).items())!r} {told!r}"
     cells = [cell.cell_contents for cell in function.__closure__ or () if cell.cell_contents is not function]
     bound = [part for part in (*cells, *(function.__defaults__ or ())) if _is_simple(part)]
     constants = [part for part in code.co_consts if _is_simple(part)]

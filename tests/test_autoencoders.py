@@ -449,11 +449,18 @@ def other_attention(module: Any) -> None:
 
 
 def other_function(module: Any) -> None:
-    module.decoder.mid_block.resnets[0].nonlinearity = torch.tanh
+    block = module.decoder.mid_block.resnets[0]
+    del block.nonlinearity
+    block.nonlinearity = torch.tanh
+
+
+def another_function(module: Any) -> None:
+    other_function(module)
+    module.decoder.mid_block.resnets[0].nonlinearity = torch.sin
 
 
 CHANGES = (circular, one_circular, patched, patched_less, hooked, other_epsilon, other_activation, output_scaled,
-           other_attention, other_function)  # fmt: skip
+           other_attention, other_function, another_function)  # fmt: skip
 
 
 def test_what_changes_the_output_changes_the_fingerprint() -> None:
