@@ -12,7 +12,7 @@ PORT ?=
 ARGS ?=
 JOBS ?= 2
 
-.PHONY: help setup test test-browser test-comfyui lint types unit notebooks notebooks-fast refresh-notebooks lab voila tables bench bench-quick models cards palettes interposers upscalers families estimates results timings clean
+.PHONY: help setup test mutants test-browser test-comfyui lint types unit notebooks notebooks-fast refresh-notebooks lab voila tables bench bench-quick models cards palettes interposers upscalers families estimates results timings clean
 help:
 	@grep -E '^## ' Makefile | sed 's/^## //'
 
@@ -52,6 +52,10 @@ types: .venv/.ready
 
 unit: .venv/.ready
 	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder tests latentfit
+
+## make mutants          plant known faults one at a time, and tell which no test notices; ARGS='--only splits,seeds'
+mutants: .venv/.ready
+	$(BIN)/python tests/mutants.py $(if $(findstring --jobs,$(ARGS)),,--jobs $(JOBS)) $(ARGS)
 
 .venv/.browser: .venv/.ready tests/browser/chromium.py
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[browser]'

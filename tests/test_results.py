@@ -42,8 +42,6 @@ def test_every_page_says_what_the_numbers_say() -> None:
 @pytest.mark.parametrize("path", CARDS, ids=lambda path: f"{path.parent.name}/{path.name}")
 def test_a_card_without_figures_of_drawings_is_none(path: Path) -> None:
     text = path.read_text("utf-8")
-    if path.parent.name == "mini-flux1" and "<!-- kinds -->" not in text:
-        pytest.skip("not scored by kind yet")
     block = text.split("<!-- kinds -->")[1].split("<!-- /kinds -->")[0]
     head = next(line for line in block.splitlines() if line.startswith("| ") and "clip art" in line)
     column = [cell.split(" (")[0] for cell in head.strip("| ").split(" | ")].index("clip art")

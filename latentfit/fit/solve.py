@@ -22,7 +22,7 @@ class Solution:
     coefficients : ndarray, (1 + n_terms, n_targets)
         The first row is the intercept (zeros without one).
     ridge : float
-        Relative to the mean eigenvalue of the terms' correlation matrix.
+        Added to the eigenvalues of the terms' correlation matrix, whose mean is 1.
     rank : int
         Directions above rounding, of n_terms.
     condition : float
@@ -162,14 +162,13 @@ class _Spectrum:
         self.rank = int(self._kept.sum())
         smallest = float(self._values[self._kept].min()) if self.rank else 0.0
         self.condition = float(np.sqrt(largest / smallest)) if self.rank else float("inf")
-        self._mean_value = float(self._values.sum()) / max(int(varies.sum()), 1)
 
     def coefficients(self, cross: Floats, ridges: Sequence[float]) -> Floats:
         """Sums of ones and terms with targets, ``(1 + n_terms, t)`` -> coefficients ``(1 + n_terms, n_ridges, t)``."""
         mean = cross[0] / self._count if self._intercept else np.zeros(cross.shape[1])
         centred = cross[1:] / self._count - np.outer(self._mean, mean)
         right = self._vectors.T @ (centred * self._inverse_spread[:, None])
-        shrunk = self._values[:, None] + np.asarray(ridges) * self._mean_value
+        shrunk = self._values[:, None] + np.asarray(ridges)  # of a correlation matrix, whose mean eigenvalue is 1
         inverse = np.where(self._kept[:, None], 1 / np.where(self._kept[:, None], shrunk, 1), 0.0)
         side_by_side = (inverse[:, :, None] * right[:, None]).reshape(len(right), -1)
         slopes = (self._vectors @ side_by_side) * self._inverse_spread[:, None]
