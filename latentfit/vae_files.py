@@ -182,8 +182,8 @@ def bundled_configs() -> tuple[BundledConfig, ...]:
     return tuple(entries)
 
 
-def build_module(class_name: str, config: Mapping[str, Any]) -> nn.Module:
-    """A diffusers autoencoder of that class and config.
+def check_class(class_name: object) -> str:
+    """The name of an autoencoder's class, where diffusers has it.
 
     Raises
     ------
@@ -192,12 +192,26 @@ def build_module(class_name: str, config: Mapping[str, Any]) -> nn.Module:
     """
     import diffusers
 
-    if not isinstance(class_name, str) or not hasattr(diffusers, class_name):
-        known = ", ".join(name for name in dir(diffusers) if name.startswith("Autoencoder"))
-        raise VaeError(
-            f"autoencoder class {class_name!r}: expected one of diffusers {diffusers.__version__}: {known}; a newer "
-            "diffusers may have it, and Vae.load also takes any module with encode and decode"
-        )
+    if isinstance(class_name, str) and hasattr(diffusers, class_name):
+        return class_name
+    known = ", ".join(name for name in dir(diffusers) if name.startswith("Autoencoder"))
+    raise VaeError(
+        f"autoencoder class {class_name!r}: expected one of diffusers {diffusers.__version__}: {known}; a newer "
+        "diffusers may have it, and Vae.load also takes any module with encode and decode"
+    )
+
+
+def build_module(class_name: str, config: Mapping[str, Any]) -> nn.Module:
+    """A diffusers autoencoder of that class and config.
+
+    Raises
+    ------
+    VaeError
+        When the installed diffusers has no such class, or it does not take that config.
+    """
+    import diffusers
+
+    check_class(class_name)
     try:
         module: nn.Module = getattr(diffusers, class_name).from_config(dict(config))
     except (
