@@ -19,7 +19,7 @@ from latentfit.resources import write_atomic
 from latentfit.scales import Scale
 from latentfit.schemas import parse_json, plain
 from latentfit.spaces import LatentSpace
-from latentfit.vae_weights import WeightsFile, is_safetensors
+from latentfit.vae_weights import WeightsFile, check_name, is_safetensors
 
 
 def save(wrapper: Approximation | LatentMap, path: str | os.PathLike[str], *, dtype: torch.dtype | None = None) -> Path:
@@ -214,10 +214,7 @@ def _opened(path: str | os.PathLike[str]) -> Any:
         raise BadFileError(f"{path}: expected a .safetensors map; a table in JSON is read by `latentfit.dialects.read`")
     if not Path(path).is_file():
         raise BadFileError(f"{path}: no such file; expected a map written by `latentfit fit` or lf.save")
-    try:
-        os.fspath(path).encode("utf-8")  # safetensors opens no other names
-    except UnicodeEncodeError as error:
-        raise BadFileError(f"{path}: expected a file's name in UTF-8; rename it") from error
+    check_name(path)
     try:
         return safe_open(os.fspath(path), framework="pt")
     except (SafetensorError, OSError) as error:

@@ -48,10 +48,10 @@ class Picture:
         ImageError
             When it cannot be read; the message names it.
         """
-        opened, sha256 = self.open()
+        opened, sha256 = self.opened()
         return opened.image, sha256
 
-    def open(self) -> tuple[Opened, str]:
+    def opened(self) -> tuple[Opened, str]:
         """As `load`, with what was done to its colours."""
         try:
             blob = self.read()

@@ -126,7 +126,7 @@ class Preparer:
         config, largest = self._config, self._config.largest
         size, multiple = int(config.size * largest), int(self._space.cell_px * config.multiple_cells * largest)
         share = config.scale / largest
-        opened, sha256 = picture.open()
+        opened, sha256 = picture.opened()
         if self._is_met(sha256, config.crops):
             if opened.is_converted and sha256 in self._outdated:
                 self._outdated.remove(sha256)

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from latentfit import schemas
 from latentfit.errors import BadFileError, VaeError
 from latentfit.escaping import one_line
-from latentfit.nets.loading import UNFIT
+from latentfit.nets.loading import UNFIT, whole_numbers_among
 from latentfit.nets.tiny import load_tiny_decoder, load_tiny_encoder
 from latentfit.resources import data_path
 from latentfit.schemas import shown
@@ -182,23 +182,23 @@ def bundled_configs() -> tuple[BundledConfig, ...]:
     return tuple(entries)
 
 
-def check_class(class_name: object) -> str:
-    """The name of an autoencoder's class, where diffusers has it.
+def autoencoder_class(class_name: object) -> Any:
+    """The class of that name in the installed diffusers.
 
     Raises
     ------
     VaeError
-        When the installed diffusers has no such class.
+        When it has none.
     """
     import diffusers
 
-    if isinstance(class_name, str) and hasattr(diffusers, class_name):
-        return class_name
-    known = ", ".join(name for name in dir(diffusers) if name.startswith("Autoencoder"))
-    raise VaeError(
-        f"autoencoder class {class_name!r}: expected one of diffusers {diffusers.__version__}: {known}; a newer "
-        "diffusers may have it, and Vae.load also takes any module with encode and decode"
-    )
+    if not isinstance(class_name, str) or not hasattr(diffusers, class_name):
+        known = ", ".join(name for name in dir(diffusers) if name.startswith("Autoencoder"))
+        raise VaeError(
+            f"autoencoder class {class_name!r}: expected one of diffusers {diffusers.__version__}: {known}; a newer "
+            "diffusers may have it, and Vae.load also takes any module with encode and decode"
+        )
+    return getattr(diffusers, class_name)
 
 
 def build_module(class_name: str, config: Mapping[str, Any]) -> nn.Module:
@@ -207,13 +207,13 @@ def build_module(class_name: str, config: Mapping[str, Any]) -> nn.Module:
     Raises
     ------
     VaeError
-        When the installed diffusers has no such class, or it does not take that config.
+        When the installed diffusers has no such class.
     """
     import diffusers
 
-    check_class(class_name)
+    kind = autoencoder_class(class_name)
     try:
-        module: nn.Module = getattr(diffusers, class_name).from_config(dict(config))
+        module: nn.Module = kind.from_config(dict(config))
     except (
         TypeError, ValueError, LookupError, AttributeError, ArithmeticError, RuntimeError, AssertionError
     ) as error:  # fmt: skip
@@ -269,6 +269,12 @@ def check_weights(module: nn.Module, weights: Mapping[str, Tensor], path: Path) 
 def load_weights(module: nn.Module, weights: Mapping[str, Tensor], path: Path) -> None:
     """Load all weights, none missing and none left over."""
     given = _given(module, weights, path)
+    whole = whole_numbers_among(given, {key: own for key, own in module.state_dict().items() if key in given})
+    if whole is not None:
+        raise BadFileError(
+            f"{path}: tensor {whole!r}: expected floating numbers, got {given[whole].dtype}; take the file in float32, "
+            "float16 or bfloat16"
+        )
     module.load_state_dict({key: tensor.to(torch.float32) for key, tensor in given.items()}, strict=False)
 
 

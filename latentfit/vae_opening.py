@@ -12,8 +12,8 @@ from latentfit.errors import BadFileError, VaeError
 from latentfit.schemas import read_json
 from latentfit.spaces import LatentSpace
 from latentfit.vae_files import (
+    autoencoder_class,
     build_module,
-    check_class,
     check_config,
     check_weights,
     load_weights,
@@ -69,7 +69,7 @@ def _config_in(folder: Path) -> dict[str, Any]:
 
 def _folder_module(folder: Path, config: dict[str, Any]) -> nn.Module:
     """The module of a diffusers folder."""
-    check_class(config["_class_name"])  # before its weights are missed, which nobody has for a class that is not there
+    autoencoder_class(config["_class_name"])
     paths = weights_in(folder)
     weights: dict[str, Tensor] = {}
     for path in paths:

@@ -1,6 +1,7 @@
 """Weights files, read without ever running what they carry: safetensors, and torch files of plain tensors."""
 
 import mmap
+import os
 import pickle
 import re
 import struct
@@ -200,11 +201,20 @@ def _refuse_bombs(path: Path, *, is_zip: bool) -> None:
         raise BadFileError(f"{path}: refused, because it makes a bytearray; expected plain tensors: save it again")
 
 
+def check_name(path: str | os.PathLike[str]) -> None:
+    """Raise `BadFileError` unless a file's name is text: safetensors opens no other names."""
+    try:
+        os.fspath(path).encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise BadFileError(f"{path}: expected a file's name in UTF-8; rename it") from error
+
+
 @contextmanager
 def _opened(path: Path) -> Iterator[Any]:
     """An open safetensors file whose damage is reported as ours."""
     from safetensors import safe_open
 
+    check_name(path)
     try:
         with safe_open(str(path), framework="pt") as file:
             yield file

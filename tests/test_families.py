@@ -45,7 +45,7 @@ def test_taesds_latents_too(true: str, other: str, assets: Path) -> None:
     all_latents = latents_of(str(assets / "weights" / "taesd" / name), str(assets / "images" / "eval"), 16, 192)
     assert not [one for one in all_latents if likelier_space(one, lf.get_space(true))]
     noticed = [likelier_space(read_as(one, true, other), lf.get_space(other)) for one in all_latents]
-    assert sum(one is not None for one in noticed) >= len(all_latents) - 2
+    assert sum(one is not None for one in noticed) >= 0.75 * len(all_latents)
 
 
 def test_what_nothing_is_known_of_is_not_judged() -> None:

@@ -214,7 +214,7 @@ def test_collect_says_what_it_converted_and_what_an_earlier_version_left_wrong(
     collected(folder, tmp_path / "store")
     said = capsys.readouterr().out
     assert "1 converted to sRGB" in said
-    assert "1 read as sRGB" in said
+    assert "1 noted" in said
     assert "  noted broken.png: its colour profile cannot be used" in said
     collected(folder, tmp_path / "store")
     assert "in other colours" not in capsys.readouterr().out

@@ -487,7 +487,7 @@ def test_from_the_command_line(store: PairStore, tmp_path: Path, capsys: pytest.
         with pytest.raises(SystemExit) as stopped:
             main(["train", kind, "--out", str(out), *lacking])
         assert stopped.value.code == 2
-        assert f"Missing from latentfit train {kind}" in " ".join(capsys.readouterr().err.split())
+        assert f"latentfit: train {kind}: expected --" in capsys.readouterr().err
     assert main(["train", "encoder", *flags, "--preset", "cell"]) == 2
     assert "preset 'cell': expected one of an encoder, got one of a decoder" in capsys.readouterr().err
     large = write_store(tmp_path / "large", 6, 32)

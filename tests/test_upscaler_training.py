@@ -18,7 +18,7 @@ from latentfit.cli_train_flags import TrainFlags
 from latentfit.enlarging import enlarge, steps_to
 from latentfit.errors import ScaleError, SpaceMismatchError, TrainError
 from latentfit.joined import JoinedStores
-from latentfit.latent_files import read_latents, write_latents
+from latentfit.latent_files import open_latents, write_latents
 from latentfit.nets.any_upscaler import AnyUpscaler
 from latentfit.nets.domains import ModelDomain
 from latentfit.nets.patch_discriminator import PatchDiscriminator
@@ -290,17 +290,17 @@ def test_from_the_command_line(photos: Path, tmp_path: Path, capsys: Capture) ->
     write_latents(came, latents, SD1)
     for factor, size in (("1.5", (15, 21)), ("2", (20, 28)), ("3", (30, 42))):
         assert main(["upscale", came, "--model", out, "--factor", factor, "--out", str(went)]) == 0
-        made = read_latents(went, SD1).latents
+        made = open_latents(went, SD1).latents  # made of noise: what it looks like does not matter
         assert made.shape[-2:] == size
         loaded = lf.load(out)
         assert isinstance(loaded, lf.LatentMap)
         torch.testing.assert_close(made, enlarge(loaded, latents, factor), atol=1e-4, rtol=1e-4)
     assert main(["upscale", came, "--model", out, "--space", "sd15", "--out", str(went)]) == 0  # its own factor
-    assert read_latents(went, SD1).latents.shape[-2:] == (20, 28)
+    assert open_latents(went, SD1).latents.shape[-2:] == (20, 28)
     bare = str(tmp_path / "bare.safetensors")  # city96's keys, another name: neither space nor factor
     save_file({k: t.contiguous() for k, t in UpscalerV2(4, 8, 2).state_dict().items()}, bare)
     assert main(["upscale", came, "--model", bare, "--space", "sd1", "--factor", "1.5", "--out", str(went)]) == 0
-    assert read_latents(went, SD1).latents.shape[-2:] == (15, 21)
+    assert open_latents(went, SD1).latents.shape[-2:] == (15, 21)
     at_half = ["evaluate", out, "--source", f"{store}/x1", "--target", f"{store}/x1.5", *vaes.split(), "--split", "all"]
     assert main(at_half) == 0
     assert {"bilinear", "bicubic", "upscaler-any"} <= set(capsys.readouterr().out.split())
