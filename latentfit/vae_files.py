@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from latentfit import schemas
 from latentfit.errors import BadFileError, VaeError
 from latentfit.escaping import one_line
-from latentfit.nets.loading import UNFIT
+from latentfit.nets.loading import UNFIT, whole_numbers_among
 from latentfit.nets.tiny import load_tiny_decoder, load_tiny_encoder
 from latentfit.resources import data_path
 from latentfit.schemas import shown
@@ -269,6 +269,12 @@ def check_weights(module: nn.Module, weights: Mapping[str, Tensor], path: Path) 
 def load_weights(module: nn.Module, weights: Mapping[str, Tensor], path: Path) -> None:
     """Load all weights, none missing and none left over."""
     given = _given(module, weights, path)
+    whole = whole_numbers_among(given, {key: own for key, own in module.state_dict().items() if key in given})
+    if whole is not None:
+        raise BadFileError(
+            f"{path}: tensor {whole!r}: expected floating numbers, got {given[whole].dtype}; take the file in float32, "
+            "float16 or bfloat16"
+        )
     module.load_state_dict({key: tensor.to(torch.float32) for key, tensor in given.items()}, strict=False)
 
 
