@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from latentfit import parallel
-from latentfit.collect_config import CollectConfig, CollectReport
+from latentfit.collect_config import MOST_CROPS, MOST_SIDE, CollectConfig, CollectReport
 from latentfit.errors import NoPicturesError, StoreError
 from latentfit.escaping import lines
 from latentfit.families import Domain
@@ -172,6 +172,11 @@ def _check(config: CollectConfig, space: LatentSpace) -> None:
         raise StoreError(
             f"collect: expected size >= {space.cell_px}, crops >= 1 and limit >= 1, "
             f"got size {config.size_px}, crops {config.crops}, limit {config.limit}"
+        )
+    if config.size_px > MOST_SIDE or config.crops > MOST_CROPS:
+        raise StoreError(
+            f"collect: expected size <= {MOST_SIDE} and crops <= {MOST_CROPS}, got size {config.size_px}, crops "
+            f"{config.crops}"
         )
 
 

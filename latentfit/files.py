@@ -14,6 +14,7 @@ from latentfit.errors import BadFileError, ScaleError, SpaceMismatchError
 from latentfit.foreign import of_others, weights_file
 from latentfit.headers import SCHEMA, checked_fields, checked_header
 from latentfit.kinds import KINDS, described, wrapped
+from latentfit.nets.loading import whole_numbers_among
 from latentfit.palette import Palette
 from latentfit.resources import write_atomic
 from latentfit.scales import Scale
@@ -122,6 +123,9 @@ def _ours(path: str | os.PathLike[str]) -> Approximation | LatentMap:
         tensors = {name: _tensor_in(path, name, file) for name in file.keys()}  # noqa: SIM118
     try:
         network = KINDS[header["kind"]](header["config"])
+        whole = whole_numbers_among(tensors, network.state_dict())
+        if whole is not None:
+            raise TypeError(f"tensor {whole!r}: expected floating numbers, got {tensors[whole].dtype}")
         network.load_state_dict(tensors)
         module = wrapped(network, header).eval()
     except (LookupError, TypeError, ValueError, RuntimeError, ArithmeticError) as error:

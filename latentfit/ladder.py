@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from latentfit.approx import Approximation
+from latentfit.collect_config import MOST_CROPS, MOST_SIDE
 from latentfit.errors import FitError, StoreError
 from latentfit.escaping import csv_cell
 from latentfit.ladder_config import LadderConfig
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Ladder", "LadderConfig", "ladder"]
 
+MOST_MINUTES = 100_000  # ten weeks
 SHARE_FOR_WRITING = 0.06  # of the minutes: tables and the page, which nothing can shorten
 SHARE_FOR_FITTING, SHARE_FOR_SCORING = 0.5, 0.6  # of the time that is left then, without that for writing
 
@@ -169,10 +171,11 @@ def report(result: Ladder) -> str:
 
 
 def _check(config: LadderConfig) -> None:
-    if config.minutes <= 0 or (config.crops is not None and config.crops < 1) or config.size < 1:
+    crops = 1 if config.crops is None else config.crops
+    if not 0 < config.minutes <= MOST_MINUTES or not 1 <= crops <= MOST_CROPS or not 1 <= config.size <= MOST_SIDE:
         raise StoreError(
-            f"ladder: expected minutes > 0, crops >= 1 and size >= 1, got {config.minutes:g}, {config.crops} and "
-            f"{config.size}"
+            f"ladder: expected minutes > 0, crops >= 1 and size >= 1, at most {MOST_MINUTES}, {MOST_CROPS} and "
+            f"{MOST_SIDE}, got {config.minutes:g}, {config.crops} and {config.size}"
         )
     if config.out.is_file():
         raise StoreError(f"--out {config.out}: expected a folder to write, got a file")

@@ -26,6 +26,7 @@ from latentfit.palette_files import (
     read_listed,
 )
 from latentfit.palette_means import distinct_colours, mean_colours
+from latentfit.pixels import check_enlarged
 from latentfit.resources import data_path, write_atomic
 from latentfit.schemas import shown
 
@@ -220,12 +221,20 @@ class Palette:
         indices : Tensor of integers, (h, w)
         enlarge : int
             Each cell becomes a square of so many pixels.
+
+        Raises
+        ------
+        PaletteError
+            When these are no indices of this palette, or `enlarge` is below 1.
+        ImageError
+            When the picture would have more than 2^28 pixels.
         """
         self._check(indices)
         if indices.ndim != 2 or not indices.numel():
             raise PaletteError(f"indexed_png: expected indices (h, w), got {_described(indices)}")
         if enlarge < 1:
             raise PaletteError(f"indexed_png: expected to enlarge at least once, got {enlarge}")
+        check_enlarged(indices.shape[0], indices.shape[1], enlarge)
         levels = indices.detach().cpu().to(torch.uint8).numpy()
         return indexed_png(levels, self.colours.numpy(), enlarge)
 

@@ -1,6 +1,7 @@
 """From a file's bytes to pixels, from pixels to tensors, and back."""
 
 import io
+import math
 import os
 import struct
 import warnings
@@ -24,6 +25,7 @@ Box = tuple[int, int, int, int]
 _AVIF = ("AVIF",) if features.check("avif") else ()  # Pillow has it since 11.3
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF", "PPM", *_AVIF)  # by content; some others start programs
 WHOLE = Fraction(1)
+MOST_PIXELS = 1 << 28  # of a picture that is written
 GREY_CHROMA = 6  # 8-bit levels between the channels below which 99 % of a greyscale picture's pixels lie
 
 # What Pillow lets out on damaged files: OSError, SyntaxError and ValueError mostly, and on a few Exif blocks the others
@@ -209,6 +211,22 @@ def rgb_tensor(pixels: NDArray[np.uint8]) -> Tensor:
     return batch.permute(0, 3, 1, 2).float().div_(255)
 
 
+def check_enlarged(height: int, width: int, times: int) -> None:
+    """Refuse a picture that no viewer opens, before its pixels are allocated.
+
+    Raises
+    ------
+    ImageError
+        When it would have more than 2^28 pixels.
+    """
+    if height * width * times**2 > MOST_PIXELS:
+        most = math.isqrt(MOST_PIXELS // max(height * width, 1))
+        raise ImageError(
+            f"a picture of {width}×{height} pixels: expected to enlarge it at most {most} times, to 2^28 pixels, got "
+            f"{times}"
+        )
+
+
 def to_pil(rgb: Tensor) -> Image.Image:
     """``(3, H, W)`` float in [0, 1] -> PIL image, rounded to 8 bit."""
     pixels = rgb.detach().float().clamp(0, 1).mul(255).round().to(torch.uint8).permute(1, 2, 0)
@@ -216,7 +234,14 @@ def to_pil(rgb: Tensor) -> Image.Image:
 
 
 def save_png(rgb: Tensor, path: str | os.PathLike[str], enlarge: int = 1) -> Path:
-    """Write ``(3, H, W)`` in [0, 1] as PNG, whole or not at all, enlarged bilinearly."""
+    """Write ``(3, H, W)`` in [0, 1] as PNG, whole or not at all, enlarged bilinearly.
+
+    Raises
+    ------
+    ImageError
+        When the enlarged picture has more than 2^28 pixels.
+    """
+    check_enlarged(rgb.shape[-2], rgb.shape[-1], enlarge)
     image = to_pil(rgb)
     if enlarge != 1:
         image = image.resize((image.width * enlarge, image.height * enlarge), Image.Resampling.BILINEAR)

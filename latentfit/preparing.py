@@ -183,9 +183,10 @@ class Preparer:
         """
         read = open_latents(file.path, self._space, self._config.domain)
         if read.doubt is not None and self._config.domain is None:
+            apart = "" if read.doubt.kind == "domain" else "collect it with a VAE of its own space, or "
             raise BadFileError(
-                f"{file.path}: {read.doubt}; say which domain these files are of (domain, model or raw) to collect it "
-                "as that all the same"
+                f"{file.path}: {read.doubt}; {apart}say which domain these files are of (domain, model or raw) to "
+                "collect it as that all the same"
             )
         if read.doubt is not None:
             self._report.noted.append((file.name, str(read.doubt)))
