@@ -229,7 +229,7 @@ def test_palettes_and_pictures_in_notebooks_go_through_the_same_reader(tmp_path:
     assert np.abs(palette.colours.numpy() - wanted[:, 0]).max() <= 2
     with Image.open(tmp_path / "strip.png") as image:
         assert np.abs(as_picture(image, "strip").numpy() * 255 - wanted.transpose(2, 0, 1)).max() <= 2
-    opened, _ = folder(tmp_path)[0].open()
+    opened, _ = folder(tmp_path)[0].opened()
     assert opened.is_converted
 
 
