@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from latentfit.errors import PaletteError
+from latentfit.escaping import one_line
 from latentfit.profiles import declared, in_srgb
 
 ENDINGS = (".hex", ".txt", ".gpl", ".pal", ".act", ".png")
@@ -104,15 +105,15 @@ def _text_of(blob: bytes, name: str) -> str:
 
 def hex_text(listed: Listed) -> str:
     """A hex list: name and source as comments, then one RRGGBB a line."""
-    head = [f"; {key}: {_one_line(value)}" for key, value in _facts(listed) if value]
+    head = [f"; {key}: {one_line(value)}" for key, value in _facts(listed) if value]
     return "\n".join([*head, *hex_colours(listed.colours)]) + "\n"
 
 
 def gpl_text(listed: Listed) -> str:
     """GIMP's palette format."""
-    head = ["GIMP Palette", f"Name: {_one_line(listed.name) or 'palette'}", "Columns: 16"]
+    head = ["GIMP Palette", f"Name: {one_line(listed.name) or 'palette'}", "Columns: 16"]
     if listed.source:
-        head.append(f"# source: {_one_line(listed.source)}")
+        head.append(f"# source: {one_line(listed.source)}")
     rows = (f"{r:3d} {g:3d} {b:3d}\t#{r:02x}{g:02x}{b:02x}" for r, g, b in listed.colours.tolist())
     return "\n".join([*head, "#", *rows]) + "\n"
 
@@ -317,7 +318,3 @@ def _swatches(rgba: NDArray[np.uint8], name: str) -> Colours:
 
 def _facts(listed: Listed) -> tuple[tuple[str, str], ...]:
     return ("name", listed.name), ("source", listed.source)
-
-
-def _one_line(text: str) -> str:
-    return " ".join(text.split())

@@ -259,7 +259,8 @@ def read_shard(path: Path) -> Shard:
             header = schemas.parse_json((file.metadata() or {})["latentfit_pairs"], os.fspath(path), has_infinity=True)
             schema = header["schema"]
         except (LookupError, TypeError, BadFileError) as error:
-            raise StoreError(f"{path}: not a shard of a pair store; move it out of this folder ({error})") from error
+            reason = str(error).removeprefix(f"{path}: ")
+            raise StoreError(f"{path}: not a shard of a pair store; move it out of this folder ({reason})") from error
         if schema != SCHEMA:
             raise StoreError(f"{path}: expected schema {SCHEMA!r}, got {schemas.shown(schema)}; collect it anew")
         try:

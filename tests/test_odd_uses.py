@@ -159,6 +159,15 @@ def test_an_error_of_a_table_names_its_file_once(text: str, tmp_path: Path) -> N
     assert str(caught.value).count(str(path)) == 1
 
 
+def test_an_error_of_a_config_names_its_file_once(tmp_path: Path) -> None:
+    path = tmp_path / "config.json"
+    path.write_text("[" * 1000)
+    (tmp_path / "diffusion_pytorch_model.safetensors").write_bytes(b"")
+    with pytest.raises(LatentfitError, match="nested deeper than 32 levels") as caught:
+        lf.Vae.load(str(tmp_path), device="cpu")
+    assert str(caught.value).count(str(path)) == 1
+
+
 GIMP = "GIMP Palette\nName: x\n#\n29 43 83 navy\n255 241 232\n"
 JASC = "JASC-PAL\n0100\n{}\n29 43 83\n255 241 232\n"
 
