@@ -222,6 +222,10 @@ def _opened(path: Path) -> Iterator[Any]:
 
     check_name(path)
     try:
+        str(path).encode("utf-8")  # safetensors opens no other names
+    except UnicodeEncodeError as error:
+        raise BadFileError(f"{path}: expected a file's name in UTF-8; rename it") from error
+    try:
         with safe_open(str(path), framework="pt") as file:
             yield file
     except BadFileError:
