@@ -186,6 +186,26 @@ FAULTS = (
     ),
     Fault(
         "domains",
+        "`convert` writes in the source's domain",
+        (
+            "written = write_latents(out, made, loaded.target, file.metadata)\n"
+            '    say(f"{written}: {loaded.target.title}'
+        ),
+        (
+            "written = write_latents(out, made, loaded.source, file.metadata)\n"
+            '    say(f"{written}: {loaded.target.title}'
+        ),
+        "test_converted_domains",
+    ),
+    Fault(
+        "domains",
+        "FLUX.2's latents are crossed although its VAE normalises",
+        'if domain == "raw" or space.normalised_by_vae:',
+        'if domain == "raw":',
+        "test_converted_domains",
+    ),
+    Fault(
+        "domains",
         "`decode` ignores --domain",
         "read = noticed_latents(latents, approximation.space, domain).latents",
         "read = noticed_latents(latents, approximation.space, None).latents",
@@ -333,6 +353,13 @@ FAULTS = (
     ),
     Fault(
         "tiles",
+        "a VAE's tiles keep its rim",
+        "margin = self.network.receptive_cells or 0",
+        "margin = 0",
+        "test_vae::test_tiles_are_exact_for_the_plain_tiny_family_only",
+    ),
+    Fault(
+        "tiles",
         "tiles overlap by the receptive field once",
         "overlap = tile // 4 if margin is None else 2 * margin",
         "overlap = tile // 4 if margin is None else margin + 1",
@@ -435,6 +462,13 @@ FAULTS = (
         "frame = run(named, opened, split=split, progress=True)",
         "frame = run(named, opened, progress=True)",
         "test_split_flags::test_evaluate_scores_just_that_split",
+    ),
+    Fault(
+        "splits",
+        "another VAE's round trip is scored",
+        "if vae.fingerprint != store.fingerprint:",
+        "if False:",
+        "test_split_flags::test_a_store_of_another_vae_is_refused",
     ),
     Fault(
         "splits",
@@ -556,6 +590,20 @@ FAULTS = (
         "test_store::test_what_is_written_comes_back test_collector::test_pairs_are_what_the_vae_gives",
     ),
     Fault(
+        "pairs",
+        "the decode is of latents that were not rounded as they are stored",
+        "latents = given.half().float()",
+        "latents = given.float()",
+        "test_collector::test_pairs_are_what_the_vae_gives",
+    ),
+    Fault(
+        "pairs",
+        "only colours beyond the bounds count as clipped",
+        "at_bounds = torch.cat([rgb <= 0, rgb >= 1], 1).float()",
+        "at_bounds = torch.cat([rgb < 0, rgb > 1], 1).float()",
+        "test_pairs::test_columns_are_computed_from_the_decode",
+    ),
+    Fault(
         "seeds",
         "a training step is not seeded",
         "torch.manual_seed((config.seed * 1_000_003 + state.seen_images) * 1_009 + parallel.rank())",
@@ -634,6 +682,27 @@ FAULTS = (
         ("lines[:border] = 0\n            if start + self.crop_cells"),
         ("pass\n            if start + self.crop_cells"),
         "test_training::test_losses_leave_out_the_rims_that_are_not_the_pictures_own",
+    ),
+    Fault(
+        "training",
+        "batches of one step are added up",
+        'accelerator.backward(losses["loss"] / len(batches))',
+        'accelerator.backward(losses["loss"])',
+        "test_steps",
+    ),
+    Fault(
+        "training",
+        "averaged weights are those of the last step",
+        "kept = 0.5 ** (self.step_images / half_life) if self.config.ema_images else 0.0",
+        "kept = 0.0",
+        "test_steps",
+    ),
+    Fault(
+        "training",
+        "the adversary keeps the generator's gradients",
+        ("set_rate(state.adversary_optimizer, rate)\n        state.adversary_optimizer.zero_grad()"),
+        "set_rate(state.adversary_optimizer, rate)",
+        "test_steps",
     ),
     Fault(
         "training",
