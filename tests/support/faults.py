@@ -601,7 +601,7 @@ FAULTS = (
         "only colours beyond the bounds count as clipped",
         "at_bounds = torch.cat([rgb <= 0, rgb >= 1], 1).float()",
         "at_bounds = torch.cat([rgb < 0, rgb > 1], 1).float()",
-        "test_pairs::test_columns_are_computed_from_the_decode",
+        "test_store::test_columns_are_computed_from_the_decode",
     ),
     Fault(
         "seeds",

@@ -8,10 +8,10 @@ import torch
 from safetensors.torch import load_file
 
 import latentfit as lf
-from latentfit.approx import LatentMap
 from latentfit.cli import main
-from latentfit.fit.module import PolynomialMap
-from latentfit.latent_files import read_latents, write_latents
+from latentfit.fit import PolynomialMap
+from latentfit.latents import read_latents, write_latents
+from latentfit.maps import LatentMap
 
 SD1, SDXL, FLUX2 = lf.get_space("sd1"), lf.get_space("sdxl"), lf.get_space("flux2")
 
