@@ -11,6 +11,11 @@ from .likely_space import doubt_of as doubt_of
 from .likely_space import moments_of as moments_of
 from .png import read_latent_png as read_latent_png
 from .png import write_latent_png as write_latent_png
+from .space_facts import Denoiser as Denoiser
+from .space_facts import Project as Project
+from .space_facts import Schedule as Schedule
+from .space_facts import SpaceFacts as SpaceFacts
+from .space_facts import facts_of as facts_of
 from .spaces import LatentSpace as LatentSpace
 from .spaces import get_space as get_space
 from .spaces import list_spaces as list_spaces
