@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from latentfit.errors import DomainError
-from latentfit.latents.space_facts import Schedule as Schedule
+from latentfit.latents.space_facts import Schedule as Schedule  # noqa: PLC0414 - part of the face
 from latentfit.latents.space_facts import facts_of
 from latentfit.scores.spectrum import N_BANDS, band_middles, bands_of, cosine_transform
 
