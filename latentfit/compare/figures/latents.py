@@ -169,7 +169,7 @@ def noise_masking(
     DomainError
         When the schedule is none of the two.
     """
-    something(errors, "burial: errors")
+    something(errors, "noise_masking: errors")
     with style():
         figure = Figure(figsize=(7.8, 3.1), layout="constrained")
         axis = figure.subplots()
