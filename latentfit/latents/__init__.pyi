@@ -22,4 +22,5 @@ from .spaces import list_spaces as list_spaces
 from .spaces import pack_flux2 as pack_flux2
 from .spaces import rgb_to_signed as rgb_to_signed
 from .spaces import signed_to_rgb as signed_to_rgb
+from .spaces import spaces_in as spaces_in
 from .spaces import unpack_flux2 as unpack_flux2

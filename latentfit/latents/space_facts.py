@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
+from pathlib import Path
 from typing import Any, Literal, get_args
 
 from latentfit.errors import BadFileError
@@ -60,6 +61,7 @@ _FACTS: dict[str, schemas.Check] = {
 }
 _IN_EVERY_ENTRY = tuple(name for name in NUMBERS if name != "measured") + tuple(_FACTS)
 _ENTRY = schemas.record(NUMBERS | _FACTS, _IN_EVERY_ENTRY)
+_FILE = schemas.record({"about": schemas.text(4000), "spaces": schemas.listed(schemas.plain, 10_000)}, ("spaces",))
 
 
 @dataclass(frozen=True)
@@ -130,19 +132,24 @@ class SpaceFacts:
 
 @cache
 def registered_entries() -> tuple[dict[str, Any], ...]:
-    """Entries of the registry file, checked, in its order.
+    """Entries of the registry, checked, in its order."""
+    return read_entries(data_path(REGISTRY))
+
+
+def read_entries(path: Path) -> tuple[dict[str, Any], ...]:
+    """Entries of a file like the registry, checked, in its order.
 
     Raises
     ------
     BadFileError
         When a field is of another type or out of range, unknown or missing, or a name stands there twice.
     """
-    read = schemas.read_json(data_path(REGISTRY))
-    entries = tuple(_ENTRY(entry, f"{REGISTRY}: {_name_of(entry)}") for entry in read["spaces"])
+    read = _FILE(schemas.read_json(path), path.name)
+    entries = tuple(_ENTRY(entry, f"{path.name}: {_name_of(entry)}") for entry in read["spaces"])
     names = [entry["name"] for entry in entries]
     for name in names:
         if names.count(name) > 1:
-            raise BadFileError(f"{REGISTRY}: the space {name!r} stands there twice", remedy="leave one of them out")
+            raise BadFileError(f"{path.name}: the space {name!r} stands there twice", remedy="leave one of them out")
     return entries
 
 

@@ -6,15 +6,17 @@ model domain; raw latents exist only where a VAE, a ComfyUI file or another proj
 
 import difflib
 import re
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from latentfit.errors import DomainError, SpaceMismatchError
-from latentfit.latents.space_facts import NUMBERS, SpaceFacts, facts_of, registered_entries
+from latentfit.latents.space_facts import NUMBERS, SpaceFacts, facts_of, read_entries, registered_entries
 from latentfit.runtime import schemas
 
 _ENTRY = schemas.record(NUMBERS, ("name", "channels", "cell_px"))
@@ -245,8 +247,22 @@ def _channel_hint(latents: Tensor) -> str:
 
 @cache
 def _registry() -> dict[str, LatentSpace]:
-    entries = ({key: entry[key] for key in NUMBERS if key in entry} for entry in registered_entries())
-    return {entry["name"]: LatentSpace.from_dict(entry) for entry in entries}
+    return {space.name: space for space in _spaces_of(registered_entries())}
+
+
+def spaces_in(path: Path) -> list[LatentSpace]:
+    """The spaces of a file like the registry; it registers none of them.
+
+    Raises
+    ------
+    BadFileError
+        When an entry lacks a fact, has another than the registry's, or one that is out of range.
+    """
+    return _spaces_of(read_entries(path))
+
+
+def _spaces_of(entries: Iterable[Mapping[str, Any]]) -> list[LatentSpace]:
+    return [LatentSpace.from_dict({key: entry[key] for key in NUMBERS if key in entry}) for entry in entries]
 
 
 @cache

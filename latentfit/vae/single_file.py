@@ -121,7 +121,7 @@ def open_vae_file(path: Path) -> OpenedFile:
     _check_both_halves(path, weights)
     weights = to_diffusers_keys(weights)
     hint = _space_named(names, file.metadata)
-    matching = [entry for entry in bundled_configs() if _differences(entry.shapes, weights) == []]
+    matching = [entry for entry in bundled_configs() if shape_differences(entry.shapes, weights) == []]
     if matching:
         chosen = next((entry for entry in matching if entry.space == hint), matching[0])
         module = chosen.module()
@@ -284,7 +284,7 @@ def _given(module: nn.Module, weights: Mapping[str, Tensor], path: Path) -> dict
 def _check_shapes(
     class_name: str, wanted: Mapping[str, tuple[int, ...]], given: Mapping[str, Tensor], path: Path
 ) -> None:
-    differences = _differences(wanted, {key: one for key, one in given.items() if not key.endswith(_COUNTER)})
+    differences = shape_differences(wanted, {key: one for key, one in given.items() if not key.endswith(_COUNTER)})
     if differences:
         raise BadFileError(
             f"{path}",
@@ -407,7 +407,7 @@ def _n_numbered(weights: Weights, prefix: str) -> int:
     return next(n for n in itertools.count() if str(n) not in numbers)
 
 
-def _differences(shapes: Mapping[str, tuple[int, ...]], weights: Mapping[str, Tensor]) -> list[str]:
+def shape_differences(shapes: Mapping[str, tuple[int, ...]], weights: Mapping[str, Tensor]) -> list[str]:
     """Keys that are missing, left over, or of another shape."""
     given = {key: tuple(tensor.shape) for key, tensor in weights.items()}
     return sorted(key for key in shapes.keys() | given.keys() if shapes.get(key) != given.get(key))
