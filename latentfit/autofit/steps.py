@@ -179,16 +179,20 @@ def export_all(maps: dict[str, Approximation], scores: "pd.DataFrame", out: Path
         stem = label.replace(",", "_").replace(" ", "_")
         rows = scores[(scores["approximation"] == label) & (scores["image"] == "all")]
         keys = ["reference", "place", "kind", "psnr", "delta_e", "saturation", "clipped"]
-        approximation.card["scores"] = [
+        told = [
             {key: None if value != value else value for key, value in row.items()}  # saturation of a grey decode
             for row in rows[keys].to_dict(orient="records")
         ]
-        path = save(approximation, out / "maps" / f"{stem}.safetensors")
+        scored = Approximation(
+            approximation.module, approximation.space, approximation.scale,
+            name=approximation.name, card={**approximation.card, "scores": told},
+        )  # fmt: skip
+        path = save(scored, out / "maps" / f"{stem}.safetensors")
         exports.files.setdefault("safetensors", {})[label] = path
         for name, ending in {**PROGRAMS, **FORMATS}.items():
             middle = f".{name}" if name in PROGRAMS else ""
             try:
-                path = export(approximation, name, out / "tables" / f"{stem}{middle}.{ending}")
+                path = export(scored, name, out / "tables" / f"{stem}{middle}.{ending}")
                 exports.files.setdefault(name, {})[label] = path
             except ExportError as error:
                 exports.refused.setdefault(name, {})[label] = str(error)

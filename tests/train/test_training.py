@@ -296,9 +296,9 @@ def test_damaged_checkpoints_are_named(blob: bytes, tmp_path: Path) -> None:
 def test_a_full_disk_keeps_the_checkpoint_before(
     store: PairStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import latentfit.train.checkpoint as module
+    from latentfit.runtime import write_atomic as real
 
-    real, calls = module.write_atomic, []
+    calls: list[Path] = []
 
     def full(path: Path, blob: bytes) -> Path:
         calls.append(path)
@@ -306,7 +306,7 @@ def test_a_full_disk_keeps_the_checkpoint_before(
             raise OSError(28, "No space left on device")
         return real(path, blob)
 
-    monkeypatch.setattr(module, "write_atomic", full)
+    monkeypatch.setattr("latentfit.train.checkpoint.write_atomic", full)
     source, config = CropSource(store, store.samples, 6), replace(QUICK, checkpoint_seconds=0.0)
     with pytest.raises(TrainError, match=r"No space left.*the one before is still there"):
         train(CellDecoder(4, 8, 1), Objective({"l1": 1.0}), source, config, tmp_path / "c.pt", progress=False)

@@ -1,5 +1,6 @@
 """ONNX: any approximation, or an encoder, as a graph of dynamic batch, height and width."""
 
+import copy
 import io
 import json
 import logging
@@ -71,7 +72,7 @@ def onnx(approximation: Approximation, bias_free: Approximation | None = None) -
     if approximation.scale.denominator != 1:
         raise ExportError(f"onnx: {approximation.name!r} gives {approximation.scale} pixels a cell: cannot be written")
     module = approximation.module
-    plain = PlainPolynomial(module) if isinstance(module, PolynomialMap) else module
+    plain = PlainPolynomial(module) if isinstance(module, PolynomialMap) else copy.deepcopy(module)
     about = {
         "space": one_line(approximation.space.name), "domain": "model", "scale": str(approximation.scale),
         "output": "sRGB in [0, 1]", "name": one_line(approximation.name), "card": json.dumps(approximation.card),

@@ -80,7 +80,7 @@ def _comfy_hook(space: LatentSpace, side: int) -> str:
 
 def invokeai(approximation: Approximation, bias_free: Approximation | None = None) -> str:
     """A constant for ``invokeai/app/util/step_callback.py``; only FLUX.2 has a bias there, only SDXL is smoothed."""
-    keeps_bias, smooths = approximation.space.name == "flux2", approximation.space.name == "sdxl"
+    keeps_bias, smooths = (habit in approximation.space.facts.invokeai for habit in ("bias", "smoothing"))
     chosen = approximation if keeps_bias else without_bias(approximation, bias_free, "InvokeAI", smooths=smooths)
     table = linear_table(chosen, "InvokeAI", smooths=smooths)
     name = f"{identifier(approximation.space).upper()}_LATENT_RGB_FACTORS"
