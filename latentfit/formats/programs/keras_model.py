@@ -52,7 +52,7 @@ def write_encoder(encoder: TinyEncoder | TinyEncoder32, space: str) -> bytes:
 
 
 def saved(model: Any, about: str) -> bytes:
-    """A Keras model as a ``.keras`` file, the same for equal models: no time of day, and names counted from 0.
+    """A Keras model of `keras_of` as a ``.keras`` file, the same each time: it holds no date.
 
     Parameters
     ----------
@@ -67,28 +67,11 @@ def saved(model: Any, about: str) -> bytes:
             contents = {name: parts.read(name) for name in sorted(parts.namelist())}
     metadata = json.loads(contents["metadata.json"])
     contents["metadata.json"] = json.dumps({**metadata, "date_saved": "", "latentfit": about}).encode()
-    renamed = {layer.name: f"{type(layer).__name__.lower()}_{index}" for index, layer in enumerate(model.layers)}
-    renamed |= {name: name for name in KEPT}
-    contents["config.json"] = json.dumps(_with_names(json.loads(contents["config.json"]), renamed)).encode()
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as parts:
         for name, content in contents.items():
             parts.writestr(zipfile.ZipInfo(name), content)  # dated 1980
     return buffer.getvalue()
-
-
-def _with_names(node: Any, renamed: dict[str, str]) -> Any:
-    """A model's config with its layers called otherwise: where they are named, and where they are referred to."""
-    if isinstance(node, list):
-        if len(node) == 3 and isinstance(node[0], str) and node[1:] == [0, 0]:
-            return [renamed.get(node[0], node[0]), 0, 0]
-        return [_with_names(one, renamed) for one in node]
-    if isinstance(node, dict):
-        return {
-            key: renamed.get(value, value) if key == "name" and isinstance(value, str) else _with_names(value, renamed)
-            for key, value in node.items()
-        }
-    return node
 
 
 def keras_of(module: nn.Module, n_inputs: int, *, clamp: bool = False, name: str = "latentfit") -> Any:
@@ -112,7 +95,11 @@ def keras_of(module: nn.Module, n_inputs: int, *, clamp: bool = False, name: str
         target = layers.ReLU(max_value=1.0, name="clamped")(target)
     import keras as library
 
-    return library.Model(source, target, name=identifier(name))
+    model = library.Model(source, target, name=identifier(name))
+    for index, operation in enumerate(model.operations):  # Keras counts on from the models that were made before
+        if operation.name not in KEPT:
+            operation.name = f"{type(operation).__name__.lower()}_{index}"
+    return model
 
 
 def _layers() -> Any:
