@@ -1,9 +1,9 @@
 from .canvas import COLOURS as COLOURS
-from .canvas import Figure as Figure
 from .canvas import GRID as GRID
 from .canvas import INK as INK
 from .canvas import SOFT as SOFT
 from .canvas import SURROUND as SURROUND
+from .canvas import Figure as Figure
 from .canvas import placed as placed
 from .canvas import saved as saved
 from .canvas import style as style
