@@ -14,11 +14,8 @@ from latentfit.latents.space_facts import Project, all_facts
 from latentfit.latents.spaces import LatentSpace, get_space
 from latentfit.maps.contracts import Approximation, LatentMap
 from latentfit.maps.scales import AtScale, Scale, as_scale
-from latentfit.nets.interposer import InterposerV4
 from latentfit.nets.model_domain import ModelDomain
 from latentfit.nets.palette import PixelVae
-from latentfit.nets.resizer import LatentResizer
-from latentfit.nets.upscaler import UpscalerV1, UpscalerV2
 from latentfit.palettes.decoder import palette_for, palettized
 from latentfit.palettes.palette import Palette
 
@@ -122,8 +119,8 @@ def _interposer(
     _check_channels(path, found, here, found.n_channels, "takes")
     _check_channels(path, found, there, found.n_outputs or 0, "gives")
     scale, network = Fraction(here.cell_px, there.cell_px), found.module
-    if isinstance(network, InterposerV4):
-        network = network.at_scale(float(scale))
+    if hasattr(network, "at_scale"):
+        network = network.at_scale(float(scale))  # type: ignore[operator]
     elif scale != 1:
         raise SpaceMismatchError(
             f"{path}: {found.title} keeps the size", remedy=f"{here.name!r} to {there.name!r} has {scale}"
@@ -147,14 +144,14 @@ def _upscaler(
     here, network = get_space(chosen), found.module
     _check_channels(path, found, here, found.n_channels, "takes")
     card = {"form": found.title, "file": path.name}
-    if isinstance(network, UpscalerV1 | UpscalerV2):
+    if hasattr(network, "at_scale"):
         if factor is None:
             raise ScaleError(
                 f"{path}: {found.title} was trained for one factor, which only its file's name tells: name it with "
                 "load(path, scale=…), 1.25, 1.5 or 2 for the released ones"
             )
-        network = network.at_scale(float(as_scale(factor)))
-    if not isinstance(network, LatentResizer):
+        network = network.at_scale(float(as_scale(factor)))  # type: ignore[operator]
+    if not hasattr(network, "factors"):
         own = as_scale(network.scale)  # type: ignore[arg-type]
         if factor is not None and as_scale(factor) != own:
             raise ScaleError(f"{path}: {found.title} gives a factor of {own}, not {as_scale(factor)}")

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from latentfit.errors import BadFileError
 from latentfit.images.colour import rgb_to_oklab
+from latentfit.nets.architecture import Architecture
 from latentfit.nets.cell import ResidualBlock
 from latentfit.nets.pixelvae import PixelVae
 from latentfit.nets.tiny import conv3
@@ -251,3 +252,11 @@ def _squared_distances(oklab: Tensor, colours: Tensor) -> Tensor:
 def _n_fitted(module: nn.Module) -> int:
     counted = getattr(module, "n_fitted", None)
     return int(counted) if counted is not None else sum(parameter.numel() for parameter in module.parameters())
+
+
+ARCHITECTURES = (
+    Architecture(
+        "cell_palette", CellPalette, "the cell network for a palette", "logits",
+        {"n_channels": 4, "width": 8, "n_blocks": 1},
+    ),
+)  # fmt: skip

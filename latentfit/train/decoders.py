@@ -3,7 +3,7 @@
 import json
 import os
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from safetensors.torch import save as to_bytes
@@ -21,9 +21,10 @@ from latentfit.runtime.storage import write_atomic
 from latentfit.train.callbacks import SampleSheet
 from latentfit.train.config import TrainConfig
 from latentfit.train.crops import CropSource
-from latentfit.train.decoder_presets import Preset, preset_named
+from latentfit.train.decoder_presets import Preset
 from latentfit.train.loop import Callback, Trained
 from latentfit.train.objective import Objective
+from latentfit.train.presets import preset_named
 from latentfit.train.run import Run, WarmStart, result_path
 
 
@@ -45,7 +46,7 @@ def train_decoder(
     store : PairStore
         With rgb or photo, as the preset learns from.
     preset : str or Preset
-        A name of `PRESETS`.
+        A name among `preset_names("decoder")`.
     out : path
         The decoder, .safetensors. Beside it, in ``NAME.run/``: checkpoint, metrics, config, samples.
     config : TrainConfig, optional
@@ -62,7 +63,7 @@ def train_decoder(
     Approximation
         As it was saved.
     """
-    name, chosen = _named(preset, encodes=False)
+    name, chosen = _named(preset, "decoder")
     run, trained = _trained(
         store, name, chosen, out, config, split, WarmStart.at(begin, store.space), device, progress
     )  # fmt: skip
@@ -88,7 +89,7 @@ def train_encoder(
     Parameters are `train_decoder`'s, but `begin` is an encoder. The file holds TAESD's keys:
     ``NAME_encoder.safetensors`` beside ``NAME_decoder.safetensors`` is what `Vae.load` takes for a pair.
     """
-    name, chosen = _named(preset, encodes=True)
+    name, chosen = _named(preset, "encoder")
     first = None if begin is None else WarmStart(begin)
     run, trained = _trained(store, name, chosen, out, config, split, first, device, progress)
     encoder = trained.model.cpu()
@@ -99,12 +100,15 @@ def train_encoder(
     return encoder
 
 
-def _named(preset: str | Preset, *, encodes: bool) -> tuple[str, Preset]:
-    name, chosen = (preset, preset_named(preset)) if isinstance(preset, str) else (preset.title, preset)
-    if chosen.encodes != encodes:
-        kind, other = ("encoder", "decoder") if chosen.encodes else ("decoder", "encoder")
+def _named(preset: str | Preset, kind: Literal["decoder", "encoder"]) -> tuple[str, Preset]:
+    name, chosen = (preset, preset_named(preset, kind)) if isinstance(preset, str) else (preset.title, preset)
+    if chosen.kind != kind:
+        words = {"encoder": "an encoder", "decoder": "a decoder"}
         raise TrainError(
-            f"preset {name!r}", expected=f"one of an {other}", got=f"one of a {kind}", remedy="train that instead"
+            f"preset {name!r}",
+            expected=f"one of {words[kind]}",
+            got=f"one of {words[chosen.kind]}",
+            remedy="train that instead",
         )
     return name, chosen
 

@@ -21,7 +21,8 @@ from latentfit.train.config import TrainConfig
 from latentfit.train.crops import CropSource
 from latentfit.train.loop import Callback
 from latentfit.train.palette_objective import ClassCrops, ClassObjective
-from latentfit.train.palette_presets import PalettePreset, palette_preset_named
+from latentfit.train.palette_presets import PalettePreset
+from latentfit.train.presets import preset_named
 from latentfit.train.run import Run, WarmStart, result_path
 
 SHEET_PX = 8  # a cell's side on a sample sheet
@@ -53,7 +54,7 @@ def train_palette(
     how : Palettizing
         The palette, and how pictures become its classes.
     preset : str or PalettePreset
-        A name of `PALETTE_PRESETS`. Its crops are made as small as nine samples in ten need.
+        A name among `preset_names("palette")`. Its crops are made as small as nine samples in ten need.
     out : path
         The decoder, .safetensors. Beside it, in ``NAME.run/``: checkpoint, metrics, config, samples.
     config : TrainConfig, optional
@@ -84,7 +85,7 @@ def train_palette(
     SpaceMismatchError, PaletteError
         When `begin` is of another space, or of another number of classes.
     """
-    name, chosen = (preset, palette_preset_named(preset)) if isinstance(preset, str) else (preset.title, preset)
+    name, chosen = (preset, preset_named(preset, "palette")) if isinstance(preset, str) else (preset.title, preset)
     wanted = list(store.split(split) if samples is None else samples)
     chosen = replace(
         chosen,
