@@ -161,6 +161,6 @@ def audit(store: Store, files: MaybeFiles = (), csv: MaybeFile = None) -> None:
 
     check_out(csv, ".csv")
     opened = PairStore(store)
-    paths = files or tables_unless_fitted_on(opened.space.name, {sample.sha256 for sample in opened.samples})
+    paths = files or tables_unless_fitted_on(opened)
     frame = run(opened, list(load_named(paths, opened.space).values()), progress=True)
     show_scores(frame, audit_summary(frame), csv)

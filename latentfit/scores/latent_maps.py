@@ -21,7 +21,7 @@ from latentfit.nets.resampling import Method
 from latentfit.pairs.joined import JoinedStores, SamplePair
 from latentfit.pairs.store import Split
 from latentfit.scores.colour_errors import ColourSums
-from latentfit.scores.held_out import are_fitted
+from latentfit.scores.held_out import pairs_to_score
 from latentfit.scores.noise_masking import ErrorBands, masking_strength, schedule_of
 from latentfit.scores.running_costs import peak_mib
 from latentfit.scores.similarity import PictureFeatures, ms_ssim
@@ -99,9 +99,7 @@ def evaluate_latent_maps(
     from tqdm.auto import tqdm
 
     _check(maps, joined, source_vae, target_vae)
-    chosen, n_left_out, n_copies = _held_out(
-        maps if pairs is None else {}, joined, joined.split(split) if pairs is None else pairs
-    )
+    chosen, n_left_out, n_copies = pairs_to_score(maps.values(), joined, split, pairs)
     calls: dict[str, Call] = {BASELINE: _baseline(source_vae, target_vae, joined)}
     if joined.scale == 1 and joined.source.space.channels == joined.target.space.channels:
         calls[IDENTITY] = lambda latents: latents
@@ -261,22 +259,6 @@ def _milliseconds(calls: Mapping[str, Call], latents: Tensor) -> dict[str, float
                 call(latents).cpu()
                 spent[name].append(1e3 * (time.perf_counter() - started))
     return {name: statistics.median(times) for name, times in spent.items()}
-
-
-def _held_out(
-    maps: Mapping[str, LatentMap], joined: JoinedStores, considered: Sequence[SamplePair]
-) -> tuple[list[SamplePair], int, int]:
-    """Pairs whose pictures none of the maps was fitted on, how many pictures were left out, and how many as copies."""
-    cards = [one.card for one in maps.values()]
-    told = zip(joined.source.samples, are_fitted(cards, joined.source.samples), strict=True)
-    fitted = {sample.key: is_file for sample, (is_file, either) in told if either}
-    kept = [pair for pair in considered if pair.source.key not in fitted]
-    if not kept:
-        raise StoreError(
-            f"{joined}: no picture left to score", remedy=f"the maps were fitted on all {len(considered)} samples"
-        )
-    out = {pair.sha256: fitted[pair.source.key] for pair in considered if pair.source.key in fitted}
-    return kept, len(out), sum(not is_file for is_file in out.values())
 
 
 def _check(maps: Mapping[str, LatentMap], joined: JoinedStores, source_vae: Codec, target_vae: Codec) -> None:
