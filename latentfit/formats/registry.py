@@ -7,7 +7,7 @@ from torch import nn
 
 from latentfit.errors import BadFileError
 from latentfit.fit.polynomial_map import PolynomialMap
-from latentfit.maps.scales import AtScale
+from latentfit.maps.scales import AtScale, is_any_factor, network_of
 from latentfit.nets.any_scale_upscaler import AnyUpscaler
 from latentfit.nets.approx_cnn import ApproxCnn
 from latentfit.nets.cell import CellDecoder
@@ -85,8 +85,8 @@ def described(module: nn.Module) -> tuple[nn.Module, dict[str, Any]]:
         When the network has no reader, so that nobody could load the file.
     """
     header: dict[str, Any] = {}
-    if isinstance(module, AtScale):
-        module, header = module.network, {"any_factor": True}
+    if is_any_factor(module):
+        module, header = network_of(module), {"any_factor": True}
     if isinstance(module, ModelDomain):
         module, header = module.network, {**header, "domain": module.numbers}
     if type(module) not in _NAMES:

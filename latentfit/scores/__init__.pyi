@@ -2,9 +2,12 @@ from .colour_errors import ColourSums as ColourSums
 from .colour_errors import FlickerSums as FlickerSums
 from .evaluation import evaluate as evaluate
 from .evaluation import score_summary as score_summary
+from .held_out import any_held_out as any_held_out
 from .held_out import as_seen as as_seen
 from .held_out import at_cells as at_cells
+from .held_out import pairs_to_score as pairs_to_score
 from .held_out import samples_held_out as samples_held_out
+from .held_out import samples_to_score as samples_to_score
 from .latent_maps import BASELINE as BASELINE
 from .latent_maps import IDENTITY as IDENTITY
 from .latent_maps import evaluate_latent_maps as evaluate_latent_maps

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -14,7 +14,7 @@ from torch import Tensor
 from latentfit.errors import SpaceMismatchError, StoreError
 from latentfit.images.colour import LEAST_CHROMA, rgb_to_oklab
 from latentfit.images.pixels import resampled
-from latentfit.latents.spaces import LatentSpace
+from latentfit.maps.autoencoder import Autoencoder
 from latentfit.maps.contracts import LatentMap
 from latentfit.maps.resampled import resampling
 from latentfit.nets.resampling import Method
@@ -36,20 +36,11 @@ _MOST_RUNS, _ENOUGH_MS = 15, 400.0
 Call = Callable[[Tensor], Tensor]
 
 
-class Codec(Protocol):
-    """What decodes and encodes; `latentfit.vae.Vae` does."""
-
-    @property
-    def space(self) -> LatentSpace: ...
-    def encode(self, rgb: Tensor) -> Tensor: ...
-    def decode(self, latents: Tensor) -> Tensor: ...
-
-
 def evaluate_latent_maps(
     maps: Mapping[str, LatentMap],
     joined: JoinedStores,
-    source_vae: Codec,
-    target_vae: Codec,
+    source_vae: Autoencoder,
+    target_vae: Autoencoder,
     *,
     backs: Mapping[str, LatentMap] | None = None,
     split: Split = "all",
@@ -236,7 +227,7 @@ def _hue_turn(shown: Tensor, truth: Tensor) -> tuple[float, float]:
     return float((turn * chroma)[coloured].sum()), float(chroma[coloured].sum())
 
 
-def _baseline(source_vae: Codec, target_vae: Codec, joined: JoinedStores) -> Call:
+def _baseline(source_vae: Autoencoder, target_vae: Autoencoder, joined: JoinedStores) -> Call:
     """Through the picture."""
     ratio = joined.scale * joined.target.space.cell_px / joined.source.space.cell_px
 
@@ -261,7 +252,9 @@ def _milliseconds(calls: Mapping[str, Call], latents: Tensor) -> dict[str, float
     return {name: statistics.median(times) for name, times in spent.items()}
 
 
-def _check(maps: Mapping[str, LatentMap], joined: JoinedStores, source_vae: Codec, target_vae: Codec) -> None:
+def _check(
+    maps: Mapping[str, LatentMap], joined: JoinedStores, source_vae: Autoencoder, target_vae: Autoencoder
+) -> None:
     source, target = joined.source.space, joined.target.space
     for name, one in maps.items():
         if one.source != source or one.target != target or one.scale != joined.scale:

@@ -172,7 +172,7 @@ def _begin(begin: LatentMap | None, joined: JoinedStores) -> WarmStart | None:
     if begin is None:
         return None
     source, target = joined.source.space, joined.target.space
-    if isinstance(begin.module, AtScale):
+    if begin.is_any_factor:
         begin = begin.at_scale(joined.scale)
     if (begin.source, begin.target, begin.scale) != (source, target, joined.scale):
         raise SpaceMismatchError(

@@ -280,16 +280,16 @@ class Vae:
         if self.tile_px is None:
             return None
         n_cells = max(self.tile_px // self.cell_px, 1)
-        margin = self.network.receptive_cells or 0
-        overlap = 2 * margin if margin else n_cells // 4
-        if overlap >= n_cells:
+        receptive_cells = self.network.receptive_cells
+        tiles = Tiles.around(n_cells, receptive_cells)
+        if tiles is None:
             raise VaeError(
                 "tile_px",
-                expected=f"more than {overlap * self.cell_px} px for {self.name!r}",
+                expected=f"more than {2 * (receptive_cells or 0) * self.cell_px} px for {self.name!r}",
                 got=f"{self.tile_px}",
                 remedy="tiles must be wider than their overlap",
             )
-        return Tiles(n_cells, overlap, margin)
+        return tiles
 
 
 class _DecoderModule(nn.Module):
