@@ -13,6 +13,7 @@ from latentfit.fit import ChannelMap
 from latentfit.images.pixels import to_pil
 from latentfit.pairs.store import Batch, Sample
 from latentfit.runtime.storage import write_atomic
+from latentfit.runtime.version import __version__
 from latentfit.scores.held_out import as_seen
 
 if TYPE_CHECKING:
@@ -219,8 +220,6 @@ def _show_files(page: Page, result: "AutofitResult", folder: Path) -> None:
 
 
 def _show_provenance(page: Page, result: "AutofitResult") -> None:
-    from latentfit import __version__
-
     store, plan = result.store, result.plan
     space = store.space
     kinds = {kind: _n_pictures([s for s in store.samples if s.kind == kind]) for kind in _kinds(store.samples)}

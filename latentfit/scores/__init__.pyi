@@ -28,7 +28,6 @@ from .published import smoothing_of as smoothing_of
 from .published import table as table
 from .published import tables as tables
 from .running_costs import costs as costs
-from .running_costs import device_of as device_of
 from .running_costs import in_best_layout as in_best_layout
 from .running_costs import peak_mib as peak_mib
 from .similarity import LEAST_MS_SSIM_PX as LEAST_MS_SSIM_PX

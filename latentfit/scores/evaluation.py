@@ -11,9 +11,10 @@ from torch import Tensor
 from latentfit.errors import StoreError
 from latentfit.maps.contracts import Approximation
 from latentfit.pairs.store import Batch, PairStore, Sample, Split
+from latentfit.runtime.devices import device_of
 from latentfit.scores.colour_errors import ColourSums
 from latentfit.scores.held_out import Place, as_seen, at_cells, by_name, left_out_in_words, samples_to_score
-from latentfit.scores.running_costs import costs, device_of
+from latentfit.scores.running_costs import costs
 from latentfit.scores.similarity import PictureFeatures, structure
 
 if TYPE_CHECKING:

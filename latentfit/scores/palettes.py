@@ -13,8 +13,9 @@ from latentfit.maps.contracts import Approximation
 from latentfit.pairs.store import Batch, PairStore, Sample, Split
 from latentfit.palettes.decoder import is_palettized, nearest_of, palette_of
 from latentfit.palettes.targets import Palettizing
+from latentfit.runtime.devices import device_of
 from latentfit.scores.held_out import by_name, left_out_in_words, samples_to_score
-from latentfit.scores.running_costs import costs, device_of
+from latentfit.scores.running_costs import costs
 
 if TYPE_CHECKING:
     import pandas as pd

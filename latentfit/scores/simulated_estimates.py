@@ -11,9 +11,9 @@ from torch import Tensor
 from latentfit.errors import StoreError
 from latentfit.maps.contracts import Approximation
 from latentfit.pairs.store import PairStore, Sample, Split
+from latentfit.runtime.devices import device_of
 from latentfit.scores.colour_errors import ColourSums, FlickerSums
 from latentfit.scores.held_out import Place, as_seen, at_cells, by_name, samples_to_score
-from latentfit.scores.running_costs import device_of
 from latentfit.scores.similarity import PictureFeatures
 from latentfit.scores.spectrum import Spectrum, spectrum_of
 from latentfit.vae.vae import Vae

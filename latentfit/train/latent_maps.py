@@ -19,6 +19,8 @@ from latentfit.nets.shared_trunk import put_trunk_in
 from latentfit.nets.upscaler import Upscaler
 from latentfit.pairs.joined import JoinedStores
 from latentfit.pairs.store import Split
+from latentfit.runtime.devices import device_of
+from latentfit.runtime.weights import fingerprint_of
 from latentfit.train.callbacks import SampleSheet
 from latentfit.train.config import TrainConfig
 from latentfit.train.last_layer import solve_head
@@ -29,7 +31,6 @@ from latentfit.train.latent_map_presets import latent_preset_named
 from latentfit.train.loop import Callback
 from latentfit.train.objective import ADVERSARIAL
 from latentfit.train.run import Run, WarmStart, result_path
-from latentfit.vae.opening import fingerprint_of
 
 
 def train_latent_map(
@@ -155,8 +156,7 @@ def _sheets(run: Run, crops: JoinedCrops, decoder: Approximation | None, most: i
         return []
 
     def picture(latents: Tensor) -> Tensor:
-        device = next((parameter.device for parameter in decoder.parameters()), latents.device)
-        return decoder(latents.to(device)).cpu()
+        return decoder(latents.to(device_of(decoder))).cpu()
 
     few, every = crops.batch(range(most)), run.config.sample_images
     sheet = SampleSheet(run.folder / "samples", few["input"], picture(few["target"]), every, picture)

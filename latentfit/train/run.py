@@ -18,11 +18,11 @@ from latentfit.nets.state_dict import loaded
 from latentfit.pairs.shards import looks_of
 from latentfit.pairs.store import PairStore, Sample
 from latentfit.runtime.storage import write_atomic
+from latentfit.runtime.weights import fingerprint_of
 from latentfit.train.callbacks import MetricsCsv, TensorBoard
 from latentfit.train.config import TrainConfig
 from latentfit.train.loop import Callback, Source, Trained, train
 from latentfit.train.objective import AnyObjective
-from latentfit.vae.opening import fingerprint_of
 
 Drawn = TypeVar("Drawn")
 Network = TypeVar("Network", bound=nn.Module)

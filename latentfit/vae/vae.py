@@ -11,9 +11,11 @@ from latentfit.errors import DomainError, SpaceMismatchError, VaeError
 from latentfit.latents.spaces import LatentSpace, get_space
 from latentfit.maps.contracts import Approximation
 from latentfit.maps.tiles import Tiles, map_in_tiles
-from latentfit.vae.checks import check_finite, check_rgb, device_name, plain_float32, torch_dtype
+from latentfit.runtime.devices import device_name, plain_float32, torch_dtype
+from latentfit.runtime.weights import fingerprint_of
+from latentfit.vae.checks import check_finite, check_rgb
 from latentfit.vae.networks import Crossing, DiffusersNetwork, TinyNetwork, plain_crossing
-from latentfit.vae.opening import fingerprint_of, open_source
+from latentfit.vae.opening import open_source
 from latentfit.vae.private_copies import departures, plainly, private_copy
 from latentfit.vae.sources import find_source
 from latentfit.vae.spaces import NAMED, Spoken, measured_numbers, slug, space_of, speaks_model_domain

@@ -16,6 +16,7 @@ from latentfit.compare.reports.pictures import MOST_SIDE_PX, VAE, ShownPicture, 
 from latentfit.fit.polynomial_map import PolynomialMap
 from latentfit.maps.contracts import Approximation
 from latentfit.pairs.store import PairStore, Sample
+from latentfit.runtime.version import __version__
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -163,8 +164,6 @@ def show_tables(
 
 def show_provenance(page: Page, store: PairStore, given: Given, scores: "pd.DataFrame", options: Sequence[str]) -> None:
     """Store, VAE, maps and versions; and the command, with its other options, that makes the page again."""
-    from latentfit import __version__
-
     space = store.space
     facts = {
         "reference": store.reference,
