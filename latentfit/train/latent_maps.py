@@ -30,7 +30,7 @@ from latentfit.train.latent_map_preset import LatentPreset
 from latentfit.train.latent_map_presets import latent_preset_named
 from latentfit.train.loop import Callback
 from latentfit.train.objective import ADVERSARIAL
-from latentfit.train.run import Run, WarmStart, result_path
+from latentfit.train.run import Run, Task, WarmStart, hold_skip, named_preset, result_path
 
 
 def train_latent_map(
@@ -86,7 +86,7 @@ def train_latent_map(
     TrainError
         When no pair is as large as a crop, or the run goes wrong.
     """
-    name, chosen = (preset, latent_preset_named(preset)) if isinstance(preset, str) else (preset.title, preset)
+    name, chosen = named_preset(preset, latent_preset_named)
     every = [joined] if isinstance(joined, JoinedStores) else list(joined)
     joined = max(every, key=lambda one: one.scale)
     if len(every) > 1 and not chosen.any_factor:
@@ -133,21 +133,27 @@ def train_latent_map(
     judge = run.drawn(lambda: PatchDiscriminator(target.space.channels, sees_detail=False))
     adversary = judge if set(ADVERSARIAL) & set(losses) else None
     objective = LatentObjective(losses, decoder, chosen.decoded_cells, adversary, is_sized=chosen.any_factor)
-    trained = run.train(
-        model, objective, crops, identity, callbacks=_sheets(run, crops, decoder), device=device, progress=progress
-    )
     about = {
         "target_vae": target.vae_name, "target_fingerprint": target.fingerprint, "target_reference": target.reference,
         "losses": losses, "decoder": None if decoder is None else decoder.name,
     }  # fmt: skip
-    card, made = _with_trunk(run.card(trained, about), trunk), trained.model.cpu()
-    if isinstance(made, BothWays):
-        inverse = LatentMap(made.back, target.space, source.space, 1 / joined.scale, name=f"{name}, back", card=card)
-        save(inverse, run.path.with_name(f"{run.path.stem}_back.safetensors"))
-    network = made.there if isinstance(made, BothWays) else made
-    result = LatentMap(network, source.space, target.space, joined.scale, name=name, card=card)
-    save(result, run.path)
-    return result
+
+    def wrap(made: nn.Module, card: dict[str, Any]) -> LatentMap:
+        card = _with_trunk(card, trunk)
+        if isinstance(made, BothWays):
+            inverse = LatentMap(
+                made.back, target.space, source.space, 1 / joined.scale, name=f"{name}, back", card=card
+            )
+            save(inverse, run.path.with_name(f"{run.path.stem}_back.safetensors"))
+        network = made.there if isinstance(made, BothWays) else made
+        result = LatentMap(network, source.space, target.space, joined.scale, name=name, card=card)
+        save(result, run.path)
+        return result
+
+    callbacks = _sheets(run, crops, decoder)
+    return Task(run, crops, model, objective, identity, about, wrap, callbacks=callbacks).train(
+        device, progress=progress
+    )
 
 
 def _sheets(run: Run, crops: JoinedCrops, decoder: Approximation | None, most: int = 4) -> list[Callback]:
@@ -239,7 +245,5 @@ def _put_closed_form_in(network: nn.Module, form: str, joined: JoinedStores, spl
     """Least squares' linear map as the network's skip; when a run goes on or begins from one, that brings it."""
     if not isinstance(network, Interposer | Upscaler):
         raise TrainError(f"{type(network).__name__} has no skip to put a closed form in", remedy="give the preset none")
-    if fitted:
-        values = ChannelMap(form, scale=joined.scale).fit_joined(joined, split).module_.coefficients
-        network.set_skip(values[1:].T.reshape(network.skip.weight.shape), values[0])
-    network.skip.requires_grad_(False)
+    channel_map = ChannelMap(form, scale=joined.scale)
+    hold_skip(network, (lambda: channel_map.fit_joined(joined, split).module_) if fitted else None)
