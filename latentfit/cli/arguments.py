@@ -100,16 +100,9 @@ def noticed_latents(path: Path, space: "LatentSpace", domain: MaybeDomain) -> "L
     return file
 
 
-def bundled_tables(space: str) -> list[Path]:
-    """The tables of `data/tables` that were fitted for this space."""
-    from latentfit.runtime.storage import data_path
-
-    folder = data_path("tables") / space
-    return sorted(folder.glob("*.safetensors")) if folder.is_dir() else []
-
-
 def tables_unless_fitted_on(store: "PairStore") -> list[Path]:
     """The bundled tables; none, and a line that says so, when they were fitted on all of the store's pictures."""
+    from latentfit.formats.bundled import bundled_tables
     from latentfit.formats.saved import load_approximation
     from latentfit.scores.held_out import any_held_out
 
@@ -125,6 +118,7 @@ def evaluate_classes(named: "dict[str, Approximation]", store: "PairStore", spli
 
     Rows go to NAME.palettes.csv, how often each class is used to NAME.usage.csv.
     """
+    from latentfit.formats.bundled import bundled_tables
     from latentfit.formats.saved import load_approximation
     from latentfit.palettes.decoder import is_palettized
     from latentfit.scores.held_out import any_held_out

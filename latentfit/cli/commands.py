@@ -24,6 +24,7 @@ from latentfit.cli.scores import audit, evaluate
 from latentfit.cli.train import train
 from latentfit.cli.usage import command, held_until_a_command, in_one_line
 from latentfit.errors import LatentfitError, ScaleError, StoreError
+from latentfit.pairs.config import CollectConfig
 from latentfit.runtime.escaping import one_line
 
 
@@ -32,13 +33,13 @@ def collect(
     out: Annotated[Path, tyro.conf.arg(metavar="STORE")],
     images: Annotated[tuple[str, ...], tyro.conf.arg(metavar="DIR...")] = ("bundled",),
     space: Name = None,
-    size: int = 512,
-    keep: Literal["cells", "rgb", "photo"] = "rgb",
-    crops: int = 1,
-    limit: Annotated[int | None, tyro.conf.arg(metavar="INT", help_behavior_hint="")] = None,
+    size: int = CollectConfig.size,
+    keep: Literal["cells", "rgb", "photo"] = CollectConfig.keep,
+    crops: int = CollectConfig.crops,
+    limit: Annotated[int | None, tyro.conf.arg(metavar="INT", help_behavior_hint="")] = CollectConfig.limit,
     scales: Annotated[tuple[str, ...], tyro.conf.arg(metavar="S...", help_behavior_hint="")] = (),
     random_scales: int = 0,
-    domain: MaybeDomain = None,
+    domain: MaybeDomain = CollectConfig.domain,
     device: Device = "auto",
     dtype: Dtype = "float32",
 ) -> None:

@@ -3,9 +3,12 @@
 import math
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from latentfit.latents.likely_space import Domain
+if TYPE_CHECKING:
+    from latentfit.latents.likely_space import Domain
+
+QUICK_PX = 256  # of the short side, where all of a run shall take minutes: autofit and the notebooks
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,7 @@ class CollectConfig:
     limit: int | None = None
     scale: Fraction = Fraction(1)
     scales: tuple[Fraction, ...] = (Fraction(1),)
-    domain: Domain | None = None
+    domain: "Domain | None" = None
 
     @property
     def largest(self) -> Fraction:
