@@ -16,7 +16,6 @@ import tyro
 
 from latentfit.autofit.config import AutofitConfig
 from latentfit.cli.arguments import Device, Dtype, MaybeDomain, Name, open_streams, say
-from latentfit.cli.comfyui import comfyui
 from latentfit.cli.files import decode, export, info, report
 from latentfit.cli.fit import fit
 from latentfit.cli.latents import convert, same_space, upscale
@@ -104,6 +103,27 @@ def autofit(config: Annotated[AutofitConfig, tyro.conf.arg(name="")]) -> None:
     from latentfit.autofit.run import autofit as run
 
     run(config)
+
+
+def comfyui(
+    action: Annotated[Literal["install", "uninstall"], tyro.conf.Positional],
+    path: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="PATH_TO_COMFYUI")],
+    copy: bool = False,
+) -> None:
+    """Put the node pack into a ComfyUI, or take it away.
+
+    Parameters
+    ----------
+    action : str
+        install: link the pack into custom_nodes/latentfit. uninstall: take the link or the copy away.
+    path : Path
+        The folder with ComfyUI's main.py, or a base directory of its own.
+    copy : bool
+        Copy instead of linking.
+    """
+    from latentfit.comfyui.installing import install, uninstall
+
+    say(install(path, copy=copy) if action == "install" else uninstall(path))
 
 
 COMMANDS: dict[str, Callable[..., object]] = {
