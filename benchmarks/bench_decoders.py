@@ -26,12 +26,11 @@ from benchmarks.measuring import (
     ratio_in_turns,
     ratio_of_fastest,
     shared_in_words,
-    threads,
     timed_in_turns,
     write_result,
 )
 from latentfit.nets import TinyDecoder
-from latentfit.runtime import data_path
+from latentfit.runtime import data_path, torch_threads
 
 LIMITS = {"cell": 30.0, "cell-large": 8.0}
 """How many times as fast as TAESD each must be."""
@@ -50,7 +49,7 @@ def main(quick: bool) -> dict[str, Any]:
         *(f"sd1-{kind}" for kind in LIMITS if (data_path("models") / f"sd1-{kind}.safetensors").is_file()),
     ]
     cells = 16 if quick else 64
-    with threads(1):
+    with torch_threads(1):
         spent = timed(names, cells, quick)
     best = {name: min(LAYOUTS, key=lambda one, name=name: statistics.median(spent[f"{name}, {one}"])) for name in names}
     memory = {name: _in_own_process(name) for name in names}

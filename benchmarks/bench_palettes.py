@@ -21,12 +21,12 @@ from benchmarks.measuring import (
     print_bars,
     print_table,
     ratio_in_turns,
-    threads,
     timed_in_turns,
     write_result,
 )
 from latentfit.images import crop_to_cells, kind_of, photographs, rgb_tensor, rgb_to_oklab
 from latentfit.palettes import Palette, k_centroid, palettize, vote
+from latentfit.runtime import torch_threads
 
 CELL_PX, SIDE = 8, 512
 PALETTES = ("ega16", "nes", "endesga-32", "atari-8-bit")
@@ -100,7 +100,7 @@ def seconds(image: Image.Image, quick: bool) -> tuple[dict[str, list[float]], fl
             calls["ours, nearest, bayer-4, ega16"] = lambda p=palette: palettize(rgb, p, CELL_PX, "nearest", "bayer-4")
         calls[f"Pillow, vote, {name}"] = lambda p=palette: pillow_vote(image, p)
         calls[f"ours, vote, {name}"] = lambda p=palette: palettize(rgb, p, CELL_PX, "vote")
-    with threads(1):
+    with torch_threads(1):
         fresh = Palette.load("ega16")
         started = time.perf_counter()
         vote(rgb, fresh, CELL_PX)

@@ -45,10 +45,10 @@ from benchmarks.measuring import (
     print_bars,
     print_table,
     ratio_in_turns,
-    threads,
     timed_in_turns,
     write_result,
 )  # fmt: skip
+from latentfit.runtime import torch_threads
 
 SIZES = (512, 1024, 2048)
 KL_SECONDS = 300.0  # a decode that would take longer is left out, and said to be
@@ -87,7 +87,7 @@ def main(quick: bool, sizes: Sequence[int] = SIZES) -> dict[str, Any]:
 def timed(n_channels: int, n_pixels: int, n_threads: int, quick: bool) -> list[dict[str, Any]]:
     """All maps on the same latents, in turns."""
     latents = _latents(n_channels, n_pixels)
-    with threads(n_threads):
+    with torch_threads(n_threads):
         previews = {name: preview_of(name, n_channels) for name in MAPS}
         layouts = {name: better_layout(preview, latents) for name, preview in previews.items()}
         previews = {name: in_layout(preview, layouts[name]) for name, preview in previews.items()}

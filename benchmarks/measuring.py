@@ -15,8 +15,7 @@ import re
 import statistics
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -123,17 +122,6 @@ def ratio_in_turns(spent: Mapping[str, list[float]], name: str, base: str) -> fl
 def ratio_of_fastest(spent: Mapping[str, list[float]], name: str, base: str) -> float:
     """Of each one's fastest run: what else a machine does only ever slows a run."""
     return min(spent[name]) / min(spent[base])
-
-
-@contextmanager
-def threads(n_threads: int) -> Iterator[None]:
-    """Torch on that many threads, for a while."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(n_threads)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def peak_extra_mib(call: Callable[[], object]) -> float | None:

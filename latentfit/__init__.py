@@ -19,10 +19,9 @@ if TYPE_CHECKING:
     from latentfit.maps import Approximation, LatentMap, chain
     from latentfit.pairs import PairStore, collect
     from latentfit.previews import preview
+    from latentfit.runtime.version import __version__
     from latentfit.scores import audit, evaluate, simulate_x0
     from latentfit.vae import Vae
-
-__version__ = "0.1.0"
 
 _HOMES = {
     "Approximation": "maps",
@@ -35,6 +34,7 @@ _HOMES = {
     "TableEditor": "compare.widgets",
     "Vae": "vae",
     "Workbench": "compare.widgets",
+    "__version__": "runtime.version",
     "audit": "scores",
     "chain": "maps",
     "collect": "pairs",

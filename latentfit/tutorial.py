@@ -10,20 +10,21 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from latentfit.formats.bundled import bundled_decoders
 from latentfit.formats.saved import load, load_approximation
 from latentfit.images.pixels import rgb_tensor, save_png
 from latentfit.latents.files import write_latents
 from latentfit.latents.spaces import LatentSpace, get_space
 from latentfit.maps.contracts import Approximation, LatentMap
 from latentfit.pairs.collector import collect
+from latentfit.pairs.config import QUICK_PX
 from latentfit.pairs.store import PairStore
-from latentfit.runtime.storage import alone_in, data_path
+from latentfit.runtime.storage import alone_in
 from latentfit.vae.sources import ASSETS_VARIABLE
 from latentfit.vae.spaces import PUBLIC_TINY, slug
 from latentfit.vae.vae import Vae
 
 NOISES = ("random_latents", "random_pixels")
-SIZE_PX = 256
 
 
 def open_vae(vae: str | None, space: str) -> Vae:
@@ -44,7 +45,7 @@ def open_pairs(vae: str | None, space: str, images: str, out: str | os.PathLike[
     """
     loaded = open_vae(vae, space)
     with alone_in(_pairs(loaded, out)):
-        store = collect(loaded, images, _pairs(loaded, out), size=SIZE_PX, keep="photo", square=True)
+        store = collect(loaded, images, _pairs(loaded, out), size=QUICK_PX, keep="photo", square=True)
     n_test = len(store.split("test"))
     print(f"{len(store)} samples of {store.space.title}: {len(store) - n_test} to fit, {n_test} held out by their hash")
     print(f"encoded and decoded by {store.reference}")
@@ -98,9 +99,8 @@ def decoders_at_hand(space: LatentSpace, vae: Vae) -> dict[str, tuple[str, Appro
         Name -> (family of `latentfit.compare.figures.FAMILIES`, decoder).
     """
     found: dict[str, tuple[str, Approximation]] = {}
-    if (folder := data_path() / "models").is_dir():
-        for path in sorted(folder.glob(f"{space.name}-cell*.safetensors")):
-            found[f"{path.stem} †"] = ("our network", load_approximation(path))
+    for path in bundled_decoders(space.name):
+        found[f"{path.stem} †"] = ("our network", load_approximation(path))
     assets = os.environ.get(ASSETS_VARIABLE)
     names = [name for name, (_, its_space) in PUBLIC_TINY.items() if its_space == space.name]
     for name in names if assets else ():

@@ -6,6 +6,8 @@ from typing import Annotated, Literal
 
 import tyro
 
+from latentfit.pairs.config import QUICK_PX
+
 
 @dataclass(frozen=True)
 class AutofitConfig:
@@ -37,7 +39,7 @@ class AutofitConfig:
     out: Annotated[Path, tyro.conf.arg(metavar="DIR")]
     images: Annotated[tuple[str, ...], tyro.conf.arg(metavar="DIR...")] = ("bundled",)
     space: Annotated[str | None, tyro.conf.arg(metavar="NAME", help_behavior_hint="")] = None
-    size: int = 256
+    size: int = QUICK_PX
     minutes: float = 5.0
     crops: Annotated[int | None, tyro.conf.arg(metavar="INT", help_behavior_hint="")] = None
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"

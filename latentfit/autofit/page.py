@@ -1,14 +1,15 @@
 """The page that `autofit` leaves: pictures first, then the ranking, the learning curve, the files, and how it came."""
 
 import io
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import torch
 from torch import Tensor
 
 from latentfit.autofit.steps import learning_in_words
 from latentfit.compare.reports.page import Page
+from latentfit.compare.reports.score_table import ranked, score_rows, show_facts, store_facts
 from latentfit.fit import ChannelMap
 from latentfit.formats.programs.registry import PROGRAMS, is_format, names
 from latentfit.images.pixels import to_pil
@@ -106,10 +107,7 @@ def _shown_forms(result: "AutofitResult") -> list[str]:
 
 def _ranked(result: "AutofitResult") -> list[str]:
     """Labels of the maps, best first, as seen against the VAE."""
-    scores = result.scores
-    pooled = scores[(scores["image"] == "all") & (scores["kind"] == "all") & (scores["place"] == "seen")]
-    best = pooled[pooled["reference"] == "vae"].sort_values("psnr", ascending=False)
-    return [str(label) for label in best["approximation"]]
+    return [str(label) for label in ranked(result.scores, "seen")["approximation"]]
 
 
 def _shown_samples(held_out: list[Sample]) -> list[Sample]:
@@ -137,29 +135,13 @@ def _show_ranking(page: Page, result: "AutofitResult") -> None:
 
 
 def _scores(result: "AutofitResult", place: str) -> list[dict[str, object]]:
-    scores = result.scores
-    pooled = scores[(scores["image"] == "all") & (scores["kind"] == "all") & (scores["place"] == place)]
-    against_vae = pooled[pooled["reference"] == "vae"].sort_values("psnr", ascending=False)
-    photo = pooled[pooled["reference"] == "photo"].set_index("approximation")["psnr"]
-    rows: list[dict[str, object]] = []
-    for _, row in against_vae.iterrows():
-        label = str(row["approximation"])
+    def runs_in(label: str) -> dict[str, object]:
         programs = [name for name in names(of_formats=False) if label in result.exports.files.get(name, {})]
-        runs_in = [PROGRAMS[name].title for name in programs]
-        rows.append(
-            {
-                "form": title(result, label),
-                "dB to the VAE": float(row["psnr"]),
-                "dB to the photograph": f"{photo[label]:.2f}",
-                "ΔE": f"{row['delta_e']:.1f}",
-                "ΔE, worst 5 %": f"{row['delta_e95']:.1f}",
-                "saturation": f"{row['saturation']:.2f}",
-                "numbers": f"{row['parameters']:,.0f}",
-                "ms": f"{row['ms']:.2g}",
-                "runs in": ", ".join(runs_in) or "Python, by latentfit",
-            }
-        )
-    return rows
+        return {"runs in": ", ".join(PROGRAMS[name].title for name in programs) or "Python, by latentfit"}
+
+    return score_rows(
+        result.scores, place, first="form", named=partial(title, result), with_ms_ssim=False, more=runs_in
+    )
 
 
 def _show_files(page: Page, result: "AutofitResult", folder: Path) -> None:
@@ -202,16 +184,11 @@ def _show_files(page: Page, result: "AutofitResult", folder: Path) -> None:
 
 
 def _show_provenance(page: Page, result: "AutofitResult") -> None:
-    from latentfit import __version__
-
     store, plan = result.store, result.plan
     space = store.space
     kinds = {kind: _n_pictures([s for s in store.samples if s.kind == kind]) for kind in _kinds(store.samples)}
     facts = {
-        "VAE": store.vae_name,
-        "weights, SHA-256": store.fingerprint,
-        "space": f"{space.name}: {space.channels} channels, {space.cell_px} px a cell"
-        + (", shift and scale measured" if space.measured else ""),
+        **store_facts(store),
         "shift": _numbers(space.shift) if not space.normalised_by_vae else "in the VAE's weights",
         "scale": _numbers(space.scale) if not space.normalised_by_vae else "in the VAE's weights",
         "pictures": ", ".join(f"{count} {kind}{'s' if count > 1 else ''}" for kind, count in kinds.items()),
@@ -219,10 +196,8 @@ def _show_provenance(page: Page, result: "AutofitResult") -> None:
         "held out": f"{_n_pictures(store.split('test'))} pictures, chosen by their hash",
         "VAE's time": f"{plan.seconds_per_crop:.2f} s a crop to encode and decode",
         "this run": ", ".join(f"{step} {seconds:.0f} s" for step, seconds in result.seconds.items()),
-        "made with": f"latentfit {__version__}, torch {torch.__version__}",
     }
-    page.heading("How it came about")
-    page.table([{"": key, " ": value} for key, value in facts.items()], left=(" ",))
+    show_facts(page, "How it came about", facts)
 
 
 def _kinds(samples: list[Sample]) -> list[str]:

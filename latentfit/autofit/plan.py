@@ -21,9 +21,9 @@ from latentfit.images.sources import TEST_SHARE, Picture, is_test, pictures
 from latentfit.pairs.collector import collect
 from latentfit.pairs.store import PairStore
 from latentfit.runtime import schemas
+from latentfit.runtime.devices import device_name
 from latentfit.runtime.escaping import lines
 from latentfit.runtime.storage import write_atomic
-from latentfit.vae.checks import device_name
 from latentfit.vae.vae import Vae
 
 SHARE_FOR_COLLECTING = 0.7  # of the minutes: the rest is for fits, scores and the page

@@ -1,13 +1,10 @@
 """The whole road in one command: collect, fit every form, score, export, and one page that shows it."""
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-import torch
 
 from latentfit.autofit.config import AutofitConfig
 from latentfit.autofit.plan import Clock, Plan, collected
@@ -18,6 +15,7 @@ from latentfit.pairs.config import MOST_CROPS, MOST_SIDE
 from latentfit.pairs.store import PairStore, Sample
 from latentfit.runtime.escaping import csv_cell
 from latentfit.runtime.storage import write_atomic
+from latentfit.runtime.threads import one_thread
 from latentfit.vae.vae import Vae
 
 if TYPE_CHECKING:
@@ -101,7 +99,7 @@ def autofit(config: AutofitConfig, now: Callable[[], float] = time.monotonic) ->
     clock.lap("load")
     store, plan = collected(vae, config, clock)
     clock.lap("collect")
-    with _one_thread():
+    with one_thread():  # crops are small
         maps, left_out = fit_every_form(store, seconds=SHARE_FOR_FITTING * _left(clock), now=now)
         if not maps:
             raise FitError(f"{store.path}: no form could be fitted: {'; '.join(left_out.values())}")
@@ -182,17 +180,3 @@ def _check(config: AutofitConfig) -> None:
         )
     if config.out.is_file():
         raise StoreError(f"--out {config.out}", expected="a folder to write", got="a file")
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Crops are small: threads wait for each other more than they work, thirty times over on a busy machine."""
-    from threadpoolctl import threadpool_limits  # comes with scikit-learn
-
-    n_threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        with threadpool_limits(1):
-            yield
-    finally:
-        torch.set_num_threads(n_threads)

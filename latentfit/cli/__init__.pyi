@@ -1,4 +1,3 @@
-from .arguments import bundled_tables as bundled_tables
 from .arguments import solution_line as solution_line
 from .arguments import write_csv as write_csv
 from .commands import COMMANDS as COMMANDS

@@ -5,7 +5,6 @@ import io
 import os
 import sys
 import warnings
-from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -112,21 +111,14 @@ def noticed_latents(path: Path, space: "LatentSpace", domain: MaybeDomain) -> "L
     return file
 
 
-def bundled_tables(space: str) -> list[Path]:
-    """The tables of `data/tables` that were fitted for this space."""
-    from latentfit.runtime.storage import data_path
-
-    folder = data_path("tables") / space
-    return sorted(folder.glob("*.safetensors")) if folder.is_dir() else []
-
-
-def tables_unless_fitted_on(space: str, hashes: Collection[str]) -> list[Path]:
-    """The bundled tables; none, and a line that says so, when they were fitted on all of these pictures."""
+def tables_unless_fitted_on(store: "PairStore") -> list[Path]:
+    """The bundled tables; none, and a line that says so, when they were fitted on all of the store's pictures."""
+    from latentfit.formats.bundled import bundled_tables
     from latentfit.formats.saved import load_approximation
+    from latentfit.scores.held_out import any_held_out
 
-    paths = bundled_tables(space)
-    fitted = {sha256 for path in paths for sha256 in load_approximation(path).card.get("train_hashes", ())}
-    if paths and set(hashes) <= fitted:
+    space, paths = store.space.name, bundled_tables(store.space.name)
+    if paths and not any_held_out(map(load_approximation, paths), store.samples):
         say(f"the bundled tables of {space} were fitted on these pictures: ranking the published ones alone")
         return []
     return paths
@@ -137,18 +129,20 @@ def evaluate_classes(named: "dict[str, Approximation]", store: "PairStore", spli
 
     Rows go to NAME.palettes.csv, how often each class is used to NAME.usage.csv.
     """
+    from latentfit.formats.bundled import bundled_tables
     from latentfit.formats.saved import load_approximation
     from latentfit.palettes.decoder import is_palettized
+    from latentfit.scores.held_out import any_held_out
     from latentfit.scores.palettes import evaluate_palettes, palette_summary, usage_table
 
     compared = dict(named)
-    hashes = {sample.sha256 for sample in store.split(split)}
     if all(is_palettized(one) or one.scale != 1 for one in named.values()):
         for path in bundled_tables(store.space.name):
             if path.stem != "3":
                 continue
-            if hashes - set(load_approximation(path).card.get("train_hashes", ())):
-                compared["bundled 3×3 table"] = load_approximation(path)
+            table = load_approximation(path)
+            if any_held_out([table], store.split(split)):
+                compared["bundled 3×3 table"] = table
             else:
                 say("\nthe bundled 3×3 table is left out: it was fitted on every one of these pictures")
     frame = evaluate_palettes(compared, store, split=split, progress=True)

@@ -16,7 +16,6 @@ import tyro
 
 from latentfit.autofit.config import AutofitConfig
 from latentfit.cli.arguments import Device, Dtype, MaybeDomain, Name, open_streams, say
-from latentfit.cli.comfyui import comfyui
 from latentfit.cli.files import decode, export, info, report
 from latentfit.cli.fit import fit
 from latentfit.cli.latents import convert, same_space, upscale
@@ -24,6 +23,7 @@ from latentfit.cli.scores import audit, evaluate
 from latentfit.cli.train import name_presets, train
 from latentfit.cli.usage import command, held_until_a_command, in_one_line
 from latentfit.errors import LatentfitError, ScaleError, StoreError
+from latentfit.pairs.config import CollectConfig
 from latentfit.runtime.escaping import one_line
 
 
@@ -32,13 +32,13 @@ def collect(
     out: Annotated[Path, tyro.conf.arg(metavar="STORE")],
     images: Annotated[tuple[str, ...], tyro.conf.arg(metavar="DIR...")] = ("bundled",),
     space: Name = None,
-    size: int = 512,
-    keep: Literal["cells", "rgb", "photo"] = "rgb",
-    crops: int = 1,
-    limit: Annotated[int | None, tyro.conf.arg(metavar="INT", help_behavior_hint="")] = None,
+    size: int = CollectConfig.size,
+    keep: Literal["cells", "rgb", "photo"] = CollectConfig.keep,
+    crops: int = CollectConfig.crops,
+    limit: Annotated[int | None, tyro.conf.arg(metavar="INT", help_behavior_hint="")] = CollectConfig.limit,
     scales: Annotated[tuple[str, ...], tyro.conf.arg(metavar="S...", help_behavior_hint="")] = (),
     random_scales: int = 0,
-    domain: MaybeDomain = None,
+    domain: MaybeDomain = CollectConfig.domain,
     device: Device = "auto",
     dtype: Dtype = "float32",
 ) -> None:
@@ -103,6 +103,27 @@ def autofit(config: Annotated[AutofitConfig, tyro.conf.arg(name="")]) -> None:
     from latentfit.autofit.run import autofit as run
 
     run(config)
+
+
+def comfyui(
+    action: Annotated[Literal["install", "uninstall"], tyro.conf.Positional],
+    path: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="PATH_TO_COMFYUI")],
+    copy: bool = False,
+) -> None:
+    """Put the node pack into a ComfyUI, or take it away.
+
+    Parameters
+    ----------
+    action : str
+        install: link the pack into custom_nodes/latentfit. uninstall: take the link or the copy away.
+    path : Path
+        The folder with ComfyUI's main.py, or a base directory of its own.
+    copy : bool
+        Copy instead of linking.
+    """
+    from latentfit.comfyui.installing import install, uninstall
+
+    say(install(path, copy=copy) if action == "install" else uninstall(path))
 
 
 COMMANDS: dict[str, Callable[..., object]] = {

@@ -140,14 +140,13 @@ def _upscaler(path: Path, space: str | None, factor: Fraction | None) -> "Latent
 
 def _bundled_upscaler(space: str | None, factor: Fraction | int) -> Path:
     """The one that doubles where that is enough, else the one of any factor."""
+    from latentfit.formats.bundled import bundled_upscaler
     from latentfit.latents.spaces import get_space
-    from latentfit.runtime.storage import data_path
 
     if space is None:
         raise SpaceMismatchError("upscale: name the latents' space with --space, or an upscaler with --model")
-    doubles = factor.denominator == 1 and factor.numerator & (factor.numerator - 1) == 0 and factor > 1
-    path = data_path("models") / f"{get_space(space).name}-upscaler{'' if doubles else '-any'}.safetensors"
-    if not path.is_file():
+    path = bundled_upscaler(get_space(space).name, factor)
+    if path is None:
         raise BadFileError(
             f"upscale: no upscaler of {space!r} is bundled",
             remedy="train one with `latentfit train upscaler`, and name it with --model",

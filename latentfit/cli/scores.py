@@ -99,7 +99,6 @@ def _evaluate_between(
 ) -> None:
     """Maps between latents; an inverse beside one, ``NAME_back`` or called as bundled ones, scores the round trip."""
     from latentfit.formats.opening import load_latent_map, named_apart
-    from latentfit.maps.scales import AtScale
     from latentfit.pairs.store import PairStore
     from latentfit.scores.latent_maps import evaluate_latent_maps
     from latentfit.scores.latent_tables import latent_map_summary
@@ -113,7 +112,7 @@ def _evaluate_between(
         )
     loaded = {path: load_latent_map(path, here.space, there.space) for path in dict.fromkeys(files)}
     for path, one in loaded.items():
-        if isinstance(one.module, AtScale):
+        if one.is_any_factor:
             loaded[path] = one.at_scale(joined.scale)
     maps = named_apart(loaded)
     backs: dict[str, LatentMap] = {}
@@ -161,6 +160,6 @@ def audit(store: Store, files: MaybeFiles = (), csv: MaybeFile = None) -> None:
 
     check_out(csv, ".csv")
     opened = PairStore(store)
-    paths = files or tables_unless_fitted_on(opened.space.name, {sample.sha256 for sample in opened.samples})
+    paths = files or tables_unless_fitted_on(opened)
     frame = run(opened, list(load_named(paths, opened.space).values()), progress=True)
     show_scores(frame, audit_summary(frame), csv)

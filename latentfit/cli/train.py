@@ -212,8 +212,8 @@ def _decoder_for(
     how: TrainFlags, preset: "LatentPreset", source: "LatentSpace", space: "LatentSpace", file: Path | None
 ) -> "Approximation | None":
     """What decoded losses look through, where there are such: the one that is named, or the bundled one."""
+    from latentfit.formats.bundled import bundled_decoder
     from latentfit.formats.saved import load_approximation
-    from latentfit.runtime.storage import data_path
     from latentfit.train.latent_map_objective import looks_at_pictures
 
     if not looks_at_pictures(preset.losses_of(source, space)):
@@ -223,8 +223,8 @@ def _decoder_for(
                 f"{flag}: preset {how.preset!r} looks at no decoded pictures", remedy="leave that flag out"
             )
         return None
-    chosen = file or data_path("models") / f"{space.name}-cell.safetensors"
-    if not chosen.is_file():
+    chosen = file or bundled_decoder(space.name)
+    if chosen is None or not chosen.is_file():
         raise TrainError(
             f"preset {how.preset!r} has decoded losses",
             expected=f"a decoder of {space.title}, of which none is bundled",
@@ -238,8 +238,8 @@ def _trunk_for(
     how: TrainFlags, preset: "LatentPreset", source: "LatentSpace", file: Path | None
 ) -> "Approximation | None":
     """Whose blocks a network begins with: the decoder that is named, or the bundled one, where the preset takes one."""
+    from latentfit.formats.bundled import bundled_decoder
     from latentfit.formats.saved import load_approximation
-    from latentfit.runtime.storage import data_path
 
     if file is not None and file == Path("none"):
         return None
@@ -251,8 +251,8 @@ def _trunk_for(
         raise TrainError(f"--trunk {file}: --begin {how.begin} brings all weights", remedy="leave one of the two out")
     if file is None and (how.begin is not None or not preset.takes_trunk):
         return None
-    chosen = file or data_path("models") / f"{source.name}-cell-large.safetensors"
-    if file is None and not chosen.is_file():
+    chosen = file or bundled_decoder(source.name, "cell-large")
+    if chosen is None:
         return None
     _say(f"begins with the blocks of {chosen.name}" + ("" if file else ", the bundled decoder"))
     return load_approximation(chosen, source)

@@ -10,7 +10,7 @@ from latentfit.errors import SpaceMismatchError
 from latentfit.latents.spaces import LatentSpace
 from latentfit.maps.contracts import LatentMap
 from latentfit.maps.enlarged import enlarge
-from latentfit.maps.scales import AtScale, as_scale
+from latentfit.maps.scales import as_scale
 from latentfit.maps.tiled import map_latents_in_tiles
 
 _BYTES_A_CELL = 4 * 1024
@@ -112,7 +112,7 @@ def _enlarged(latent_map: LatentMap, latents: Tensor, ratio: float) -> Tensor:
     multiple = 2 if latent_map.target.packing else 1
     wanted = as_scale(round(ratio, 4))
     size = (_side(latents.shape[-2] * ratio, multiple), _side(latents.shape[-1] * ratio, multiple))
-    if isinstance(latent_map.module, AtScale) and multiple == 1:
+    if latent_map.is_any_factor and multiple == 1:
         return enlarge(latent_map, latents, wanted)
     reached = latent_map.scale
     while reached < wanted and reached > 1:

@@ -9,6 +9,7 @@ from typing import Literal
 
 from latentfit.comfyui import host
 from latentfit.errors import BadFileError, LatentfitError
+from latentfit.formats.bundled import bundled_maps
 from latentfit.formats.opening import load_any
 from latentfit.formats.recognition import recognisable, recognised
 from latentfit.formats.saved import read_card
@@ -210,5 +211,6 @@ def _bundled() -> tuple[str, ...]:
     def place(path: Path) -> tuple[int, str]:
         return order.get(read_card(path)["space"]["name"], len(order)), path.name
 
-    paths = [path for name in ("models", "tables") for path in sorted((root / name).rglob("*.safetensors"), key=place)]
-    return tuple(f"{BUNDLED}/{path.relative_to(root).as_posix()}" for path in paths)
+    files = [path.relative_to(root) for path in sorted(bundled_maps(), key=place)]
+    ordered = sorted(files, key=lambda file: file.parts[0])  # models, then tables, each in the order of spaces
+    return tuple(f"{BUNDLED}/{file.as_posix()}" for file in ordered)

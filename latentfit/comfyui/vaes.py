@@ -8,8 +8,8 @@ from torch import Tensor, nn
 
 from latentfit.errors import VaeError
 from latentfit.latents.spaces import LatentSpace
+from latentfit.runtime.weights import fingerprint_of
 from latentfit.vae.keys import to_diffusers_keys
-from latentfit.vae.opening import fingerprint_of
 
 _known: WeakKeyDictionary[nn.Module, str] = WeakKeyDictionary()
 

@@ -12,7 +12,7 @@ from latentfit.fit.basis import Basis, form_name, parse_kernels
 from latentfit.fit.cells import Cells
 from latentfit.fit.censored import censored
 from latentfit.fit.examples import Examples, of_arrays, of_joined, of_store
-from latentfit.fit.moments import FEW_TO_SOLVE, Moments, refuse_if_too_large, suitable_threads
+from latentfit.fit.moments import FEW_TO_SOLVE, FEW_TO_SUM, Moments, refuse_if_too_large
 from latentfit.fit.polynomial_map import Kernel, PolynomialMap, smoothed
 from latentfit.fit.solver import Solver
 from latentfit.latents.spaces import LatentSpace, get_space
@@ -21,6 +21,7 @@ from latentfit.maps.scales import Scale, as_scale
 from latentfit.pairs.joined import JoinedStores, SamplePair
 from latentfit.pairs.store import PairStore, Sample, Split
 from latentfit.runtime import distributed as parallel
+from latentfit.runtime.threads import suitable_threads
 
 if TYPE_CHECKING:
     from tqdm.auto import tqdm
@@ -270,7 +271,7 @@ class ChannelMap:
                     )  # fmt: skip
                     bar.update()
 
-        with suitable_threads(basis.n_terms):
+        with suitable_threads(basis.n_terms, FEW_TO_SUM):
             moments = Moments(basis.n_terms, n_out, self.n_folds)
             for part in cells():
                 for rows, _ in part.rows(basis):

@@ -1,8 +1,6 @@
 """Moments: the mergeable sums that a least-squares fit needs; constant memory however many cells."""
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -103,23 +101,6 @@ def memory_budget() -> int:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
     except (ValueError, OSError, AttributeError):
         return 4 << 30
-
-
-@contextmanager
-def suitable_threads(n_terms: int, few: int = FEW_TO_SUM) -> Iterator[None]:
-    """Torch on one thread, and BLAS too with few terms: waking and awaiting others takes longer than the work.
-
-    Torch only casts and moves one picture's cells at a time here. On a busy machine this is ten times as fast.
-    """
-    from threadpoolctl import threadpool_limits  # comes with scikit-learn
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        with threadpool_limits(1 if n_terms < few else None, "blas"):
-            yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def refuse_if_too_large(n_channels: int, kernels: tuple[int, ...], n_targets: int, n_folds: int) -> None:

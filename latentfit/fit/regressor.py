@@ -6,8 +6,9 @@ from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from latentfit.fit.basis import Basis
-from latentfit.fit.moments import Moments, suitable_threads
+from latentfit.fit.moments import FEW_TO_SUM, Moments
 from latentfit.fit.solver import solve
+from latentfit.runtime.threads import suitable_threads
 
 Floats = NDArray[np.float64]
 
@@ -81,7 +82,7 @@ class PolynomialRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):  # t
         moments: Moments = Moments(basis.n_terms, wanted.shape[1]) if anew else self.moments_
         if moments.n_targets != wanted.shape[1]:
             raise ValueError(f"partial_fit: expected {moments.n_targets} targets as before, got {wanted.shape[1]}")
-        with suitable_threads(basis.n_terms):
+        with suitable_threads(basis.n_terms, FEW_TO_SUM):
             for terms, part in basis.rows(rows.T, wanted.shape[1]):
                 terms[1 + basis.n_terms :] = wanted[part].T
                 moments.add(terms)

@@ -1,3 +1,8 @@
+from .bundled import bundled_decoder as bundled_decoder
+from .bundled import bundled_decoders as bundled_decoders
+from .bundled import bundled_maps as bundled_maps
+from .bundled import bundled_tables as bundled_tables
+from .bundled import bundled_upscaler as bundled_upscaler
 from .exporter import NAMES as NAMES
 from .exporter import export as export
 from .exporter import export_encoder as export_encoder

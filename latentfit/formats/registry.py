@@ -10,7 +10,7 @@ from torch import nn
 
 from latentfit.errors import BadFileError
 from latentfit.fit import polynomial_map
-from latentfit.maps.scales import AtScale
+from latentfit.maps.scales import AtScale, is_any_factor, network_of
 from latentfit.nets.architecture import Architecture, architectures, by_kind
 from latentfit.nets.model_domain import ModelDomain
 from latentfit.palettes import decoder
@@ -50,8 +50,8 @@ def described(module: nn.Module) -> tuple[nn.Module, dict[str, Any]]:
         When the network has no reader, so that nobody could load the file.
     """
     header: dict[str, Any] = {}
-    if isinstance(module, AtScale):
-        module, header = module.network, {"any_factor": True}
+    if is_any_factor(module):
+        module, header = network_of(module), {"any_factor": True}
     if isinstance(module, ModelDomain):
         module, header = module.network, {**header, "domain": module.numbers}
     row = _ROWS.get(type(module))

@@ -1,3 +1,4 @@
+from .autoencoder import Autoencoder as Autoencoder
 from .contracts import Approximation as Approximation
 from .contracts import LatentMap as LatentMap
 from .contracts import chain as chain
@@ -11,6 +12,5 @@ from .tiled import TILE_CELLS as TILE_CELLS
 from .tiled import decode_in_tiles as decode_in_tiles
 from .tiled import indices_in_tiles as indices_in_tiles
 from .tiled import map_latents_in_tiles as map_latents_in_tiles
-from .tiled import receptive_cells_of as receptive_cells_of
 from .tiles import Tiles as Tiles
 from .tiles import map_in_tiles as map_in_tiles

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from latentfit.errors import PaletteError, ScaleError, SpaceMismatchError
 from latentfit.latents.spaces import LatentSpace, get_space
-from latentfit.maps.scales import AtScale, Scale, as_scale
+from latentfit.maps.scales import AtScale, Scale, as_scale, is_any_factor
+from latentfit.nets.traits import Classifies, n_fitted_of
 
 
 @final
@@ -72,8 +73,7 @@ class Approximation(nn.Module):
         PaletteError
             When it has none.
         """
-        chosen = getattr(self.module, "indices", None)
-        if chosen is None:
+        if not isinstance(self.module, Classifies):
             raise PaletteError(
                 f"{self.name!r}: gives colours, not classes of a palette",
                 remedy=(
@@ -81,12 +81,12 @@ class Approximation(nn.Module):
                     "nearest of its colours: Palette.nearest(approximation(latents))"
                 ),
             )
-        return _run(self, self.space, latents, (), chosen)
+        return _run(self, self.space, latents, (), self.module.indices)
 
     @property
     def n_parameters(self) -> int:
         """Numbers that were fitted or trained."""
-        return _n_parameters(self.module)
+        return n_fitted_of(self.module)
 
     def extra_repr(self) -> str:
         return f"name={self.name!r}, space={self.space.name!r}, scale={self.scale}"
@@ -141,12 +141,22 @@ class LatentMap(nn.Module):
         of `latents`; a network's weights may have another dtype.
         """
         channels = (self.target.channels,)
-        if isinstance(self.module, AtScale):
+        if self.is_any_factor:
             return _run(self, self.source, latents, channels, partial(self.module, size=size), size)
         mapped = _run(self, self.source, latents, channels, self.module)
         if size is not None and tuple(mapped.shape[-2:]) != tuple(size):
             mapped = nn.functional.interpolate(mapped, size=size, mode="bilinear", antialias=True)
         return mapped
+
+    @property
+    def is_any_factor(self) -> bool:
+        """Whether `at_scale` gives other factors, and the call any size within `factors`."""
+        return is_any_factor(self.module)
+
+    @property
+    def factors(self) -> tuple[float, float]:
+        """The least and the largest factor that the network gives; of a map of one factor that one, twice."""
+        return self.module.factors if isinstance(self.module, AtScale) else (float(self.scale), float(self.scale))
 
     def at_scale(self, scale: Scale) -> "LatentMap":
         """The same weights at another factor.
@@ -169,7 +179,7 @@ class LatentMap(nn.Module):
     @property
     def n_parameters(self) -> int:
         """Numbers that were fitted or trained."""
-        return _n_parameters(self.module)
+        return n_fitted_of(self.module)
 
     def extra_repr(self) -> str:
         return f"name={self.name!r}, {self.source.name!r} -> {self.target.name!r}, scale={self.scale}"
@@ -240,7 +250,7 @@ def _run(
             f"{wrapper.name!r}: {rows}x{columns} cells at scale {wrapper.scale} are less than one",
             remedy="give larger latents",
         )
-    denominator = 1 if isinstance(wrapper.module, AtScale) else wrapper.scale.denominator
+    denominator = 1 if is_any_factor(wrapper.module) else wrapper.scale.denominator
     given = as_blocks(in_dtype_of(wrapper.module, flat), denominator)
     if _share_memory(given, latents) and any(getattr(part, "inplace", False) for part in wrapper.module.modules()):
         given = given.clone()  # nn.ReLU(inplace=True) may come first
@@ -273,8 +283,3 @@ def as_blocks(latents: Tensor, denominator: int) -> Tensor:
         return latents
     down, right = -latents.shape[-2] % denominator, -latents.shape[-1] % denominator
     return nn.functional.pad(latents, (0, right, 0, down), mode="replicate") if down or right else latents
-
-
-def _n_parameters(module: nn.Module) -> int:
-    counted = getattr(module, "n_fitted", None)
-    return int(counted) if counted is not None else sum(parameter.numel() for parameter in module.parameters())

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from latentfit.errors import ScaleError, SpaceMismatchError
 from latentfit.maps.contracts import LatentMap
-from latentfit.maps.scales import AtScale, Scale, as_scale
+from latentfit.maps.scales import Scale, as_scale
 from latentfit.maps.tiled import map_latents_in_tiles
 
 MOST_STEPS = 4
@@ -48,8 +48,8 @@ def steps_to(latent_map: LatentMap, factor: Scale) -> list[Fraction]:
     """The factors that the map is applied at, one after another."""
     wanted, largest = as_scale(factor), latent_map.scale
     least = largest
-    if isinstance(latent_map.module, AtScale):
-        low, high = latent_map.module.factors
+    if latent_map.is_any_factor:
+        low, high = latent_map.factors
         if low < wanted < high:
             return [wanted]
         least, largest = as_scale(low), as_scale(high)

@@ -5,6 +5,7 @@ from fractions import Fraction
 from torch import Tensor, nn
 
 from latentfit.errors import ScaleError
+from latentfit.nets.traits import receptive_cells_of
 
 Scale = int | float | str | Fraction
 _LARGEST = 10**12
@@ -28,6 +29,16 @@ def as_scale(scale: Scale) -> Fraction:
     if not 0 < fraction <= _LARGEST:
         raise ScaleError("scale", expected="a positive number such as 2, 1.5 or 4/3", got=f"{str(scale)[:40]!r}")
     return fraction
+
+
+def network_of(module: nn.Module) -> nn.Module:
+    """The network of any factor that the module holds at one; of other modules the module itself."""
+    return module.network if isinstance(module, AtScale) else module
+
+
+def is_any_factor(module: nn.Module) -> bool:
+    """Whether the module holds a network of any factor, which makes latents of any size within its factors."""
+    return isinstance(module, AtScale)
 
 
 class AtScale(nn.Module):
@@ -60,11 +71,10 @@ class AtScale(nn.Module):
     @property
     def receptive_cells(self) -> int | None:
         """The network's."""
-        cells = getattr(self.network, "receptive_cells", None)
-        return None if cells is None else int(cells)
+        return receptive_cells_of(self.network)
 
     def forward(self, latents: Tensor, size: tuple[int, int] | None = None) -> Tensor:
-        """As the class says; or of exactly this size."""
+        """As the class says; with `size`, latents of exactly that size."""
         rows, columns = latents.shape[-2:]
         if size is None:
             size = int(rows * self.scale), int(columns * self.scale)

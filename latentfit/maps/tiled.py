@@ -4,22 +4,16 @@ import math
 import warnings
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from latentfit.errors import SpaceMismatchError
 from latentfit.maps.contracts import Approximation, LatentMap, as_blocks, in_dtype_of
-from latentfit.maps.scales import AtScale
 from latentfit.maps.tiles import Tiles, map_in_tiles
 from latentfit.nets.palette import Palettized
+from latentfit.nets.traits import receptive_cells_of
 
 TILE_CELLS = 128
 _LEAST_BLOCKS = 4  # of a tile's side: two are its overlap
-
-
-def receptive_cells_of(module: nn.Module) -> int | None:
-    """Cells, each way, that an output depends on; None where something looks at the whole picture."""
-    cells = getattr(module, "receptive_cells", None)
-    return None if cells is None else int(cells)
 
 
 def decode_in_tiles(approximation: Approximation, latents: Tensor, tile_cells: int = TILE_CELLS) -> Tensor:
@@ -92,7 +86,7 @@ def map_latents_in_tiles(latent_map: LatentMap, latents: Tensor, tile_cells: int
     SpaceMismatchError
         When the tile is no wider than its overlap.
     """
-    if isinstance(latent_map.module, AtScale):  # 1.37 has blocks of 100 cells
+    if latent_map.is_any_factor:  # 1.37 has blocks of 100 cells
         tile_cells = max(tile_cells, _LEAST_BLOCKS * latent_map.scale.denominator)
     if max(latents.shape[-2:]) <= tile_cells:
         return latent_map(latents)
@@ -118,12 +112,12 @@ def _tiles(approximation: Approximation | LatentMap, tile_cells: int, block: int
             "is low in contrast but not zero",
             stacklevel=3,
         )
-    tile, margin = math.ceil(tile_cells / block), None if margin is None else math.ceil(margin / block)
-    overlap = tile // 4 if margin is None else 2 * margin
-    if overlap >= tile:
+    tiles = Tiles.around(tile_cells, margin, block)
+    if tiles is None:
+        overlap = 2 * math.ceil((margin or 0) / block) * block
         raise SpaceMismatchError(
             f"{approximation.name!r}",
-            expected=f"tiles of more than {overlap * block} cells, twice its receptive field",
+            expected=f"tiles of more than {overlap} cells, twice its receptive field",
             got=f"{tile_cells}",
         )
-    return Tiles(tile, overlap, margin or 0)
+    return tiles

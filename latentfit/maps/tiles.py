@@ -1,5 +1,6 @@
 """Overlapping tiles, blended: what lets any autoencoder take a picture larger than its memory."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -32,6 +33,36 @@ class Tiles:
                 f"tiles: expected 2 * margin <= overlap < tile, in cells, got margin {self.margin_cells}, overlap "
                 f"{self.overlap_cells}, tile {self.tile_cells}; choose larger tiles"
             )
+
+    @classmethod
+    def around(cls, tile_cells: int, receptive_cells: int | None, block: int = 1) -> "Tiles | None":
+        """The one rule of how tiles overlap; None where a tile of so many cells is no wider than its overlap.
+
+        Neighbours overlap by twice the receptive field, whose rim is thrown away: exact. Where that is None, because
+        something looks at the whole picture, a quarter of a tile is blended: what differs is low in contrast, not zero.
+
+        Parameters
+        ----------
+        tile_cells : int
+            Side of a tile, rounded up to whole blocks.
+        receptive_cells : int or None
+            Of the network; see `latentfit.nets.receptive_cells_of`.
+        block : int
+            Cells of what the tiles count in: a map of scale 3/2 takes blocks of 2 cells.
+
+        Examples
+        --------
+        >>> Tiles.around(128, 20)
+        Tiles(tile_cells=128, overlap_cells=40, margin_cells=20)
+        >>> Tiles.around(128, None)
+        Tiles(tile_cells=128, overlap_cells=32, margin_cells=0)
+        >>> Tiles.around(40, 20) is None
+        True
+        """
+        tile = math.ceil(tile_cells / block)
+        margin = None if receptive_cells is None else math.ceil(receptive_cells / block)
+        overlap = tile // 4 if margin is None else 2 * margin
+        return cls(tile, overlap, margin or 0) if overlap < tile else None
 
     def starts(self, n_cells: int) -> list[int]:
         """First cells of the tiles along a side of `n_cells`; the last tile ends at the side's end."""

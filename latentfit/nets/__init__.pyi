@@ -39,6 +39,8 @@ from .tiny import TinyEncoder as TinyEncoder
 from .tiny import TinyEncoder32 as TinyEncoder32
 from .tiny import load_tiny_decoder as load_tiny_decoder
 from .tiny import load_tiny_encoder as load_tiny_encoder
+from .traits import n_fitted_of as n_fitted_of
+from .traits import receptive_cells_of as receptive_cells_of
 from .transformers.craft import Craft as Craft
 from .transformers.dat import Dat as Dat
 from .transformers.drct import Drct as Drct

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from latentfit.latents.spaces import LatentSpace
+from latentfit.nets.traits import receptive_cells_of
 
 
 class ModelDomain(nn.Module):
@@ -66,8 +67,7 @@ class ModelDomain(nn.Module):
     @property
     def receptive_cells(self) -> int | None:
         """The network's."""
-        cells = getattr(self.network, "receptive_cells", None)
-        return None if cells is None else int(cells)
+        return receptive_cells_of(self.network)
 
     def forward(self, latents: Tensor, *size: tuple[int, int]) -> Tensor:
         made: Tensor = self.network(latents / self.scale_in + self.shift_in, *size)

@@ -17,6 +17,7 @@ from latentfit.nets.architecture import Architecture
 from latentfit.nets.cell import ResidualBlock
 from latentfit.nets.pixelvae import PixelVae
 from latentfit.nets.tiny import conv3
+from latentfit.nets.traits import n_fitted_of, receptive_cells_of
 
 __all__ = ["CellPalette", "NearestColour", "Palettized", "PixelVae", "colours_of"]
 
@@ -44,7 +45,7 @@ class NearestColour(nn.Module):
     @property
     def n_fitted(self) -> int:
         """Numbers that were fitted: the map's."""
-        return _n_fitted(self.rgb_map)
+        return n_fitted_of(self.rgb_map)
 
     @property
     def n_channels(self) -> int:
@@ -54,8 +55,7 @@ class NearestColour(nn.Module):
     @property
     def receptive_cells(self) -> int | None:
         """Cells, each way, that an output depends on; None where the map does not say."""
-        cells = getattr(self.rgb_map, "receptive_cells", None)
-        return None if cells is None else int(cells)
+        return receptive_cells_of(self.rgb_map)
 
     def config(self) -> dict[str, Any]:
         """The map's, JSON-able; only a map of `ChannelMap` can be rebuilt from it."""
@@ -170,13 +170,12 @@ class Palettized(nn.Module):
     @property
     def receptive_cells(self) -> int | None:
         """Cells, each way, that an output depends on; None where the network does not say."""
-        cells = getattr(self.network, "receptive_cells", None)
-        return None if cells is None else int(cells)
+        return receptive_cells_of(self.network)
 
     @property
     def n_fitted(self) -> int:
         """Numbers that were fitted or trained; the palette is given."""
-        return _n_fitted(self.network)
+        return n_fitted_of(self.network)
 
     def config(self) -> dict[str, Any]:
         """The network's kind and arguments, and the palette; JSON-able.
@@ -247,11 +246,6 @@ def _squared_distances(oklab: Tensor, colours: Tensor) -> Tensor:
     """``(N, 3, h, w)`` and ``(K, 3)`` -> ``(N, K, h, w)``; by differences, as single precision asks."""
     parts = [(oklab[:, c : c + 1] - colours[:, c].reshape(1, -1, 1, 1)).square() for c in range(3)]
     return parts[0] + parts[1] + parts[2]
-
-
-def _n_fitted(module: nn.Module) -> int:
-    counted = getattr(module, "n_fitted", None)
-    return int(counted) if counted is not None else sum(parameter.numel() for parameter in module.parameters())
 
 
 ARCHITECTURES = (

@@ -1,4 +1,3 @@
-from .collector import AnyVae as AnyVae
 from .collector import collect as collect
 from .collector import columns_of as columns_of
 from .config import MOST_CROPS as MOST_CROPS

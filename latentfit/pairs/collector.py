@@ -4,7 +4,7 @@ import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NoReturn, Protocol
+from typing import TYPE_CHECKING, Literal, NoReturn
 
 import torch
 from torch import Tensor
@@ -13,6 +13,7 @@ from latentfit.errors import NoPicturesError, StoreError
 from latentfit.images.sources import Picture
 from latentfit.latents.likely_space import Domain
 from latentfit.latents.spaces import LatentSpace
+from latentfit.maps.autoencoder import Autoencoder
 from latentfit.maps.scales import Scale, as_scale
 from latentfit.pairs.config import MOST_CROPS, MOST_SIDE, CollectConfig, CollectReport
 from latentfit.pairs.preparation import Prepared, Preparer, SavedLatents, batched, found, joined, prefetched
@@ -29,23 +30,8 @@ FLUSH_SECONDS = 20.0  # a killed run loses at most this much work, and the shard
 SHARD_BYTES = 64 << 20
 
 
-class AnyVae(Protocol):
-    """What collecting needs of a VAE; `latentfit.vae.Vae` has it."""
-
-    @property
-    def space(self) -> LatentSpace: ...
-    @property
-    def name(self) -> str: ...
-    @property
-    def reference(self) -> str: ...
-    @property
-    def fingerprint(self) -> str: ...
-    def encode(self, rgb: Tensor) -> Tensor: ...
-    def decode(self, latents: Tensor) -> Tensor: ...
-
-
 def collect(
-    vae: AnyVae,
+    vae: Autoencoder,
     images: str | os.PathLike[str] | Sequence[Picture | SavedLatents | str | os.PathLike[str]],
     out: str | os.PathLike[str],
     *,
@@ -223,7 +209,7 @@ def _known(folder: Path, origin: Origin, config: CollectConfig) -> tuple[dict[st
     return keys, {sample.sha256 for sample in store.samples if sample.look is None}
 
 
-def _pairs_of(vae: AnyVae, batch: list[Prepared]) -> tuple[Tensor, Tensor]:
+def _pairs_of(vae: Autoencoder, batch: list[Prepared]) -> tuple[Tensor, Tensor]:
     """Latents as they will be stored, and what the VAE makes of exactly those."""
     rgb = joined([one.rgb for one in batch])
     given = torch.cat([one.latents for one in batch if one.latents is not None]) if rgb is None else vae.encode(rgb)

@@ -10,6 +10,7 @@ from latentfit.runtime.escaping import one_line
 
 MOST_SIDE = 1 << 15  # pixels of a side: above, one picture in float32 takes 12 GiB
 MOST_CROPS = 1 << 12  # a picture
+QUICK_PX = 256  # of the short side, where all of a run shall take minutes: autofit and the notebooks
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ class CollectConfig:
     limit: int | None = None
     scale: Fraction = Fraction(1)
     scales: tuple[Fraction, ...] = (Fraction(1),)
-    domain: Domain | None = None
+    domain: "Domain | None" = None
 
     @property
     def largest(self) -> Fraction:

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from latentfit.errors import NoPicturesError, StoreError, TrainError
 from latentfit.latents.files import latent_folder
-from latentfit.pairs.collector import AnyVae, collect
+from latentfit.maps.autoencoder import Autoencoder
+from latentfit.pairs.collector import collect
 from latentfit.pairs.preparation import SavedLatents
 from latentfit.pairs.store import PairStore, Sample
 
@@ -32,7 +33,7 @@ class PixelvaeFolder:
 
 
 def collect_pixelvae(
-    folder: str | os.PathLike[str], vae: AnyVae, out: str | os.PathLike[str], *, progress: bool = True
+    folder: str | os.PathLike[str], vae: Autoencoder, out: str | os.PathLike[str], *, progress: bool = True
 ) -> PixelvaeFolder:
     """Decode the folder's ``.latent`` files into a store; the same call goes on where a killed one stopped.
 

@@ -12,8 +12,9 @@ import numpy as np
 
 from latentfit.errors import ScaleError, StoreError
 from latentfit.images.sources import Picture
+from latentfit.maps.autoencoder import Autoencoder
 from latentfit.maps.scales import Scale, as_scale
-from latentfit.pairs.collector import AnyVae, collect
+from latentfit.pairs.collector import collect
 from latentfit.pairs.config import CollectConfig
 from latentfit.pairs.joined import LARGEST_BLOCK, JoinedStores
 from latentfit.pairs.store import PairStore
@@ -96,7 +97,7 @@ class ScaledStores:
 
 
 def collect_scales(
-    vae: AnyVae,
+    vae: Autoencoder,
     images: str | os.PathLike[str] | Sequence[Picture | str | os.PathLike[str]],
     out: str | os.PathLike[str],
     scales: Sequence[Scale],

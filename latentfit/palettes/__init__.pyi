@@ -9,9 +9,9 @@ from .dithering import Dither as Dither
 from .dithering import bayer as bayer
 from .dithering import dither as dither
 from .k_centroids import k_centroid as k_centroid
-from .means import mean_colours as mean_colours
 from .palette import Palette as Palette
 from .palette import bundled_palettes as bundled_palettes
+from .palette import mean_colours as mean_colours
 from .quantization import METHODS as METHODS
 from .quantization import cell_means as cell_means
 from .quantization import palettize as palettize

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from latentfit.errors import PreviewError, SpaceMismatchError
-from latentfit.pairs.collector import AnyVae
+from latentfit.maps.autoencoder import Autoencoder
 from latentfit.previews.displays import NoScreen, ScreenName, screen_of
 from latentfit.previews.recording import EstimateFolder, PictureFolder
 from latentfit.previews.rendering import Painter, Source
@@ -25,7 +25,7 @@ def preview(
     display: ScreenName | Callable[[Step], object] = "auto",
     record: str | os.PathLike[str] | None = None,
     save: str | os.PathLike[str] | None = None,
-    vae: AnyVae | None = None,
+    vae: Autoencoder | None = None,
     picture_size: tuple[int, int] | None = None,
 ) -> Live:
     """Previews of the predicted x0 (not of the noisy latents) while a pipeline runs, in a ``with`` block.

@@ -12,7 +12,8 @@ from PIL import Image
 from latentfit.errors import LatentfitError, PreviewError
 from latentfit.latents.files import Estimate, write_latents
 from latentfit.latents.spaces import LatentSpace
-from latentfit.pairs.collector import AnyVae, collect
+from latentfit.maps.autoencoder import Autoencoder
+from latentfit.pairs.collector import collect
 from latentfit.pairs.store import PairStore
 from latentfit.previews.frames import png_of, webp_of
 from latentfit.previews.steps import Step
@@ -76,7 +77,7 @@ class EstimateFolder:
         When the folder cannot be made or written to, or holds pairs of another space or VAE.
     """
 
-    def __init__(self, folder: str | os.PathLike[str], space: LatentSpace, vae: AnyVae | None = None) -> None:
+    def __init__(self, folder: str | os.PathLike[str], space: LatentSpace, vae: Autoencoder | None = None) -> None:
         self.folder = _made(folder, "record")
         self._there = PairStore(self.folder) if any(self.folder.glob("*.safetensors")) else None
         self._check(space, vae, "the pipeline" if vae is None else vae.reference)
@@ -102,7 +103,7 @@ class EstimateFolder:
             return
         self._check(self._space, own, f"{own.reference} with other weights")
 
-    def _check(self, space: LatentSpace, vae: AnyVae | None, called: str) -> None:
+    def _check(self, space: LatentSpace, vae: Autoencoder | None, called: str) -> None:
         there = self._there
         if there is not None and (there.space != space or (vae is not None and there.fingerprint != vae.fingerprint)):
             raise PreviewError(
@@ -136,7 +137,7 @@ class EstimateFolder:
             write_latents(path, latents[None], self._space, says.to_metadata())
             self.n_written += 1
 
-    def collect(self, pipe: Any, vae: AnyVae | None = None) -> PairStore:
+    def collect(self, pipe: Any, vae: Autoencoder | None = None) -> PairStore:
         """Decode all that is not decoded yet, with `vae` or a copy of the pipeline's own.
 
         The same as ``latentfit collect`` on ``STORE/latents``.

@@ -16,7 +16,7 @@ from latentfit.formats.opening import load_any
 from latentfit.latents.spaces import LatentSpace
 from latentfit.maps.contracts import Approximation
 from latentfit.previews.frames import GAP, Row, captioned, few, tiled
-from latentfit.scores.running_costs import device_of
+from latentfit.runtime.devices import device_of
 from latentfit.vae.vae import Vae
 
 Source = Approximation | Vae | str | os.PathLike[str]

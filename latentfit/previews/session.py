@@ -13,7 +13,7 @@ from torch import Tensor
 
 from latentfit.errors import PreviewError
 from latentfit.latents.likely_space import doubt_of
-from latentfit.pairs.collector import AnyVae
+from latentfit.maps.autoencoder import Autoencoder
 from latentfit.pairs.store import PairStore
 from latentfit.previews.calls import Begins, Calls
 from latentfit.previews.displays import Screen
@@ -103,7 +103,7 @@ class Live:
         watcher: Callable[[Step], object] | None = None,
         pictures: PictureFolder | None = None,
         estimates: EstimateFolder | None = None,
-        vae: AnyVae | None = None,
+        vae: Autoencoder | None = None,
         picture_size: tuple[int, int] | None = None,
         is_told: bool = True,
     ) -> None:

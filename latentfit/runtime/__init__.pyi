@@ -1,3 +1,5 @@
+from .devices import device_name as device_name
+from .devices import device_of as device_of
 from .distributed import rank as rank
 from .escaping import Escape as Escape
 from .escaping import csv_cell as csv_cell
@@ -18,9 +20,13 @@ from .storage import check_writable as check_writable
 from .storage import clear_parts as clear_parts
 from .storage import data_path as data_path
 from .storage import write_atomic as write_atomic
+from .threads import one_thread as one_thread
+from .threads import torch_threads as torch_threads
+from .version import __version__ as __version__
 from .weights import WeightsFile as WeightsFile
 from .weights import check_name as check_name
 from .weights import check_storages as check_storages
+from .weights import fingerprint_of as fingerprint_of
 from .weights import is_safetensors as is_safetensors
 from .weights import load_plainly as load_plainly
 from .weights import odd_kind as odd_kind

@@ -1,5 +1,6 @@
 """Weights files, read without ever running what they carry: safetensors, and torch files of plain tensors."""
 
+import hashlib
 import mmap
 import os
 import pickle
@@ -7,14 +8,14 @@ import re
 import struct
 import warnings
 import zipfile
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from torch import Tensor
+from torch import Tensor, nn
 
 from latentfit.errors import BadFileError
 
@@ -174,6 +175,23 @@ def check_storages(path: Path, tensors: Collection[Tensor]) -> None:
             f"{path}: {n_bytes} bytes that claim tensors of {sum(storages.values())}",
             remedy="expected all of a tensor in its file: save it again with torch.save",
         )
+
+
+def fingerprint_of(weights: nn.Module | Mapping[str, Tensor], departures: Sequence[str] = ()) -> str:
+    """SHA-256, hex, over the sorted (name, shape, little-endian float32 values) of a network's weights.
+
+    What `departures` says is added where it says anything, so that plain networks keep the fingerprint of their
+    weights.
+    """
+    digest = hashlib.sha256()
+    named = weights.state_dict() if isinstance(weights, nn.Module) else weights
+    for key, tensor in sorted(named.items()):
+        if tensor.is_floating_point():
+            digest.update(f"{key}\0{tuple(tensor.shape)}\0".encode())
+            digest.update(tensor.detach().cpu().float().contiguous().numpy().astype("<f4", copy=False).data)
+    for line in departures:
+        digest.update(f"\0departs\0{line}".encode())
+    return digest.hexdigest()
 
 
 def _refuse_quantised(path: Path, names: Collection[str]) -> None:

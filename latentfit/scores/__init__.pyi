@@ -3,9 +3,12 @@ from .colour_errors import FlickerSums as FlickerSums
 from .evaluation import evaluate as evaluate
 from .evaluation import mean_of_scores as mean_of_scores
 from .evaluation import score_summary as score_summary
+from .held_out import any_held_out as any_held_out
 from .held_out import as_seen as as_seen
 from .held_out import at_cells as at_cells
+from .held_out import pairs_to_score as pairs_to_score
 from .held_out import samples_held_out as samples_held_out
+from .held_out import samples_to_score as samples_to_score
 from .latent_maps import BASELINE as BASELINE
 from .latent_maps import IDENTITY as IDENTITY
 from .latent_maps import evaluate_latent_maps as evaluate_latent_maps
@@ -26,7 +29,6 @@ from .published import smoothing_of as smoothing_of
 from .published import table as table
 from .published import tables as tables
 from .running_costs import costs as costs
-from .running_costs import device_of as device_of
 from .running_costs import in_best_layout as in_best_layout
 from .running_costs import peak_mib as peak_mib
 from .similarity import LEAST_MS_SSIM_PX as LEAST_MS_SSIM_PX

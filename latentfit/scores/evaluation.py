@@ -12,9 +12,10 @@ from torch import Tensor
 from latentfit.errors import StoreError
 from latentfit.maps.contracts import Approximation
 from latentfit.pairs.store import Batch, PairStore, Sample, Split
+from latentfit.runtime.devices import device_of
 from latentfit.scores.colour_errors import ColourSums
-from latentfit.scores.held_out import Place, as_seen, at_cells, by_name, left_out_in_words, samples_held_out
-from latentfit.scores.running_costs import costs, device_of
+from latentfit.scores.held_out import Place, as_seen, at_cells, by_name, left_out_in_words, samples_to_score
+from latentfit.scores.running_costs import costs
 from latentfit.scores.similarity import PictureFeatures, structure
 
 if TYPE_CHECKING:
@@ -80,8 +81,7 @@ def evaluate(
     from tqdm.auto import tqdm
 
     named = by_name(approximations, store)
-    considered = store.split(split) if samples is None else samples
-    chosen, n_left_out, n_copies = samples_held_out(named if samples is None else {}, store, considered)
+    chosen, n_left_out, n_copies = samples_to_score(named.values(), store, split, samples)
     wanted, shown = _references(store, references), _places(store, places)
     columns = [*(["rgb"] if "seen" in shown else []), *(["photo"] if "photo" in wanted else [])]
     first = next(store.batches(chosen[:1], n_cells=1))

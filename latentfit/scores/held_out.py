@@ -1,17 +1,19 @@
 """Who is judged, on which pictures, and where: at one pixel a cell, or as seen at the picture's size."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Literal, NamedTuple
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Generic, Literal, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
 
 from latentfit.errors import SpaceMismatchError, StoreError
 from latentfit.images.perceptual_hash import are_near, is_look
-from latentfit.maps.contracts import Approximation
-from latentfit.pairs.store import PairStore, Sample
+from latentfit.maps.contracts import Approximation, LatentMap
+from latentfit.pairs.joined import JoinedStores, SamplePair
+from latentfit.pairs.store import PairStore, Sample, Split
 
 Place = Literal["cells", "seen"]
+Scored = TypeVar("Scored", Sample, SamplePair)
 
 
 def at_cells(unclamped: Tensor, size_cells: tuple[int, int]) -> Tensor:
@@ -74,21 +76,21 @@ def by_name(
     return named
 
 
-class HeldOut(NamedTuple):
+class HeldOut(NamedTuple, Generic[Scored]):
     """What is left to score.
 
     Attributes
     ----------
-    samples : list of Sample
+    samples : list of Sample, or of SamplePair
     n_left_out : int
         Pictures that a map was fitted on, and copies of such.
     n_copies : int
         Those of them that are no fitted file themselves, but the same picture saved anew, resized or mirrored.
     """
 
-    samples: list[Sample]
-    n_left_out: int
-    n_copies: int
+    samples: list[Scored]
+    n_left_out: int = 0
+    n_copies: int = 0
 
 
 def are_fitted(cards: Iterable[Mapping[str, Any]], samples: Sequence[Sample]) -> list[tuple[bool, bool]]:
@@ -108,7 +110,31 @@ def are_fitted(cards: Iterable[Mapping[str, Any]], samples: Sequence[Sample]) ->
     ]
 
 
-def samples_held_out(named: Mapping[str, Approximation], store: PairStore, considered: Sequence[Sample]) -> HeldOut:
+def any_held_out(maps: Iterable[Approximation | LatentMap], samples: Sequence[Sample]) -> bool:
+    """Whether one of the samples is of a picture that none of the maps was fitted on, nor on a copy of it."""
+    return not all(either for _, either in are_fitted([one.card for one in maps], samples))
+
+
+def samples_to_score(
+    maps: Iterable[Approximation], store: PairStore, split: Split, samples: Sequence[Sample] | None = None
+) -> HeldOut[Sample]:
+    """What every score is taken on: the split without the pictures that a map was fitted on; or exactly `samples`.
+
+    A copy of such a picture (saved anew, resized or mirrored) is left out as the picture is.
+
+    Raises
+    ------
+    StoreError
+        When none is left.
+    """
+    if samples is not None:
+        return _held_out((), store, samples, lambda sample: sample)
+    return _held_out(maps, store, store.split(split), lambda sample: sample)
+
+
+def samples_held_out(
+    named: Mapping[str, Approximation], store: PairStore, considered: Sequence[Sample]
+) -> HeldOut[Sample]:
     """Samples of pictures that none of `named` was fitted on, nor on a copy, and how many pictures that leaves out.
 
     Raises
@@ -116,22 +142,47 @@ def samples_held_out(named: Mapping[str, Approximation], store: PairStore, consi
     StoreError
         When none is left.
     """
-    n_pictures = len({sample.sha256 for sample in considered})
+    return _held_out(named.values(), store, considered, lambda sample: sample)
+
+
+def pairs_to_score(
+    maps: Iterable[LatentMap], joined: JoinedStores, split: Split, pairs: Sequence[SamplePair] | None = None
+) -> HeldOut[SamplePair]:
+    """As `samples_to_score`, of joined stores: what maps between latents are scored on.
+
+    Raises
+    ------
+    StoreError
+        When none is left.
+    """
+    if pairs is not None:
+        return _held_out((), joined.source, pairs, lambda pair: pair.source)
+    return _held_out(maps, joined.source, joined.split(split), lambda pair: pair.source)
+
+
+def _held_out(
+    maps: Iterable[Approximation | LatentMap],
+    store: PairStore,
+    considered: Sequence[Scored],
+    sample_of: Callable[[Scored], Sample],
+) -> HeldOut[Scored]:
+    """The rule itself, on whatever holds a sample of the store."""
+    hashes = {sample_of(one).sha256 for one in considered}
     if not considered:
         raise StoreError(
             f"{store.path}: no picture is in the split that was asked for", remedy="take split 'all', or collect more"
         )
-    cards = [approximation.card for approximation in named.values()]
+    cards = [one.card for one in maps]
     by_key = {s.key: either for s, (_, either) in zip(store.samples, are_fitted(cards, store.samples), strict=True)}
     exact = {sha256 for card in cards for sha256 in card.get("train_hashes", ())}
-    chosen = [sample for sample in considered if not by_key.get(sample.key, sample.sha256 in exact)]
+    chosen = [one for one in considered if not by_key.get(sample_of(one).key, sample_of(one).sha256 in exact)]
     if not chosen:
         raise StoreError(
-            f"{store.path}: none of {n_pictures} pictures is left to score: a compared "
+            f"{store.path}: none of {len(hashes)} pictures is left to score: a compared "
             "map was fitted on each, or on a copy of it",
             remedy="score on a store of other pictures, or fit with split 'train'",
         )
-    out = {sample.sha256 for sample in considered} - {sample.sha256 for sample in chosen}
+    out = hashes - {sample_of(one).sha256 for one in chosen}
     return HeldOut(chosen, len(out), len(out - exact))
 
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -14,14 +14,14 @@ from torch import Tensor
 from latentfit.errors import SpaceMismatchError, StoreError
 from latentfit.images.colour import LEAST_CHROMA, rgb_to_oklab
 from latentfit.images.pixels import resampled
-from latentfit.latents.spaces import LatentSpace
+from latentfit.maps.autoencoder import Autoencoder
 from latentfit.maps.contracts import LatentMap
 from latentfit.maps.resampled import resampling
 from latentfit.nets.resampling import Method
 from latentfit.pairs.joined import JoinedStores, SamplePair
 from latentfit.pairs.store import Split
 from latentfit.scores.colour_errors import ColourSums
-from latentfit.scores.held_out import are_fitted
+from latentfit.scores.held_out import pairs_to_score
 from latentfit.scores.noise_masking import ErrorBands, masking_strength, schedule_of
 from latentfit.scores.running_costs import peak_mib
 from latentfit.scores.similarity import PictureFeatures, ms_ssim
@@ -36,20 +36,11 @@ _MOST_RUNS, _ENOUGH_MS = 15, 400.0
 Call = Callable[[Tensor], Tensor]
 
 
-class Codec(Protocol):
-    """What decodes and encodes; `latentfit.vae.Vae` does."""
-
-    @property
-    def space(self) -> LatentSpace: ...
-    def encode(self, rgb: Tensor) -> Tensor: ...
-    def decode(self, latents: Tensor) -> Tensor: ...
-
-
 def evaluate_latent_maps(
     maps: Mapping[str, LatentMap],
     joined: JoinedStores,
-    source_vae: Codec,
-    target_vae: Codec,
+    source_vae: Autoencoder,
+    target_vae: Autoencoder,
     *,
     backs: Mapping[str, LatentMap] | None = None,
     split: Split = "all",
@@ -100,9 +91,7 @@ def evaluate_latent_maps(
     from tqdm.auto import tqdm
 
     _check(maps, joined, source_vae, target_vae)
-    chosen, n_left_out, n_copies = _held_out(
-        maps if pairs is None else {}, joined, joined.split(split) if pairs is None else pairs
-    )
+    chosen, n_left_out, n_copies = pairs_to_score(maps.values(), joined, split, pairs)
     calls: dict[str, Call] = {BASELINE: _baseline(source_vae, target_vae, joined)}
     if joined.scale == 1 and joined.source.space.channels == joined.target.space.channels:
         calls[IDENTITY] = lambda latents: latents
@@ -240,7 +229,7 @@ def _hue_turn(shown: Tensor, truth: Tensor) -> tuple[float, float]:
     return float((turn * chroma)[coloured].sum()), float(chroma[coloured].sum())
 
 
-def _baseline(source_vae: Codec, target_vae: Codec, joined: JoinedStores) -> Call:
+def _baseline(source_vae: Autoencoder, target_vae: Autoencoder, joined: JoinedStores) -> Call:
     """Through the picture."""
     ratio = joined.scale * joined.target.space.cell_px / joined.source.space.cell_px
 
@@ -265,23 +254,9 @@ def _milliseconds(calls: Mapping[str, Call], latents: Tensor) -> dict[str, float
     return {name: statistics.median(times) for name, times in spent.items()}
 
 
-def _held_out(
-    maps: Mapping[str, LatentMap], joined: JoinedStores, considered: Sequence[SamplePair]
-) -> tuple[list[SamplePair], int, int]:
-    """Pairs whose pictures none of the maps was fitted on, how many pictures were left out, and how many as copies."""
-    cards = [one.card for one in maps.values()]
-    told = zip(joined.source.samples, are_fitted(cards, joined.source.samples), strict=True)
-    fitted = {sample.key: is_file for sample, (is_file, either) in told if either}
-    kept = [pair for pair in considered if pair.source.key not in fitted]
-    if not kept:
-        raise StoreError(
-            f"{joined}: no picture left to score", remedy=f"the maps were fitted on all {len(considered)} samples"
-        )
-    out = {pair.sha256: fitted[pair.source.key] for pair in considered if pair.source.key in fitted}
-    return kept, len(out), sum(not is_file for is_file in out.values())
-
-
-def _check(maps: Mapping[str, LatentMap], joined: JoinedStores, source_vae: Codec, target_vae: Codec) -> None:
+def _check(
+    maps: Mapping[str, LatentMap], joined: JoinedStores, source_vae: Autoencoder, target_vae: Autoencoder
+) -> None:
     source, target = joined.source.space, joined.target.space
     for name, one in maps.items():
         if one.source != source or one.target != target or one.scale != joined.scale:

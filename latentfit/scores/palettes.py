@@ -13,8 +13,9 @@ from latentfit.maps.contracts import Approximation
 from latentfit.pairs.store import Batch, PairStore, Sample, Split
 from latentfit.palettes.decoder import is_palettized, nearest_of, palette_of
 from latentfit.palettes.targets import Palettizing
-from latentfit.scores.held_out import by_name, left_out_in_words, samples_held_out
-from latentfit.scores.running_costs import costs, device_of
+from latentfit.runtime.devices import device_of
+from latentfit.scores.held_out import by_name, left_out_in_words, samples_to_score
+from latentfit.scores.running_costs import costs
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -80,9 +81,8 @@ def evaluate_palettes(
         raise StoreError(
             f"{store.path}: keeps no rgb, so there is nothing to palettize", remedy="collect it with --keep rgb"
         )
-    considered = store.split(split) if samples is None else samples
     compared = {name: one.approximation for name, one in judged.items()}
-    chosen, n_left_out, n_copies = samples_held_out(compared if samples is None else {}, store, considered)
+    chosen, n_left_out, n_copies = samples_to_score(compared.values(), store, split, samples)
     first = next(store.batches(chosen[:1], n_cells=1))
     spent = costs(compared, first.latents)
     rows: list[dict[str, Any]] = []

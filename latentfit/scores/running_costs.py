@@ -11,6 +11,8 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from latentfit.maps.contracts import Approximation
+from latentfit.runtime.devices import device_of
+from latentfit.runtime.threads import torch_threads
 
 _MOST_RUNS, _LEAST_RUNS, _ENOUGH_MS = 25, 3, 250.0
 
@@ -22,12 +24,8 @@ def costs(approximations: Mapping[str, Approximation], latents: Tensor) -> dict[
     that a busy machine slows all of them alike (several threads would wait for each other there, small maps most). Each
     is given the latents in the layout in which it is faster, see `in_best_layout`.
     """
-    n_threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
+    with torch_threads(1):
         return _measured(approximations, latents)
-    finally:
-        torch.set_num_threads(n_threads)
 
 
 def _measured(approximations: Mapping[str, Approximation], latents: Tensor) -> dict[str, dict[str, float]]:
@@ -77,12 +75,6 @@ def _seconds(call: Callable[[Tensor], object], latents: Tensor) -> float:
 
 def _to_host(approximation: Approximation) -> Callable[[Tensor], Tensor]:
     return lambda latents: approximation(latents.to(device_of(approximation))).cpu()
-
-
-def device_of(approximation: Approximation) -> torch.device:
-    """Where its numbers lie; the CPU when it has none."""
-    tensors = (*approximation.parameters(), *approximation.buffers())
-    return tensors[0].device if tensors else torch.device("cpu")
 
 
 def peak_mib(call: Callable[[], object]) -> float:

@@ -10,10 +10,10 @@ from torch import Tensor
 
 from latentfit.errors import StoreError
 from latentfit.maps.contracts import Approximation
-from latentfit.pairs.store import PairStore, Sample
+from latentfit.pairs.store import PairStore, Sample, Split
+from latentfit.runtime.devices import device_of
 from latentfit.scores.colour_errors import ColourSums, FlickerSums
-from latentfit.scores.held_out import Place, as_seen, at_cells, by_name, samples_held_out
-from latentfit.scores.running_costs import device_of
+from latentfit.scores.held_out import Place, as_seen, at_cells, by_name, samples_to_score
 from latentfit.scores.similarity import PictureFeatures
 from latentfit.scores.spectrum import Spectrum, spectrum_of
 from latentfit.vae.vae import Vae
@@ -195,8 +195,8 @@ def scores_over_sigma(
 
     decode, reference = _decoding(decoder, store)
     named = by_name(approximations, store)
-    considered = (store.split("test") or store.samples) if samples is None else samples
-    chosen, n_left_out, n_copies = samples_held_out(named if samples is None else {}, store, considered)
+    split: Split = "test" if store.split("test") else "all"
+    chosen, n_left_out, n_copies = samples_to_score(named.values(), store, split, samples)
     first = simulate_x0(store, sigmas[0], seed=seed, schedule=schedule, samples=chosen)
     levels = {
         gain: [simulate_x0(store, s, gain=gain, seed=seed, schedule=schedule, spectrum=first.spectrum) for s in sigmas]

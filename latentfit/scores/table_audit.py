@@ -10,7 +10,7 @@ from latentfit.maps.contracts import Approximation
 from latentfit.maps.scales import as_scale
 from latentfit.pairs.store import PairStore, Sample
 from latentfit.scores.evaluation import Place, Reference, evaluate
-from latentfit.scores.held_out import are_fitted, by_name
+from latentfit.scores.held_out import by_name, samples_to_score
 from latentfit.scores.published import PublishedTable, tables
 
 if TYPE_CHECKING:
@@ -64,23 +64,21 @@ def audit(
     if len(ours) != len(approximations):
         others = sorted({a.space.name for a in approximations} - {store.space.name})
         raise SpaceMismatchError(f"audit: the store is of {store.space.name!r}, got maps of {', '.join(others)} too")
-    told = are_fitted([approximation.card for approximation in ours], store.samples)
-    samples = [sample for sample, (_, either) in zip(store.samples, told, strict=True) if not either]
+    samples, n_left_out, n_copies = samples_to_score(ours, store, "all")
     who = contenders(store, ours)
     named, origin = dict(who.named), dict(who.origin)
-    for name, oracle in oracles(store, samples, ours, progress=progress).items() if with_oracles and samples else ():
+    for name, oracle in oracles(store, samples, ours, progress=progress).items() if with_oracles else ():
         named[name], origin[name] = oracle, "oracle"
-    chosen = samples or None  # none left: evaluate says so
     frame = evaluate(
         named,
         store,
-        samples=chosen,
+        samples=samples,
         references=references,
         places=places,
         with_structure=False,
         progress=progress,
     )
-    attrs = {**frame.attrs, "n_left_out": len({s.sha256 for s in store.samples}) - frame.attrs["n_images"]}
+    attrs = {**frame.attrs, "n_left_out": n_left_out, "n_copies": n_copies}
     kept = frame if with_pictures else frame[frame["image"] == "all"]
     pooled = _with_copies(kept, who.copies)
     pooled["origin"] = pooled["approximation"].map(origin)

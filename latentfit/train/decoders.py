@@ -2,7 +2,8 @@
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Literal
 
 import torch
@@ -22,10 +23,10 @@ from latentfit.train.callbacks import SampleSheet
 from latentfit.train.config import TrainConfig
 from latentfit.train.crops import CropSource
 from latentfit.train.decoder_presets import Preset
-from latentfit.train.loop import Callback, Trained
+from latentfit.train.loop import Callback
 from latentfit.train.objective import Objective
 from latentfit.train.presets import preset_named
-from latentfit.train.run import Run, WarmStart, result_path
+from latentfit.train.run import Result, Run, Task, WarmStart, hold_skip, named_preset, result_path
 
 
 def train_decoder(
@@ -63,14 +64,14 @@ def train_decoder(
     Approximation
         As it was saved.
     """
-    name, chosen = _named(preset, "decoder")
-    run, trained = _trained(
-        store, name, chosen, out, config, split, WarmStart.at(begin, store.space), device, progress
-    )  # fmt: skip
-    scale, card = chosen.scale or store.space.cell_px, run.card(trained, _about(chosen))
-    approximation = Approximation(trained.model.cpu(), store.space, scale, name=name, card=card)
-    save(approximation, run.path)
-    return approximation
+    first = WarmStart.at(begin, store.space)
+
+    def wrap(run: Run, scale: int, network: nn.Module, card: dict[str, Any]) -> Approximation:
+        approximation = Approximation(network, store.space, scale, name=run.name, card=card)
+        save(approximation, run.path)
+        return approximation
+
+    return _task(store, preset, out, config, split, first, wrap).train(device, progress=progress)
 
 
 def train_encoder(
@@ -89,47 +90,40 @@ def train_encoder(
     Parameters are `train_decoder`'s, but `begin` is an encoder. The file holds TAESD's keys:
     ``NAME_encoder.safetensors`` beside ``NAME_decoder.safetensors`` is what `Vae.load` takes for a pair.
     """
-    name, chosen = _named(preset, "encoder")
     first = None if begin is None else WarmStart(begin)
-    run, trained = _trained(store, name, chosen, out, config, split, first, device, progress)
-    encoder = trained.model.cpu()
-    assert isinstance(encoder, TinyEncoder)
-    weights = {key: tensor.contiguous() for key, tensor in encoder.state_dict().items()}
-    about = {"space": store.space.name, "card": run.card(trained, _about(chosen))}
-    write_atomic(run.path, to_bytes(weights, {"latentfit_encoder": json.dumps(about)}))
-    return encoder
+
+    def wrap(run: Run, _: int, network: nn.Module, card: dict[str, Any]) -> TinyEncoder:
+        assert isinstance(network, TinyEncoder)
+        weights = {key: tensor.contiguous() for key, tensor in network.state_dict().items()}
+        about = {"space": store.space.name, "card": card}
+        write_atomic(run.path, to_bytes(weights, {"latentfit_encoder": json.dumps(about)}))
+        return network
+
+    return _task(store, preset, out, config, split, first, wrap, encodes=True).train(device, progress=progress)
 
 
-def _named(preset: str | Preset, kind: Literal["decoder", "encoder"]) -> tuple[str, Preset]:
-    name, chosen = (preset, preset_named(preset, kind)) if isinstance(preset, str) else (preset.title, preset)
-    if chosen.kind != kind:
-        words = {"encoder": "an encoder", "decoder": "a decoder"}
-        raise TrainError(
-            f"preset {name!r}",
-            expected=f"one of {words[kind]}",
-            got=f"one of {words[chosen.kind]}",
-            remedy="train that instead",
-        )
-    return name, chosen
-
-
-def _about(preset: Preset) -> dict[str, Any]:
-    """What the card says besides what every card says."""
-    return {"learned_from": preset.target, "losses": dict(preset.losses)}
-
-
-def _trained(
+def _task(
     store: PairStore,
-    name: str,
-    preset: Preset,
+    preset: str | Preset,
     out: str | os.PathLike[str],
     config: TrainConfig | None,
     split: Split,
     begin: WarmStart | None,
-    device: str,
-    progress: bool,
-) -> tuple[Run, Trained]:
-    """The run, and the network after all its images."""
+    wrap: Callable[[Run, int, nn.Module, dict[str, Any]], Result],
+    *,
+    encodes: bool = False,
+) -> Task[Result]:
+    """What a preset trains on a store."""
+    kind: Literal["decoder", "encoder"] = "encoder" if encodes else "decoder"
+    name, preset = named_preset(preset, lambda title: preset_named(title, kind))
+    if preset.kind != kind:
+        words = {"encoder": "an encoder", "decoder": "a decoder"}
+        raise TrainError(
+            f"preset {name!r}",
+            expected=f"one of {words[kind]}",
+            got=f"one of {words[preset.kind]}",
+            remedy="train that instead",
+        )
     config, scale = config or preset.config, preset.scale or store.space.cell_px
     source = _source(store, store.split(split), preset, scale, config.seed)
     run = Run(result_path(out), name, preset.title, store, source.samples, split, config, begin)
@@ -140,11 +134,11 @@ def _trained(
         "crop": [preset.crop_cells, preset.border_cells, preset.target, scale], "draw": dict(preset.draw),
         "closed_form": preset.closed_form,
     }  # fmt: skip
-    trained = run.train(
-        network, Objective(preset.losses, adversary), source, identity,
-        callbacks=_sheets(run, preset, scale), device=device, progress=progress,
+    return Task(
+        run, source, network, Objective(preset.losses, adversary), identity,
+        about={"learned_from": preset.target, "losses": dict(preset.losses)},
+        wrap=partial(wrap, run, scale), callbacks=_sheets(run, preset, scale),
     )  # fmt: skip
-    return run, trained
 
 
 def _source(store: PairStore, samples: Sequence[Sample], preset: Preset, scale: int, seed: int) -> CropSource:
@@ -163,17 +157,9 @@ def _networks(preset: Preset, run: Run, split: Split) -> tuple[nn.Module, PatchD
     run.begun(network)
     if preset.closed_form:
         assert isinstance(network, CellDecoder)
-        if run.is_new:
-            _put_closed_form_in(network, run.store, split)
-        network.skip.requires_grad_(False)
+        form = ChannelMap("3", scale=run.store.space.cell_px)  # of the pictures that will be trained on
+        hold_skip(network, (lambda: form.fit(run.store, split=split).module_) if run.is_new else None)
     return network, adversary
-
-
-def _put_closed_form_in(network: CellDecoder, store: PairStore, split: Split) -> None:
-    """Least squares' 3×3 decoder, of the pictures that will be trained on, as the network's skip."""
-    fitted = ChannelMap("3", scale=store.space.cell_px).fit(store, split=split)
-    values = fitted.module_.coefficients
-    network.set_skip(values[1:].T.reshape(-1, store.space.channels, 3, 3) / 2, values[0] / 2 + 0.5)
 
 
 def _sheets(run: Run, preset: Preset, scale: int) -> list[Callback]:

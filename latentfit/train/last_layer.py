@@ -10,7 +10,7 @@ from torch.nn.functional import unfold
 from latentfit.errors import TrainError
 from latentfit.fit.moments import Moments
 from latentfit.fit.solver import Solution, solve
-from latentfit.maps.scales import AtScale
+from latentfit.maps.scales import is_any_factor, network_of
 from latentfit.nets.any_scale_upscaler import AnyUpscaler
 from latentfit.nets.interposer import Interposer
 from latentfit.nets.shared_trunk import convolutions
@@ -54,7 +54,7 @@ def solve_head(
     TrainError
         When the network is none of ours, or there is no pair.
     """
-    inner = network.network if isinstance(network, AtScale) else network
+    inner = network_of(network)
     if not isinstance(inner, Interposer | Upscaler | AnyUpscaler):
         raise TrainError(f"{type(inner).__name__}", expected="a network of ours to solve the last convolution of")
     last = convolutions(inner)[2]
@@ -67,7 +67,7 @@ def solve_head(
     try:
         for one in joined:
             for source, target, fold, weight in _spread(one, split, weights, n_cells // len(joined)):
-                skipped = network(source, tuple(target.shape[-2:])) if isinstance(network, AtScale) else network(source)
+                skipped = network(source, tuple(target.shape[-2:])) if is_any_factor(network) else network(source)
                 moments.add(_rows(came.pop(), target - skipped, weight), fold)
     finally:
         hook.remove()

@@ -19,6 +19,8 @@ from latentfit.nets.shared_trunk import put_trunk_in
 from latentfit.nets.upscaler import Upscaler
 from latentfit.pairs.joined import JoinedStores
 from latentfit.pairs.store import Split
+from latentfit.runtime.devices import device_of
+from latentfit.runtime.weights import fingerprint_of
 from latentfit.train.callbacks import SampleSheet
 from latentfit.train.config import TrainConfig
 from latentfit.train.last_layer import solve_head
@@ -28,8 +30,7 @@ from latentfit.train.latent_map_preset import LatentPreset
 from latentfit.train.loop import Callback
 from latentfit.train.objective import ADVERSARIAL
 from latentfit.train.presets import preset_named
-from latentfit.train.run import Run, WarmStart, result_path
-from latentfit.vae.opening import fingerprint_of
+from latentfit.train.run import Run, Task, WarmStart, hold_skip, named_preset, result_path
 
 
 def train_latent_map(
@@ -85,9 +86,7 @@ def train_latent_map(
     TrainError
         When no pair is as large as a crop, or the run goes wrong.
     """
-    name, chosen = (
-        (preset, preset_named(preset, "interposer", "upscaler")) if isinstance(preset, str) else (preset.title, preset)
-    )
+    name, chosen = named_preset(preset, lambda title: preset_named(title, "interposer", "upscaler"))
     every = [joined] if isinstance(joined, JoinedStores) else list(joined)
     joined = max(every, key=lambda one: one.scale)
     if len(every) > 1 and not chosen.any_factor:
@@ -134,21 +133,27 @@ def train_latent_map(
     judge = run.drawn(lambda: PatchDiscriminator(target.space.channels, sees_detail=False))
     adversary = judge if set(ADVERSARIAL) & set(losses) else None
     objective = LatentObjective(losses, decoder, chosen.decoded_cells, adversary, is_sized=chosen.any_factor)
-    trained = run.train(
-        model, objective, crops, identity, callbacks=_sheets(run, crops, decoder), device=device, progress=progress
-    )
     about = {
         "target_vae": target.vae_name, "target_fingerprint": target.fingerprint, "target_reference": target.reference,
         "losses": losses, "decoder": None if decoder is None else decoder.name,
     }  # fmt: skip
-    card, made = _with_trunk(run.card(trained, about), trunk), trained.model.cpu()
-    if isinstance(made, BothWays):
-        inverse = LatentMap(made.back, target.space, source.space, 1 / joined.scale, name=f"{name}, back", card=card)
-        save(inverse, run.path.with_name(f"{run.path.stem}_back.safetensors"))
-    network = made.there if isinstance(made, BothWays) else made
-    result = LatentMap(network, source.space, target.space, joined.scale, name=name, card=card)
-    save(result, run.path)
-    return result
+
+    def wrap(made: nn.Module, card: dict[str, Any]) -> LatentMap:
+        card = _with_trunk(card, trunk)
+        if isinstance(made, BothWays):
+            inverse = LatentMap(
+                made.back, target.space, source.space, 1 / joined.scale, name=f"{name}, back", card=card
+            )
+            save(inverse, run.path.with_name(f"{run.path.stem}_back.safetensors"))
+        network = made.there if isinstance(made, BothWays) else made
+        result = LatentMap(network, source.space, target.space, joined.scale, name=name, card=card)
+        save(result, run.path)
+        return result
+
+    callbacks = _sheets(run, crops, decoder)
+    return Task(run, crops, model, objective, identity, about, wrap, callbacks=callbacks).train(
+        device, progress=progress
+    )
 
 
 def _sheets(run: Run, crops: JoinedCrops, decoder: Approximation | None, most: int = 4) -> list[Callback]:
@@ -157,8 +162,7 @@ def _sheets(run: Run, crops: JoinedCrops, decoder: Approximation | None, most: i
         return []
 
     def picture(latents: Tensor) -> Tensor:
-        device = next((parameter.device for parameter in decoder.parameters()), latents.device)
-        return decoder(latents.to(device)).cpu()
+        return decoder(latents.to(device_of(decoder))).cpu()
 
     few, every = crops.batch(range(most)), run.config.sample_images
     sheet = SampleSheet(run.folder / "samples", few["input"], picture(few["target"]), every, picture)
@@ -174,7 +178,7 @@ def _begin(begin: LatentMap | None, joined: JoinedStores) -> WarmStart | None:
     if begin is None:
         return None
     source, target = joined.source.space, joined.target.space
-    if isinstance(begin.module, AtScale):
+    if begin.is_any_factor:
         begin = begin.at_scale(joined.scale)
     if (begin.source, begin.target, begin.scale) != (source, target, joined.scale):
         raise SpaceMismatchError(
@@ -241,7 +245,5 @@ def _put_closed_form_in(network: nn.Module, form: str, joined: JoinedStores, spl
     """Least squares' linear map as the network's skip; when a run goes on or begins from one, that brings it."""
     if not isinstance(network, Interposer | Upscaler):
         raise TrainError(f"{type(network).__name__} has no skip to put a closed form in", remedy="give the preset none")
-    if fitted:
-        values = ChannelMap(form, scale=joined.scale).fit_joined(joined, split).module_.coefficients
-        network.set_skip(values[1:].T.reshape(network.skip.weight.shape), values[0])
-    network.skip.requires_grad_(False)
+    channel_map = ChannelMap(form, scale=joined.scale)
+    hold_skip(network, (lambda: channel_map.fit_joined(joined, split).module_) if fitted else None)

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -23,7 +24,7 @@ from latentfit.train.loop import Callback
 from latentfit.train.palette_objective import ClassCrops, ClassObjective
 from latentfit.train.palette_presets import PalettePreset
 from latentfit.train.presets import preset_named
-from latentfit.train.run import Run, WarmStart, result_path
+from latentfit.train.run import Run, Task, WarmStart, hold_skip, named_preset, result_path
 
 SHEET_PX = 8  # a cell's side on a sample sheet
 
@@ -85,7 +86,7 @@ def train_palette(
     SpaceMismatchError, PaletteError
         When `begin` is of another space, or of another number of classes.
     """
-    name, chosen = (preset, preset_named(preset, "palette")) if isinstance(preset, str) else (preset.title, preset)
+    name, chosen = named_preset(preset, lambda title: preset_named(title, "palette"))
     wanted = list(store.split(split) if samples is None else samples)
     chosen = replace(
         chosen,
@@ -110,24 +111,25 @@ def train_palette(
         "network": [type(network).__name__, network.config()],  # type: ignore[operator]
         "crop": [chosen.crop_cells, chosen.border_cells], "draw": dict(chosen.draw),
     }  # fmt: skip
-    trained = run.train(
-        network, objective, ClassCrops(crops, targets), identity, noted={"palette": how.palette.to_dict()},
-        callbacks=_sheets(run, crops, targets, how), device=device, progress=progress,
+
+    def wrap(network: nn.Module, card: dict[str, Any]) -> Approximation:
+        made = palettized(network, how.palette, store.space, dither=how.dither, name=name, card=card)
+        save(made, run.path)
+        return made
+
+    task = Task(
+        run, ClassCrops(crops, targets), network, objective, identity, about={"targets": how.to_dict(), **weights},
+        wrap=wrap, noted={"palette": how.palette.to_dict()}, callbacks=_sheets(run, crops, targets, how),
     )  # fmt: skip
-    card = run.card(trained, {"targets": how.to_dict(), **weights})
-    approximation = palettized(trained.model.cpu(), how.palette, store.space, dither=how.dither, name=name, card=card)
-    save(approximation, run.path)
-    return approximation
+    return task.train(device, progress=progress)
 
 
 def _network(preset: PalettePreset, run: Run, how: Palettizing) -> nn.Module:
     """Drawn from the seed, on the closed form of the pictures to learn from; or begun from what is given."""
     network = run.begun(run.drawn(lambda: preset.make(run.store.space, how.palette)))
     if isinstance(network, CellPalette):
-        if run.is_new:
-            values = ChannelMap("3").fit(run.store, samples=run.samples).module_.coefficients
-            network.set_skip(values[1:].T.reshape(-1, run.store.space.channels, 3, 3) / 2, values[0] / 2 + 0.5)
-        network.skip.requires_grad_(False)
+        form = ChannelMap("3")
+        hold_skip(network, (lambda: form.fit(run.store, samples=run.samples).module_) if run.is_new else None)
     return network
 
 

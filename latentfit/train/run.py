@@ -4,27 +4,46 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from latentfit.errors import SpaceMismatchError
+from latentfit.fit.polynomial_map import PolynomialMap
 from latentfit.latents.spaces import LatentSpace
 from latentfit.maps.contracts import Approximation
 from latentfit.nets.state_dict import loaded
 from latentfit.pairs.shards import looks_of
 from latentfit.pairs.store import PairStore, Sample
 from latentfit.runtime.storage import write_atomic
+from latentfit.runtime.weights import fingerprint_of
 from latentfit.train.callbacks import MetricsCsv, TensorBoard
 from latentfit.train.config import TrainConfig
 from latentfit.train.loop import Callback, Source, Trained, train
 from latentfit.train.objective import AnyObjective
-from latentfit.vae.opening import fingerprint_of
+
+
+class Titled(Protocol):
+    """A preset of any kind."""
+
+    @property
+    def title(self) -> str: ...
+
+
+class HasSkip(Protocol):
+    """A network beside whose body stands a linear map."""
+
+    skip: nn.Conv2d
+
+    def set_skip(self, weight: Tensor, bias: Tensor) -> object: ...
+
 
 Drawn = TypeVar("Drawn")
+Preset = TypeVar("Preset", bound=Titled)
+Result = TypeVar("Result")
 Network = TypeVar("Network", bound=nn.Module)
 
 
@@ -179,6 +198,68 @@ class Run:
             "preset": self.name, "split": self.split, "n_samples": len(self.samples),
             "samples": hashlib.sha256(keys.encode()).hexdigest(), **begun,
         }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Task(Generic[Result]):
+    """What a recipe trains, whatever it trains: `train` is all that is left to do.
+
+    Attributes
+    ----------
+    run : Run
+        Where, on what and from what.
+    data : Source
+        Batches.
+    network : nn.Module
+        Its weights drawn, or begun from.
+    objective : Objective, or one of its kind
+    identity : mapping
+        What the result depends on besides the config, the samples and what the run begins from: JSON-able. A run that
+        was begun goes on only with the same, so that no entry may change its name or value.
+    about : mapping
+        What the card says besides what every card says.
+    wrap : callable
+        (network on the CPU, card) -> what the recipe gives; it saves it to `run.path`.
+    noted : mapping
+        What config.json says besides.
+    callbacks : sequence of callable
+        Besides the metrics'.
+    """
+
+    run: Run
+    data: Source
+    network: nn.Module
+    objective: AnyObjective
+    identity: Mapping[str, Any]
+    about: Mapping[str, Any]
+    wrap: Callable[[nn.Module, dict[str, Any]], Result]
+    noted: Mapping[str, Any] = field(default_factory=dict)
+    callbacks: Sequence[Callback] = ()
+
+    def train(self, device: str = "auto", *, progress: bool = True) -> Result:
+        """Train until all images are seen, then wrap and save; the same call goes on where a killed one stopped."""
+        trained = self.run.train(
+            self.network, self.objective, self.data, self.identity,
+            noted=self.noted, callbacks=self.callbacks, device=device, progress=progress,
+        )  # fmt: skip
+        return self.wrap(trained.model.cpu(), self.run.card(trained, self.about))
+
+
+def named_preset(preset: str | Preset, named: Callable[[str], Preset]) -> tuple[str, Preset]:
+    """A preset of a table by its name, or one of the caller's own by its title."""
+    return (preset, named(preset)) if isinstance(preset, str) else (preset.title, preset)
+
+
+def hold_skip(network: HasSkip, fit: Callable[[], PolynomialMap] | None) -> None:
+    """Hold the network's skip as it is: the closed form that `fit` gives, or what the network has where that is None.
+
+    A closed form of colours gives them in [-1, 1], a network in [0, 1].
+    """
+    if fit is not None:
+        module = fit()
+        weight, bias = module.coefficients[1:].T.reshape(network.skip.weight.shape), module.coefficients[0]
+        network.set_skip(*((weight / 2, bias / 2 + 0.5) if module.target == "rgb" else (weight, bias)))
+    network.skip.requires_grad_(False)
 
 
 def result_path(out: str | os.PathLike[str]) -> Path:

@@ -11,12 +11,12 @@ from torch import nn
 
 from latentfit.errors import TrainError
 from latentfit.runtime import distributed as parallel
+from latentfit.runtime.devices import device_name
 from latentfit.train.checkpoint import State, load_state, save_state
 from latentfit.train.config import TrainConfig
 from latentfit.train.means import Means
 from latentfit.train.objective import AnyObjective
 from latentfit.train.optimizers import optimizer_of
-from latentfit.vae.checks import device_name
 
 if TYPE_CHECKING:
     from accelerate import Accelerator

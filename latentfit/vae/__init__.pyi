@@ -1,4 +1,3 @@
-from .checks import device_name as device_name
 from .diffusers_folder import folder_weights as folder_weights
 from .diffusers_folder import save_tiny_folder as save_tiny_folder
 from .keys import TinyHalves as TinyHalves
@@ -8,7 +7,6 @@ from .keys import to_diffusers_keys as to_diffusers_keys
 from .keys import without_wrapper as without_wrapper
 from .networks import DiffusersNetwork as DiffusersNetwork
 from .networks import TinyNetwork as TinyNetwork
-from .opening import fingerprint_of as fingerprint_of
 from .private_copies import departures as departures
 from .single_file import bundled_configs as bundled_configs
 from .single_file import read_renamed as read_renamed

@@ -1,14 +1,9 @@
-"""Precision and device of a reference autoencoder, and what goes in and comes out, looked at in every call."""
-
-from collections.abc import Iterator
-from contextlib import contextmanager
+"""What goes into a reference autoencoder and comes out, looked at in every call."""
 
 import torch
 from torch import Tensor
 
 from latentfit.errors import DomainError, VaeError
-
-_DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
 
 def check_rgb(rgb: Tensor, cell_px: int) -> None:
@@ -45,42 +40,3 @@ def check_finite(output: Tensor, given: Tensor, what: str, dtype: torch.dtype) -
             remedy="load it with dtype='float32' (--dtype float32)",
         )
     raise VaeError(f"{what}: gives NaN or infinity in float32", remedy="its weights are damaged")
-
-
-def torch_dtype(dtype: str) -> torch.dtype:
-    """torch's dtype of that name."""
-    if dtype not in _DTYPES:
-        raise VaeError("dtype", expected=f"one of {', '.join(_DTYPES)}", got=f"{dtype!r}")
-    return _DTYPES[dtype]
-
-
-def device_name(device: str) -> str:
-    """`device`; ``"auto"`` is the accelerator where there is one, else the CPU.
-
-    Raises
-    ------
-    VaeError
-        When this torch, or this machine, has no such device.
-    """
-    accelerator = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
-    there = ["cpu", *([accelerator.type] if accelerator is not None else [])]
-    if device == "auto":
-        return there[-1]
-    if device.split(":")[0] not in (*there, "meta"):
-        raise VaeError(
-            f"device {device!r}",
-            expected=f"one of auto, {', '.join(there)} with torch {torch.__version__} here",
-            remedy="take --device auto",
-        )
-    return device
-
-
-@contextmanager
-def plain_float32() -> Iterator[None]:
-    """Convolutions without TF32: a reference has all its digits."""
-    before = torch.backends.cudnn.allow_tf32
-    torch.backends.cudnn.allow_tf32 = False
-    try:
-        yield
-    finally:
-        torch.backends.cudnn.allow_tf32 = before

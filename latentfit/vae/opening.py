@@ -1,7 +1,5 @@
 """Opening what a source names: the network with its weights, and the space that it speaks."""
 
-import hashlib
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -84,20 +82,3 @@ def _folder_module(folder: Path, config: dict[str, Any]) -> nn.Module:
     module = build_module(config["_class_name"], stated)
     load_weights(module, renamed, paths[0])
     return module
-
-
-def fingerprint_of(weights: nn.Module | Mapping[str, Tensor], departures: Sequence[str] = ()) -> str:
-    """SHA-256, hex, over the sorted (name, shape, little-endian float32 values) of a network's weights.
-
-    What `departures` says is added where it says anything, so that plain networks keep the fingerprint of their
-    weights.
-    """
-    digest = hashlib.sha256()
-    named = weights.state_dict() if isinstance(weights, nn.Module) else weights
-    for key, tensor in sorted(named.items()):
-        if tensor.is_floating_point():
-            digest.update(f"{key}\0{tuple(tensor.shape)}\0".encode())
-            digest.update(tensor.detach().cpu().float().contiguous().numpy().astype("<f4", copy=False).data)
-    for line in departures:
-        digest.update(f"\0departs\0{line}".encode())
-    return digest.hexdigest()

@@ -11,9 +11,11 @@ from latentfit.errors import DomainError, SpaceMismatchError, VaeError
 from latentfit.latents.spaces import LatentSpace, get_space
 from latentfit.maps.contracts import Approximation
 from latentfit.maps.tiles import Tiles, map_in_tiles
-from latentfit.vae.checks import check_finite, check_rgb, device_name, plain_float32, torch_dtype
+from latentfit.runtime.devices import device_name, plain_float32, torch_dtype
+from latentfit.runtime.weights import fingerprint_of
+from latentfit.vae.checks import check_finite, check_rgb
 from latentfit.vae.networks import Crossing, DiffusersNetwork, TinyNetwork, plain_crossing
-from latentfit.vae.opening import fingerprint_of, open_source
+from latentfit.vae.opening import open_source
 from latentfit.vae.private_copies import departures, plainly, private_copy
 from latentfit.vae.sources import find_source
 from latentfit.vae.spaces import NAMED, Spoken, measured_numbers, slug, space_of, speaks_model_domain
@@ -280,16 +282,16 @@ class Vae:
         if self.tile_px is None:
             return None
         n_cells = max(self.tile_px // self.cell_px, 1)
-        margin = self.network.receptive_cells or 0
-        overlap = 2 * margin if margin else n_cells // 4
-        if overlap >= n_cells:
+        receptive_cells = self.network.receptive_cells
+        tiles = Tiles.around(n_cells, receptive_cells)
+        if tiles is None:
             raise VaeError(
                 "tile_px",
-                expected=f"more than {overlap * self.cell_px} px for {self.name!r}",
+                expected=f"more than {2 * (receptive_cells or 0) * self.cell_px} px for {self.name!r}",
                 got=f"{self.tile_px}",
                 remedy="tiles must be wider than their overlap",
             )
-        return Tiles(n_cells, overlap, margin)
+        return tiles
 
 
 class _DecoderModule(nn.Module):

@@ -23,8 +23,7 @@ from benchmarks.measuring import machine_facts
 from latentfit.compare.figures import pareto
 from latentfit.errors import BadFileError
 from latentfit.formats.programs import PROGRAMS, operators
-from latentfit.maps import receptive_cells_of
-from latentfit.nets import TinyDecoder, TinyEncoder, load_tiny_encoder
+from latentfit.nets import TinyDecoder, TinyEncoder, load_tiny_encoder, receptive_cells_of
 from latentfit.pairs import PairStore
 from latentfit.runtime import WeightsFile, write_atomic
 from latentfit.scores import ms_ssim, tables

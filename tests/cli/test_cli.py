@@ -14,9 +14,8 @@ import torch
 from PIL import Image
 
 import latentfit as lf
-from latentfit.cli import COMMANDS, bundled_tables, main
-from latentfit.cli import arguments as cli_support
-from latentfit.formats import NAMES
+from latentfit.cli import COMMANDS, main
+from latentfit.formats import NAMES, bundled_tables
 from latentfit.latents import write_latents
 from latentfit.nets import PixelMlp
 from tests.support.fake_vae import FakeVae
@@ -186,9 +185,8 @@ def test_audit_ranks_published_tables_with_ours(
     told = {f"ours: affine ({path.name})" for path in (fitted, again)}
     assert told <= set(pd.read_csv(scores)["approximation"])
     linear = next(path for path in bundled_tables("sd1") if path.stem == "linear")
-    monkeypatch.setattr(
-        cli_support, "bundled_tables", lambda space: [linear] if space == "sd1" else []
-    )  # all take seconds
+    at = "latentfit.formats.bundled.bundled_tables"
+    monkeypatch.setattr(at, lambda space: [linear] if space == "sd1" else [])  # all take seconds
     assert main(["audit", "--store", str(store)]) == 0
     assert "ours: linear" in capsys.readouterr().out
 

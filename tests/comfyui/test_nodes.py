@@ -24,8 +24,7 @@ from latentfit.images import crop_to_cells, pictures, rgb_tensor
 from latentfit.maps import AtScale, enlarge
 from latentfit.nets import AnyUpscaler, InterposerV4, PixelVae, TinyDecoder, TinyEncoder
 from latentfit.palettes import Palette, dither, nearest_of
-from latentfit.runtime import data_path
-from latentfit.vae import fingerprint_of
+from latentfit.runtime import data_path, fingerprint_of
 from tests.support.fake_comfyui import SD15, SDXL, ComfyUi, Model, Mystery
 
 SD1 = lf.get_space("sd1")

@@ -15,9 +15,8 @@ from latentfit.errors import SpaceMismatchError, TrainError
 from latentfit.maps import AtScale
 from latentfit.nets import AnyUpscaler, CellDecoder, Interposer, Upscaler, convolutions, put_trunk_in
 from latentfit.pairs import JoinedStores
-from latentfit.runtime import data_path
+from latentfit.runtime import data_path, fingerprint_of
 from latentfit.train import PRESETS, solve_head, train_latent_map
-from latentfit.vae import fingerprint_of
 from tests.cli.test_cli_latents import refused
 from tests.pairs.test_joined import write_store
 

@@ -162,7 +162,7 @@ def test_evaluate_says_why_the_bundled_table_is_left_out(
 ) -> None:
     path = lf.save(nearest_of(table(), PICO), tmp_path / "own.safetensors")
     learned = lf.save(table(1.0, tuple(one.sha256 for one in store.samples)), tmp_path / "3.safetensors")
-    monkeypatch.setattr("latentfit.cli.arguments.bundled_tables", lambda space: [learned])
+    monkeypatch.setattr("latentfit.formats.bundled.bundled_tables", lambda space: [learned])
     assert main(["evaluate", str(path), "--store", str(store.path)]) == 0
     said = capsys.readouterr().out
     assert "bundled 3×3 table is left out: it was fitted on every one of these pictures" in said

@@ -368,8 +368,8 @@ FAULTS = (
     Fault(
         "tiles",
         "tiles of latents at a fraction begin within a block",
-        "tile, margin = math.ceil(tile_cells / block), None if margin is None else math.ceil(margin / block)",
-        "tile, margin = math.ceil(tile_cells / block), None if margin is None else margin // block",
+        "margin = None if receptive_cells is None else math.ceil(receptive_cells / block)",
+        "margin = None if receptive_cells is None else receptive_cells // block",
         "test_tiled::test_tiles_of_maps_between_latents_are_the_whole",
     ),
     Fault(

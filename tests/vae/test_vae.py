@@ -28,8 +28,8 @@ from latentfit.errors import BadFileError, DomainError, SpaceMismatchError, VaeE
 from latentfit.images import crop_to_cells, open_rgb, rgb_tensor
 from latentfit.latents import LatentSpace, get_space, pack_flux2, unpack_flux2
 from latentfit.nets import TinyDecoder, TinyEncoder
-from latentfit.runtime import WeightsFile
-from latentfit.vae import TinyNetwork, Vae, fingerprint_of, measured_space
+from latentfit.runtime import WeightsFile, fingerprint_of
+from latentfit.vae import TinyNetwork, Vae, measured_space
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -7,7 +7,6 @@ from .canvas import Figure as Figure
 from .canvas import placed as placed
 from .canvas import saved as saved
 from .canvas import style as style
-from .coefficients import coefficient_heatmap as coefficient_heatmap
 from .distributions import channel_histograms as channel_histograms
 from .distributions import clipping as clipping
 from .distributions import joint_channels as joint_channels
@@ -34,12 +33,13 @@ from .pareto_chart import front as front
 from .pareto_chart import pareto as pareto
 from .plots import ORIGINS as ORIGINS
 from .plots import bars as bars
+from .plots import coefficient_heatmap as coefficient_heatmap
 from .plots import curves as curves
 from .plots import ranking as ranking
 from .sheets import MOST_ACROSS as MOST_ACROSS
 from .sheets import contact_sheet as contact_sheet
+from .sheets import curtain as curtain
 from .sheets import score_sheet as score_sheet
 from .sheets import score_words as score_words
 from .sheets import sweep_strip as sweep_strip
-from .split_views import curtain as curtain
-from .split_views import under_curtain as under_curtain
+from .sheets import under_curtain as under_curtain

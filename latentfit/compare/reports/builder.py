@@ -12,9 +12,9 @@ from latentfit.errors import SpaceMismatchError, StoreError
 from latentfit.formats.opening import load_any, named_apart
 from latentfit.maps.contracts import Approximation
 from latentfit.pairs.store import PairStore, Sample, Split
+from latentfit.runtime.devices import device_of
 from latentfit.runtime.storage import check_writable, write_atomic
 from latentfit.scores.evaluation import evaluate
-from latentfit.scores.running_costs import device_of
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -18,7 +18,7 @@ from latentfit.formats.programs.registry import PROGRAMS
 from latentfit.images.pixels import to_pil
 from latentfit.maps.contracts import Approximation
 from latentfit.pairs.store import Batch, PairStore, Sample
-from latentfit.scores.running_costs import device_of
+from latentfit.runtime.devices import device_of
 
 if TYPE_CHECKING:
     import pandas as pd

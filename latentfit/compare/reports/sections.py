@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import torch
-
 from latentfit.compare import figures
 from latentfit.compare.figures.pareto_chart import SCORES
 from latentfit.compare.reports.page import Page
 from latentfit.compare.reports.pictures import MOST_SIDE_PX, VAE, ShownPicture, editor_pictures, is_editable, table_data
+from latentfit.compare.reports.score_table import pooled_scores, score_rows, show_facts, store_facts
 from latentfit.fit.polynomial_map import PolynomialMap
 from latentfit.maps.contracts import Approximation
 from latentfit.pairs.store import PairStore, Sample
@@ -85,7 +84,7 @@ def show_pictures(
 def show_scores(page: Page, scores: "pd.DataFrame", given: Given, place: str) -> None:
     """The table of scores, and the chart of what each costs."""
     page.heading("Scores")
-    page.table(_rows(scores, place), bar="dB to the VAE")
+    page.table(score_rows(scores, place), bar="dB to the VAE")
     page.text(
         f"{'As seen: enlarged to the picture’s size' if place == 'seen' else 'At one pixel a latent cell'}. dB is PSNR "
         "pooled over all pixels, more is better; ΔE is CIEDE2000; saturation 1 means colours as strong as the VAE's. "
@@ -93,11 +92,9 @@ def show_scores(page: Page, scores: "pd.DataFrame", given: Given, place: str) ->
         is_soft=True,
     )
     if place == "seen":
-        page.table(_rows(scores, "cells"), bar="dB to the VAE", fold="The same at one pixel a cell")
-    pooled = _pooled(scores, place)
-    pooled = pooled[pooled["reference"] == "vae"].assign(
-        family=[_family(given.maps[str(name)]) for name in pooled[pooled["reference"] == "vae"]["approximation"]]
-    )
+        page.table(score_rows(scores, "cells"), bar="dB to the VAE", fold="The same at one pixel a cell")
+    pooled = pooled_scores(scores, place)
+    pooled = pooled.assign(family=[_family(given.maps[str(name)]) for name in pooled["approximation"]])
     drawn = tuple(name for name in SCORES if name in pooled and bool(pooled[name].notna().any()))
     page.heading("What each costs, and how near it comes")
     page.figure(
@@ -105,33 +102,6 @@ def show_scores(page: Page, scores: "pd.DataFrame", given: Given, place: str) ->
         "Milliseconds of one picture against each score; the area of a disc grows with its numbers. Nothing beats what "
         "lies on the grey line in both.",
     )
-
-
-def _pooled(scores: "pd.DataFrame", place: str) -> "pd.DataFrame":
-    return scores[(scores["image"] == "all") & (scores["kind"] == "all") & (scores["place"] == place)]
-
-
-def _rows(scores: "pd.DataFrame", place: str) -> list[dict[str, object]]:
-    pooled = _pooled(scores, place)
-    photo = pooled[pooled["reference"] == "photo"].set_index("approximation")["psnr"]
-    rows: list[dict[str, object]] = []
-    for _, row in pooled[pooled["reference"] == "vae"].sort_values("psnr", ascending=False).iterrows():
-        shape = {"MS-SSIM": f"{row['ms_ssim']:.3f}"} if row.get("ms_ssim", float("nan")) == row.get("ms_ssim") else {}
-        against_photo = {"dB to the photograph": f"{photo[row['approximation']]:.2f}"} if len(photo) else {}
-        rows.append(
-            {
-                "map": row["approximation"],
-                "dB to the VAE": float(row["psnr"]),
-                **against_photo,
-                **shape,
-                "ΔE": f"{row['delta_e']:.1f}",
-                "ΔE, worst 5 %": f"{row['delta_e95']:.1f}",
-                "saturation": f"{row['saturation']:.2f}",
-                "numbers": f"{row['parameters']:,.0f}",
-                "ms": f"{row['ms']:.2g}" if row["ms"] < 100 else f"{row['ms']:.0f}",
-            }
-        )
-    return rows
 
 
 def _family(approximation: Approximation) -> str:
@@ -163,22 +133,14 @@ def show_tables(
 
 def show_provenance(page: Page, store: PairStore, given: Given, scores: "pd.DataFrame", options: Sequence[str]) -> None:
     """Store, VAE, maps and versions; and the command, with its other options, that makes the page again."""
-    from latentfit import __version__
-
-    space = store.space
     facts = {
         "reference": store.reference,
-        "VAE": store.vae_name,
-        "weights, SHA-256": store.fingerprint,
-        "space": f"{space.name}: {space.channels} channels, {space.cell_px} px a cell"
-        + (", shift and scale measured" if space.measured else ""),
+        **store_facts(store),
         "store": f"{store.path.name}: {len(store)} samples of {len({s.sha256 for s in store.samples})} pictures",
         "scored": f"{scores.attrs['n_images']} pictures; {scores.attrs['n_left_out']} left out because a map was "
         "fitted on them",
-        "made with": f"latentfit {__version__}, torch {torch.__version__}",
     }
-    page.heading("Where it comes from")
-    page.table([{"": key, " ": value} for key, value in facts.items()], left=(" ",))
+    show_facts(page, "Where it comes from", facts)
     page.table([_origin(name, one, given.files.get(name)) for name, one in given.maps.items()], left=_ORIGIN[1:])
     if given.paths:
         named = [*map(str, dict.fromkeys(given.paths)), "--store", str(store.path), *options, "--out", "report.html"]

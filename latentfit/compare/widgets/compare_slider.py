@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from latentfit.compare.figures.canvas import Figure
-from latentfit.compare.figures.split_views import curtain
+from latentfit.compare.figures.sheets import curtain
 from latentfit.compare.widgets.base import Widget
 from latentfit.compare.widgets.page_data import PictureLike, as_picture, png_of
 from latentfit.errors import WidgetError

@@ -12,9 +12,9 @@ from torch import Tensor
 from latentfit.errors import LatentfitError, WidgetError
 from latentfit.latents.spaces import LatentSpace
 from latentfit.maps.contracts import Approximation
+from latentfit.runtime.devices import device_of
 from latentfit.scores.colour_errors import ColourSums
 from latentfit.scores.held_out import as_seen
-from latentfit.scores.running_costs import device_of
 from latentfit.vae.vae import Vae
 
 _MOST_TIMES = 9

@@ -12,8 +12,7 @@ from torch import Tensor
 
 from latentfit.compare.figures.canvas import Figure, placed
 from latentfit.compare.figures.errors import MOST_DELTA_E, MOST_SIGNED, amplified, brightness_error, delta_e
-from latentfit.compare.figures.sheets import contact_sheet
-from latentfit.compare.figures.split_views import curtain
+from latentfit.compare.figures.sheets import contact_sheet, curtain
 from latentfit.compare.widgets.decoders import Decoders, Side
 from latentfit.compare.widgets.workbench_pictures import Subject, torch_noise
 from latentfit.errors import LatentfitError, WidgetError
