@@ -6,6 +6,7 @@ import pytest
 
 from latentfit.palettes import Palette, bundled_palettes
 from latentfit.runtime import data_path
+from recipes.cards.palettes import FOLDER, readme
 
 
 @pytest.mark.parametrize("name", bundled_palettes())
@@ -23,3 +24,8 @@ def test_it_reads_has_a_source_and_is_written_back(name: str, tmp_path) -> None:
     assert Palette.from_dict(palette.to_dict()).hex == palette.hex
     nearest = palette.nearest(palette.rgb.T[None, :, :, None])
     assert nearest.flatten().tolist() == list(range(len(palette)))
+
+
+def test_the_readme_lists_them_all() -> None:
+    """Its table is made from the files: run `python -m recipes.cards.palettes` after one is added."""
+    assert (FOLDER / "README.md").read_text("utf-8") == readme()
