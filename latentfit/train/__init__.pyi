@@ -28,6 +28,7 @@ from .palette_objective import ClassObjective as ClassObjective
 from .palette_objective import class_weights as class_weights
 from .palette_presets import PalettePreset as PalettePreset
 from .presets import PRESETS as PRESETS
+from .presets import PresetKind as PresetKind
 from .presets import preset_named as preset_named
 from .presets import preset_names as preset_names
 from .state import RunState as RunState
