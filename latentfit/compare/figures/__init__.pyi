@@ -1,9 +1,9 @@
 from .canvas import COLOURS as COLOURS
+from .canvas import Figure as Figure
 from .canvas import GRID as GRID
 from .canvas import INK as INK
 from .canvas import SOFT as SOFT
 from .canvas import SURROUND as SURROUND
-from .canvas import Figure as Figure
 from .canvas import placed as placed
 from .canvas import saved as saved
 from .canvas import style as style
@@ -26,6 +26,7 @@ from .hues import hue_turns as hue_turns
 from .hues import turns_by_hue as turns_by_hue
 from .latents import explained as explained
 from .latents import latent_sheet as latent_sheet
+from .latents import noise_masking as noise_masking
 from .palettes import palette_usage as palette_usage
 from .palettes import swatches as swatches
 from .pareto_chart import SCORES as SCORES
