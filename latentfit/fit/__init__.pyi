@@ -1,8 +1,8 @@
 from .basis import Basis as Basis
 from .basis import form_name as form_name
 from .basis import parse_kernels as parse_kernels
-from .cells import NEAR_BOUND as NEAR_BOUND
 from .channel_map import ChannelMap as ChannelMap
+from .examples import NEAR_BOUND as NEAR_BOUND
 from .moments import Moments as Moments
 from .polynomial_map import Kernel as Kernel
 from .polynomial_map import PolynomialMap as PolynomialMap

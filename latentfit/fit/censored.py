@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 
 from latentfit.fit.basis import Basis
-from latentfit.fit.cells import Cells
+from latentfit.fit.examples import Cells
 from latentfit.fit.moments import Moments
 from latentfit.fit.solver import Solution, Solver
 from latentfit.runtime import distributed as parallel

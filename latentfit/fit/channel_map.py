@@ -9,9 +9,8 @@ from torch import Tensor
 
 from latentfit.errors import FitError, NotFittedError
 from latentfit.fit.basis import Basis, form_name, parse_kernels
-from latentfit.fit.cells import Cells
 from latentfit.fit.censored import censored
-from latentfit.fit.examples import Examples, of_arrays, of_joined, of_store
+from latentfit.fit.examples import Cells, Examples, of_arrays, of_joined, of_store
 from latentfit.fit.moments import FEW_TO_SOLVE, FEW_TO_SUM, Moments, refuse_if_too_large
 from latentfit.fit.polynomial_map import Kernel, PolynomialMap, smoothed
 from latentfit.fit.solver import Solver

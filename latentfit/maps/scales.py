@@ -5,7 +5,7 @@ from fractions import Fraction
 from torch import Tensor, nn
 
 from latentfit.errors import ScaleError
-from latentfit.nets.traits import receptive_cells_of
+from latentfit.nets.traits import factors_of, receptive_cells_of
 
 Scale = int | float | str | Fraction
 _LARGEST = 10**12
@@ -65,8 +65,7 @@ class AtScale(nn.Module):
     @property
     def factors(self) -> tuple[float, float]:
         """The least and the largest, as the network says."""
-        low, high = self.network.factors  # type: ignore[misc]
-        return float(low), float(high)
+        return factors_of(self.network)
 
     @property
     def receptive_cells(self) -> int | None:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from latentfit.latents.spaces import LatentSpace
-from latentfit.nets.traits import receptive_cells_of
+from latentfit.nets.traits import factors_of, receptive_cells_of
 
 
 class ModelDomain(nn.Module):
@@ -61,8 +61,7 @@ class ModelDomain(nn.Module):
     @property
     def factors(self) -> tuple[float, float]:
         """The network's, where it gives any factor."""
-        low, high = self.network.factors  # type: ignore[misc]
-        return float(low), float(high)
+        return factors_of(self.network)
 
     @property
     def receptive_cells(self) -> int | None:

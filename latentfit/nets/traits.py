@@ -34,6 +34,30 @@ class Classifies(Protocol):
         ...
 
 
+@runtime_checkable
+class GivesAnyFactor(Protocol):
+    """A network that is told the size of what it gives."""
+
+    @property
+    def factors(self) -> tuple[float, float]:
+        """The least and the largest factor between sizes that it gives."""
+        ...
+
+
+def factors_of(network: nn.Module) -> tuple[float, float]:
+    """The least and the largest factor that a network of any factor gives.
+
+    Raises
+    ------
+    AttributeError
+        When it gives one factor alone.
+    """
+    if not isinstance(network, GivesAnyFactor):
+        raise AttributeError(f"{type(network).__name__} gives one factor alone")
+    low, high = network.factors
+    return float(low), float(high)
+
+
 def receptive_cells_of(module: nn.Module) -> int | None:
     """Cells, each way, that an output depends on; None where something looks at the whole picture, or nothing is told.
 

@@ -46,6 +46,11 @@ def as_seen(unclamped: Tensor, size_px: tuple[int, int]) -> Tensor:
     return torch.nn.functional.interpolate(rgb, tuple(size_px), mode="bilinear", antialias=shrinks)
 
 
+def placed(unclamped: Tensor, size_cells: tuple[int, int], size_px: tuple[int, int], place: Place) -> Tensor:
+    """A map's output as it is scored at a place: `at_cells` or `as_seen`."""
+    return at_cells(unclamped, size_cells) if place == "cells" else as_seen(unclamped, size_px)
+
+
 def by_name(
     approximations: Mapping[str, Approximation] | Sequence[Approximation], store: PairStore
 ) -> dict[str, Approximation]:

@@ -13,7 +13,7 @@ from latentfit.maps.contracts import Approximation
 from latentfit.pairs.store import PairStore, Sample, Split
 from latentfit.runtime.devices import device_of
 from latentfit.scores.colour_errors import ColourSums, FlickerSums
-from latentfit.scores.held_out import Place, as_seen, at_cells, by_name, samples_to_score
+from latentfit.scores.held_out import Place, by_name, placed, samples_to_score
 from latentfit.scores.similarity import PictureFeatures
 from latentfit.scores.spectrum import Spectrum, spectrum_of
 from latentfit.vae.vae import Vae
@@ -272,9 +272,8 @@ class _Course:
 
 
 def _placed(output: Tensor, latents: Tensor, decoded: Tensor, place: Place) -> Tensor:
-    if place == "cells":
-        return at_cells(output, (latents.shape[-2], latents.shape[-1]))
-    return as_seen(output, (decoded.shape[-2], decoded.shape[-1]))
+    (rows, columns), (high, wide) = latents.shape[-2:], decoded.shape[-2:]
+    return placed(output, (rows, columns), (high, wide), place)
 
 
 def _decoding(decoder: Decoder | Approximation, store: PairStore) -> tuple[Callable[[Tensor], Tensor], str]:

@@ -17,6 +17,50 @@ Floats = NDArray[np.float32]
 Target = Literal["rgb", "photo", "cells"]
 
 
+class WeightedDraw:
+    """Which of some samples a chance in [0, 1) draws, by what pictures of a kind count.
+
+    Parameters
+    ----------
+    samples : sequence of Sample
+    weights : mapping of str to float
+        By kind; kinds that are not named count 1.
+    """
+
+    def __init__(self, samples: Sequence[Sample], weights: Mapping[str, float]) -> None:
+        self._cumulated = np.cumsum([weights.get(sample.kind, 1.0) for sample in samples])
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether the weights leave nothing to draw."""
+        return not self._cumulated[-1] > 0
+
+    def index(self, chance: float) -> int:
+        """The sample at this share of all weights."""
+        return int(np.searchsorted(self._cumulated, chance * self._cumulated[-1], side="right"))
+
+
+def inside_of(sample: Sample, top: int, left: int, side: int, border: int, px: int = 1) -> Floats:
+    """1 where a loss should look, ``(1, side * px, side * px)``: not at the rim, unless it is the picture's own.
+
+    Parameters
+    ----------
+    sample : Sample
+    top, left, side, border : int
+        Of the crop and its rim, in the sample's cells.
+    px : int
+        Pixels a cell.
+    """
+    inside = np.ones((1, side * px, side * px), np.float32)
+    for axis, start in ((1, top), (2, left)):
+        lines = np.moveaxis(inside, axis, 0)
+        if start > 0:
+            lines[: border * px] = 0
+        if start + side < sample.size_cells[axis - 1]:
+            lines[len(lines) - border * px :] = 0
+    return inside
+
+
 class CropSource:
     """Which crop the k-th image of a run is, and its pixels; only what is asked for is read.
 
@@ -79,8 +123,8 @@ class CropSource:
         self.border_cells = border_cells
         self.scale = (1 if target == "cells" else store.space.cell_px) if scale is None else scale
         self._files: dict[str, Any] = {}
-        self._cumulated = np.cumsum([(weights or {}).get(sample.kind, 1.0) for sample in self.samples])
-        if not self._cumulated[-1] > 0:
+        self._draw = WeightedDraw(self.samples, weights or {})
+        if self._draw.is_empty:
             raise TrainError(
                 f"{store.path}: the weights {dict(weights or {})} leave no sample to draw", remedy="weigh one kind more"
             )
@@ -106,7 +150,7 @@ class CropSource:
     def place(self, image: int) -> tuple[Sample, int, int]:
         """What image k is cut from, and its first row and column of cells there."""
         draw = np.random.default_rng((self.seed, image))
-        sample = self.samples[int(np.searchsorted(self._cumulated, draw.random() * self._cumulated[-1], side="right"))]
+        sample = self.samples[self._draw.index(draw.random())]
         top, left = (int(draw.integers(0, n - self.crop_cells + 1)) for n in sample.size_cells)
         return sample, top, left
 
@@ -116,15 +160,8 @@ class CropSource:
 
     def inside(self, sample: Sample, top: int, left: int) -> Floats:
         """1 where a loss should look, ``(1, side, side)``, in the target's pixels."""
-        scale, border = 1 if self.encodes else self.scale, self.border_cells * (1 if self.encodes else self.scale)
-        inside = np.ones((1, *[self.crop_cells * scale] * 2), np.float32)
-        for axis, start in ((1, top), (2, left)):
-            lines = np.moveaxis(inside, axis, 0)
-            if start > 0:
-                lines[:border] = 0
-            if start + self.crop_cells < sample.size_cells[axis - 1]:
-                lines[len(lines) - border :] = 0
-        return inside
+        scale = 1 if self.encodes else self.scale
+        return inside_of(sample, top, left, self.crop_cells, self.border_cells, scale)
 
     def _read(self, sample: Sample, column: str, top: int, left: int, px: int) -> Floats:
         if sample.shard not in self._files:

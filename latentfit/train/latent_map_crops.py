@@ -13,6 +13,7 @@ from latentfit.errors import TrainError
 from latentfit.pairs.joined import JoinedStores, SamplePair
 from latentfit.pairs.shards import open_shard
 from latentfit.pairs.store import PairStore, Sample, Split
+from latentfit.train.crops import WeightedDraw, inside_of
 
 Floats = NDArray[np.float32]
 
@@ -78,18 +79,8 @@ class JoinedCrops:
         there = [int(n * joined.scale) for n in (top, left, side)]
         source = self._read(joined.source, pair.source, top, left, side)
         target = self._read(joined.target, pair.target, *there)
-        return source, target, self._inside(pair.target, *there)
-
-    def _inside(self, sample: Sample, top: int, left: int, side: int) -> Floats:
-        """``(1, side, side)`` in target cells."""
-        inside, border = np.ones((1, side, side), np.float32), self.border_cells
-        for axis, start in ((1, top), (2, left)):
-            lines = np.moveaxis(inside, axis, 0)
-            if start > 0:
-                lines[:border] = 0
-            if start + side < sample.size_cells[axis - 1]:
-                lines[len(lines) - border :] = 0
-        return inside
+        top, left, side = there
+        return source, target, inside_of(pair.target, top, left, side, self.border_cells)
 
     def _read(self, store: PairStore, sample: Sample, top: int, left: int, side: int) -> Floats:
         path = Path(store.path) / sample.shard
@@ -115,12 +106,12 @@ class _Place:
                 f"{joined}: no sample is as large as a crop of {self.side} cells (the largest short side is {largest})",
                 remedy=(f"collect squares of {self.side * joined.source.space.cell_px} px or more (--size)"),
             )
-        self._cumulated = np.cumsum([weights.get(pair.source.kind, 1.0) for pair in self.pairs])
-        if not self._cumulated[-1] > 0:
+        self._draw = WeightedDraw([pair.source for pair in self.pairs], weights)
+        if self._draw.is_empty:
             raise TrainError(
                 f"{joined}: the weights {dict(weights)} leave no sample to draw", remedy="weigh one kind more"
             )
 
     def drawn(self, chance: float) -> SamplePair:
         """The pair at this share of all weights."""
-        return self.pairs[int(np.searchsorted(self._cumulated, chance * self._cumulated[-1], side="right"))]
+        return self.pairs[self._draw.index(chance)]
