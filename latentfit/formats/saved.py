@@ -16,6 +16,7 @@ from latentfit.formats.third_party import of_others, weights_file
 from latentfit.latents.spaces import LatentSpace
 from latentfit.maps.contracts import Approximation, LatentMap
 from latentfit.maps.scales import Scale
+from latentfit.nets.state_dict import put_in
 from latentfit.palettes.palette import Palette
 from latentfit.runtime.schemas import parse_json, plain
 from latentfit.runtime.storage import write_atomic
@@ -121,8 +122,7 @@ def _ours(path: str | os.PathLike[str]) -> Approximation | LatentMap:
         header = _header(path, file)
         tensors = {name: _tensor_in(path, name, file) for name in file.keys()}  # noqa: SIM118
     try:
-        network = KINDS[header["kind"]](header["config"])
-        network.load_state_dict(tensors)
+        network = put_in(KINDS[header["kind"]](header["config"]), tensors, header["kind"])
         module = wrapped(network, header).eval()
     except (LookupError, TypeError, ValueError, RuntimeError, ArithmeticError) as error:
         raise BadFileError(
