@@ -30,19 +30,24 @@ def loaded(network: Network | Callable[[], Network], weights: Mapping[str, Tenso
         When keys or shapes differ.
     """
     if isinstance(network, nn.Module):
-        _check_shapes(network, weights, title)
         made = cast(Network, network)
     else:
         with torch.device("meta"):
             _check_shapes(network(), weights, title)
         made = network()
+    return put_in(made, weights, title).eval().requires_grad_(False)
+
+
+def put_in(network: Network, weights: Mapping[str, Tensor], title: str) -> Network:
+    """The network with these weights, in the types that it has, neither frozen nor in another mode; see `loaded`."""
+    _check_shapes(network, weights, title)
     for key, tensor in weights.items():
         if not bool(tensor.float().isfinite().all()):
             raise BadFileError(
                 f"weights of {title}: tensor {key!r} holds NaN or Inf", remedy="fetch or train them again"
             )
-    made.load_state_dict({key: tensor.float() for key, tensor in weights.items()})
-    return made.eval().requires_grad_(False)
+    network.load_state_dict(dict(weights))
+    return network
 
 
 def whole_numbers_among(given: Mapping[str, Tensor], network: Mapping[str, Tensor]) -> str | None:
