@@ -26,7 +26,8 @@ from latentfit.vae.stills import check_of_pictures
 class Vae:
     """An autoencoder with a promise: pictures in [0, 1], latents in the model domain, float32 on the CPU, no NaN.
 
-    Made by `load` or `from_module`. Each autoencoder does its own crossing between the latents that its network speaks
+    Made by `load` or `from_module`, which give it a network of its own; the constructor takes its network over, and
+    moves it to `device` and `dtype`. Each autoencoder does its own crossing between the latents that its network speaks
     and the model domain, so nothing outside multiplies by a scaling factor.
 
     Attributes

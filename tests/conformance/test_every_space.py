@@ -7,6 +7,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 import torch
 
@@ -16,7 +17,7 @@ from latentfit.errors import BadFileError, DomainError, SpaceMismatchError
 from latentfit.formats import spaces_by_name
 from latentfit.latents import Denoiser, LatentSpace, SpaceFacts, facts_of, spaces_in
 from latentfit.previews import axes_of
-from latentfit.scores import masking_strength, schedule_of, sigma_at
+from latentfit.scores import latent_map_summary, masking_strength, schedule_of, sigma_at
 from latentfit.vae import BUNDLED, PUBLIC_TINY, bundled_configs
 from recipes.cards import spaces as page
 from tests.support.paths import ROOT
@@ -177,6 +178,21 @@ def test_an_unknown_schedule_is_unknown() -> None:
     own = LatentSpace("my-own-space", 4, 8)
     assert (own.title, own.kl_name, own.facts) == ("my-own-space", "my-own-space's VAE", SpaceFacts())
     assert facts_of("my-own-space").schedule is None
+
+
+@pytest.mark.parametrize(
+    ("schedule", "told"), [(None, "knows no noise schedule of 'mine'"), ("flow", "the least image")]
+)
+def test_the_summary_says_that_a_schedule_is_missing(schedule: str | None, told: str) -> None:
+    strength = float("nan") if schedule is None else 0.5
+    frame = pd.DataFrame([{"map": "a", "image": "all", "psnr": 20.0, "buried_sigma": 1.0, "buried_strength": strength}])
+    frame.attrs = {
+        "n_images": 1, "n_left_out": 0, "n_copies": 0, "source": "a", "target": "b", "scale": "1",
+        "schedule": schedule, "target_space": "mine",
+    }  # fmt: skip
+    text = latent_map_summary(frame)
+    assert told in text
+    assert ("buried_strength" in text.split("psnr")[1].splitlines()[0]) == (schedule is not None)
 
 
 @pytest.mark.parametrize(
