@@ -55,7 +55,7 @@ unit: .venv/.ready
 
 ## make mutants          plant known faults one at a time, and tell which no test notices; ARGS='--only splits,seeds'
 mutants: .venv/.ready
-	$(BIN)/python -m tests.mutants $(if $(findstring --jobs,$(ARGS)),,--jobs $(JOBS)) $(ARGS)
+	$(BIN)/python -m tests.mutants --jobs $(JOBS) $(ARGS)
 
 .venv/.browser: .venv/.ready tests/support/chromium.py
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[browser]'

@@ -206,6 +206,7 @@ def _go(jobs: list[Job], options: argparse.Namespace) -> int:
         for job in done:
             what = "goes on with its training" if job in waiting else "done before"
             print(f"{job.name}: {what}, {job.seconds:.0f} s")
+            job.failed.unlink(missing_ok=True)  # of an edit since taken back
         sys.stdout.flush()
         failed = Runner(1 if options.refresh else options.jobs).run(waiting)
     print(_in_words(jobs, failed, time.monotonic() - started, options))

@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Literal
 
-from faults import FAULTS, Fault, modules_of, nodes_of, places_of
+from tests.support.faults import FAULTS, Fault, modules_of, nodes_of, places_of
 
 Verdict = Literal["noticed", "survived", "not run"]
 

@@ -11,6 +11,7 @@ from latentfit.autofit.plan import Clock, Plan, collected
 from latentfit.autofit.steps import Exports, export_all, fit_every_form, learning_curve, learning_in_words
 from latentfit.errors import FitError, StoreError
 from latentfit.maps.contracts import Approximation
+from latentfit.pairs.config import MOST_CROPS, MOST_SIDE
 from latentfit.pairs.store import PairStore, Sample
 from latentfit.runtime.escaping import csv_cell
 from latentfit.runtime.storage import write_atomic
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["AutofitConfig", "AutofitResult", "autofit"]
 
+MOST_MINUTES = 100_000  # ten weeks
 SHARE_FOR_WRITING = 0.06  # of the minutes: tables and the page, which nothing can shorten
 SHARE_FOR_FITTING, SHARE_FOR_SCORING = 0.5, 0.6  # of the time that is left then, without that for writing
 
@@ -169,10 +171,11 @@ def report(result: AutofitResult) -> str:
 
 
 def _check(config: AutofitConfig) -> None:
-    if config.minutes <= 0 or (config.crops is not None and config.crops < 1) or config.size < 1:
+    crops = 1 if config.crops is None else config.crops
+    if not 0 < config.minutes <= MOST_MINUTES or not 1 <= crops <= MOST_CROPS or not 1 <= config.size <= MOST_SIDE:
         raise StoreError(
             "autofit",
-            expected="minutes > 0, crops >= 1 and size >= 1",
+            expected=(f"minutes > 0, crops >= 1 and size >= 1, at most {MOST_MINUTES}, {MOST_CROPS} and {MOST_SIDE}"),
             got=f"{config.minutes:g}, {config.crops} and {config.size}",
         )
     if config.out.is_file():

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
-from latentfit.errors import BadFileError, StoreError
+from latentfit.errors import BadFileError, SpaceMismatchError, StoreError
 from latentfit.runtime.escaping import lines
 
 if TYPE_CHECKING:
@@ -80,6 +80,17 @@ def check_places(command: str, store: Path | None, source: Path | None, target: 
         expected = "expected one pair store, or --source STORE --target STORE for maps between latents"
         raise StoreError(f"{command}: {expected}, got {'neither' if store is None else 'both'}")
     return source is not None
+
+
+def check_said(flag: str, said: str | None, file: Path, own: "LatentSpace") -> None:
+    """Refuse a space that is said where the file says another: it would change nothing."""
+    from latentfit.latents.spaces import get_space
+
+    if said is not None and get_space(said) != own:
+        raise SpaceMismatchError(
+            f"{flag} {said}: {file} is of {own.name!r}",
+            remedy="leave that flag out, or take a file of the space you mean",
+        )
 
 
 def noticed_latents(path: Path, space: "LatentSpace", domain: MaybeDomain) -> "LatentFile":

@@ -15,11 +15,12 @@ from latentfit.cli.arguments import (
     OutFile,
     Store,
     check_out,
+    check_said,
     noticed_latents,
     say,
     store_in_words,
 )
-from latentfit.errors import BadFileError, PaletteError
+from latentfit.errors import BadFileError, PaletteError, SpaceMismatchError
 
 if TYPE_CHECKING:
     from latentfit.maps.contracts import Approximation, LatentMap
@@ -61,7 +62,11 @@ def export(
     if encoder is not None:
         say(export_encoder(encoder, space, to, out))
         return
-    say(run(load_any(file, space, palette), to, out, bias_free=load_any(bias_free, space) if bias_free else None))
+    loaded, plain = load_any(file, space, palette), load_any(bias_free, space) if bias_free else None
+    check_said("--space", space, file, loaded.space)
+    if palette is not None:
+        _check_palette(file, loaded, palette)
+    say(run(loaded, to, out, bias_free=plain))
 
 
 def decode(
@@ -80,7 +85,7 @@ def decode(
     file : Path
         A map written by `fit`, a network written by `train`, or another project's decoder.
     latents : Path
-        ComfyUI's .latent, or .npy, .pt, .bin, or TAESD's 8-bit .png.
+        ComfyUI's .latent, .pt, .npy, kohya's .npz, .safetensors, city96's .bin, or TAESD's 8-bit .png.
     out : Path
         PNG to write; of a batch, the second and later ones get _1, _2, …
     enlarge : int
@@ -103,6 +108,7 @@ def decode(
     if enlarge < 1:
         raise BadFileError("--enlarge", expected="1 or more", got=f"{enlarge}")
     approximation = load_any(file, space, palette)
+    check_said("--space", space, file, approximation.space)
     if palette is not None:
         _check_palette(file, approximation, palette)
     read = noticed_latents(latents, approximation.space, domain).latents
@@ -191,6 +197,7 @@ def info(file: File, space: Name = None, target: Name = None, palette: Name = No
         say(store_in_words(file))
         return
     loaded = load_either(file, space, palette, target)
+    _check_named(file, loaded, space, target, palette)
     is_ours = file.suffix == ".safetensors" and "file" not in loaded.card
     takes, gives, names = _in_words(loaded)
     header = read_card(file) if is_ours else names
@@ -200,6 +207,27 @@ def info(file: File, space: Name = None, target: Name = None, palette: Name = No
         card["train_hashes"] = f"{len(card['train_hashes'])} pictures"
     say(f"{loaded.name}: {takes} -> {gives}, scale {loaded.scale}, {loaded.n_parameters} numbers")
     say(json.dumps({**header, "card": card}, indent=2))
+
+
+def _check_named(
+    file: Path, loaded: "Approximation | LatentMap", space: str | None, target: str | None, palette: str | None
+) -> None:
+    """What is said of a file must be what it says itself."""
+    from latentfit.maps.contracts import LatentMap
+
+    if isinstance(loaded, LatentMap):
+        check_said("--space", space, file, loaded.source)
+        check_said("--target", target, file, loaded.target)
+        if palette is not None:
+            raise PaletteError(
+                f"{file}: leads from latents to latents, without a palette", remedy="leave --palette out"
+            )
+        return
+    check_said("--space", space, file, loaded.space)
+    if target is not None:
+        raise SpaceMismatchError(f"{file}: gives pictures, not latents of another space", remedy="leave --target out")
+    if palette is not None:
+        _check_palette(file, loaded, palette)
 
 
 def _in_words(loaded: "Approximation | LatentMap") -> tuple[str, str, dict[str, str]]:

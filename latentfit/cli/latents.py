@@ -6,7 +6,17 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import tyro
 
-from latentfit.cli.arguments import Device, MaybeDomain, MaybeFile, Name, OutFile, check_out, noticed_latents, say
+from latentfit.cli.arguments import (
+    Device,
+    MaybeDomain,
+    MaybeFile,
+    Name,
+    OutFile,
+    check_out,
+    check_said,
+    noticed_latents,
+    say,
+)
 from latentfit.errors import BadFileError, ScaleError, SpaceMismatchError
 
 if TYPE_CHECKING:
@@ -26,7 +36,7 @@ def convert(
     Parameters
     ----------
     latents : Path
-        ComfyUI's .latent, or .npy, .pt, .bin.
+        ComfyUI's .latent, .pt, .npy, kohya's .npz, .safetensors, city96's .bin, or TAESD's 8-bit .png.
     map : Path
         A map written by `train interposer`, or another project's interposer.
     out : Path
@@ -75,7 +85,7 @@ def upscale(
     Parameters
     ----------
     latents : Path
-        ComfyUI's .latent, or .npy, .pt, .bin.
+        ComfyUI's .latent, .pt, .npy, kohya's .npz, .safetensors, city96's .bin, or TAESD's 8-bit .png.
     out : Path
         ComfyUI's .latent to write.
     model : Path or None
@@ -89,14 +99,13 @@ def upscale(
         them and diffusers gives them with output_type="latent". Left out: raw, and a note where that looks wrong.
     """
     from latentfit.latents.files import write_latents
-    from latentfit.latents.spaces import get_space
     from latentfit.maps.enlarged import enlarge
 
     check_out(out, ".latent")
     wanted = None if factor is None else _factor_of(factor)
     loaded = _upscaler(model, space, wanted) if model else _upscaler(_bundled_upscaler(space, wanted or 2), space, None)
-    if space is not None and loaded.source != get_space(space):
-        raise SpaceMismatchError(f"--space {space}: {model} is of {loaded.source.name!r}", remedy="leave that flag out")
+    if model is not None:
+        check_said("--space", space, model, loaded.source)
     file = noticed_latents(latents, loaded.source, domain)
     made = enlarge(loaded, file.latents, wanted)
     if not bool(made.isfinite().all()):

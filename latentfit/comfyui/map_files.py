@@ -154,11 +154,11 @@ _told: set[tuple[str, str]] = set()
 
 def _tell_left_out(file: str, reason: str, level: int) -> None:
     """One printable line, once."""
-    said = " ".join(reason.removeprefix(f"{file}: ").split())[:300]
+    said = one_line(reason.removeprefix(f"{file}: "), 300)
     if (file, said) in _told:
         return
     _told.add((file, said))
-    line = f"LatentFit: {file} is left out of the lists: {said}"
+    line = f"LatentFit: {one_line(file)} is left out of the lists: {said}"
     _log.log(level, "%s", line.encode("ascii", "backslashreplace").decode())
 
 

@@ -49,7 +49,7 @@ def censored(
         solution = solver.solve(ridge)
         # Nesterov's extrapolation: where half of the cells are clipped, plain passes creep
         ahead = solution.coefficients + index / (index + 3) * (solution.coefficients - previous)
-        if np.abs(solution.coefficients - previous).max() < 1e-3 * np.abs(previous).max():
+        if np.abs(solution.coefficients - previous).max() <= 1e-3 * np.abs(previous).max() + 1e-9:
             converged = True
             break
     solution = solver.solve()

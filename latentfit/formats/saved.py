@@ -16,6 +16,7 @@ from latentfit.formats.third_party import of_others, weights_file
 from latentfit.latents.spaces import LatentSpace
 from latentfit.maps.contracts import Approximation, LatentMap
 from latentfit.maps.scales import Scale
+from latentfit.nets.state_dict import whole_numbers_among
 from latentfit.palettes.palette import Palette
 from latentfit.runtime.schemas import parse_json, plain
 from latentfit.runtime.storage import write_atomic
@@ -122,6 +123,9 @@ def _ours(path: str | os.PathLike[str]) -> Approximation | LatentMap:
         tensors = {name: _tensor_in(path, name, file) for name in file.keys()}  # noqa: SIM118
     try:
         network = KINDS[header["kind"]](header["config"])
+        whole = whole_numbers_among(tensors, network.state_dict())
+        if whole is not None:
+            raise TypeError(f"tensor {whole!r}: expected floating numbers, got {tensors[whole].dtype}")
         network.load_state_dict(tensors)
         module = wrapped(network, header).eval()
     except (LookupError, TypeError, ValueError, RuntimeError, ArithmeticError) as error:

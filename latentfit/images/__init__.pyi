@@ -19,6 +19,7 @@ from .perceptual_hash import is_look as is_look
 from .perceptual_hash import look_of as look_of
 from .pixels import Box as Box
 from .pixels import Kind as Kind
+from .pixels import check_enlarged as check_enlarged
 from .pixels import crop_to_cells as crop_to_cells
 from .pixels import kind_of as kind_of
 from .pixels import open_picture as open_picture

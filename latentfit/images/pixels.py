@@ -1,6 +1,7 @@
 """From a file's bytes to pixels, from pixels to tensors, and back."""
 
 import io
+import math
 import os
 import struct
 import warnings
@@ -16,7 +17,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError, features
 from torch import Tensor
 
 from latentfit.errors import ImageError
-from latentfit.images.profiles import Declared, declared, in_srgb, lab_in_srgb
+from latentfit.images.profiles import Declared, bare_png, declared, declared_beside, in_srgb, lab_in_srgb
 from latentfit.runtime.storage import write_atomic
 
 Kind = Literal["photograph", "chart", "drawing", "greyscale", "latents"]
@@ -24,6 +25,7 @@ Box = tuple[int, int, int, int]
 _AVIF = ("AVIF",) if features.check("avif") else ()  # Pillow has it since 11.3
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF", "PPM", *_AVIF)  # by content; some others start programs
 WHOLE = Fraction(1)
+MOST_PIXELS = 1 << 28  # of a picture that is written
 GREY_CHROMA = 6  # 8-bit levels between the channels below which 99 % of a greyscale picture's pixels lie
 
 # What Pillow lets out on damaged files: OSError, SyntaxError and ValueError mostly, and on a few Exif blocks the others
@@ -88,9 +90,7 @@ def open_picture(blob: bytes, name: str = "picture") -> Opened:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             warnings.filterwarnings("ignore", category=UserWarning)
-            image = Image.open(io.BytesIO(blob), formats=FORMATS)
-            image.load()
-            colours = declared(image, blob)
+            image, colours = _decoded(blob)
             return _as_rgb(ImageOps.exif_transpose(image), colours)
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
         raise ImageError(f"{name}: {error} Shrink it first if you trust it") from error
@@ -101,6 +101,24 @@ def open_picture(blob: bytes, name: str = "picture") -> Opened:
         raise ImageError(
             f"{name}: a damaged picture ({type(error).__name__}: {error})", remedy="export it again"
         ) from error
+
+
+def _decoded(blob: bytes) -> tuple[Image.Image, Declared]:
+    """Pixels, and what the file says of their colours; a PNG whose other chunks are damaged is read without them."""
+    try:
+        image = _loaded(blob)
+        return image, declared(image, blob)
+    except _DAMAGED:
+        bare = bare_png(blob)
+        if bare is None:
+            raise
+    return _loaded(bare), declared_beside(blob)
+
+
+def _loaded(blob: bytes) -> Image.Image:
+    image = Image.open(io.BytesIO(blob), formats=FORMATS)
+    image.load()
+    return image
 
 
 def _unread(blob: bytes) -> str | None:
@@ -195,6 +213,23 @@ def rgb_tensor(pixels: NDArray[np.uint8]) -> Tensor:
     return batch.permute(0, 3, 1, 2).float().div_(255)
 
 
+def check_enlarged(height: int, width: int, times: int) -> None:
+    """Refuse a picture that no viewer opens, before its pixels are allocated.
+
+    Raises
+    ------
+    ImageError
+        When it would have more than 2^28 pixels.
+    """
+    if height * width * times**2 > MOST_PIXELS:
+        most = math.isqrt(MOST_PIXELS // max(height * width, 1))
+        raise ImageError(
+            f"a picture of {width}×{height} pixels",
+            expected=f"to enlarge it at most {most} times, to 2^28 pixels",
+            got=f"{times}",
+        )
+
+
 def to_pil(rgb: Tensor) -> Image.Image:
     """``(3, H, W)`` float in [0, 1] -> PIL image, rounded to 8 bit."""
     pixels = rgb.detach().float().clamp(0, 1).mul(255).round().to(torch.uint8).permute(1, 2, 0)
@@ -202,7 +237,14 @@ def to_pil(rgb: Tensor) -> Image.Image:
 
 
 def save_png(rgb: Tensor, path: str | os.PathLike[str], enlarge: int = 1) -> Path:
-    """Write ``(3, H, W)`` in [0, 1] as PNG, whole or not at all, enlarged bilinearly."""
+    """Write ``(3, H, W)`` in [0, 1] as PNG, whole or not at all, enlarged bilinearly.
+
+    Raises
+    ------
+    ImageError
+        When the enlarged picture has more than 2^28 pixels.
+    """
+    check_enlarged(rgb.shape[-2], rgb.shape[-1], enlarge)
     image = to_pil(rgb)
     if enlarge != 1:
         image = image.resize((image.width * enlarge, image.height * enlarge), Image.Resampling.BILINEAR)

@@ -2,6 +2,7 @@
 
 import io
 import struct
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -18,6 +19,10 @@ Primaries = tuple[tuple[float, float], tuple[float, float], tuple[float, float],
 
 SAME_LEVELS = 3  # of 255: a profile that moves no colour by more is one of the many spellings of sRGB
 SRGB_GAMMA, SAME_GAMMA = 1 / 2.2, 0.05  # PNG writes sRGB's curve as this exponent; within 5 % it is that curve
+
+MOST_PROFILE_BYTES = 1 << 24  # printers' profiles with large tables have two or three million
+_PNG = b"\x89PNG\r\n\x1a\n"
+_PIXEL_CHUNKS = frozenset({b"IHDR", b"PLTE", b"tRNS", b"eXIf", b"IDAT", b"IEND"})
 
 _D65 = (0.3127, 0.3290)
 SRGB: Primaries = (_D65, (0.640, 0.330), (0.300, 0.600), (0.150, 0.060))
@@ -84,6 +89,42 @@ def declared(image: Image.Image, blob: bytes) -> Declared:
     if image.format == "AVIF" and (points := _nclx(blob)) is not None:
         return _of_points(*points)
     return Declared(matrix_profile(ADOBE_RGB, _power(563 / 256))) if _is_exif_adobe(image) else Declared()
+
+
+def bare_png(blob: bytes) -> bytes | None:
+    """A PNG without the chunks beside its pixels, any of which may be damaged; only transparency and Exif stay.
+
+    Returns
+    -------
+    bytes or None
+        None where it is no PNG, ends early, or has no such chunk.
+    """
+    kept, n_left, is_whole = [blob[:8]], 0, False
+    for name, content in _chunks(blob, most=len(blob)) if blob.startswith(_PNG) else ():
+        is_whole |= name == b"IEND"
+        if name in _PIXEL_CHUNKS:
+            kept.append(
+                struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
+            )
+        else:
+            n_left += 1
+    return b"".join(kept) if is_whole and n_left else None
+
+
+def declared_beside(blob: bytes) -> Declared:
+    """What a PNG says of its colours that Pillow refuses to open: cICP, or its profile, however large, or nothing."""
+    if (points := _cicp(blob)) is not None:
+        return _of_points(*points)
+    profile = next((content for name, content in _chunks(blob, most=len(blob)) if name == b"iCCP"), None)
+    if profile is None:
+        return Declared(note="chunks beside its pixels are damaged")
+    _, _, packed = profile.partition(b"\0")
+    unpacker = zlib.decompressobj()
+    try:
+        icc = unpacker.decompress(packed[1:], MOST_PROFILE_BYTES) if packed[:1] == b"\0" else b""
+    except zlib.error:
+        icc = b""
+    return Declared(icc) if icc and unpacker.eof else Declared(note="its colour profile is damaged")
 
 
 def in_srgb(picture: Image.Image, icc: bytes) -> tuple[Image.Image, str]:
@@ -270,11 +311,12 @@ def _cicp(blob: bytes) -> tuple[int, int, bool] | None:
     return None
 
 
-def _chunks(blob: bytes) -> Iterator[tuple[bytes, bytes]]:
+def _chunks(blob: bytes, most: int = 64) -> Iterator[tuple[bytes, bytes]]:
+    """A PNG's chunks; b"" for the content of those of more than `most` bytes."""
     place = 8
     while place + 12 <= len(blob):
         length, name = struct.unpack_from(">I4s", blob, place)
-        yield name, blob[place + 8 : place + 8 + length] if length <= 64 else b""
+        yield name, blob[place + 8 : place + 8 + length] if length <= most else b""
         place += 12 + length
 
 

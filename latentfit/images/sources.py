@@ -68,6 +68,10 @@ def folder(path: str | os.PathLike[str], kind: Kind = "photograph") -> list[Pict
     NoPicturesError
         When there is no such folder, or no picture in it.
     """
+    if not os.fspath(path):
+        raise NoPicturesError(
+            "pictures", expected="a folder's name", got="an empty one", remedy="name it, or '.' for this folder"
+        )
     root = Path(path)
     if root.is_file():
         raise NoPicturesError(

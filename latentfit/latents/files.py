@@ -180,12 +180,15 @@ def _crossed(source: Path, stored: Tensor, space: LatentSpace, domain: Domain) -
         space.check(stored)
         return stored
     except SpaceMismatchError as error:
-        is_packed = stored.shape[0] == 1 and stored.shape[-1] in (space.channels, 4 * space.channels)
-        packed = (
-            "; packed tokens (N, L, C * 4), as pipelines of FLUX and Qwen-Image give with output_type='latent'? "
-            "Unpack them with the pipeline's _unpack_latents, and save (N, C, h, w)"
-        )
-        raise SpaceMismatchError(f"{source}: {error}{packed if is_packed else ''}") from error
+        advice = ""
+        if stored.shape[0] == 1 and stored.shape[-1] == 4 * space.channels:
+            advice = (
+                "; packed tokens (N, L, C * 4), as pipelines of FLUX and Qwen-Image give with output_type='latent'? "
+                "Unpack them with the pipeline's _unpack_latents, and save (N, C, h, w)"
+            )
+        elif stored.shape[-1] == space.channels:
+            advice = "; channels last, or tokens (N, L, C)? Save them as (N, C, h, w)"
+        raise SpaceMismatchError(f"{source}: {error}{advice}") from error
 
 
 def _in_python(doubt: Doubt) -> str:
@@ -233,7 +236,9 @@ def _estimate_in(path: Path, metadata: Mapping[str, str]) -> Estimate | None:
         timestep, sigma = float(entry["timestep"]), float(entry["sigma"])
         picture, schedule = str(entry["picture"]), entry["schedule"]
     except (LookupError, TypeError, ValueError) as error:
-        raise BadFileError(f"{path}: its header was edited ({error})", remedy="record it anew") from error
+        raise BadFileError(
+            f"{path}: its header was edited ({str(error).removeprefix(f'{path}: ')})", remedy="record it anew"
+        ) from error
     if not re.fullmatch("[0-9a-f]{64}", picture) or schedule not in ("ve", "flow") or min(run, step, n_steps) < 0:
         raise BadFileError(f"{path}: its header was edited (of picture {picture[:16]!r})", remedy="record it anew")
     return Estimate(picture, run, step, n_steps, timestep, sigma, schedule)

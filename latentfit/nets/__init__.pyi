@@ -28,6 +28,7 @@ from .shared_trunk import convolutions as convolutions
 from .shared_trunk import put_trunk_in as put_trunk_in
 from .state_dict import UNFIT as UNFIT
 from .state_dict import loaded as loaded
+from .state_dict import whole_numbers_among as whole_numbers_among
 from .third_party_upscalers import is_upscaler as is_upscaler
 from .third_party_upscalers import load_upscaler as load_upscaler
 from .tiny import DECODER_BLOCKS as DECODER_BLOCKS

@@ -45,6 +45,15 @@ def loaded(network: Network | Callable[[], Network], weights: Mapping[str, Tenso
     return made.eval().requires_grad_(False)
 
 
+def whole_numbers_among(given: Mapping[str, Tensor], network: Mapping[str, Tensor]) -> str | None:
+    """The name of a tensor of whole numbers or truth values where the network's is floating; None where all fit.
+
+    Read as weights they would be quantised ones without their scale. A network's own counts and places stay whole.
+    """
+    odd = (key for key, own in network.items() if own.is_floating_point() and not given[key].is_floating_point())
+    return next(odd, None)
+
+
 def _check_shapes(network: nn.Module, weights: Mapping[str, Tensor], title: str) -> None:
     wanted = {key: tuple(tensor.shape) for key, tensor in network.state_dict().items()}
     given = {key: tuple(tensor.shape) for key, tensor in weights.items()}
@@ -55,4 +64,12 @@ def _check_shapes(network: nn.Module, weights: Mapping[str, Tensor], title: str)
             expected=f"{len(wanted)} tensors by its keys",
             got=f"{len(given)}, that differ at {', '.join(wrong[:4])}{(', ...' if len(wrong) > 4 else '')}",
             remedy=f"is this the file of {title}?",
+        )
+    whole = whole_numbers_among(weights, network.state_dict())
+    if whole is not None:
+        raise BadFileError(
+            f"weights of {title}: tensor {whole!r}",
+            expected="floating numbers",
+            got=f"{weights[whole].dtype}",
+            remedy="take the file in float32, float16 or bfloat16",
         )

@@ -1,5 +1,7 @@
 from .collector import collect as collect
 from .collector import columns_of as columns_of
+from .config import MOST_CROPS as MOST_CROPS
+from .config import MOST_SIDE as MOST_SIDE
 from .config import CollectConfig as CollectConfig
 from .config import CollectReport as CollectReport
 from .joined import JoinedStores as JoinedStores

@@ -15,7 +15,7 @@ from latentfit.latents.likely_space import Domain
 from latentfit.latents.spaces import LatentSpace
 from latentfit.maps.autoencoder import Autoencoder
 from latentfit.maps.scales import Scale, as_scale
-from latentfit.pairs.config import CollectConfig, CollectReport
+from latentfit.pairs.config import MOST_CROPS, MOST_SIDE, CollectConfig, CollectReport
 from latentfit.pairs.preparation import Prepared, Preparer, SavedLatents, batched, found, joined, prefetched
 from latentfit.pairs.shards import Origin, Sample, write_shard
 from latentfit.pairs.store import PairStore
@@ -161,6 +161,12 @@ def _check(config: CollectConfig, space: LatentSpace) -> None:
             "collect",
             expected=f"size >= {space.cell_px}, crops >= 1 and limit >= 1",
             got=f"size {config.size_px}, crops {config.crops}, limit {config.limit}",
+        )
+    if config.size_px > MOST_SIDE or config.crops > MOST_CROPS:
+        raise StoreError(
+            "collect",
+            expected=f"size <= {MOST_SIDE} and crops <= {MOST_CROPS}",
+            got=f"size {config.size_px}, crops {config.crops}",
         )
 
 

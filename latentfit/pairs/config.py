@@ -5,9 +5,13 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import TYPE_CHECKING, Literal
 
+from latentfit.runtime.escaping import one_line
+
 if TYPE_CHECKING:
     from latentfit.latents.likely_space import Domain
 
+MOST_SIDE = 1 << 15  # pixels of a side: above, one picture in float32 takes 12 GiB
+MOST_CROPS = 1 << 12  # a picture
 QUICK_PX = 256  # of the short side, where all of a run shall take minutes: autofit and the notebooks
 
 
@@ -109,8 +113,8 @@ class CollectReport:
 
     def __str__(self) -> str:
         counts = f"{self.n_new} new, {self.n_known} already there, {self.n_duplicates} duplicates"
-        skipped = [f"  skipped {name}: {reason}" for name, reason in self.skipped]
-        noted = [f"  noted {name}: {reason}" for name, reason in self.noted]
+        skipped = ["  " + one_line(f"skipped {name}: {reason}", 2000) for name, reason in self.skipped]
+        noted = ["  " + one_line(f"noted {name}: {reason}", 2000) for name, reason in self.noted]
         ending = f", {len(noted)} noted" if noted else ""
         first = f"{counts}, {len(skipped)} skipped{ending}"
         return "\n".join([first, *skipped, *noted, *self._of_colours(), *self._of_copies()])
@@ -120,7 +124,7 @@ class CollectReport:
         lines = [f"{self.n_converted} converted to sRGB from the colours that their files declare"]
         lines = lines if self.n_converted else []
         if self.outdated:
-            shown = ", ".join(self.outdated[:3]) + (" …" if len(self.outdated) > 3 else "")
+            shown = ", ".join(map(one_line, self.outdated[:3])) + (" …" if len(self.outdated) > 3 else "")
             lines.append(
                 f"{len(self.outdated)} are in the store in other colours than their files declare ({shown}): collected "
                 "by an earlier version, which took all levels as sRGB; collect all pictures into a new folder"

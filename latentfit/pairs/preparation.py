@@ -183,10 +183,12 @@ class Preparer:
         """
         read = open_latents(file.path, self._space, self._config.domain)
         if read.doubt is not None and self._config.domain is None:
+            apart = "" if read.doubt.kind == "domain" else "collect it with a VAE of its own space, or "
             raise BadFileError(
                 f"{file.path}: {read.doubt}",
                 remedy=(
-                    "say which domain these files are of (domain, model or raw) to collect it as that all the same"
+                    f"{apart}say which domain these files are of (domain, model or raw) to collect it as that all the "
+                    "same"
                 ),
             )
         if read.doubt is not None:

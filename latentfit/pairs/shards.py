@@ -261,8 +261,9 @@ def read_shard(path: Path) -> Shard:
             header = schemas.parse_json((file.metadata() or {})["latentfit_pairs"], os.fspath(path), has_infinity=True)
             schema = header["schema"]
         except (LookupError, TypeError, BadFileError) as error:
+            reason = str(error).removeprefix(f"{path}: ")
             raise StoreError(
-                f"{path}: not a shard of a pair store", remedy=f"move it out of this folder ({error})"
+                f"{path}: not a shard of a pair store", remedy=f"move it out of this folder ({reason})"
             ) from error
         if schema != SCHEMA:
             raise StoreError(

@@ -1,5 +1,6 @@
 """Palettes as files: hex lists, GIMP's .gpl, .pal of JASC and of RIFF, Adobe's .act, and strips of pixels in a PNG."""
 
+import codecs
 import io
 import os
 import re
@@ -14,6 +15,7 @@ from PIL import Image, UnidentifiedImageError
 
 from latentfit.errors import PaletteError
 from latentfit.images.profiles import declared, in_srgb
+from latentfit.runtime.escaping import one_line
 
 ENDINGS = (".hex", ".txt", ".gpl", ".pal", ".act", ".png")
 MOST_COLOURS = 256
@@ -55,7 +57,7 @@ class Listed:
 
 
 def read_listed(path: str | os.PathLike[str]) -> Listed:
-    """Read a palette's file by its ending: .hex, .txt, .gpl, .pal, .act or .png.
+    """Read a palette's file by its ending, .hex, .txt, .gpl, .pal, .act or .png; text by its first line, if that tells.
 
     Raises
     ------
@@ -85,7 +87,9 @@ def read_listed(path: str | os.PathLike[str]) -> Listed:
         return Listed(_of_png(blob, file.name))
     if ending == ".act":
         return Listed(_of_act(blob, file.name))
-    if ending == ".pal":
+    if blob.removeprefix(codecs.BOM_UTF8).startswith(b"GIMP Palette"):
+        return _of_gpl(_text_of(blob, file.name), file.name)
+    if ending == ".pal" or blob.startswith(b"JASC-PAL"):
         return _of_pal(blob, file.name)
     readers: dict[str, Callable[[str, str], Listed]] = {".hex": _of_hex, ".txt": _of_hex, ".gpl": _of_gpl}
     return readers[ending](_text_of(blob, file.name), file.name)
@@ -105,15 +109,15 @@ def _text_of(blob: bytes, name: str) -> str:
 
 def hex_text(listed: Listed) -> str:
     """A hex list: name and source as comments, then one RRGGBB a line."""
-    head = [f"; {key}: {_one_line(value)}" for key, value in _facts(listed) if value]
+    head = [f"; {key}: {one_line(value)}" for key, value in _facts(listed) if value]
     return "\n".join([*head, *hex_colours(listed.colours)]) + "\n"
 
 
 def gpl_text(listed: Listed) -> str:
     """GIMP's palette format."""
-    head = ["GIMP Palette", f"Name: {_one_line(listed.name) or 'palette'}", "Columns: 16"]
+    head = ["GIMP Palette", f"Name: {one_line(listed.name) or 'palette'}", "Columns: 16"]
     if listed.source:
-        head.append(f"# source: {_one_line(listed.source)}")
+        head.append(f"# source: {one_line(listed.source)}")
     rows = (f"{r:3d} {g:3d} {b:3d}\t#{r:02x}{g:02x}{b:02x}" for r, g, b in listed.colours.tolist())
     return "\n".join([*head, "#", *rows]) + "\n"
 
@@ -209,7 +213,11 @@ def _of_pal(blob: bytes, name: str) -> Listed:
     if blob.startswith(b"RIFF"):
         return Listed(_of_riff(blob, name))
     lines = [line.strip() for line in _text_of(blob, name).splitlines()]
-    if len(lines) < 3 or lines[0] != "JASC-PAL" or not re.fullmatch(r"\d{1,4}", lines[2], re.ASCII):
+    if lines[:1] == ["JASC-PAL"] and not re.fullmatch(r"\d{1,4}", "".join(lines[2:3]), re.ASCII):
+        raise PaletteError(
+            f"{name}: JASC's palette, but its third line is not the number of colours", remedy="export it again"
+        )
+    if lines[:1] != ["JASC-PAL"]:
         got = repr(lines[0][:40]) if lines else "an empty file"
         raise PaletteError(
             f"{name}",
@@ -224,7 +232,7 @@ def _of_pal(blob: bytes, name: str) -> Listed:
         raise PaletteError(f"{name}: lists {n_colours} colours", remedy=f"expected at most {MOST_COLOURS}")
     has_alpha = all(len(row.split()) == 4 for row in rows)
     levels = [_levels(row, 4 if has_alpha else 3, f"{name}, line {n}") for n, row in enumerate(rows, 4)]
-    return Listed(np.array(levels, np.uint8))
+    return Listed(_without_filling(np.array(levels, np.uint8)))
 
 
 def _of_riff(blob: bytes, name: str) -> Colours:
@@ -237,7 +245,7 @@ def _of_riff(blob: bytes, name: str) -> Colours:
             f"{name}", expected=f"a RIFF palette of 1 to {MOST_COLOURS} colours", remedy="export it again as .gpl"
         )
     colours: Colours = np.frombuffer(levels, np.uint8).reshape(-1, 4)[:, :3].copy()
-    return colours
+    return _without_filling(colours)
 
 
 def _of_act(blob: bytes, name: str) -> Colours:
@@ -253,9 +261,14 @@ def _of_act(blob: bytes, name: str) -> Colours:
     n_colours = int.from_bytes(blob[768:770], "big")
     if 0 < n_colours <= MOST_COLOURS:
         return colours[:n_colours]
+    return _without_filling(colours)
+
+
+def _without_filling(colours: Colours) -> Colours:
+    """Without the black at the end, twice or oftener, by which programs fill a table up."""
     used = np.flatnonzero(colours.any(1))
-    n_filled = MOST_COLOURS - (int(used[-1]) + 1 if len(used) else 0)
-    return colours[: MOST_COLOURS - n_filled] if n_filled > 1 else colours
+    n_used = int(used[-1]) + 1 if len(used) else 0
+    return colours[:n_used] if len(colours) - n_used > 1 else colours
 
 
 def _of_png(blob: bytes, name: str) -> Colours:
@@ -328,7 +341,3 @@ def _swatches(rgba: NDArray[np.uint8], name: str) -> Colours:
 
 def _facts(listed: Listed) -> tuple[tuple[str, str], ...]:
     return ("name", listed.name), ("source", listed.source)
-
-
-def _one_line(text: str) -> str:
-    return " ".join(text.split())

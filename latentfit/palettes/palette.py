@@ -14,6 +14,7 @@ from torch import Tensor
 
 from latentfit.errors import PaletteError
 from latentfit.images.colour import nearest_rows, oklab_to_rgb, rgb_to_oklab
+from latentfit.images.pixels import check_enlarged
 from latentfit.palettes.files import (
     ENDINGS,
     MOST_COLOURS,
@@ -228,12 +229,20 @@ class Palette:
         indices : Tensor of integers, (h, w)
         enlarge : int
             Each cell becomes a square of so many pixels.
+
+        Raises
+        ------
+        PaletteError
+            When these are no indices of this palette, or `enlarge` is below 1.
+        ImageError
+            When the picture would have more than 2^28 pixels.
         """
         self._check(indices)
         if indices.ndim != 2 or not indices.numel():
             raise PaletteError("indexed_png", expected="indices (h, w)", got=f"{_described(indices)}")
         if enlarge < 1:
             raise PaletteError("indexed_png", expected="to enlarge at least once", got=f"{enlarge}")
+        check_enlarged(indices.shape[0], indices.shape[1], enlarge)
         levels = indices.detach().cpu().to(torch.uint8).numpy()
         return indexed_png(levels, self.colours.numpy(), enlarge)
 

@@ -229,22 +229,16 @@ def check_vae(vae: Any, space: LatentSpace) -> bool:
     SpaceMismatchError
         When channels, or shift and scale, are another space's.
     """
-    config: Any = getattr(vae, "config", None)
-    if not hasattr(config, "get"):
-        return False
-    stated = [config.get(name) for name in ("latent_channels", "z_dim")]
-    n_channels = next((value for value in stated if isinstance(value, int)), None)
+    n_channels, numbers = _stated_by(vae)
     if n_channels is not None and n_channels != space.channels:
         raise SpaceMismatchError(
             f"preview: the approximation is of space {space.name!r} with {space.channels} "
             f"channels, the pipeline's {type(vae).__name__} has {n_channels}",
             remedy="take an approximation of the pipeline's own space",
         )
-    if n_channels is None or space.normalised_by_vae or not isinstance(vae, torch.nn.Module):
+    if numbers is None or space.normalised_by_vae:
         return False
-    network = DiffusersNetwork(vae)
-    numbers = None if speaks_model_domain(network) else stated_numbers(network, n_channels)
-    if numbers is not None and not all(map(_agree, numbers, (space.shift, space.scale))):
+    if not all(map(_agree, numbers, (space.shift, space.scale))):
         raise SpaceMismatchError(
             f"preview: the approximation is of space {space.name!r}, shift "
             f"{_brief(space.shift)} and scale {_brief(space.scale)}; the pipeline's "
@@ -252,22 +246,30 @@ def check_vae(vae: Any, space: LatentSpace) -> bool:
             "space of as many channels",
             remedy="take an approximation of that one",
         )
-    return numbers is not None
+    return True
 
 
 def space_stated(vae: Any) -> LatentSpace | None:
     """The one registered space whose shift and scale a pipeline's autoencoder states; None unless just one fits."""
-    config: Any = getattr(vae, "config", None)
-    n_channels = config.get("latent_channels") or config.get("z_dim") if hasattr(config, "get") else None
-    if not isinstance(n_channels, int) or not isinstance(vae, torch.nn.Module):
-        return None
-    network = DiffusersNetwork(vae)
-    numbers = None if speaks_model_domain(network) else stated_numbers(network, n_channels)
+    n_channels, numbers = _stated_by(vae)
     if numbers is None:
         return None
     known = [space for space in list_spaces() if space.channels == n_channels and not space.normalised_by_vae]
     fitting = [space for space in known if all(map(_agree, numbers, (space.shift, space.scale)))]
     return fitting[0] if len(fitting) == 1 else None
+
+
+def _stated_by(vae: Any) -> tuple[int | None, tuple[tuple[float, ...], tuple[float, ...]] | None]:
+    """Channels, and shift and scale, that a pipeline's autoencoder states in its config; None for what it does not."""
+    config: Any = getattr(vae, "config", None)
+    if not hasattr(config, "get"):
+        return None, None
+    stated = [config.get(name) for name in ("latent_channels", "z_dim")]
+    n_channels = next((value for value in stated if isinstance(value, int)), None)
+    if n_channels is None or not isinstance(vae, torch.nn.Module):
+        return n_channels, None
+    network = DiffusersNetwork(vae)
+    return n_channels, None if speaks_model_domain(network) else stated_numbers(network, n_channels)
 
 
 def _agree(stated: tuple[float, ...], known: tuple[float, ...]) -> bool:

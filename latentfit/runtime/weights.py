@@ -37,6 +37,7 @@ _OTHERS = (
     (b"\x08", "what looks like an ONNX file; take the model's .safetensors"),
 )
 # Keys that only quantised weights have: the scaled fp8 of ComfyUI and others, bitsandbytes, torchao.
+_STYLE = re.compile(r"\x1b\[[0-9;]*m")  # of a terminal, in torch's own messages
 _QUANTISED_KEY = re.compile(r"(^|\.)(scaled_fp8|comfy_quant|scale_weight|weight_scale|absmax|quant_map|SCB)$")
 
 
@@ -92,8 +93,11 @@ class WeightsFile:
 
     def _plain(self, name: str, tensor: Tensor) -> Tensor:
         kind = odd_kind(tensor)
+        dtype = str(tensor.dtype).removeprefix("torch.")
         if kind is None and tensor.dtype in (torch.int8, torch.uint8):
-            kind = f"quantised to {str(tensor.dtype).removeprefix('torch.')}"
+            kind = f"quantised to {dtype}"
+        if kind is None and tensor.dtype == torch.float8_e8m0fnu:
+            kind = f"of {dtype}, the scales of quantised weights"
         if kind is not None:
             raise BadFileError(f"{self.path}: tensor {name!r} is {kind}", remedy="expected plain floating weights")
         if not tensor.is_floating_point():
@@ -236,6 +240,10 @@ def _opened(path: Path) -> Iterator[Any]:
 
     check_name(path)
     try:
+        str(path).encode("utf-8")  # safetensors opens no other names
+    except UnicodeEncodeError as error:
+        raise BadFileError(f"{path}: expected a file's name in UTF-8; rename it") from error
+    try:
         with safe_open(str(path), framework="pt") as file:
             yield file
     except BadFileError:
@@ -289,5 +297,6 @@ def _unpickle(path: Path) -> dict[str, Tensor]:
 
 
 def _first_line(error: BaseException) -> str:
-    lines = str(error).splitlines()
+    """Without torch's advice to load what it refused all the same, which begins in its first line."""
+    lines = re.split(r" This file can still be loaded| In PyTorch 2\.6", _STYLE.sub("", str(error)))[0].splitlines()
     return lines[0][:200] if lines else type(error).__name__

@@ -1,5 +1,6 @@
 """evaluate(): approximations and a store -> one tidy table of quality, size and time."""
 
+import math
 import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -162,8 +163,14 @@ class _Pool:
         self.pictures.add(sample.sha256)
 
     def scores(self) -> dict[str, float]:
-        means = {name: statistics.fmean(shape[name] for shape in self.shapes) for name in self.shapes[0]}
+        means = {name: _mean(name, [shape[name] for shape in self.shapes]) for name in self.shapes[0]}
         return {"n_images": len(self.pictures), **self.sums.scores(), **means}
+
+
+def _mean(name: str, scores: Sequence[float]) -> float:
+    """Over pictures; of sharpness over those whose reference has any detail to be as sharp as."""
+    told = [score for score in scores if name != "high_frequency" or not math.isnan(score)]
+    return statistics.fmean(told) if told else math.nan
 
 
 def _scored(

@@ -1,4 +1,4 @@
-"""Structure of full-size pictures: SSIM, MS-SSIM, GMSD, ꟻLIP and the energy of fine detail, of two `PictureFeatures`."""
+"""Structure of full-size pictures: SSIM, MS-SSIM, GMSD, ꟻLIP and the energy of fine detail of two `PictureFeatures`."""
 
 import math
 from dataclasses import dataclass
@@ -9,6 +9,8 @@ from torch import Tensor
 
 from latentfit.images.colour import rgb_to_lab, srgb_to_linear
 
+_ROUNDING = 1 / (12 * 255**2)  # variance of what rounding to 8 bits adds
+_HANN_POWER = 3 / 8  # mean square of a Hann window along a side
 PIXELS_PER_DEGREE = 67.0  # ꟻLIP's default: 0.7 m from a 4K monitor 0.7 m wide
 
 
@@ -86,7 +88,7 @@ def structure(predicted: Tensor | PictureFeatures, reference: Tensor | PictureFe
     -------
     dict
         ``ssim`` and ``ms_ssim`` (1 is equal; NaN for pictures under 176 px), ``gmsd`` and ``flip`` (0 is equal),
-        ``high_frequency`` (energy of fine detail over the reference's: 1 is as sharp).
+        ``high_frequency`` (energy of fine detail over the reference's: 1 is as sharp; NaN where that has none).
 
     Examples
     --------
@@ -162,9 +164,13 @@ def gmsd(predicted: Tensor | PictureFeatures, reference: Tensor | PictureFeature
 def high_frequency_ratio(predicted: Tensor | PictureFeatures, reference: Tensor | PictureFeatures) -> float:
     """Energy of luma above half of Nyquist in either direction, over the reference's; below 1 is blur.
 
-    Under a Hann window, so that the picture's borders are not taken for detail.
+    Under a Hann window, so that the picture's borders are not taken for detail. NaN where the reference has less than
+    rounding to 8 bits makes, as smooth ramps have: a ratio to that would say nothing, and drown others in a mean.
     """
-    return PictureFeatures.of(predicted)._fine_energy / max(PictureFeatures.of(reference)._fine_energy, 1e-12)
+    first, second = PictureFeatures.of(predicted), PictureFeatures.of(reference)
+    n_pictures, (high, wide) = len(second.rgb), second.rgb.shape[-2:]
+    least = _ROUNDING * n_pictures * (high * wide * _HANN_POWER) ** 2
+    return first._fine_energy / second._fine_energy if second._fine_energy > least else math.nan
 
 
 def flip(predicted: Tensor | PictureFeatures, reference: Tensor | PictureFeatures) -> float:

@@ -118,9 +118,9 @@ class _Loop:
                 if last or state.seen_images // config.log_images > before // config.log_images:
                     state.rows.append(self._row(state.finite(state.means.taken())))
                     bar.set_postfix(loss=f"{state.rows[-1]['loss']:.4g}")
-                    self._send(callbacks, state.rows)
+                    self._post(callbacks, state.rows)
                 elif time_is_up:  # shown, but no row of the run: that is written when it has gone on so far
-                    self._send(callbacks, [*state.rows, self._row(state.finite(state.means.so_far()))])
+                    self._post(callbacks, [*state.rows, self._row(state.finite(state.means.so_far()))])
                 if last or time_is_up or time.monotonic() - saved > config.checkpoint_seconds:
                     state.save()
                     saved = time.monotonic()
@@ -140,7 +140,7 @@ class _Loop:
         rate, speed = state.optimizer.param_groups[0]["lr"], (now[1] - images) / (now[0] - at)
         return {"seen_images": state.seen_images, "rate": rate, **means, "images_per_s": speed}
 
-    def _send(self, callbacks: Sequence[Callback], rows: list[dict[str, float]]) -> None:
+    def _post(self, callbacks: Sequence[Callback], rows: list[dict[str, float]]) -> None:
         for callback in callbacks if parallel.rank() == 0 else ():
             callback(self.state.averaged, rows, self.state.seen_images)
 

@@ -59,7 +59,9 @@ def _config_in(folder: Path) -> dict[str, Any]:
     try:
         config = read_json(folder / "config.json")
     except (OSError, BadFileError) as error:
-        raise VaeError(f"{folder / 'config.json'}", expected=f"the JSON of an autoencoder's config: {error}") from error
+        path = folder / "config.json"
+        reason = str(error).removeprefix(f"{path}: ")
+        raise VaeError(f"{path}", expected=f"the JSON of an autoencoder's config: {reason}") from error
     if not isinstance(config, dict) or "_class_name" not in config:
         raise VaeError(f"{folder / 'config.json'}", expected="a diffusers config with _class_name", got="none")
     return config

@@ -169,6 +169,11 @@ def _of_part(part: nn.Module, plain: nn.Module | None, *, has_plain: bool) -> It
     for name in replaced:
         if plain is None or name not in vars(plain):
             yield f"{name}\0{_described(vars(part)[name])}"
+    for name, value in sorted(vars(part).items() if plain is not None else ()):
+        if callable(value) and name not in replaced and not _is_diffusers_own(value):
+            there = vars(plain).get(name)
+            if there is None or _described(there) != _described(value):
+                yield f"{name}\0{_described(value)}"
     for name in _HOOKS:
         there = [] if plain is None else [_described(hook) for hook in vars(plain)[name].values()]
         own = [_described(hook) for hook in vars(part)[name].values() if not _is_capturing(hook)]
@@ -184,6 +189,11 @@ def _of_part(part: nn.Module, plain: nn.Module | None, *, has_plain: bool) -> It
     for name, value in sorted(_simple(part).items()):
         if (name in known and value != known[name]) or (name not in known and replaced):
             yield f"{name}\0{value!r}"
+
+
+def _is_diffusers_own(function: Any) -> bool:
+    """Whether it is one of diffusers' processors of attention, which are ways to compute the same."""
+    return type(function).__module__ == "diffusers.models.attention_processor"
 
 
 def _is_capturing(hook: Any) -> bool:
@@ -221,7 +231,10 @@ def _described(function: Any) -> str:
     function = getattr(function, "__func__", function)
     code = getattr(function, "__code__", None)
     if code is None:
-        return f"{type(function).__qualname__} {sorted(_simple_vars(function).items())!r}"
+        call = getattr(getattr(type(function), "__call__", None), "__code__", None)  # noqa: B004
+        told = [] if call is None else [[part for part in call.co_consts if _is_simple(part)], call.co_names]
+        name = getattr(function, "__qualname__", type(function).__qualname__)
+        return f"{name} {sorted(_simple_vars(function).items())!r} {told!r}"
     cells = [cell.cell_contents for cell in function.__closure__ or () if cell.cell_contents is not function]
     bound = [part for part in (*cells, *(function.__defaults__ or ())) if _is_simple(part)]
     constants = [part for part in code.co_consts if _is_simple(part)]

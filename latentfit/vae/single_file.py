@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from latentfit.errors import BadFileError, VaeError
-from latentfit.nets.state_dict import UNFIT
+from latentfit.nets.state_dict import UNFIT, whole_numbers_among
 from latentfit.nets.tiny import load_tiny_decoder, load_tiny_encoder
 from latentfit.runtime import schemas
 from latentfit.runtime.escaping import one_line
@@ -276,6 +276,14 @@ def check_weights(module: nn.Module, weights: Mapping[str, Tensor], path: Path) 
 def load_weights(module: nn.Module, weights: Mapping[str, Tensor], path: Path) -> None:
     """Load all weights, none missing and none left over."""
     given = _given(module, weights, path)
+    whole = whole_numbers_among(given, {key: own for key, own in module.state_dict().items() if key in given})
+    if whole is not None:
+        raise BadFileError(
+            f"{path}: tensor {whole!r}",
+            expected="floating numbers",
+            got=f"{given[whole].dtype}",
+            remedy="take the file in float32, float16 or bfloat16",
+        )
     module.load_state_dict({key: tensor.to(torch.float32) for key, tensor in given.items()}, strict=False)
 
 

@@ -149,7 +149,8 @@ def audit_of(space: str, frame: pd.DataFrame) -> str:
         verdict = next((verdicts[one] for one in names if one in verdicts), "")
         photo = [f"{wide.loc[name, (place, 'photo')]:.2f}" for place in ("cells", "seen")]
         row = [label, cells, f"{delta.loc[name, 'delta_e']:.1f}", photo[0], seen, photo[1]]
-        lines.append(f"| {' | '.join(row)} | {verdict.replace(f'{VAES[space]} latents of ', '')} |")
+        short = verdict.replace(f"{VAES[space]} latents of ", "").replace(" and of ", " and to ")
+        lines.append(f"| {' | '.join(row)} | {short} |")
     return "\n".join(lines)
 
 

@@ -98,6 +98,23 @@ def test_evaluate_between_latents_scores_just_that_split(
     assert asked == [split]
 
 
+def test_a_store_of_another_vae_is_refused(
+    store: PairStore, target: PairStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    asked = stands_in(monkeypatch, "latentfit.latent_scores.evaluate_latent_maps", StoreError)
+    vaes = {"here": FakeVae(), "there": FakeVae(2.0), "elsewhere": FakeVae(3.0)}
+    monkeypatch.setattr("latentfit.vae.Vae.load", lambda reference, **named: vaes[reference])
+    made = lf.ChannelMap("affine").fit_joined(store.join(target)).latent_map()
+    command = ["evaluate", str(lf.save(made, tmp_path / "map.safetensors")), "--source", str(store.path)]
+    command += ["--target", str(target.path), "--source-vae", "here", "--target-vae"]
+    assert main([*command, "elsewhere"]) == 2
+    assert f"elsewhere: not the VAE of {target.path}" in capsys.readouterr().err
+    assert not asked
+    assert main([*command, "there"]) == 2
+    assert asked == ["all"]
+
+
 @pytest.mark.parametrize("split", ["train", "all"])
 def test_fit_takes_just_that_split(store: PairStore, target: PairStore, tmp_path: Path, split: str) -> None:
     out = str(tmp_path / "map.safetensors")

@@ -423,7 +423,7 @@ def test_explained_wants_a_share_for_each_band() -> None:
         figures.explained({"a": torch.rand(4, 6)}, torch.rand(5))
 
 
-def test_burial_says_the_least_strength() -> None:
+def test_noise_masking_says_the_least_strength() -> None:
     error = torch.full((1, 4, 8, 8), 0.125)  # a mean over 64 cells stands out 8 times as far: sigma 1
     chart = figures.noise_masking({"off": ErrorBands().add(error, torch.zeros_like(error))}, "flow", strengths=(0.25,))
     assert "off: from 0.50" in words(chart)

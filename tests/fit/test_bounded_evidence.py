@@ -59,3 +59,10 @@ def test_a_plain_fit_and_one_that_converged_say_nothing() -> None:
         assert "converged" not in card
         assert "converged" not in solution_line(card)
         assert "r2" in solution_line(card)
+
+
+@pytest.mark.parametrize("level", [0.0, 0.5, 1.0])
+def test_pictures_of_one_colour_converge(level: float) -> None:
+    fitted = lf.ChannelMap("affine").fit_arrays(torch.randn(8, 4, 6, 6), torch.full((8, 3, 6, 6), level), space="sd1")
+    assert fitted.solution_.converged
+    assert fitted.solution_.residual == pytest.approx(0, abs=1e-6)

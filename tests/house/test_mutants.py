@@ -4,9 +4,9 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from faults import FAULTS, Fault, modules_of, nodes_of, places_of
 
-ROOT = next(folder for folder in Path(__file__).parents if (folder / "latentfit").is_dir())
+from tests.support.faults import FAULTS, Fault, modules_of, nodes_of, places_of
+from tests.support.paths import ROOT
 
 
 @pytest.fixture(scope="module")

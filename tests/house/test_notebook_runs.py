@@ -106,6 +106,10 @@ def test_it_goes_on_with_what_is_not_done_and_changes_nothing_else(checkout: Che
     assert (checkout.made / "00_a.ipynb").stat().st_mtime_ns == whole
     assert sys.executable in checkout.outputs("02_c")
 
+    (checkout.made / "failed" / "00_a.txt").write_text("of an edit since taken back")
+    checkout.run("00")
+    assert not (checkout.made / "failed" / "00_a.txt").exists()
+
     write_notebook(checkout.notebooks, "00_a", "print(6 * 8)")
     before |= {path: path.read_bytes() for path in before if path.name == "00_a.ipynb"}
     code, out, _ = checkout.run()

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
 from latentfit.compare.widgets import as_picture
+from latentfit.errors import ImageError
 from latentfit.images import folder, open_picture, open_rgb, profiles
 from latentfit.palettes import Palette
 from tests.support.paths import GOLDEN
@@ -226,7 +227,7 @@ def test_palettes_and_pictures_in_notebooks_go_through_the_same_reader(tmp_path:
     assert np.abs(palette.colours.numpy() - wanted[:, 0]).max() <= 2
     with Image.open(tmp_path / "strip.png") as image:
         assert np.abs(as_picture(image, "strip").numpy() * 255 - wanted.transpose(2, 0, 1)).max() <= 2
-    opened, _ = folder(tmp_path)[0].open()
+    opened, _ = folder(tmp_path)[0].opened()
     assert opened.is_converted
 
 
@@ -265,3 +266,53 @@ def test_exif_whose_pointers_lead_nowhere_says_nothing(pointer: int) -> None:
     tiff = struct.pack("<2sHIHHHIII", b"II", 42, 8, 1, 0x8769, 4, 1, pointer, 0)
     blob = encoded(np.full((16, 16, 3), 90, np.uint8), "JPEG", quality=100, exif=b"Exif\0\0" + tiff)
     assert off(blob, np.full((16, 16, 3), 90)) <= 2
+
+
+def damaged(name: bytes, content: bytes, *, crc: int = 0) -> bytes:
+    """A picture and a chunk whose checksum is off by `crc`."""
+    whole = with_chunk(encoded(colours()), name, content)
+    place = 33 + 8 + len(content)
+    (right,) = struct.unpack_from(">I", whole, place)
+    return whole[:place] + struct.pack(">I", right ^ crc) + whole[place + 4 :]
+
+
+@pytest.mark.parametrize(
+    ("blob", "said"),
+    [
+        (damaged(b"iCCP", b""), "profile is damaged"),
+        (damaged(b"iCCP", b"name without end"), "profile is damaged"),
+        (damaged(b"iCCP", b"x\0\1" + zlib.compress(P3)), "profile is damaged"),
+        (damaged(b"iCCP", b"x\0\0garbage", crc=1), "profile is damaged"),
+        (damaged(b"iCCP", b"x\0\0" + zlib.compress(bytes(1 << 25))), "profile is damaged"),
+        (damaged(b"gAMA", b"\0"), "chunks beside its pixels are damaged"),
+        (damaged(b"cHRM", b"\0\0\0"), "chunks beside its pixels are damaged"),
+        (damaged(b"pHYs", b"\0"), "chunks beside its pixels are damaged"),
+    ],
+)
+def test_a_png_whose_other_chunks_are_damaged_keeps_its_pixels(blob: bytes, said: str) -> None:
+    opened = open_picture(blob)
+    assert said in opened.note
+    assert not opened.is_converted
+    assert np.array_equal(np.asarray(opened.image), colours())
+
+
+def test_a_profile_too_large_for_pillow_is_used() -> None:
+    padded = P3 + np.random.default_rng(0).bytes(2_000_000)
+    blob = damaged(b"iCCP", b"x\0\0" + zlib.compress(struct.pack(">I", len(padded)) + padded[4:], 0))
+    assert off(blob, srgb_of(colours(), "p3")) <= 2
+    assert open_picture(blob).is_converted
+    assert off(with_chunk(blob, b"cICP", bytes([1, 13, 0, 1])), colours()) == 0
+
+
+def test_transparency_and_turning_survive_a_damaged_chunk() -> None:
+    exif = Image.Exif()
+    exif[0x112] = 6
+    levels = np.dstack([colours(), np.where(colours()[..., :1] > 120, 255, 0).astype(np.uint8)])
+    whole = encoded(levels, exif=exif)
+    assert np.array_equal(np.asarray(open_rgb(with_chunk(whole, b"gAMA", b"\0"))), np.asarray(open_rgb(whole)))
+
+
+def test_pixels_that_are_damaged_are_refused() -> None:
+    for blob in (encoded(colours())[:-40], with_chunk(encoded(colours()), b"gAMA", b"\0")[:-40]):
+        with pytest.raises(ImageError, match=r"damaged|not a picture"):
+            open_rgb(blob)

@@ -115,8 +115,9 @@ def test_arrays_that_claim_more_than_their_file_are_refused(tmp_path: Path, shap
         with zipfile.ZipFile(path, "w") as archive:
             archive.writestr("latents.npy", blob)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    with pytest.raises(BadFileError, match=rf"x\.{form}: not a whole \.{form} file"):
+    with pytest.raises(BadFileError, match=rf"x\.{form}: not a whole \.{form} file") as refused:
         read_latents(path, SD1)
+    assert "bytes that claim an array of shape" in str(refused.value) or not shape.endswith(")")
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 1 << 17  # KiB
 
 

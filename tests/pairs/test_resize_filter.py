@@ -58,3 +58,11 @@ def test_square_crops_and_smaller_shares_too() -> None:
 def test_what_is_small_enough_keeps_its_levels() -> None:
     rgb = busy(48, 64)
     np.testing.assert_array_equal(crop_to_cells(Image.fromarray(rgb), 48, 8)[0], rgb)
+
+
+@pytest.mark.parametrize(("rows", "columns", "top", "left"), [(50, 67, 1, 1), (48, 71, 0, 3), (55, 64, 3, 0)])
+def test_whole_cells_are_cut_around_the_centre(rows: int, columns: int, top: int, left: int) -> None:
+    rgb = busy(56, 72)[:rows, :columns]
+    found, box = crop_to_cells(Image.fromarray(rgb), 64, 8)
+    np.testing.assert_array_equal(found, rgb[top : top + 48, left : left + 64])
+    assert box == (left, top, left + 64, top + 48)

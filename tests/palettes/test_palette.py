@@ -133,7 +133,7 @@ def test_hex_lists_as_people_write_them(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("", "expected a first line 'GIMP Palette', got an empty file"),
-        ("JASC-PAL\n0100\n", "expected a first line 'GIMP Palette', got 'JASC-PAL'"),
+        ("JASC-PAL\n0100\n", "JASC's palette, but its third line is not the number"),
         ("GIMP Palette\nName: x\n#\n", "lists no colour"),
         ("GIMP Palette\n0 0 0\n0 0 256\tblue\n", "line 3: expected three levels of 0 to 255"),
         ("GIMP Palette\n0 0 0\n1 2\n", "line 3: expected three levels"),

@@ -1,9 +1,12 @@
 """The energy of fine detail against numpy's whole spectrum."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
 
+from latentfit.scores.evaluation import _mean
 from latentfit.scores.similarity import _fine_energy, high_frequency_ratio
 
 
@@ -29,3 +32,21 @@ def test_stripes_at_nyquist_weigh_as_much_as_any_others() -> None:
     pictures = [torch.from_numpy(stripes).expand(1, 3, 32, 32) for stripes in (finer, fine)]
     ratio = whole_spectrum(finer) / whole_spectrum(fine)
     assert high_frequency_ratio(*pictures) == pytest.approx(ratio, rel=1e-6)
+
+
+@pytest.mark.parametrize("size", [(64, 96), (33, 47)])
+def test_a_reference_without_detail_has_no_ratio(size: tuple[int, int]) -> None:
+    """A smooth ramp rounded to 8 bits, and a flat picture: their finest waves are rounding alone."""
+    ramp = torch.linspace(0.2, 0.7, size[1]).expand(2, 3, *size)
+    rounded = (255 * ramp).round() / 255
+    lively = (rounded + 0.02 * torch.randn(2, 3, *size)).clamp(0, 1)
+    for smooth in (ramp, rounded, torch.full_like(ramp, 0.3)):
+        assert math.isnan(high_frequency_ratio(lively, smooth))
+    assert high_frequency_ratio(rounded, lively) < 0.01
+    assert high_frequency_ratio(lively, lively) == 1
+
+
+def test_the_mean_over_pictures_is_of_those_with_detail() -> None:
+    assert _mean("high_frequency", [0.5, math.nan, 0.7]) == pytest.approx(0.6)
+    assert math.isnan(_mean("high_frequency", [math.nan]))
+    assert math.isnan(_mean("ms_ssim", [0.5, math.nan]))  # of pictures of one size none or all have it

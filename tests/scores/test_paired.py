@@ -45,6 +45,13 @@ def test_a_tie_is_called_one() -> None:
     assert found.in_words == f"+0.00 ({found.low:+.2f} to {found.high:+.2f}, a tie), better on 50% of 4"
 
 
+def test_what_differs_by_rounding_alone_is_a_tie() -> None:
+    first = [0.1 + 0.2, 20.3, 1.1 * 1.1]
+    found = paired_bootstrap(first, [0.3, 20.3, 1.21])
+    assert first[0] != 0.3
+    assert (found.mean, found.low, found.high, found.won, found.is_tie) == (0, 0, 0, 0.5, True)
+
+
 def test_the_same_numbers_give_the_same_interval_and_lower_may_be_better() -> None:
     first, second = scores(4)
     assert paired_bootstrap(first, second) == paired_bootstrap(first, second)

@@ -434,7 +434,30 @@ def output_scaled(module: Any) -> None:
     module.decoder.up_blocks[0].resnets[0].output_scale_factor = 3.0
 
 
-CHANGES = (circular, one_circular, patched, patched_less, hooked, other_epsilon, other_activation, output_scaled)
+class Passing:
+    """A processor of attention of somebody's own."""
+
+    def __call__(self, attention: Any, hidden: Tensor, **_: Any) -> Tensor:
+        return hidden * 2
+
+
+def other_attention(module: Any) -> None:
+    module.decoder.mid_block.attentions[0].processor = Passing()
+
+
+def other_function(module: Any) -> None:
+    block = module.decoder.mid_block.resnets[0]
+    del block.nonlinearity
+    block.nonlinearity = torch.tanh
+
+
+def another_function(module: Any) -> None:
+    other_function(module)
+    module.decoder.mid_block.resnets[0].nonlinearity = torch.sin
+
+
+CHANGES = (circular, one_circular, patched, patched_less, hooked, other_epsilon, other_activation, output_scaled,
+           other_attention, other_function, another_function)  # fmt: skip
 
 
 def test_what_changes_the_output_changes_the_fingerprint() -> None:
@@ -452,6 +475,15 @@ def test_what_changes_the_output_changes_the_fingerprint() -> None:
         change(again)
         assert Vae.from_module(again, name="mine", device="cpu").fingerprint == changed.fingerprint
     assert len(set(found.values())) == 1 + len(CHANGES)
+
+
+def test_ways_to_compute_the_same_attention_keep_the_fingerprint() -> None:
+    from diffusers.models.attention_processor import AttnProcessor
+
+    module: Any = model_of("AutoencoderKL")
+    plain = Vae.from_module(module, name="mine", device="cpu").fingerprint
+    module.set_attn_processor(AttnProcessor())
+    assert Vae.from_module(module, name="mine", device="cpu").fingerprint == plain
 
 
 def test_a_patched_copy_runs_on_the_copys_own_weights() -> None:

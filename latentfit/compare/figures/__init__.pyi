@@ -25,6 +25,7 @@ from .hues import hue_turns as hue_turns
 from .hues import turns_by_hue as turns_by_hue
 from .latents import explained as explained
 from .latents import latent_sheet as latent_sheet
+from .latents import noise_masking as noise_masking
 from .palettes import palette_usage as palette_usage
 from .palettes import swatches as swatches
 from .pareto_chart import SCORES as SCORES

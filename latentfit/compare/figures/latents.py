@@ -166,7 +166,7 @@ def noise_masking(
     ValueError
         When there is no error, or a strength is none.
     """
-    something(errors, "burial: errors")
+    something(errors, "noise_masking: errors")
     with style():
         figure = Figure(figsize=(7.8, 3.1), layout="constrained")
         axis = figure.subplots()

@@ -47,7 +47,7 @@ class Widget(PageSide):
         shown: dict[str, Any] = without_bytes({**self.page, **self.now})
         return shown
 
-    def _show(self, **part: Any) -> None:
+    def _post(self, **part: Any) -> None:
         """Send the page a part of its data."""
         buffers: list[bytes] = []
         self.send({"type": "update", "part": _placed(part, buffers)}, buffers)

@@ -70,7 +70,7 @@ class CompareSlider(Widget):
     def position(self, value: float) -> None:
         self._position = _checked(value)
         self._begin_with(position=self._position)
-        self._show(position=self._position)
+        self._post(position=self._position)
 
     def show(self, left: PictureLike | None = None, right: PictureLike | None = None) -> None:
         """Put other pictures under the curtain."""
@@ -78,7 +78,7 @@ class CompareSlider(Widget):
         self.left = self.left if left is None else as_picture(left, "left")
         self.right = self.right if right is None else as_picture(right, "right")
         self.page = {**self.page, **self._pictures()}
-        self._show(**self._pictures())
+        self._post(**self._pictures())
 
     def still(self, position: float | None = None, *, smooth: bool | None = None) -> Figure:
         """The present view, or with the curtain at another place, the smaller picture smooth or in blocks."""

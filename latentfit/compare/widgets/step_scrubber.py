@@ -108,7 +108,7 @@ class StepScrubber(Widget):
     def position(self, value: int) -> None:
         self._position = self._checked(value)
         self._begin_with(position=self._position)
-        self._show(position=self._position)
+        self._post(position=self._position)
 
     def still(self, position: int | None = None, *, smooth: bool | None = None) -> Figure:
         """The present step, or another, as a sheet; smaller pictures smooth or in blocks."""
@@ -166,11 +166,11 @@ class StepScrubber(Widget):
             self._newest.ask(self._position)
 
     def _answer(self, at: int) -> None:
-        self._show(at=at, pictures={name: _spec(side) for name, side in self._sides(at).items()})
+        self._post(at=at, pictures={name: _spec(side) for name, side in self._sides(at).items()})
 
     def _failed(self, error: Exception) -> None:
         reason = {"reason": str(error) or type(error).__name__}
-        self._show(at=self._position, pictures=dict.fromkeys(self.decoders.named, reason))
+        self._post(at=self._position, pictures=dict.fromkeys(self.decoders.named, reason))
 
 
 def _one_picture(state: State, at: int, number: int) -> Tensor:

@@ -122,7 +122,7 @@ class TableEditor(Widget):
             )
         self._values = changed.copy()
         self._begin_with(edited=self._values.tolist())
-        self._send(coefficients=array_of(torch.from_numpy(self._values)))
+        self._post(coefficients=array_of(torch.from_numpy(self._values)))
 
     @property
     def is_edited(self) -> bool:
@@ -222,7 +222,7 @@ class TableEditor(Widget):
 
     def _open(self, content: Mapping[str, Any], _: Sequence[Any]) -> None:
         self._picture = min(max(int(content["picture"]), 0), len(self._pictures) - 1)
-        self._send(opened={"at": self._picture, "picture": self._opened(self._picture)})
+        self._post(opened={"at": self._picture, "picture": self._opened(self._picture)})
 
 
 def _drawn(module: PolynomialMap, picture: EditorPicture) -> Tensor:

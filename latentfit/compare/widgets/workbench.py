@@ -116,7 +116,7 @@ class Workbench(Widget):
         """Show something else: any of `View`'s attributes, the picture also by its name."""
         self._view = self._changed(picture, changes)
         self._begin_with(**_page_view(self._view))
-        self._show(view=_page_view(self._view), position=self._view.position)
+        self._post(view=_page_view(self._view), position=self._view.position)
 
     def view(self, picture: int | str | None = None, **changes: Any) -> Figure:
         """A view as a figure: the present one, or with changes as `show` takes them."""
@@ -216,7 +216,7 @@ class Workbench(Widget):
             there = key in asked["have"]
             pixels = {} if there or side.rgb is None else pixels_of(side.rgb)
             specs[name] = {"key": key, "kept": there, **_spec(side), **pixels}
-        self._show(sides=specs, key=asked["key"], estimate=self.bench.label(view.sigma, view.gain))
+        self._post(sides=specs, key=asked["key"], estimate=self.bench.label(view.sigma, view.gain))
 
     def _take(self, content: Mapping[str, Any], buffers: Sequence[Any]) -> None:
         """A part of a dropped file."""
@@ -237,11 +237,11 @@ class Workbench(Widget):
         subject = subject_of_bytes(name, blob, self._encoder, self.size_px)
         self.bench.subjects.append(subject)
         self.page = {**self.page, "pictures": [*self.page["pictures"], self._tile(subject)], "sides": self.bench.names}
-        self._show(pictures=self.page["pictures"], all_sides=self.bench.names, note="")
+        self._post(pictures=self.page["pictures"], all_sides=self.bench.names, note="")
         self.show(len(self.bench.subjects) - 1)
 
     def _failed(self, error: Exception) -> None:
-        self._show(note=str(error) or type(error).__name__, failed=True)
+        self._post(note=str(error) or type(error).__name__, failed=True)
 
 
 def _bench(

@@ -60,12 +60,15 @@ def read_json(path: Path) -> Approximation:
         read = schemas.read_json(path, MOST_VALUES, MOST_BYTES)
         found = read.get("format") if isinstance(read, dict) else None
         if found != FORMAT:
-            raise BadTableError(f"{path}: expected format {FORMAT!r}, got {schemas.shown(found)}")
+            advice = "write it with `latentfit export --to json`"
+            raise BadTableError(f"{path}: expected format {FORMAT!r}, got {schemas.shown(found)}; {advice}")
         return _table_of(_DOCUMENT(read, os.fspath(path)), path)
     except BadTableError:
         raise
     except (BadFileError, OSError) as error:
-        raise BadTableError(f"{path}: not a table that `latentfit export --to json` wrote ({error})") from error
+        raise BadTableError(
+            f"{path}: not a table that `latentfit export --to json` wrote ({str(error).removeprefix(f'{path}: ')})"
+        ) from error
 
 
 def _table_of(document: dict[str, Any], path: Path) -> Approximation:
