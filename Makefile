@@ -12,7 +12,7 @@ PORT ?=
 ARGS ?=
 JOBS ?= 2
 
-.PHONY: help setup test mutants test-browser test-comfyui lint types unit notebooks notebooks-fast refresh-notebooks lab voila tables bench bench-quick models cards palettes interposers upscalers families estimates results timings clean
+.PHONY: help setup test mutants test-browser test-comfyui lint types unit notebooks notebooks-fast refresh-notebooks lab voila tables bench bench-quick models cards palettes interposers upscalers families programs estimates results timings clean
 help:
 	@grep -E '^## ' Makefile | sed 's/^## //'
 
@@ -113,6 +113,10 @@ upscalers: .venv/.ready
 ## make families        statistics that tell latent spaces and domains apart (data/spaces); needs LATENTFIT_ASSETS; ten minutes
 families: .venv/.ready
 	$(BIN)/python -m recipes.space_statistics $(ARGS)
+
+## make programs      write docs/programs.md, and the README's list of programs, from the registry of programs
+programs: .venv/.ready
+	$(BIN)/python -m recipes.cards.programs
 
 ## make estimates       score tables on simulated x0 estimates (data/estimates); needs LATENTFIT_ASSETS and `make tables`
 estimates: .venv/.ready

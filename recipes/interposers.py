@@ -27,7 +27,7 @@ from latentfit.maps import Approximation, LatentMap
 from latentfit.pairs import JoinedStores
 from latentfit.runtime import write_atomic
 from latentfit.scores import BASELINE, evaluate_latent_maps
-from latentfit.train import latent_preset_named, train_latent_map
+from latentfit.train import preset_named, train_latent_map
 from recipes.cards.models import run_in_words
 from recipes.cards.results_tables import keeping_kinds
 from recipes.models import RUNS, VAES, maps_store_of
@@ -138,7 +138,7 @@ def trained(
     if out.is_file():
         print(f"{out.name}: there already")
         return
-    chosen = latent_preset_named(preset if preset != V4 else "interposer-v4")
+    chosen = preset_named(preset if preset != V4 else "interposer-v4", "interposer")
     if preset == V4:
         chosen = replace(chosen, title=V4, losses={"l1": 1.0}, config=replace(chosen.config, batch_images=8))
     config = replace(chosen.config, precision=precision, log_images=SPEED_IMAGES // 2)

@@ -24,7 +24,7 @@ from latentfit.pairs import PairStore
 from latentfit.palettes import Palette, Palettizing
 from latentfit.runtime import write_atomic
 from latentfit.scores import evaluate_palettes
-from latentfit.train import palette_preset_named, train_palette
+from latentfit.train import preset_named, train_palette
 from recipes.cards.models import run_in_words
 from recipes.cards.results_tables import keeping_kinds
 from recipes.models import RUNS, store_of
@@ -68,7 +68,7 @@ def trained(name: str, preset: str, store: PairStore, n_images: int | None, prec
     if out.is_file():
         print(f"{out.name}: there already")
         return
-    config = replace(palette_preset_named(preset).config, precision=precision)
+    config = replace(preset_named(preset, "palette").config, precision=precision)
     config = replace(config, n_images=n_images or config.n_images)
     print(f"{out.name}: {config.n_images} crops", flush=True)
     how = Palettizing(Palette.load(SHIPPED[name]))

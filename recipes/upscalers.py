@@ -26,7 +26,7 @@ from latentfit.maps import LatentMap, resampling
 from latentfit.pairs import JoinedStores, PairStore, collect_scales
 from latentfit.runtime import write_atomic
 from latentfit.scores import BASELINE, evaluate_latent_maps
-from latentfit.train import latent_preset_named, train_latent_map
+from latentfit.train import preset_named, train_latent_map
 from recipes.cards.models import run_in_words
 from recipes.cards.results_tables import keeping_kinds
 from recipes.interposers import full_decoder, marks_in_words, mean_of
@@ -100,7 +100,7 @@ def ours(space: str, kind: str, joined: list[JoinedStores], assets: Path, precis
         if path.is_file():
             print(f"{path.name}: there already")
             continue
-        config = replace(latent_preset_named(preset).config, precision=precision)
+        config = replace(preset_named(preset, "upscaler").config, precision=precision)
         print(f"{path.name}: {config.n_images} crops", flush=True)
         is_first = path == first
         decoder = lf.load(MODELS / f"{space}-cell.safetensors") if is_first else full_decoder(space, assets)

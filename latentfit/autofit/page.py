@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from latentfit.autofit.steps import PROGRAMS, learning_in_words
+from latentfit.autofit.steps import learning_in_words
 from latentfit.compare.reports.page import Page
 from latentfit.compare.reports.score_table import ranked, score_rows, show_facts, store_facts
 from latentfit.fit import ChannelMap
+from latentfit.formats.programs.registry import PROGRAMS, is_format, names
 from latentfit.images.pixels import to_pil
 from latentfit.pairs.store import Batch, Sample
 from latentfit.runtime.storage import write_atomic
@@ -22,28 +23,6 @@ if TYPE_CHECKING:
 SHOWN = ("linear", "affine", "3")  # besides the best other table and the best full-size decoder
 N_SHOWN = 2  # held-out pictures on the page
 LARGEST_CODE = 60_000  # bytes of a file that is shown to copy
-PROGRAM_TITLES = {
-    "comfyui": "ComfyUI",
-    "diffusers": "diffusers",
-    "a1111": "A1111",
-    "sdnext": "SD.Next",
-    "invokeai": "InvokeAI",
-    "sdcpp": "stable-diffusion.cpp",
-    "json": "anything else: JSON",
-    "csv": "a spreadsheet: CSV",
-    "safetensors": "latentfit itself",
-}
-HOW_TO_USE = {
-    "comfyui": "Paste at the end of your latent format's __init__ in comfy/latent_formats.py.",
-    "diffusers": "Paste beside your pipeline; the file ends with the callback to pass to it.",
-    "a1111": "Replace coeffs in cheap_approximation, modules/sd_vae_approx.py; the program adds no bias.",
-    "sdnext": "Replace weight and bias in modules/vae/sd_vae_approx.py.",
-    "invokeai": "Add the constant to invokeai/app/util/step_callback.py; the program adds no bias.",
-    "sdcpp": "Paste into latent-preview.h beside the other tables.",
-    "json": "Terms, coefficients, space, range, provenance and scores, readable by any program.",
-    "csv": "A row a term, a column a colour; range [-1, 1].",
-    "safetensors": "latentfit decode FILE --latents X.latent --out Y.png; lf.load(FILE) in Python.",
-}
 
 
 def write_page(result: "AutofitResult", path: Path) -> Path:
@@ -157,8 +136,8 @@ def _show_ranking(page: Page, result: "AutofitResult") -> None:
 
 def _scores(result: "AutofitResult", place: str) -> list[dict[str, object]]:
     def runs_in(label: str) -> dict[str, object]:
-        programs = [PROGRAM_TITLES[name] for name in PROGRAMS if label in result.exports.files.get(name, {})]
-        return {"runs in": ", ".join(programs) or "Python, by latentfit"}
+        programs = [name for name in names(of_formats=False) if label in result.exports.files.get(name, {})]
+        return {"runs in": ", ".join(PROGRAMS[name].title for name in programs) or "Python, by latentfit"}
 
     return score_rows(
         result.scores, place, first="form", named=partial(title, result), with_ms_ssim=False, more=runs_in
@@ -169,30 +148,33 @@ def _show_files(page: Page, result: "AutofitResult", folder: Path) -> None:
     """For each program the best form that it can run, to paste; then everything else it can run."""
     page.heading("Files to take")
     order = _ranked(result)
+    ranked = {name: sorted(files, key=order.index) for name, files in result.exports.files.items()}
+    # programs first, of these the one that shows the best previews
+    shown = sorted(ranked, key=lambda name: (is_format(name), order.index(ranked[name][0]), list(PROGRAMS).index(name)))
     best, rows = {}, []
-    for name, files in sorted(result.exports.files.items(), key=lambda item: list(PROGRAM_TITLES).index(item[0])):
-        ranked = sorted(files, key=order.index)
-        path = best[name] = files[ranked[0]]
-        others = [files[label].name for label in ranked[1:]]
+    for name in shown:
+        files = result.exports.files[name]
+        path = best[name] = files[ranked[name][0]]
+        others = [files[label].name for label in ranked[name][1:]]
         many = f"{len(others)} others in {path.parent.name}/"
         rows.append(
             {
-                "for": PROGRAM_TITLES[name],
+                "for": PROGRAMS[name].title,
                 "take": path.relative_to(folder).as_posix(),
-                "form": title(result, ranked[0]),
+                "form": title(result, ranked[name][0]),
                 "size": _size(path.stat().st_size),
-                "how": HOW_TO_USE[name],
+                "how": PROGRAMS[name].how_to_use,
                 "also there": ", ".join(others) or "–" if len(others) < 5 else many,
             }
         )
     page.table(rows, left=("take", "form", "how", "also there"))
-    for name in [name for name in PROGRAMS if name in best]:
+    for name in [name for name in shown if not is_format(name)]:
         if best[name].stat().st_size <= LARGEST_CODE:
-            summary = f"{PROGRAM_TITLES[name]}: {best[name].relative_to(folder).as_posix()}"
-            page.code(summary, best[name].read_text("utf-8"), is_open=name == "comfyui")
+            summary = f"{PROGRAMS[name].title}: {best[name].relative_to(folder).as_posix()}"
+            page.code(summary, best[name].read_text("utf-8"), is_open=name == shown[0])
     refused = [
         {
-            "program": PROGRAM_TITLES[name],
+            "program": PROGRAMS[name].title,
             "cannot run": "; ".join(title(result, label) for label in reasons),
             "for example": next(iter(reasons.values())),
         }

@@ -11,7 +11,7 @@ import torch
 from latentfit.errors import ExportError, FitError
 from latentfit.fit import ChannelMap, parse_kernels
 from latentfit.formats.exporter import export
-from latentfit.formats.saved import save
+from latentfit.formats.programs.registry import PROGRAMS, is_format
 from latentfit.maps.contracts import Approximation
 from latentfit.pairs.store import PairStore, Sample
 
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
 FORMS = ("linear", "affine", "quadratic", "cubic", "3", "3,1", "5", "5,3")
 DECODERS = ("1", "3")
-PROGRAMS = {"comfyui": "py", "diffusers": "py", "a1111": "py", "sdnext": "py", "invokeai": "py", "sdcpp": "h"}
-FORMATS = {"json": "json", "csv": "csv"}
 CELLS_PER_TERM = 5  # fewer cells than that a term would fit the noise
 CAUTION = 1.5  # a form may take so much longer than the one before tells
 ORDERS = 3  # of the training pictures, over which a learning curve is averaged
@@ -179,19 +177,24 @@ def export_all(maps: dict[str, Approximation], scores: "pd.DataFrame", out: Path
         stem = label.replace(",", "_").replace(" ", "_")
         rows = scores[(scores["approximation"] == label) & (scores["image"] == "all")]
         keys = ["reference", "place", "kind", "psnr", "delta_e", "saturation", "clipped"]
-        approximation.card["scores"] = [
+        told = [
             {key: None if value != value else value for key, value in row.items()}  # saturation of a grey decode
             for row in rows[keys].to_dict(orient="records")
         ]
-        path = save(approximation, out / "maps" / f"{stem}.safetensors")
-        exports.files.setdefault("safetensors", {})[label] = path
-        for name, ending in {**PROGRAMS, **FORMATS}.items():
-            middle = f".{name}" if name in PROGRAMS else ""
+        scored = Approximation(
+            approximation.module, approximation.space, approximation.scale,
+            name=approximation.name, card={**approximation.card, "scores": told},
+        )  # fmt: skip
+        for program in PROGRAMS.values():
+            if not program.in_autofit:
+                continue
+            folder = "maps" if program.name == "safetensors" else "tables"
+            middle = "" if is_format(program.name) else f".{program.name}"
             try:
-                path = export(approximation, name, out / "tables" / f"{stem}{middle}.{ending}")
-                exports.files.setdefault(name, {})[label] = path
+                path = export(scored, program.name, out / folder / f"{stem}{middle}{program.ending}")
+                exports.files.setdefault(program.name, {})[label] = path
             except ExportError as error:
-                exports.refused.setdefault(name, {})[label] = str(error)
+                exports.refused.setdefault(program.name, {})[label] = str(error)
     return exports
 
 

@@ -20,7 +20,7 @@ from latentfit.cli.files import decode, export, info, report
 from latentfit.cli.fit import fit
 from latentfit.cli.latents import convert, same_space, upscale
 from latentfit.cli.scores import audit, evaluate
-from latentfit.cli.train import train
+from latentfit.cli.train import name_presets, train
 from latentfit.cli.usage import command, held_until_a_command, in_one_line
 from latentfit.errors import LatentfitError, ScaleError, StoreError
 from latentfit.pairs.config import CollectConfig
@@ -155,6 +155,8 @@ def _complain(said: str) -> None:
 
 def _parse(arguments: Sequence[str]) -> object:
     """Parse a command line, and run its command."""
+    if arguments[:1] == ["train"]:
+        name_presets()
     every = {name: command(function) for name, function in COMMANDS.items()}
     return tyro.extras.subcommand_cli_from_dict(
         every, prog="latentfit", description=__doc__, args=arguments, sort_subcommands=False

@@ -21,14 +21,19 @@ from latentfit.cli.arguments import (
     store_in_words,
 )
 from latentfit.errors import BadFileError, PaletteError, SpaceMismatchError
+from latentfit.formats.programs import registry
 
 if TYPE_CHECKING:
     from latentfit.maps.contracts import Approximation, LatentMap
 
+_NAMES = (
+    f"Program: {', '.join(registry.names(of_formats=False))}; or format: {', '.join(registry.names(of_formats=True))}."
+)
+
 
 def export(
     file: File,
-    to: Annotated[str, tyro.conf.arg(metavar="NAME")],
+    to: Annotated[str, tyro.conf.arg(metavar="NAME", help=_NAMES)],
     out: OutFile,
     bias_free: MaybeFile = None,
     space: Name = None,
@@ -39,14 +44,14 @@ def export(
     Parameters
     ----------
     file : Path
-        A map or network written by `fit` or `train`, another project's decoder, or a TAESD encoder (onnx, keras).
+        A map or network written by `fit` or `train`, another project's decoder, or a TAESD encoder, which some formats
+        hold.
     to : str
-        Program: comfyui, sdcpp, invokeai, a1111, sdnext, diffusers, apple; or format: json, csv, markdown, numpy,
-        conv2d, onnx, keras, safetensors.
+        Program or format.
     out : Path
         File to write.
     bias_free : Path or None
-        A map without intercept, for programs that drop the bias (InvokeAI, A1111); not needed when FILE is one.
+        A map without intercept, for a program that drops the bias; not needed when FILE is one.
     space : str or None
         Latent space of another project's file, which does not say it.
     palette : str or None

@@ -116,13 +116,13 @@ def _evaluate_between(
             loaded[path] = one.at_scale(joined.scale)
     maps = named_apart(loaded)
     backs: dict[str, LatentMap] = {}
-    for path, one in loaded.items():
+    for path, name in zip(loaded, maps, strict=True):
         names = [f"{path.stem}_back.safetensors"]
         if path.stem == f"{here.space.name}-to-{there.space.name}":
             names.append(f"{there.space.name}-to-{here.space.name}.safetensors")
         inverse = next((found for name in names if (found := path.with_name(name)).is_file()), None)
         if inverse is not None:
-            backs[one.name] = load_latent_map(inverse, there.space, here.space)
+            backs[name] = load_latent_map(inverse, there.space, here.space)
     first, second = (_vae_of(str(vae), store, device) for vae, store in zip(vaes, (here, there), strict=True))
     frame = evaluate_latent_maps(maps, joined, first, second, backs=backs, split=split, progress=True)
     show_scores(frame, latent_map_summary(frame), csv)

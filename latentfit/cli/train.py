@@ -87,7 +87,7 @@ Flags = Annotated[TrainFlags, tyro.conf.arg(name="")]
 
 
 def decoder(store: Store, how: Flags) -> None:
-    """A decoder: latents to pictures. Presets: cell-small, cell, cell-large, tiny, mini-decoder, pixel-mlp, approx-cnn.
+    """A decoder: latents to pictures. Presets: PRESETS.
 
     Parameters
     ----------
@@ -98,7 +98,7 @@ def decoder(store: Store, how: Flags) -> None:
     from latentfit.pairs.store import PairStore
     from latentfit.train import preset_named, train_decoder
 
-    config, opened = how.config(preset_named(how.preset).config), PairStore(store)
+    config, opened = how.config(preset_named(how.preset, "decoder").config), PairStore(store)
     first = load_any(how.begin, opened.space) if how.begin else None
     made = train_decoder(opened, how.preset, how.out, config=config, split=how.split, begin=first, device=how.device)
     _say(
@@ -109,7 +109,7 @@ def decoder(store: Store, how: Flags) -> None:
 
 
 def encoder(store: Store, how: Flags) -> None:
-    """An encoder, pictures to latents, to go with a decoder. Presets: tiny-encoder, mini-encoder.
+    """An encoder, pictures to latents, to go with a decoder. Presets: PRESETS.
 
     Parameters
     ----------
@@ -121,7 +121,7 @@ def encoder(store: Store, how: Flags) -> None:
     from latentfit.runtime.weights import WeightsFile
     from latentfit.train import preset_named, train_encoder
 
-    config, opened = how.config(preset_named(how.preset).config), PairStore(store)
+    config, opened = how.config(preset_named(how.preset, "encoder").config), PairStore(store)
     first = load_tiny_encoder(WeightsFile(how.begin).read()) if how.begin else None
     train_encoder(opened, how.preset, how.out, config=config, split=how.split, begin=first, device=how.device)
     _say(f"{how.path}: {how.preset}", _curve(how))
@@ -139,7 +139,7 @@ def palette(
     vae: Annotated[str | None, tyro.conf.arg(metavar="REF", help_behavior_hint="")] = None,
     space: Name = None,
 ) -> None:
-    """A palettized decoder: latents to classes of a palette. Presets: cell-palette, pixelvae.
+    """A palettized decoder: latents to classes of a palette. Presets: PRESETS.
 
     Parameters
     ----------
@@ -170,11 +170,11 @@ def palette(
     from latentfit.palettes.palette import Palette, bundled_palettes
     from latentfit.palettes.targets import Palettizing
     from latentfit.scores.palettes import evaluate_palettes, palette_summary
-    from latentfit.train import palette_preset_named, train_palette
+    from latentfit.train import preset_named, train_palette
 
     if palette is None:
         raise TrainError(f"train palette: name one with --palette: {', '.join(bundled_palettes())}, or a file")
-    config = how.config(palette_preset_named(how.preset).config)
+    config = how.config(preset_named(how.preset, "palette").config)
     palettizing = Palettizing(Palette.load(palette), method, dither)
     pairs = _folder_pairs(how, folder, vae, space, store)
     opened, train, test = (PairStore(pairs), None, None) if isinstance(pairs, Path) else (
@@ -196,7 +196,7 @@ def palette(
 
 
 def interposer(source: Store, target: Store, how: Flags, decoder: MaybeFile = None, trunk: MaybeFile = None) -> None:
-    """A map from one VAE's latents to another's. Presets: interposer, -fine, -round, -colour, -v4, -v3, -v1.
+    """A map from one VAE's latents to another's. Presets: PRESETS.
 
     Parameters
     ----------
@@ -212,11 +212,10 @@ def interposer(source: Store, target: Store, how: Flags, decoder: MaybeFile = No
     """
     from latentfit.formats.opening import load_latent_map
     from latentfit.pairs.store import PairStore
-    from latentfit.train.interposer_presets import INTERPOSERS
-    from latentfit.train.latent_map_presets import latent_preset_named
     from latentfit.train.latent_maps import train_latent_map
+    from latentfit.train.presets import preset_named
 
-    preset = latent_preset_named(how.preset, INTERPOSERS)
+    preset = preset_named(how.preset, "interposer")
     config, joined = how.config(preset.config), PairStore(source).join(PairStore(target))
     here, there = joined.source.space, joined.target.space
     looks = _decoder_for(how, preset, here, there, decoder)
@@ -239,10 +238,7 @@ def interposer(source: Store, target: Store, how: Flags, decoder: MaybeFile = No
 
 
 def upscaler(store: Store, how: Flags, factor: str = "", decoder: MaybeFile = None, trunk: MaybeFile = None) -> None:
-    """A map to larger latents of the same space. Presets: upscaler, -fine, -any, -any-fine, and other projects'.
-
-    Those are city96-v1, city96-v2, ttl-resizer, swinfir-mse, swinfir-fft, craft, dat, dat-large, drct, drct-hfen,
-    drct-fft, drctfir.
+    """A map to larger latents of the same space. Presets, ours first, then other projects': PRESETS.
 
     Parameters
     ----------
@@ -258,11 +254,10 @@ def upscaler(store: Store, how: Flags, factor: str = "", decoder: MaybeFile = No
     """
     from latentfit.formats.opening import load_latent_map
     from latentfit.pairs.scaled import ScaledStores
-    from latentfit.train.latent_map_presets import latent_preset_named
     from latentfit.train.latent_maps import train_latent_map
-    from latentfit.train.upscaler_presets import UPSCALERS
+    from latentfit.train.presets import preset_named
 
-    preset, stores = latent_preset_named(how.preset, UPSCALERS), ScaledStores(store)
+    preset, stores = preset_named(how.preset, "upscaler"), ScaledStores(store)
     joined = [stores.join(factor or 2)] if factor or not preset.any_factor else stores.joined()
     space = joined[0].source.space
     looks = _decoder_for(how, preset, space, space, decoder)
@@ -366,13 +361,23 @@ def _say(*lines: str) -> None:
         say("\n".join(lines))
 
 
+_KINDS = {function.__name__: command(function) for function in (decoder, encoder, palette, interposer, upscaler)}
 Kind = (
-    Annotated[Any, tyro.conf.subcommand(name="decoder", constructor=command(decoder))]
-    | Annotated[Any, tyro.conf.subcommand(name="encoder", constructor=command(encoder))]
-    | Annotated[Any, tyro.conf.subcommand(name="palette", constructor=command(palette))]
-    | Annotated[Any, tyro.conf.subcommand(name="interposer", constructor=command(interposer))]
-    | Annotated[Any, tyro.conf.subcommand(name="upscaler", constructor=command(upscaler))]
+    Annotated[Any, tyro.conf.subcommand(name="decoder", constructor=_KINDS["decoder"])]
+    | Annotated[Any, tyro.conf.subcommand(name="encoder", constructor=_KINDS["encoder"])]
+    | Annotated[Any, tyro.conf.subcommand(name="palette", constructor=_KINDS["palette"])]
+    | Annotated[Any, tyro.conf.subcommand(name="interposer", constructor=_KINDS["interposer"])]
+    | Annotated[Any, tyro.conf.subcommand(name="upscaler", constructor=_KINDS["upscaler"])]
 )
+
+
+def name_presets() -> None:
+    """Put the names of the presets into the help of each kind: only where training is asked for, as it costs torch."""
+    from latentfit.train.presets import preset_names
+
+    for kind, run in _KINDS.items():
+        names = ", ".join(preset_names(kind))  # type: ignore[arg-type]
+        run.__doc__ = (run.__doc__ or "").replace("PRESETS", names)
 
 
 def train(kind: Annotated[Kind, tyro.conf.arg(name="")]) -> None:

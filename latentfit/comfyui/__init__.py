@@ -1,7 +1,10 @@
 """LatentFit nodes for ComfyUI. This folder is what `latentfit comfyui install` links into ``custom_nodes/latentfit``.
 
 ComfyUI imports it under a name of its own; everything else is imported from the installed package. Nothing here needs
-ComfyUI until the mappings are asked for.
+ComfyUI until the mappings are asked for. Because of that foreign name there is no face here beside the mappings: each
+module is a face of its own.
+
+What may enter: nodes, and what ComfyUI alone needs of them. What may not: what a script could use without ComfyUI.
 """
 
 from importlib import import_module

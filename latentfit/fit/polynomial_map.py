@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from latentfit.errors import BadFileError, NotFittedError
 from latentfit.fit.basis import Basis, neighbourhoods
+from latentfit.nets.architecture import Architecture
 from latentfit.runtime import schemas
 
 Kernel = tuple[tuple[float, ...], ...]
@@ -256,3 +257,12 @@ def _variables(padded: Tensor, side: int) -> Tensor:
         return neighbourhoods(padded, 1)
     unfolded = nn.functional.unfold(padded, side)
     return unfolded.movedim(1, 0).reshape(unfolded.shape[1], -1)
+
+
+ARCHITECTURES = (
+    Architecture(
+        "polynomial", PolynomialMap, "the fitted polynomial",
+        lambda config: "colours" if config.get("target", "rgb") == "rgb" else "latents",
+        {"n_channels": 4, "kernels": [3, 1], "scale": 2}, PolynomialMap.from_config, polynomial_config,
+    ),
+)  # fmt: skip

@@ -16,7 +16,10 @@ from .opening import named_apart as named_apart
 from .recognition import encoder_in as encoder_in
 from .recognition import recognisable as recognisable
 from .recognition import recognised as recognised
+from .registry import ARCHITECTURES as ARCHITECTURES
 from .registry import KINDS as KINDS
+from .registry import described as described
+from .registry import wrapped as wrapped
 from .saved import load as load
 from .saved import load_approximation as load_approximation
 from .saved import read_card as read_card

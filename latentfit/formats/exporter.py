@@ -1,46 +1,23 @@
-"""export(): one function a consumer; each format can be read back."""
+"""export(): a map in the format of a program of `PROGRAMS`; read(): what a program's writer wrote."""
 
 import csv
 import difflib
 import os
 import zipfile
 import zlib
-from collections.abc import Callable
 from pathlib import Path
 
-import torch
 from safetensors import SafetensorError
 
-from latentfit.errors import BadTableError, ExportError, LatentfitError, SpaceMismatchError
-from latentfit.formats.programs import compiled_literals as compiled_programs
-from latentfit.formats.programs import keras as keras_model
-from latentfit.formats.programs import onnx as onnx_graph
-from latentfit.formats.programs import python_literals as python_programs
-from latentfit.formats.programs import tables
-from latentfit.formats.saved import load_approximation, save
+from latentfit.errors import BadFileError, BadTableError, ExportError, LatentfitError, SpaceMismatchError
+from latentfit.formats.programs.program import Program
+from latentfit.formats.programs.registry import PROGRAMS
 from latentfit.latents.spaces import LatentSpace, get_space
 from latentfit.maps.contracts import Approximation
 from latentfit.nets.tiny import TinyEncoder, TinyEncoder32
-from latentfit.runtime.escaping import one_line
 from latentfit.runtime.storage import write_atomic
 
-_WRITERS: dict[str, Callable[[Approximation, Approximation | None], str | bytes]] = {
-    "comfyui": python_programs.comfyui,
-    "invokeai": python_programs.invokeai,
-    "a1111": python_programs.a1111,
-    "sdnext": python_programs.sdnext,
-    "diffusers": python_programs.diffusers,
-    "sdcpp": compiled_programs.sdcpp,
-    "apple": compiled_programs.apple,
-    "json": tables.json_table,
-    "csv": tables.csv,
-    "markdown": tables.markdown,
-    "numpy": tables.numpy,
-    "conv2d": tables.conv2d,
-    "onnx": onnx_graph.onnx,
-    "keras": keras_model.keras,
-}
-NAMES = (*_WRITERS, "safetensors")
+NAMES = tuple(PROGRAMS)
 _UNREADABLE = (  # what readers of text, zip and arrays raise on files of another kind
     ValueError, TypeError, LookupError, ArithmeticError, SyntaxError, RecursionError, RuntimeError, OSError, EOFError,
     csv.Error, zipfile.BadZipFile, zlib.error, SafetensorError,
@@ -59,25 +36,24 @@ def export(
     Parameters
     ----------
     approximation : Approximation
-        Fitted by `ChannelMap`.
+        Fitted by `ChannelMap`; some formats hold networks too.
     to : str
-        One of `NAMES`.
+        One of `NAMES`; docs/programs.md says what each runs.
     path : path
-        File to write, whole or not at all.
+        File to write, whole or not at all. ``.safetensors`` is added for that format when there is no ending.
     bias_free : Approximation or None
-        The same space's map without intercept, for consumers that drop the bias (InvokeAI, A1111).
+        The same space's map without intercept, for programs that drop the bias.
 
     Raises
     ------
     ExportError
-        When the consumer cannot run this form; the message names what it can.
+        When the program cannot run this form; the message names what it can.
+    BadFileError
+        When the file's name has another ending than the format needs.
     """
-    if to == "safetensors":
-        return save(approximation, path)
-    if to not in _WRITERS:
-        near = ", ".join(difflib.get_close_matches(to, NAMES, n=2, cutoff=0.4)) or ", ".join(NAMES)
-        raise ExportError("export", expected=f"one of {', '.join(NAMES)}", got=f"{to!r}", remedy=f"nearest: {near}")
-    return write_atomic(path, _WRITERS[to](approximation, bias_free))
+    program = _named(to)
+    target = _target(program, Path(path))
+    return write_atomic(target, program.write(approximation, bias_free))
 
 
 def export_encoder(
@@ -90,8 +66,8 @@ def export_encoder(
     encoder : TinyEncoder or TinyEncoder32
     space : LatentSpace, str or None
         What its latents are, for the file's metadata.
-    to : {"onnx", "keras"}
-        ONNX is NCHW, Keras NHWC.
+    to : str
+        A format that holds encoders: ONNX is NCHW, Keras NHWC.
     path : path
 
     Raises
@@ -101,18 +77,19 @@ def export_encoder(
     SpaceMismatchError
         When the space has another number of channels.
     """
-    if to not in ("onnx", "keras"):
+    program = PROGRAMS.get(to)
+    if program is None or program.write_encoder is None:
+        holding = [one.name for one in PROGRAMS.values() if one.write_encoder is not None]
         raise ExportError(
-            "export", expected="onnx or keras for an encoder", got=f"{to!r}", remedy="the others hold maps from latents"
+            "export",
+            expected=f"{' or '.join(holding)} for an encoder",
+            got=f"{to!r}",
+            remedy="the others hold maps from latents",
         )
     name = "" if space is None else get_space(space).name
     if space is not None and get_space(space).channels != encoder.n_channels:
         raise SpaceMismatchError(f"an encoder of {encoder.n_channels} channels: space {name!r} has another number")
-    if to == "keras":
-        return write_atomic(path, keras_model.saved(keras_model.keras_of(encoder, 3, name=name or "encoder")))
-    about = {"space": one_line(name), "domain": "model", "input": "sRGB in [0, 1]"}
-    example = torch.zeros(2, 3, 6 * encoder.cell_px, 5 * encoder.cell_px)
-    return write_atomic(path, onnx_graph.onnx_of(encoder, example, "rgb", "latents", about))
+    return write_atomic(_target(program, Path(path)), program.write_encoder(encoder, name))
 
 
 def read(path: str | os.PathLike[str], to: str, space: LatentSpace | str | None = None) -> Approximation:
@@ -128,35 +105,46 @@ def read(path: str | os.PathLike[str], to: str, space: LatentSpace | str | None 
 
     Raises
     ------
+    ExportError
+        When there is no such format, or it cannot be read back.
     BadTableError
         When the file is not of that format, or its numbers fit no form of the space.
     BadFileError
         When it is a .safetensors file that is damaged or edited.
     """
-    source = Path(path)
-    if to == "json":
-        return tables.read_json(source)
-    if to == "safetensors":
-        return load_approximation(source)
+    source, program = Path(path), _named(to)
+    if program.read_alone is not None:
+        return program.read_alone(source)
+    if program.read is None:
+        readable = [one.name for one in PROGRAMS.values() if one.read is not None or one.read_alone is not None]
+        raise ExportError(
+            f"{source}: format {to!r} cannot be read back", remedy=f"expected one of {', '.join(readable)}"
+        )
     if space is None:
         raise ExportError(f"{source}: the format {to!r} does not say its space", remedy="give space=…")
     known = get_space(space)
-    readers: dict[str, Callable[[Path, LatentSpace], Approximation]] = {
-        "csv": tables.read_csv,
-        "numpy": tables.read_numpy,
-        "conv2d": tables.read_conv2d,
-    }
-    if to in ("sdcpp", "apple"):
-        readers[to] = lambda path, space: compiled_programs.read_compiled(path, space, to)
-    if to in ("comfyui", "invokeai", "a1111", "sdnext", "diffusers"):
-        readers[to] = lambda path, space: python_programs.read_python(path, space, to)
-    if to not in readers:
-        raise ExportError(f"{source}: format {to!r} cannot be read back", remedy=f"expected one of {', '.join(NAMES)}")
     try:
-        return readers[to](source, known)
+        return program.read(source, known)
     except LatentfitError:
         raise
     except _UNREADABLE as error:
         raise BadTableError(
             f"{source}: not what `latentfit export --to {to}` writes ({type(error).__name__}: {error}); export it again"
         ) from error
+
+
+def _named(to: str) -> Program:
+    """The program of that name."""
+    if to not in PROGRAMS:
+        near = ", ".join(difflib.get_close_matches(to, NAMES, n=2, cutoff=0.4)) or ", ".join(NAMES)
+        raise ExportError("export", expected=f"one of {', '.join(NAMES)}", got=f"{to!r}", remedy=f"nearest: {near}")
+    return PROGRAMS[to]
+
+
+def _target(program: Program, path: Path) -> Path:
+    """The path, with the ending where readers tell the format by it."""
+    if not program.needs_ending or path.suffix == program.ending:
+        return path
+    if path.suffix:
+        raise BadFileError("export", expected=f"a name that ends in {program.ending}", got=f"{path.name!r}")
+    return path.with_suffix(program.ending)

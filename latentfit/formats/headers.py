@@ -9,11 +9,9 @@ import torch
 from torch import nn
 
 from latentfit.errors import BadFileError
-from latentfit.fit.polynomial_map import PolynomialMap, polynomial_config
-from latentfit.formats.registry import CLASSES, KINDS
+from latentfit.formats.registry import ARCHITECTURES, KINDS
 from latentfit.latents.spaces import LatentSpace
-from latentfit.nets.palette import CellPalette
-from latentfit.nets.pixelvae import PixelVae
+from latentfit.nets.architecture import Architecture
 from latentfit.palettes.dithering import DITHERS
 from latentfit.palettes.palette import Palette
 from latentfit.runtime import schemas
@@ -32,7 +30,6 @@ _RANGES = {
     "window": (1, MOST_CELLS_SIDE),
     "n_heads": (1, 1024),
 }
-_TO_PICTURES = ("cell", "pixel_mlp", "approx_cnn", "tiny_decoder", "tiny_decoder_32", "palettized")
 _CROSSING = ("shift_in", "scale_in", "shift_out", "scale_out")
 
 _CARD = schemas.record(
@@ -165,26 +162,25 @@ def _listed(value: Any) -> Any:
 
 
 def _config(kind: str, config: Mapping[str, Any], where: str, n_tensors: int) -> dict[str, Any]:
-    """The arguments of a kind's network, by the types of its constructor."""
-    if kind == "polynomial":
-        return polynomial_config(config, where)
-    if kind != "palettized":
-        return _arguments(CLASSES[kind], config, where, n_tensors)
-    network = schemas.record(
-        {"kind": schemas.one_of("pixelvae", "cell_palette", "nearest"), "config": lambda value, _: value},
-        ("kind", "config"),
-    )
+    """The arguments of a kind's network, as its row checks them; of one beside a palette those of the network in it."""
+    if ARCHITECTURES[kind].gives != "classes":
+        return _checked(ARCHITECTURES[kind], config, where, n_tensors)
+    kinds = schemas.one_of(*(row.kind for row in ARCHITECTURES.values() if row.gives == "logits"))
+    network = schemas.record({"kind": kinds, "config": lambda value, _: value}, ("kind", "config"))
     fields = {
         "network": network, "palette": _palette, "dither": schemas.one_of(*DITHERS), "n_channels": schemas.plain
     }  # fmt: skip
     made: dict[str, Any] = schemas.record(fields, ("network", "palette", "dither"))(config, where)
     inner, own = made["network"], f"{where}.network.config"
-    if inner["kind"] == "nearest":
-        inner["config"] = polynomial_config(inner["config"], own)
-    else:
-        makes = PixelVae if inner["kind"] == "pixelvae" else CellPalette
-        inner["config"] = _arguments(makes, inner["config"], own, n_tensors, left_out=("colours",))
+    inner["config"] = _checked(ARCHITECTURES[inner["kind"]], inner["config"], own, n_tensors)
     return made
+
+
+def _checked(row: Architecture, config: Any, where: str, n_tensors: int) -> dict[str, Any]:
+    """The config of a row's network, by its own check or by the types of its constructor."""
+    if row.check is not None:
+        return row.check(config, where)
+    return _arguments(row.network, config, where, n_tensors, left_out=("colours",) if row.gives == "logits" else ())
 
 
 def _palette(value: Any, where: str) -> dict[str, Any]:
@@ -257,16 +253,10 @@ def _shapes(kind: str, config: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
     """Name -> shape of the tensors of a network that is never allocated."""
     prefix = ""
     with torch.device("meta"):
-        if kind == "palettized":
+        if ARCHITECTURES[kind].gives == "classes":  # the network of logits alone: the palette has no tensors
             inner, prefix = config["network"], "network."
-            if inner["kind"] == "nearest":
-                network: nn.Module = PolynomialMap.from_config(inner["config"])
-                prefix = "network.rgb_map."
-            elif inner["kind"] == "pixelvae":
-                network = PixelVae(**inner["config"])
-            else:
-                n_colours = len(config["palette"]["colours"])
-                network = CellPalette(colours=torch.zeros(n_colours, 3, dtype=torch.uint8), **inner["config"])
+            colours = torch.zeros(len(config["palette"]["colours"]), 3, dtype=torch.uint8)
+            network = ARCHITECTURES[inner["kind"]].built({**inner["config"], "colours": colours})
         else:
             network = KINDS[kind](dict(config))
     return {f"{prefix}{name}": tuple(tensor.shape) for name, tensor in network.state_dict().items()}
@@ -274,8 +264,9 @@ def _shapes(kind: str, config: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
 
 def _check_contract(header: Mapping[str, Any], where: str) -> None:
     """What the network takes and gives is what the header's spaces say."""
-    kind, config, made_by = header["kind"], header["config"], CLASSES[header["kind"]]
-    inner = config["network"]["config"] if kind == "palettized" else config
+    kind, config, row = header["kind"], header["config"], ARCHITECTURES[header["kind"]]
+    gives, made_by = row.gives_with(config), row.network
+    inner = config["network"]["config"] if gives == "classes" else config
     defaults = {name: one.default for name, one in signature(made_by).parameters.items()}
     n_channels = inner.get("n_channels", defaults.get("n_channels"))
     space, target = header["space"], header.get("target")
@@ -288,8 +279,8 @@ def _check_contract(header: Mapping[str, Any], where: str) -> None:
         raise BadFileError(f"{where}: a network of kind {kind!r} is"
 f"{('' if hasattr(made_by, 'factors') else ' not')} of any factor, its header says "
 "otherwise", remedy="fit it anew")  # fmt: skip
-    gives_rgb = config.get("target", "rgb") == "rgb" if kind == "polynomial" else kind in _TO_PICTURES
-    if gives_rgb != (target is None) or config.get("encodes"):
+    gives_rgb = gives in ("colours", "classes")
+    if gives_rgb != (target is None) or gives == "encoding":
         raise BadFileError(f"{where}: its network gives {('pictures' if gives_rgb else 'latents')}, its header "
 "says otherwise", remedy="fit it anew")  # fmt: skip
     n_outputs = config.get("n_outputs")

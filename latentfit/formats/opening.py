@@ -18,22 +18,23 @@ from latentfit.runtime.weights import is_safetensors
 def load_named(
     paths: Sequence[Path], space: LatentSpace, palette: Palette | str | None = None
 ) -> dict[str, Approximation]:
-    """The maps by name; of equal names the file tells them apart."""
-    return named_apart({path: load_any(path, space, palette) for path in dict.fromkeys(paths)})
+    """The maps by name, which is theirs too; of equal names the file tells them apart."""
+    named = named_apart({path: load_any(path, space, palette) for path in dict.fromkeys(paths)})
+    for name, one in named.items():
+        one.name = name  # loaded here: nobody else has them
+    return named
 
 
 Map = TypeVar("Map", Approximation, LatentMap)
 
 
 def named_apart(loaded: Mapping[Path, Map]) -> dict[str, Map]:
-    """Maps by name, renamed after their files where names are equal."""
+    """Maps by name, and where names are equal by their file's too; the maps themselves keep their names."""
     times = Counter(one.name for one in loaded.values())
-    for path, one in loaded.items():
-        if times[one.name] > 1:
-            one.name = f"{one.name} ({path.name})"
     named: dict[str, Map] = {}
     for path, one in loaded.items():
-        named[one.name if one.name not in named else f"{one.name} ({path})"] = one
+        name = one.name if times[one.name] == 1 else f"{one.name} ({path.name})"
+        named[name if name not in named else f"{name} ({path})"] = one
     return named
 
 

@@ -10,14 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from latentfit.errors import BadFileError
+from latentfit.formats.registry import ARCHITECTURES, architecture_of
 from latentfit.latents.spaces import list_spaces
-from latentfit.nets.approx_cnn import ApproxCnn
-from latentfit.nets.interposer import INTERPOSER_KEYS, load_interposer
-from latentfit.nets.pixel_mlp import load_pixel_mlp
-from latentfit.nets.pixelvae import is_pixelvae, load_pixelvae
-from latentfit.nets.state_dict import UNFIT, loaded
-from latentfit.nets.third_party_upscalers import is_upscaler, load_upscaler
-from latentfit.nets.tiny import TinyEncoder, TinyEncoder32, load_tiny_decoder, load_tiny_encoder
+from latentfit.nets.architecture import Architecture, network_of, recognised_among
+from latentfit.nets.tiny import TinyEncoder, TinyEncoder32
 from latentfit.runtime.weights import WeightsFile
 from latentfit.vae.keys import TinyHalves, is_tiny_video, tiny_halves, without_wrapper
 from latentfit.vae.single_file import read_renamed
@@ -31,24 +27,42 @@ class Recognised:
     ----------
     module : nn.Module
         Loaded, float32, in evaluation mode.
-    title : str
-    n_channels, scale : int
-        Latent channels it takes, pixels a cell it gives.
-    n_outputs : int or None
-        Latent channels that an interposer or an upscaler gives; None: it gives colours.
-    times : float or None
-        Of an upscaler: it wants raw latents times this.
+    architecture : Architecture
+        Its row in the registry.
     space : str or None
         The latent space, where the file's own numbers tell it.
     """
 
     module: nn.Module
-    title: str
-    n_channels: int
-    scale: int
-    n_outputs: int | None = None
-    times: float | None = None
+    architecture: Architecture
     space: str | None = None
+
+    @property
+    def title(self) -> str:
+        """For people."""
+        return self.architecture.title_of(self.module)
+
+    @property
+    def n_channels(self) -> int:
+        """Latent channels that it takes."""
+        return int(self.module.n_channels)  # type: ignore[arg-type]
+
+    @property
+    def scale(self) -> int:
+        """Pixels a cell that it gives; 1 of classes and of latents."""
+        return int(getattr(self.module, "cell_px", 1))
+
+    @property
+    def n_outputs(self) -> int | None:
+        """Latent channels that an interposer or an upscaler gives; None: it gives colours."""
+        if self.architecture.gives != "latents":
+            return None
+        return self.n_channels if self.architecture.keeps_space else int(self.module.n_outputs)  # type: ignore[arg-type]
+
+    @property
+    def times(self) -> float | None:
+        """Of an upscaler: it wants raw latents times this; None: it is none."""
+        return self.architecture.times(self.module) if self.architecture.keeps_space else None
 
 
 def recognised(path: Path) -> Recognised:
@@ -74,10 +88,9 @@ def recognised(path: Path) -> Recognised:
             raise BadFileError(f"{path}: tensor {key!r} holds NaN or Inf", remedy="fetch the file again")
     try:
         found = _of(weights)
+        _ = found.times  # refuses an upscaler whose factor nobody knows
     except BadFileError as error:
         raise BadFileError(f"{path}: {error}") from error
-    except UNFIT as error:
-        raise BadFileError(f"{path}: known keys, but their shapes are of no known network ({error})") from error
     return found if halves is None else replace(found, space=_space_by_scale(file, halves, found))
 
 
@@ -132,15 +145,15 @@ def encoder_in(path: Path) -> TinyEncoder | TinyEncoder32 | None:
         file = WeightsFile(path)
     except BadFileError:
         return None
-    blocks = any(".conv." in name for name in file.names)
-    if not ("0.weight" in file.names and blocks) or is_pixelvae(file.names):
+    row = recognised_among(ARCHITECTURES.values(), file.names)
+    if row is None or row.gives != "encoding":
         return None
     try:
-        return load_tiny_encoder(file.read())
+        encoder = network_of(row, file.read())
     except BadFileError as error:
         raise BadFileError(f"{path}: {str(error).removeprefix(f'{path}: ')}") from error
-    except UNFIT as error:
-        raise BadFileError(f"{path}: keys of TAESD's encoder, but shapes of none that is known ({error})") from error
+    assert isinstance(encoder, TinyEncoder | TinyEncoder32)
+    return encoder
 
 
 def recognisable(keys: Collection[str]) -> bool:
@@ -148,48 +161,31 @@ def recognisable(keys: Collection[str]) -> bool:
     if tiny_halves(keys) is not None or is_tiny_video(keys):
         return True
     keys = without_wrapper(keys)
-    single = ("in_proj.weight", "conv1.weight", *INTERPOSER_KEYS)
-    return is_upscaler(keys) or any(key in single or re.fullmatch(r"\d+\.conv\.0\.weight", key) for key in keys)
+    if recognised_among(ARCHITECTURES.values(), keys) is not None:
+        return True
+    return any(key == "conv1.weight" or re.fullmatch(r"\d+\.conv\.0\.weight", key) for key in keys)
 
 
 def _of(weights: Mapping[str, Tensor]) -> Recognised:
-    if "in_proj.weight" in weights:
-        mlp = load_pixel_mlp(weights)
-        if mlp.encodes:
-            raise BadFileError(
-                "an encoder, from rgb to latents", expected="a decoder", remedy="name the decoder's file"
-            )
-        return Recognised(mlp, "Birch-san's pixel MLP", mlp.n_channels, 1)
-    if "conv1.weight" in weights and "conv8.weight" in weights:
-        first = weights["conv1.weight"]
-        n_channels = int(first.shape[1]) if first.ndim == 4 else 4  # another shape is refused by its loader
-        return Recognised(
-            loaded(lambda: ApproxCnn(n_channels), weights, "A1111's approximate decoder"),
-            "A1111's approximate decoder",
-            n_channels,
-            2,
-        )
-    if "1.weight" in weights and "3.conv.0.weight" in weights:
-        decoder = load_tiny_decoder(weights)
-        return Recognised(decoder, "TAESD's decoder", int(weights["1.weight"].shape[1]), decoder.cell_px)
-    if is_pixelvae(weights):
-        palettized = load_pixelvae(weights)
-        return Recognised(palettized, "pixelvae's decoder", palettized.n_channels, 1)
-    if is_upscaler(weights):
-        known = load_upscaler(weights)
-        n_channels = known.network.n_channels
-        return Recognised(known.network, known.title, n_channels, 1, n_channels, known.times)
-    if any(key in weights for key in INTERPOSER_KEYS):
-        version, network = load_interposer(weights)
-        return Recognised(network, f"city96's interposer {version}", network.n_channels, 1, network.n_outputs)
-    if "0.weight" in weights and any(".conv." in key for key in weights):
+    row = recognised_among(ARCHITECTURES.values(), weights)
+    if row is None:
+        listed = ", ".join(sorted(weights)[:4]) or "none"
         raise BadFileError(
-            "TAESD's encoder", expected="a decoder", remedy="name the decoder's file, or load both with Vae.load"
+            f"expected the keys of {_titles()}, got {listed}", remedy="an autoencoder is loaded with Vae.load"
         )
-    listed = ", ".join(sorted(weights)[:4]) or "none"
-    raise BadFileError(
-        "expected the keys of TAESD's decoder, A1111's approximate decoder, Birch-san's "
-        "pixel MLP, pixelvae's decoder, city96's interposers and upscalers, Ttl's "
-        f"LatentResizer, SwinFIR, CRAFT, DAT or DRCT, got {listed}",
-        remedy="an autoencoder is loaded with Vae.load",
-    )
+    if row.gives == "encoding":
+        raise BadFileError(
+            row.title, expected="a decoder", remedy="name the decoder's file, or load both with Vae.load"
+        )
+    network = network_of(row, weights)
+    row = architecture_of(network)
+    if row.gives_with(network.config()) == "encoding":  # type: ignore[operator]
+        raise BadFileError("an encoder, from rgb to latents", expected="a decoder", remedy="name the decoder's file")
+    return Recognised(network, row)
+
+
+def _titles() -> str:
+    """Those that are recognised and decode, for an error."""
+    rows = [row for row in ARCHITECTURES.values() if row.recognise is not None and row.gives != "encoding"]
+    titles = sorted({row.title for row in rows}, key=str.lower)
+    return f"{', '.join(titles[:-1])} or {titles[-1]}"

@@ -1,4 +1,7 @@
-"""kinds: what a module is called in a saved map's header, and how it is built again from its config."""
+"""Every architecture that a file may hold: those of `nets`, the fitted polynomials, and what stands beside a palette.
+
+What a module is called in a saved map's header, and how it is built again from its config, derive from the rows.
+"""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -6,74 +9,36 @@ from typing import Any
 from torch import nn
 
 from latentfit.errors import BadFileError
-from latentfit.fit.polynomial_map import PolynomialMap
+from latentfit.fit import polynomial_map
 from latentfit.maps.scales import AtScale, is_any_factor, network_of
-from latentfit.nets.any_scale_upscaler import AnyUpscaler
-from latentfit.nets.approx_cnn import ApproxCnn
-from latentfit.nets.cell import CellDecoder
-from latentfit.nets.interposer import Interposer, InterposerV1, InterposerV3, InterposerV4
+from latentfit.nets.architecture import Architecture, architectures, by_kind
 from latentfit.nets.model_domain import ModelDomain
-from latentfit.nets.palette import Palettized
-from latentfit.nets.pixel_mlp import PixelMlp
-from latentfit.nets.resampling import Resampling
-from latentfit.nets.resizer import LatentResizer
-from latentfit.nets.tiny import TinyDecoder, TinyDecoder32
-from latentfit.nets.transformers.craft import Craft
-from latentfit.nets.transformers.dat import Dat
-from latentfit.nets.transformers.drct import Drct
-from latentfit.nets.transformers.swinfir import SwinFir
-from latentfit.nets.upscaler import Upscaler, UpscalerV1, UpscalerV2
-from latentfit.palettes.decoder import palettized_of
+from latentfit.palettes import decoder
 
-# kind in the header -> how its module is rebuilt from the config
-KINDS: dict[str, Callable[[dict[str, Any]], nn.Module]] = {
-    "polynomial": PolynomialMap.from_config,
-    "cell": lambda config: CellDecoder(**config),
-    "pixel_mlp": lambda config: PixelMlp(**config),
-    "approx_cnn": lambda config: ApproxCnn(**config),
-    "tiny_decoder": lambda config: TinyDecoder(**config),
-    "tiny_decoder_32": lambda config: TinyDecoder32(**config),
-    "palettized": palettized_of,
-    "interposer": lambda config: Interposer(**config),
-    "interposer_v4": lambda config: InterposerV4(**config),
-    "interposer_v3": lambda config: InterposerV3(**config),
-    "interposer_v1": lambda config: InterposerV1(**config),
-    "resampling": lambda config: Resampling(**config),
-    "upscaler": lambda config: Upscaler(**config),
-    "any_upscaler": lambda config: AnyUpscaler(**config),
-    "upscaler_v2": lambda config: UpscalerV2(**config),
-    "upscaler_v1": lambda config: UpscalerV1(**config),
-    "latent_resizer": lambda config: LatentResizer(**config),
-    "swinfir": lambda config: SwinFir(**config),
-    "craft": lambda config: Craft(**config),
-    "dat": lambda config: Dat(**config),
-    "drct": lambda config: Drct(**config),
+ARCHITECTURES: Mapping[str, Architecture] = by_kind(
+    [*polynomial_map.ARCHITECTURES, *decoder.ARCHITECTURES, *architectures().values()]
+)
+"""Kind -> its row; those of other folders register here, for imports run one way."""
+KINDS: Mapping[str, Callable[[dict[str, Any]], nn.Module]] = {
+    kind: row.built for kind, row in ARCHITECTURES.items() if row.is_saved
 }
-# kind in the header -> the class of its network
-CLASSES: dict[str, type[nn.Module]] = {
-    "polynomial": PolynomialMap,
-    "cell": CellDecoder,
-    "pixel_mlp": PixelMlp,
-    "approx_cnn": ApproxCnn,
-    "tiny_decoder": TinyDecoder,
-    "tiny_decoder_32": TinyDecoder32,
-    "palettized": Palettized,
-    "interposer": Interposer,
-    "interposer_v4": InterposerV4,
-    "interposer_v3": InterposerV3,
-    "interposer_v1": InterposerV1,
-    "resampling": Resampling,
-    "upscaler": Upscaler,
-    "any_upscaler": AnyUpscaler,
-    "upscaler_v2": UpscalerV2,
-    "upscaler_v1": UpscalerV1,
-    "latent_resizer": LatentResizer,
-    "swinfir": SwinFir,
-    "craft": Craft,
-    "dat": Dat,
-    "drct": Drct,
-}
-_NAMES = {made_by: kind for kind, made_by in CLASSES.items()}
+"""Kind in the header of a saved map -> how its module is rebuilt from the config."""
+_ROWS = {row.network: row for row in ARCHITECTURES.values()}
+
+
+def architecture_of(network: nn.Module) -> Architecture:
+    """The row of a network.
+
+    Raises
+    ------
+    BadFileError
+        When it has none.
+    """
+    if type(network) not in _ROWS:
+        raise BadFileError(
+            "network", expected=f"one of {', '.join(sorted(ARCHITECTURES))}", got=f"{type(network).__name__}"
+        )
+    return _ROWS[type(network)]
 
 
 def described(module: nn.Module) -> tuple[nn.Module, dict[str, Any]]:
@@ -89,14 +54,15 @@ def described(module: nn.Module) -> tuple[nn.Module, dict[str, Any]]:
         module, header = network_of(module), {"any_factor": True}
     if isinstance(module, ModelDomain):
         module, header = module.network, {**header, "domain": module.numbers}
-    if type(module) not in _NAMES:
+    row = _ROWS.get(type(module))
+    if row is None or not row.is_saved:
         raise BadFileError(
             "save",
             expected=f"a module of kind {', '.join(sorted(KINDS))}",
             got=f"{type(module).__name__}",
             remedy="save its state_dict yourself",
         )
-    return module, {"kind": _NAMES[type(module)], "config": module.config(), **header}  # type: ignore[operator]
+    return module, {"kind": row.kind, "config": module.config(), **header}  # type: ignore[operator]
 
 
 def wrapped(network: nn.Module, header: Mapping[str, Any]) -> nn.Module:

@@ -42,6 +42,30 @@ def save(wrapper: Approximation | LatentMap, path: str | os.PathLike[str], *, dt
         When the module has no kind, or the card no form, with which anybody could load the file; or a number is
         out of `dtype`'s range.
     """
+    target = Path(path)
+    if not target.suffix:
+        target = target.with_suffix(".safetensors")
+    if target.suffix != ".safetensors":
+        raise BadFileError("save", expected="a name that ends in .safetensors", got=f"{target.name!r}")
+    return write_atomic(target, encoded(wrapper, f"save: {target.name}", dtype=dtype))
+
+
+def encoded(wrapper: Approximation | LatentMap, where: str, *, dtype: torch.dtype | None = None) -> bytes:
+    """The content of the file that `save` writes.
+
+    Parameters
+    ----------
+    wrapper : Approximation or LatentMap
+    where : str
+        What errors begin with.
+    dtype : torch.dtype, optional
+        Of the stored numbers.
+
+    Raises
+    ------
+    BadFileError
+        As `save` does.
+    """
     network, described_so = described(wrapper.module)
     header = {
         "schema": SCHEMA,
@@ -52,14 +76,10 @@ def save(wrapper: Approximation | LatentMap, path: str | os.PathLike[str], *, dt
         **_spaces(wrapper),
     }
     tensors = {name: _stored(name, tensor, dtype) for name, tensor in network.state_dict().items()}
-    target = Path(path)
-    if not target.suffix:
-        target = target.with_suffix(".safetensors")
-    if target.suffix != ".safetensors":
-        raise BadFileError("save", expected="a name that ends in .safetensors", got=f"{target.name!r}")
     said, shapes = json.dumps(header, allow_nan=False), {name: tuple(tensor.shape) for name, tensor in tensors.items()}
-    checked_header(parse_json(said, f"save: {target.name}"), f"save: {target.name}", shapes)  # so that it loads again
-    return write_atomic(target, to_bytes(tensors, {"latentfit": said}))
+    checked_header(parse_json(said, where), where, shapes)  # so that it loads again
+    blob: bytes = to_bytes(tensors, {"latentfit": said})
+    return blob
 
 
 def load(

@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -9,22 +10,19 @@ from typing import Literal
 
 from latentfit.errors import BadFileError, ScaleError, SpaceMismatchError
 from latentfit.formats.recognition import Recognised, recognised
+from latentfit.latents.space_facts import Project, all_facts
 from latentfit.latents.spaces import LatentSpace, get_space
 from latentfit.maps.contracts import Approximation, LatentMap
 from latentfit.maps.scales import AtScale, Scale, as_scale
-from latentfit.nets.interposer import InterposerV4
 from latentfit.nets.model_domain import ModelDomain
 from latentfit.nets.palette import PixelVae
-from latentfit.nets.resizer import LatentResizer
-from latentfit.nets.upscaler import UpscalerV1, UpscalerV2
 from latentfit.palettes.decoder import palette_for, palettized
 from latentfit.palettes.palette import Palette
 
-CITY96_SPACES = {"v1": "sd1", "xl": "sdxl", "v3": "sd3", "fx": "flux1", "ca": "cascade_b"}
-_CITY96_NAME = re.compile(r"(v1|xl|v3|fx|ca)-to-(v1|xl|v3)_interposer")
-_CITY96_UPSCALER = re.compile(r"latent-upscaler-v[\d.]+_SD(v1|xl)-x(\d+(?:\.\d+)?)$")
-_RESIZER = re.compile(r"(sd15|sdxl|flux)_resizer$")
-_SUDO = re.compile(r"(?:SwinFIR|CRAFT|DAT|DRCT).*_(1\.5|sdxl)$")
+_CITY96_NAME = r"(CODE)-to-(CODE)_interposer"
+_CITY96_UPSCALER = r"latent-upscaler-v[\d.]+_SD(CODE)-x(\d+(?:\.\d+)?)$"
+_RESIZER = r"(CODE)_resizer$"
+_SUDO = r"(?:SwinFIR|CRAFT|DAT|DRCT).*_(CODE)$"
 
 
 def of_others(
@@ -80,8 +78,19 @@ def weights_file(path: Path) -> Path:
 
 def spaces_by_name(path: Path) -> tuple[str, str] | None:
     """Between which spaces city96's usual file names say that an interposer leads; None for other names."""
-    usual = _CITY96_NAME.match(path.name)
-    return (CITY96_SPACES[usual[1]], CITY96_SPACES[usual[2]]) if usual else None
+    codes = _codes("city96")
+    usual = _match(_CITY96_NAME, codes, path.name)
+    return (codes[usual[1]], codes[usual[2]]) if usual else None
+
+
+def _codes(project: Project) -> dict[str, str]:
+    """Spaces by what a project's file names call them."""
+    return {facts.file_codes[project]: name for name, facts in all_facts().items() if project in facts.file_codes}
+
+
+def _match(pattern: str, codes: Mapping[str, str], name: str) -> re.Match[str] | None:
+    """Match a pattern from the name's start; CODE in it stands for any of a project's codes."""
+    return re.match(pattern.replace("CODE", "|".join(map(re.escape, codes))), name)
 
 
 def _interposer(
@@ -110,8 +119,8 @@ def _interposer(
     _check_channels(path, found, here, found.n_channels, "takes")
     _check_channels(path, found, there, found.n_outputs or 0, "gives")
     scale, network = Fraction(here.cell_px, there.cell_px), found.module
-    if isinstance(network, InterposerV4):
-        network = network.at_scale(float(scale))
+    if hasattr(network, "at_scale"):
+        network = network.at_scale(float(scale))  # type: ignore[operator]
     elif scale != 1:
         raise SpaceMismatchError(
             f"{path}: {found.title} keeps the size", remedy=f"{here.name!r} to {there.name!r} has {scale}"
@@ -135,14 +144,14 @@ def _upscaler(
     here, network = get_space(chosen), found.module
     _check_channels(path, found, here, found.n_channels, "takes")
     card = {"form": found.title, "file": path.name}
-    if isinstance(network, UpscalerV1 | UpscalerV2):
+    if hasattr(network, "at_scale"):
         if factor is None:
             raise ScaleError(
                 f"{path}: {found.title} was trained for one factor, which only its file's name tells: name it with "
                 "load(path, scale=…), 1.25, 1.5 or 2 for the released ones"
             )
-        network = network.at_scale(float(as_scale(factor)))
-    if not isinstance(network, LatentResizer):
+        network = network.at_scale(float(as_scale(factor)))  # type: ignore[operator]
+    if not hasattr(network, "factors"):
         own = as_scale(network.scale)  # type: ignore[arg-type]
         if factor is not None and as_scale(factor) != own:
             raise ScaleError(f"{path}: {found.title} gives a factor of {own}, not {as_scale(factor)}")
@@ -177,12 +186,13 @@ def _check_usual(path: Path, usual: Usual, space: LatentSpace | str | None, fact
 
 def usual_upscaler(stem: str) -> Usual:
     """City96's ``latent-upscaler-v2.1_SDxl-x1.5``, Ttl's ``sdxl_resizer``, sudo's ``SwinFIR4x6_mse_200k_1.5``."""
-    if named := _CITY96_UPSCALER.match(stem):
-        return Usual(CITY96_SPACES[named[1]], named[2])
-    if named := _RESIZER.match(stem):
-        return Usual({"sd15": "sd1", "sdxl": "sdxl", "flux": "flux1"}[named[1]])
-    if named := _SUDO.match(stem):
-        return Usual({"1.5": "sd1", "sdxl": "sdxl"}[named[1]])
+    city96, resizer, sudo = _codes("city96"), _codes("resizer"), _codes("sudo")
+    if named := _match(_CITY96_UPSCALER, city96, stem):
+        return Usual(city96[named[1]], named[2])
+    if named := _match(_RESIZER, resizer, stem):
+        return Usual(resizer[named[1]])
+    if named := _match(_SUDO, sudo, stem):
+        return Usual(sudo[named[1]])
     return Usual()
 
 

@@ -11,10 +11,16 @@ from .likely_space import doubt_of as doubt_of
 from .likely_space import moments_of as moments_of
 from .png import read_latent_png as read_latent_png
 from .png import write_latent_png as write_latent_png
+from .space_facts import Denoiser as Denoiser
+from .space_facts import Project as Project
+from .space_facts import Schedule as Schedule
+from .space_facts import SpaceFacts as SpaceFacts
+from .space_facts import facts_of as facts_of
 from .spaces import LatentSpace as LatentSpace
 from .spaces import get_space as get_space
 from .spaces import list_spaces as list_spaces
 from .spaces import pack_flux2 as pack_flux2
 from .spaces import rgb_to_signed as rgb_to_signed
 from .spaces import signed_to_rgb as signed_to_rgb
+from .spaces import spaces_in as spaces_in
 from .spaces import unpack_flux2 as unpack_flux2

@@ -5,48 +5,21 @@ model domain; raw latents exist only where a VAE, a ComfyUI file or another proj
 """
 
 import difflib
-import json
 import re
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from latentfit.errors import DomainError, SpaceMismatchError
+from latentfit.latents.space_facts import NUMBERS, SpaceFacts, facts_of, read_entries, registered_entries
 from latentfit.runtime import schemas
-from latentfit.runtime.storage import data_path
 
-_TITLES = {
-    "sd1": "SD1",
-    "sdxl": "SDXL",
-    "sd3": "SD3",
-    "flux1": "FLUX.1",
-    "flux2": "FLUX.2",
-    "wan21": "Wan 2.1",
-    "wan22": "Wan 2.2",
-}
-_MOST_CHANNELS = 4096
-_TEXTS = schemas.listed(schemas.text(200), 1000)
-_ENTRY = schemas.record(
-    {
-        "name": schemas.name,
-        "channels": schemas.integer(1, _MOST_CHANNELS),
-        "cell_px": schemas.integer(1, 256),
-        "shift": schemas.listed(schemas.number(), _MOST_CHANNELS, 1),
-        "scale": schemas.listed(schemas.number(nonzero=True), _MOST_CHANNELS, 1),
-        "normalised_by_vae": schemas.flag,
-        "packing": schemas.one_of("flux2", None),
-        "dims": schemas.one_of(2, 3),
-        "temporal": schemas.integer(1, 256),
-        "measured": schemas.flag,
-        **dict.fromkeys(("aliases", "hub_ids"), _TEXTS),
-        **dict.fromkeys(("tiny_decoder", "comfy_class", "comfy_tiny_name"), schemas.optional(schemas.text(200))),
-        **dict.fromkeys(("source", "notes"), schemas.text(4000)),
-    },
-    ("name", "channels", "cell_px"),
-)
+_ENTRY = schemas.record(NUMBERS, ("name", "channels", "cell_px"))
 
 
 @dataclass(frozen=True)
@@ -103,14 +76,17 @@ class LatentSpace:
     @property
     def title(self) -> str:
         """Name for people: ``"SD1"``, ``"FLUX.1"``, or the registry name."""
-        return _TITLES.get(self.name, self.name)
+        return self.facts.title or self.name
 
     @property
     def kl_name(self) -> str:
         """What the true VAE is called: ``"SD1's KL-VAE"``."""
-        return (
-            f"{self.title}'s KL-VAE" if self.name in ("sd1", "sdxl", "sd3", "flux1", "flux2") else f"{self.title}'s VAE"
-        )
+        return self.facts.kl_name or f"{self.title}'s VAE"
+
+    @property
+    def facts(self) -> SpaceFacts:
+        """What the registry says beside the numbers; nothing of a space that is not registered."""
+        return facts_of(self.name)
 
     def to_model(self, raw: Tensor) -> Tensor:
         """Raw latents ``(N, C, ...)`` -> model domain."""
@@ -271,8 +247,22 @@ def _channel_hint(latents: Tensor) -> str:
 
 @cache
 def _registry() -> dict[str, LatentSpace]:
-    entries = json.loads(data_path("spaces/spaces.json").read_text("utf-8"))["spaces"]
-    return {entry["name"]: LatentSpace.from_dict(entry) for entry in entries}
+    return {space.name: space for space in _spaces_of(registered_entries())}
+
+
+def spaces_in(path: Path) -> list[LatentSpace]:
+    """The spaces of a file like the registry; it registers none of them.
+
+    Raises
+    ------
+    BadFileError
+        When an entry lacks a fact, has another than the registry's, or one that is out of range.
+    """
+    return _spaces_of(read_entries(path))
+
+
+def _spaces_of(entries: Iterable[Mapping[str, Any]]) -> list[LatentSpace]:
+    return [LatentSpace.from_dict({key: entry[key] for key in NUMBERS if key in entry}) for entry in entries]
 
 
 @cache

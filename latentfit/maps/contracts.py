@@ -56,7 +56,8 @@ class Approximation(nn.Module):
 
     def __call__(self, latents: Tensor) -> Tensor:
         """Latents ``(N, C, h, w)`` or ``(N, C, T, h, w)``, model domain -> rgb ``(N, 3, [T,] H, W)`` in [0, 1]."""
-        return self.unclamped(latents).clamp_(0, 1)
+        rgb = self.unclamped(latents)
+        return rgb.clamp(0, 1) if _share_memory(rgb, latents) else rgb.clamp_(0, 1)
 
     @torch.no_grad()
     def unclamped(self, latents: Tensor) -> Tensor:
@@ -250,7 +251,10 @@ def _run(
             remedy="give larger latents",
         )
     denominator = 1 if is_any_factor(wrapper.module) else wrapper.scale.denominator
-    mapped: Tensor = call(as_blocks(in_dtype_of(wrapper.module, flat), denominator))
+    given = as_blocks(in_dtype_of(wrapper.module, flat), denominator)
+    if _share_memory(given, latents) and any(getattr(part, "inplace", False) for part in wrapper.module.modules()):
+        given = given.clone()  # nn.ReLU(inplace=True) may come first
+    mapped: Tensor = call(given)
     mapped = mapped.to(latents.dtype) if mapped.is_floating_point() else mapped
     mapped = mapped[..., : expected[-2], : expected[-1]]
     if tuple(mapped.shape) != expected:
@@ -261,6 +265,10 @@ def _run(
         return mapped
     unfolded = mapped.reshape(-1, n_frames, *mapped.shape[1:])
     return unfolded.movedim(1, 2) if channels else unfolded
+
+
+def _share_memory(first: Tensor, second: Tensor) -> bool:
+    return first.untyped_storage().data_ptr() == second.untyped_storage().data_ptr()
 
 
 def in_dtype_of(module: nn.Module, latents: Tensor) -> Tensor:

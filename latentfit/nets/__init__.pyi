@@ -1,14 +1,14 @@
 from .any_scale_upscaler import AnyUpscaler as AnyUpscaler
 from .approx_cnn import MARGIN as MARGIN
 from .approx_cnn import ApproxCnn as ApproxCnn
+from .architecture import Architecture as Architecture
+from .architecture import architectures as architectures
 from .cell import CellDecoder as CellDecoder
 from .cell import ResidualBlock as ResidualBlock
-from .interposer import INTERPOSER_KEYS as INTERPOSER_KEYS
 from .interposer import Interposer as Interposer
 from .interposer import InterposerV1 as InterposerV1
 from .interposer import InterposerV3 as InterposerV3
 from .interposer import InterposerV4 as InterposerV4
-from .interposer import load_interposer as load_interposer
 from .model_domain import ModelDomain as ModelDomain
 from .palette import CellPalette as CellPalette
 from .palette import NearestColour as NearestColour
@@ -29,8 +29,6 @@ from .shared_trunk import put_trunk_in as put_trunk_in
 from .state_dict import UNFIT as UNFIT
 from .state_dict import loaded as loaded
 from .state_dict import whole_numbers_among as whole_numbers_among
-from .third_party_upscalers import is_upscaler as is_upscaler
-from .third_party_upscalers import load_upscaler as load_upscaler
 from .tiny import DECODER_BLOCKS as DECODER_BLOCKS
 from .tiny import ENCODER_BLOCKS as ENCODER_BLOCKS
 from .tiny import Block as Block

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from latentfit.nets.architecture import Architecture
 from latentfit.nets.tiny import conv3
 from latentfit.nets.upscaler import fine_convolutions, shuffled
 
@@ -88,3 +89,9 @@ def waves(factors: tuple[float, float]) -> Tensor:
     """Factors of rows and of columns, 1 to 2 -> their cosines, ``(1, 2 * N_WAVES)``."""
     angles = math.pi * torch.arange(1, N_WAVES + 1) * (torch.tensor(factors)[:, None] - 1)
     return angles.cos().flatten()[None]
+
+
+_EXAMPLE = {"n_channels": 4, "width": 8, "n_blocks": 1, "fine_width": 4, "n_fine": 1}
+ARCHITECTURES = (
+    Architecture("any_upscaler", AnyUpscaler, "the upscaler of any factor", "latents", _EXAMPLE, keeps_space=True),
+)

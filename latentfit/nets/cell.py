@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from latentfit.nets.architecture import Architecture
 from latentfit.nets.tiny import conv3
 
 FINE = 2  # pixels a cell where the fine convolutions work
@@ -118,3 +119,7 @@ class CellDecoder(nn.Module):
         self.skip.weight.copy_(weight)
         self.skip.bias.copy_(bias)  # type: ignore[union-attr]
         return self
+
+
+_EXAMPLE = {"n_channels": 4, "width": 8, "n_blocks": 1, "cell_px": 4, "fine_width": 4, "sharp_side": 3}
+ARCHITECTURES = (Architecture("cell", CellDecoder, "the cell decoder", "colours", _EXAMPLE),)

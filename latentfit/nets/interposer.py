@@ -4,18 +4,17 @@ Theirs (github.com/city96/SD-Latent-Interposer) speak raw latents, as ComfyUI ha
 speaks the model domain.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from latentfit.errors import BadFileError
+from latentfit.nets.architecture import Architecture
 from latentfit.nets.state_dict import loaded
 from latentfit.nets.tiny import conv3
 
 LEAK = 0.1
-INTERPOSER_KEYS = ("head.short.weight", "head_short.weight", "sequential.6.weight")  # one of each generation
 
 
 class _Joined(nn.Module):
@@ -204,24 +203,77 @@ class _Block(nn.Module):
         return added
 
 
-def load_interposer(weights: Mapping[str, Tensor]) -> tuple[str, InterposerV4 | InterposerV3 | InterposerV1]:
-    """City96's network by its keys: which version, and it, in evaluation mode.
+def is_interposer_v4(keys: Collection[str]) -> bool:
+    """Whether these are the keys of v4.0, whole or not."""
+    return "head.short.weight" in keys
+
+
+def is_interposer_v3(keys: Collection[str]) -> bool:
+    """Whether these are the keys of v3.1, whole or not."""
+    return "head_short.weight" in keys
+
+
+def is_interposer_v1(keys: Collection[str]) -> bool:
+    """Whether these are the keys of v1, whole or not; city96's upscalers have ``sequential.6`` too, but no ``.2``."""
+    is_upscaler = {"sequential.0.weight", "sequential.4.weight"} <= set(keys) and "sequential.2.weight" not in keys
+    return "sequential.6.weight" in keys and not is_upscaler
+
+
+def load_interposer_v4(weights: Mapping[str, Tensor]) -> InterposerV4:
+    """City96's v4.0 that these weights belong to, at a factor of 1 until it is told another.
 
     Raises
     ------
     BadFileError
-        When keys or shapes are of none of the three.
+        When keys or shapes are not its.
     """
-    if "head.short.weight" in weights and "tail.weight" in weights:
-        head, tail = weights["head.short.weight"], weights["tail.weight"]
-        n_blocks = sum(key.endswith(".long.0.weight") and key.startswith("core.") for key in weights)
-        sizes = int(head.shape[1]), int(tail.shape[0]), int(head.shape[0]), n_blocks
-        return "v4.0", loaded(lambda: InterposerV4(*sizes), weights, "city96's interposer v4.0")
-    if "head_short.weight" in weights:
-        head = weights["head_short.weight"]
-        n_channels, width = int(head.shape[1]), int(head.shape[0])
-        return "v3.1", loaded(lambda: InterposerV3(n_channels, width), weights, "city96's interposer v3.1")
-    if "sequential.0.weight" in weights:
-        n_channels = int(weights["sequential.0.weight"].shape[1])
-        return "v1", loaded(lambda: InterposerV1(n_channels), weights, "city96's interposer v1")
-    raise BadFileError(f"expected the keys of an interposer of city96's, got {', '.join(sorted(weights)[:4])}")
+    head, tail = weights["head.short.weight"], weights["tail.weight"]
+    n_blocks = sum(key.endswith(".long.0.weight") and key.startswith("core.") for key in weights)
+    sizes = int(head.shape[1]), int(tail.shape[0]), int(head.shape[0]), n_blocks
+    return loaded(lambda: InterposerV4(*sizes), weights, "city96's interposer v4.0")
+
+
+def load_interposer_v3(weights: Mapping[str, Tensor]) -> InterposerV3:
+    """City96's v3.1 that these weights belong to.
+
+    Raises
+    ------
+    BadFileError
+        When keys or shapes are not its.
+    """
+    head = weights["head_short.weight"]
+    n_channels, width = int(head.shape[1]), int(head.shape[0])
+    return loaded(lambda: InterposerV3(n_channels, width), weights, "city96's interposer v3.1")
+
+
+def load_interposer_v1(weights: Mapping[str, Tensor]) -> InterposerV1:
+    """City96's v1 that these weights belong to.
+
+    Raises
+    ------
+    BadFileError
+        When keys or shapes are not its.
+    """
+    n_channels = int(weights["sequential.0.weight"].shape[1])
+    return loaded(lambda: InterposerV1(n_channels), weights, "city96's interposer v1")
+
+
+ARCHITECTURES = (
+    Architecture(
+        "interposer", Interposer, "the interposer", "latents",
+        {"n_channels": 4, "n_outputs": 16, "width": 8, "n_blocks": 2, "n_dilated": 1},
+    ),
+    Architecture(
+        "interposer_v4", InterposerV4, "city96's interposer v4.0", "latents",
+        {"n_channels": 4, "n_outputs": 16, "width": 8, "n_blocks": 2},
+        recognise=is_interposer_v4, load=load_interposer_v4,
+    ),
+    Architecture(
+        "interposer_v3", InterposerV3, "city96's interposer v3.1", "latents", {"width": 8},
+        recognise=is_interposer_v3, load=load_interposer_v3,
+    ),
+    Architecture(
+        "interposer_v1", InterposerV1, "city96's interposer v1", "latents",
+        recognise=is_interposer_v1, load=load_interposer_v1,
+    ),
+)  # fmt: skip

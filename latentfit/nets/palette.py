@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from latentfit.errors import BadFileError
 from latentfit.images.colour import rgb_to_oklab
+from latentfit.nets.architecture import Architecture
 from latentfit.nets.cell import ResidualBlock
 from latentfit.nets.pixelvae import PixelVae
 from latentfit.nets.tiny import conv3
@@ -245,3 +246,11 @@ def _squared_distances(oklab: Tensor, colours: Tensor) -> Tensor:
     """``(N, 3, h, w)`` and ``(K, 3)`` -> ``(N, K, h, w)``; by differences, as single precision asks."""
     parts = [(oklab[:, c : c + 1] - colours[:, c].reshape(1, -1, 1, 1)).square() for c in range(3)]
     return parts[0] + parts[1] + parts[2]
+
+
+ARCHITECTURES = (
+    Architecture(
+        "cell_palette", CellPalette, "the cell network for a palette", "logits",
+        {"n_channels": 4, "width": 8, "n_blocks": 1},
+    ),
+)  # fmt: skip

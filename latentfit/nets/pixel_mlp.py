@@ -1,12 +1,13 @@
 """Birch-san's pixel MLP: every cell by itself, through two layers of twelve (github.com/Birch-san/diffusers-play)."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from torch import Tensor, nn
 
 from latentfit.errors import BadFileError
 from latentfit.latents.spaces import rgb_to_signed, signed_to_rgb
+from latentfit.nets.architecture import Architecture
 from latentfit.nets.state_dict import loaded
 
 
@@ -33,6 +34,7 @@ class PixelMlp(nn.Module):
         self.hidden_layers = nn.ModuleList([nn.Linear(width, width) for _ in range(n_hidden)])
         self.out_proj = nn.Linear(width, n_out)
 
+    cell_px = 1
     receptive_cells = 0
 
     def config(self) -> dict[str, Any]:
@@ -73,3 +75,17 @@ def load_pixel_mlp(weights: Mapping[str, Tensor]) -> PixelMlp:
     n_channels = int(last.shape[0] if encodes else first.shape[1])
     width = int(first.shape[0])
     return loaded(lambda: PixelMlp(n_channels, width, n_hidden, encodes=encodes), weights, "a pixel MLP")
+
+
+def is_pixel_mlp(keys: Collection[str]) -> bool:
+    """Whether these are its keys, whole or not."""
+    return "in_proj.weight" in keys
+
+
+ARCHITECTURES = (
+    Architecture(
+        "pixel_mlp", PixelMlp, "Birch-san's pixel MLP",
+        lambda config: "encoding" if config.get("encodes") else "colours",
+        recognise=is_pixel_mlp, load=load_pixel_mlp,
+    ),
+)  # fmt: skip

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from latentfit.latents.spaces import LatentSpace
+from latentfit.nets.architecture import Architecture
 from latentfit.nets.state_dict import loaded
 from latentfit.nets.tiny import Block, conv3
 
@@ -88,3 +89,15 @@ def load_pixelvae(weights: Mapping[str, Tensor]) -> PixelVae:
 def is_pixelvae(keys: Collection[str]) -> bool:
     """Whether these are its keys: blocks from 2 on, and nothing at 1, where TAESD's networks have something."""
     return {"0.weight", "2.conv.0.weight"} <= set(keys) and not any(key.startswith("1.") for key in keys)
+
+
+def _without_colours(config: dict[str, Any]) -> PixelVae:
+    return PixelVae(**{name: value for name, value in config.items() if name != "colours"})
+
+
+ARCHITECTURES = (
+    Architecture(
+        "pixelvae", PixelVae, "pixelvae's decoder", "logits", {"n_classes": 4, "width": 8}, _without_colours,
+        recognise=is_pixelvae, load=load_pixelvae,
+    ),
+)  # fmt: skip

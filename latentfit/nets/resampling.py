@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from latentfit.errors import ScaleError
+from latentfit.nets.architecture import Architecture
 
 Method = Literal["nearest", "bilinear", "bicubic", "bislerp"]
 _TORCH = {"nearest": "nearest-exact", "bilinear": "bilinear", "bicubic": "bicubic"}
@@ -71,3 +72,8 @@ def _slerp(first: Tensor, second: Tensor, share: Tensor) -> Tensor:
     turned = turned * (lengths[0] * (1 - share) + lengths[1] * share)
     turned = torch.where(cosine > 1 - _PARALLEL, first, turned)
     return torch.where(cosine < _PARALLEL - 1, first * (1 - share) + second * share, turned)
+
+
+ARCHITECTURES = (
+    Architecture("resampling", Resampling, "resampling", "latents", {"method": "bicubic"}, keeps_space=True),
+)

@@ -4,11 +4,13 @@ naripok's for FLUX.1 is the same with 16 channels. Both want raw latents times a
 every latent space of as many channels, and without that space's shift.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from torch import Tensor, nn
 
+from latentfit.errors import BadFileError
+from latentfit.nets.architecture import Architecture
 from latentfit.nets.state_dict import loaded
 from latentfit.nets.tiny import conv3
 
@@ -121,3 +123,32 @@ def load_resizer(weights: Mapping[str, Tensor]) -> LatentResizer:
     )
     n_channels, width = int(first.shape[1]), int(first.shape[0])
     return loaded(lambda: LatentResizer(n_channels, width, n_before, n_after), weights, TITLE)
+
+
+def is_resizer(keys: Collection[str]) -> bool:
+    """Whether these are its keys, whole or not."""
+    return "conv_in.weight" in keys and "in_blocks.0.in_layers.0.weight" in keys
+
+
+def private_factor(network: LatentResizer) -> float:
+    """What a public one wants raw latents multiplied with.
+
+    Raises
+    ------
+    BadFileError
+        When none of as many channels is public.
+    """
+    times = PRIVATE_FACTORS.get(network.n_channels)
+    if times is None:
+        raise BadFileError(
+            f"{TITLE} of {network.n_channels} channels", expected="4 or 16, whose private factors are known"
+        )
+    return times
+
+
+ARCHITECTURES = (
+    Architecture(
+        "latent_resizer", LatentResizer, TITLE, "latents", {"width": 32, "n_before": 2, "n_after": 3},
+        recognise=is_resizer, load=load_resizer, keeps_space=True, times=private_factor,
+    ),
+)  # fmt: skip

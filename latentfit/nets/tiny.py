@@ -5,12 +5,13 @@ no scaling factor and no [-1, 1] may touch them. Built here from the published l
 recovered from its keys and shapes.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from latentfit.nets.architecture import Architecture
 from latentfit.nets.state_dict import loaded
 
 ENCODER_BLOCKS = (1, 3, 3, 3)
@@ -269,3 +270,34 @@ def _layout(weights: Mapping[str, Tensor], usual: Sequence[int]) -> tuple[Sequen
 
 def _n_rows(weights: Mapping[str, Tensor], key: str) -> int:
     return int(weights[key].shape[0]) if key in weights and weights[key].ndim else 4
+
+
+def is_tiny_decoder(keys: Collection[str]) -> bool:
+    """Whether these are the keys of a decoder, whole or not: the clamp, which has none, a convolution, then blocks."""
+    return "1.weight" in keys and "3.conv.0.weight" in keys and "0.weight" not in keys
+
+
+def is_tiny_encoder(keys: Collection[str]) -> bool:
+    """Whether these are the keys of an encoder, whole or not; pixelvae's decoder has blocks at 2, and nothing at 1."""
+    is_other = "2.conv.0.weight" in keys and not any(key.startswith("1.") for key in keys)
+    return "0.weight" in keys and any(".conv." in key for key in keys) and not is_other
+
+
+ARCHITECTURES = (
+    Architecture(
+        "tiny_decoder", TinyDecoder, "TAESD's decoder", "colours", {"width": 8, "n_blocks": [1, 1, 0, 0]},
+        recognise=is_tiny_decoder, load=load_tiny_decoder,
+    ),
+    Architecture(
+        "tiny_decoder_32", TinyDecoder32, "TAESD's decoder", "colours",
+        recognise=is_tiny_decoder, load=load_tiny_decoder,
+    ),
+    Architecture(
+        "tiny_encoder", TinyEncoder, "TAESD's encoder", "encoding", {"width": 8, "n_blocks": [0, 1, 0, 1]},
+        recognise=is_tiny_encoder, load=load_tiny_encoder,
+    ),
+    Architecture(
+        "tiny_encoder_32", TinyEncoder32, "TAESD's encoder", "encoding",
+        recognise=is_tiny_encoder, load=load_tiny_encoder,
+    ),
+)  # fmt: skip

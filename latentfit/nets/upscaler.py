@@ -5,12 +5,15 @@ file's name says; ours speak the model domain.
 """
 
 import math
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from latentfit.nets.architecture import Architecture
 from latentfit.nets.cell import ResidualBlock
+from latentfit.nets.state_dict import loaded
 from latentfit.nets.tiny import conv3
 
 FINE = 2  # cells a source cell where the fine convolutions work
@@ -171,3 +174,42 @@ def fine_convolutions(width: int, n_convs: int, n_channels: int) -> list[nn.Modu
     for _ in range(n_convs):
         fine += [conv3(width, width), nn.ReLU()]
     return [*fine, last]
+
+
+def is_city96_upscaler(keys: Collection[str]) -> bool:
+    """Nothing stands between the first convolution and the enlarged one: an interposer has ``sequential.2``."""
+    return "sequential.0.weight" in keys and "sequential.4.weight" in keys and "sequential.2.weight" not in keys
+
+
+def load_city96_upscaler(weights: Mapping[str, Tensor]) -> UpscalerV1 | UpscalerV2:
+    """City96's network that these weights belong to, at a factor of 2 until it is told another.
+
+    Raises
+    ------
+    BadFileError
+        When keys or shapes are of neither.
+    KeyError, IndexError, ValueError, RuntimeError
+        When its sizes cannot be told.
+    """
+    first = weights["sequential.0.weight"]
+    n_channels, width = int(first.shape[1]), int(first.shape[0])
+    if first.shape[-1] == 5:
+        return loaded(lambda: UpscalerV1(n_channels), weights, "city96's upscaler v1")
+    n_convs = sum(key.startswith("sequential.") and key.endswith(".weight") for key in weights) - 2
+    return loaded(lambda: UpscalerV2(n_channels, width, n_convs), weights, "city96's upscaler v2")
+
+
+ARCHITECTURES = (
+    Architecture(
+        "upscaler", Upscaler, "the upscaler", "latents",
+        {"n_channels": 4, "width": 8, "n_blocks": 1, "fine_width": 4, "n_fine": 1}, keeps_space=True,
+    ),
+    Architecture(
+        "upscaler_v2", UpscalerV2, "city96's upscaler v2", "latents", {"width": 8, "n_convs": 2},
+        recognise=is_city96_upscaler, load=load_city96_upscaler, keeps_space=True,
+    ),
+    Architecture(
+        "upscaler_v1", UpscalerV1, "city96's upscaler v1", "latents",
+        recognise=is_city96_upscaler, load=load_city96_upscaler, keeps_space=True,
+    ),
+)  # fmt: skip

@@ -1,16 +1,17 @@
 """Palettized approximations: a network or a map beside its palette, the palette of one, and how files hold both."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from torch import Tensor, nn
 
 from latentfit.errors import PaletteError
-from latentfit.fit.polynomial_map import PolynomialMap
+from latentfit.fit.polynomial_map import PolynomialMap, polynomial_config
 from latentfit.latents.spaces import LatentSpace
 from latentfit.maps.contracts import Approximation
-from latentfit.nets.palette import CellPalette, NearestColour, Palettized, PixelVae, colours_of
+from latentfit.nets.architecture import Architecture, architectures, by_kind
+from latentfit.nets.palette import NearestColour, Palettized, colours_of
 from latentfit.palettes.dithering import DITHERS, bayer
 from latentfit.palettes.palette import Palette, bundled_palettes
 
@@ -115,17 +116,40 @@ def palette_for(n_classes: int, palette: Palette | str | os.PathLike[str] | None
 
 def palettized_of(config: Mapping[str, Any]) -> Palettized:
     """The module of a file, without its numbers; inverse of `Palettized.config`."""
-    network, colours = config["network"], colours_of(config["palette"])
-    makes: dict[str, Callable[[dict[str, Any]], nn.Module]] = {
-        "pixelvae": lambda own: PixelVae(**own),
-        "cell_palette": lambda own: CellPalette(colours=colours, **own),
-        "nearest": lambda own: NearestColour(PolynomialMap.from_config(own), colours),
-    }
+    own, colours = config["network"], colours_of(config["palette"])
+    network = networks_of_logits()[own["kind"]].built({**own["config"], "colours": colours})
     palette, dither = Palette.from_dict(config["palette"]).to_dict(), config["dither"]
-    return Palettized(makes[network["kind"]](network["config"]), palette, dither, _thresholds(dither))
+    return Palettized(network, palette, dither, _thresholds(dither))
+
+
+def networks_of_logits() -> dict[str, Architecture]:
+    """What may stand beside a palette, by kind."""
+    return by_kind(row for row in (*architectures().values(), NEAREST) if row.gives == "logits")
+
+
+def _nearest_of(config: dict[str, Any]) -> NearestColour:
+    own = {name: value for name, value in config.items() if name != "colours"}
+    return NearestColour(PolynomialMap.from_config(own), config["colours"])
 
 
 def _thresholds(dither: str) -> Tensor | None:
     if dither not in DITHERS:
         raise PaletteError("dither", expected=f"one of {', '.join(DITHERS)}", got=f"{dither!r}")
     return None if dither == "none" else bayer(int(dither.removeprefix("bayer-")))
+
+
+NEAREST = Architecture(
+    "nearest", NearestColour, "the nearest colour of a fitted map", "logits", {"n_channels": 4, "kernels": [1]},
+    _nearest_of, polynomial_config,
+)  # fmt: skip
+ARCHITECTURES = (
+    NEAREST,
+    Architecture(
+        "palettized", Palettized, "a network of classes and its palette", "classes",
+        {
+            "network": {"kind": "pixelvae", "config": {"n_classes": 2, "width": 8}},
+            "palette": {"colours": ["#000000", "#ffffff"]}, "dither": "bayer-2",
+        },
+        palettized_of,
+    ),
+)  # fmt: skip

@@ -12,59 +12,7 @@ from latentfit.vae.networks import DiffusersNetwork
 from latentfit.vae.spaces import speaks_model_domain, stated_numbers
 
 Axes = Literal["channels first", "frames first", "channels last"]
-_OF_SDXL = ("sdxl", "playground25", "eq_sdxl")
-_OF_WAN21 = ("wan21",)
-_SPACES_OF_CLASS = {
-    "SD3Transformer2DModel": ("sd3",),
-    "FluxTransformer2DModel": ("flux1",),
-    "ChromaTransformer2DModel": ("flux1",),
-    "Lumina2Transformer2DModel": ("flux1",),
-    "HiDreamImageTransformer2DModel": ("flux1",),
-    "ZImageTransformer2DModel": ("flux1",),
-    "LongCatImageTransformer2DModel": ("flux1",),
-    "Flux2Transformer2DModel": ("flux2",),
-    "QwenImageTransformer2DModel": _OF_WAN21,
-    "QwenImage21Transformer2DModel": ("qwen_image21",),
-    "WanTransformer3DModel": ("wan21", "wan22"),
-    "WanVACETransformer3DModel": _OF_WAN21,
-    "HunyuanVideoTransformer3DModel": ("hunyuan_video",),
-    "HunyuanVideo15Transformer3DModel": ("hunyuan_video15",),
-    "CogVideoXTransformer3DModel": ("cogvideox",),
-    "CogView4Transformer2DModel": ("cogview4",),
-    "MochiTransformer3DModel": ("mochi",),
-    "SanaTransformer2DModel": ("sana_dcae", "sana_dcae11"),
-    "AuraFlowTransformer2DModel": ("sdxl",),
-    "HunyuanDiT2DModel": ("sdxl",),
-    "PixArtTransformer2DModel": ("sd1", "sdxl"),
-    "LTXVideoTransformer3DModel": ("ltxv",),
-}
-"""Denoisers of diffusers whose latents are of certain spaces; nothing in their configs says so."""
-
-
-_AXES: dict[Axes, tuple[str, ...]] = {
-    "frames first": (
-        "AnyFlowFARPipeline",
-        "AnyFlowPipeline",
-        "CogVideoXFunControlPipeline",
-        "CogVideoXImageToVideoPipeline",
-        "CogVideoXPipeline",
-        "CogVideoXVideoToVideoPipeline",
-        "ConsisIDPipeline",
-        "StableVideoDiffusionPipeline",
-        "CogVideoXTransformer3DModel",
-        "ConsisIDTransformer3DModel",
-        "UNetSpatioTemporalConditionModel",
-    ),
-    "channels last": (
-        "Kandinsky5I2IPipeline",
-        "Kandinsky5I2VPipeline",
-        "Kandinsky5T2IPipeline",
-        "Kandinsky5T2VPipeline",
-        "Kandinsky6TI2VAPipeline",
-        "Kandinsky5Transformer3DModel",
-    ),
-}
-"""Pipelines of video whose latents do not lie channels first, and denoisers of those pipelines."""
+_ELSEWHERE: tuple[Axes, ...] = ("frames first", "channels last")
 
 
 def axes_of(pipe: Any) -> Axes | None:
@@ -73,13 +21,14 @@ def axes_of(pipe: Any) -> Axes | None:
     Returns
     -------
     str or None
-        "channels first", (N, C, T, h, w), is diffusers' own convention: all its pipelines but those listed. None: the
-        class is none of diffusers', and its denoiser says nothing.
+        "channels first", (N, C, T, h, w), is diffusers' own convention: all its pipelines but those that the registry
+        of spaces lists. None: the class is none of diffusers', and its denoiser says nothing.
     """
     import diffusers
 
     parts = [pipe, *(getattr(pipe, name, None) for name in ("transformer", "unet"))]
-    for axes, names in _AXES.items():
+    for axes in _ELSEWHERE:
+        names = [name for space in list_spaces() for name in space.facts.video_axes.get(axes, ())]
         kinds = tuple(kind for name in names if isinstance(kind := getattr(diffusers, name, None), type))
         if any(isinstance(part, kinds) for part in parts):
             return axes
@@ -208,12 +157,7 @@ def check_pipeline(pipe: Any, space: LatentSpace) -> bool:
 
 def _spaces_of(denoiser: Any) -> tuple[str, ...]:
     """Names of the spaces that a denoiser may be of, by its class; empty where the class leaves it open."""
-    config: Any = getattr(denoiser, "config", None)
-    if type(denoiser).__name__ == "UNet2DConditionModel" and hasattr(config, "get"):
-        if config.get("in_channels") not in (4, 8, 9):
-            return ()
-        return {"text_time": _OF_SDXL, None: ("sd1",)}.get(config.get("addition_embed_type"), ())
-    return _SPACES_OF_CLASS.get(type(denoiser).__name__, ())
+    return tuple(space.name for space in list_spaces() if any(one.fits(denoiser) for one in space.facts.denoisers))
 
 
 def check_vae(vae: Any, space: LatentSpace) -> bool:

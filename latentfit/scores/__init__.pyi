@@ -1,6 +1,7 @@
 from .colour_errors import ColourSums as ColourSums
 from .colour_errors import FlickerSums as FlickerSums
 from .evaluation import evaluate as evaluate
+from .evaluation import mean_of_scores as mean_of_scores
 from .evaluation import score_summary as score_summary
 from .held_out import any_held_out as any_held_out
 from .held_out import as_seen as as_seen
@@ -33,6 +34,7 @@ from .running_costs import peak_mib as peak_mib
 from .similarity import LEAST_MS_SSIM_PX as LEAST_MS_SSIM_PX
 from .similarity import PictureFeatures as PictureFeatures
 from .similarity import correlated as correlated
+from .similarity import fine_energy as fine_energy
 from .similarity import flip as flip
 from .similarity import gmsd as gmsd
 from .similarity import high_frequency_ratio as high_frequency_ratio

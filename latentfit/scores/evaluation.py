@@ -163,11 +163,11 @@ class _Pool:
         self.pictures.add(sample.sha256)
 
     def scores(self) -> dict[str, float]:
-        means = {name: _mean(name, [shape[name] for shape in self.shapes]) for name in self.shapes[0]}
+        means = {name: mean_of_scores(name, [shape[name] for shape in self.shapes]) for name in self.shapes[0]}
         return {"n_images": len(self.pictures), **self.sums.scores(), **means}
 
 
-def _mean(name: str, scores: Sequence[float]) -> float:
+def mean_of_scores(name: str, scores: Sequence[float]) -> float:
     """Over pictures; of sharpness over those whose reference has any detail to be as sharp as."""
     told = [score for score in scores if name != "high_frequency" or not math.isnan(score)]
     return statistics.fmean(told) if told else math.nan

@@ -77,7 +77,8 @@ def evaluate_latent_maps(
         one latent, taken in turns in one run, and ``extra_mib``, the most that it allocates; ``buried_sigma`` and
         ``buried_strength``, the least noise and the least image-to-image strength that cover the error in every
         frequency band. Where the target keeps photo also ``photo_psnr``, ``photo_delta_e`` and ``photo_ms_ssim``:
-        against the picture that was encoded, not against its decode.
+        against the picture that was encoded, not against its decode. ``buried_strength`` is NaN where the noise
+        schedule of the target's models is not known; ``attrs["schedule"]`` has it.
 
     Raises
     ------
@@ -123,7 +124,7 @@ def evaluate_latent_maps(
     schedule = schedule_of(joined.target.space.name)
     for name, pool in pools.items():
         sigma = pool.bands.sigma
-        strength = masking_strength(sigma, schedule) if sigma >= 0 else math.nan
+        strength = masking_strength(sigma, schedule) if sigma >= 0 and schedule is not None else math.nan
         buried = {"buried_sigma": sigma, "buried_strength": strength}
         parameters = maps[name].n_parameters if name in maps else math.nan
         costs = {"ms": spent[name], "extra_mib": peak_mib(partial(calls[name], latents)), "parameters": parameters}
@@ -132,6 +133,7 @@ def evaluate_latent_maps(
     frame.attrs = {
         "n_images": len({pair.sha256 for pair in chosen}), "n_left_out": n_left_out, "n_copies": n_copies,
         "source": joined.source.reference, "target": joined.target.reference, "scale": str(joined.scale),
+        "schedule": schedule, "target_space": joined.target.space.name,
     }  # fmt: skip
     return frame
 

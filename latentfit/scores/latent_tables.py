@@ -1,7 +1,8 @@
 """Scores of maps between latents, as text."""
 
 import math
-from typing import TYPE_CHECKING
+from collections.abc import Hashable, Mapping
+from typing import TYPE_CHECKING, Any
 
 from latentfit.scores.held_out import left_out_in_words
 from latentfit.scores.latent_maps import BASELINE
@@ -31,9 +32,18 @@ def latent_map_summary(frame: "pd.DataFrame") -> str:
         "",
         table,
         "",
-        "buried_strength: the least image-to-image strength whose noise covers the error at every frequency",
+        _about_strength(attrs),
     ]
     return "\n".join(lines)
+
+
+def _about_strength(attrs: Mapping[Hashable, Any]) -> str:
+    if attrs.get("schedule", "") is None:
+        return (
+            f"buried_strength is missing: the registry knows no noise schedule of {attrs['target_space']!r}; "
+            "latentfit.scores.masking_strength gives it from buried_sigma and the schedule of your sampler"
+        )
+    return "buried_strength: the least image-to-image strength whose noise covers the error at every frequency"
 
 
 def _three_digits(value: float) -> str:

@@ -2,14 +2,16 @@
 
 import math
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import get_args
 
 import torch
 from torch import Tensor
 
+from latentfit.errors import DomainError
+from latentfit.latents.space_facts import Schedule as Schedule  # noqa: PLC0414 - part of the face
+from latentfit.latents.space_facts import facts_of
 from latentfit.scores.spectrum import N_BANDS, band_middles, bands_of, cosine_transform
 
-Schedule = Literal["sd", "flow"]
 _TRAIN_STEPS, _BETA_START, _BETA_END = 1000, 0.00085, 0.012  # Stable Diffusion's "scaled linear" schedule
 
 
@@ -53,7 +55,7 @@ class ErrorBands:
         return math.sqrt(float(self.energy.max()))
 
 
-def masking_strength(sigma: float, schedule: Schedule) -> float:
+def masking_strength(sigma: float, schedule: Schedule | None) -> float:
     """The smallest image-to-image strength at which a sampler's noise reaches `sigma` beside the signal; 1 at most.
 
     Parameters
@@ -73,7 +75,10 @@ def masking_strength(sigma: float, schedule: Schedule) -> float:
     ------
     ValueError
         When sigma is below 0 or NaN.
+    DomainError
+        When the schedule is none of the two: a space of which none is known has None.
     """
+    _check(schedule)
     if not sigma >= 0:
         raise ValueError(f"sigma: expected 0 or more, noise over signal, got {sigma}")
     if schedule == "flow":
@@ -82,19 +87,22 @@ def masking_strength(sigma: float, schedule: Schedule) -> float:
     return min(1.0, (reached + 1) / _TRAIN_STEPS)
 
 
-def sigma_at(strength: float, schedule: Schedule) -> float:
+def sigma_at(strength: float, schedule: Schedule | None) -> float:
     """Noise over signal where a sampler begins at an image-to-image strength: `masking_strength`, turned round.
 
     Raises
     ------
     ValueError
         When the strength is not above 0 and at most 1, or 1 of a flow, which has no signal left.
+    DomainError
+        When the schedule is none of the two.
 
     Examples
     --------
     >>> sigma_at(0.5, "flow")
     1.0
     """
+    _check(schedule)
     if not 0 < strength <= 1 or (schedule == "flow" and strength == 1):
         raise ValueError(f"strength: expected more than 0 and at most 1 (less than 1 of a flow), got {strength}")
     if schedule == "flow":
@@ -109,9 +117,25 @@ def _sd_sigmas() -> Tensor:
     return ((1 - kept) / kept).sqrt()
 
 
-def schedule_of(space_name: str) -> Schedule:
-    """Which schedule to count with: that of Stable Diffusion 1 and XL for their spaces, flow matching for all others.
+def schedule_of(space_name: str) -> Schedule | None:
+    """The noise schedule of the samplers of a space's own model, as the registry of spaces has it.
 
-    Stable Cascade's and CogVideoX's models have schedules of their own: for their spaces a strength is only a guide.
+    Returns
+    -------
+    {"sd", "flow"} or None
+        None where it is neither of the two, as of Stable Cascade's and CogVideoX's models, or unknown: of every space
+        that is not registered.
     """
-    return "sd" if space_name in ("sd1", "sdxl", "playground25", "eq_sdxl") else "flow"
+    return facts_of(space_name).schedule
+
+
+def _check(schedule: Schedule | None) -> None:
+    if schedule not in get_args(Schedule):
+        raise DomainError(
+            "schedule",
+            expected="one of " + ", ".join(map(repr, get_args(Schedule))),
+            got="None, as of a space whose sampler's noise schedule the registry does not know"
+            if schedule is None
+            else f"{schedule!r}",
+            remedy="name the one that your sampler has",
+        )

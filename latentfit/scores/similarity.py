@@ -64,7 +64,7 @@ class PictureFeatures:
 
     @cached_property
     def _fine_energy(self) -> float:
-        return _fine_energy(self._luma)
+        return fine_energy(self._luma)
 
     @cached_property
     def _opponent(self) -> Tensor:
@@ -222,7 +222,7 @@ def _prewitt(grey: Tensor) -> Tensor:
     return torch.hypot(_both(padded, flat, step), _both(padded, step, flat))
 
 
-def _fine_energy(luma: Tensor) -> float:
+def fine_energy(luma: Tensor) -> float:
     high, wide = luma.shape[-2:]
     window = torch.outer(*(torch.hann_window(n, dtype=luma.dtype, device=luma.device) for n in (high, wide)))
     mean = luma.mean((-2, -1), keepdim=True)

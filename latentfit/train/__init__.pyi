@@ -4,12 +4,9 @@ from .checkpoint import load_state as load_state
 from .checkpoint import save_state as save_state
 from .config import TrainConfig as TrainConfig
 from .crops import CropSource as CropSource
-from .decoder_presets import PRESETS as PRESETS
 from .decoder_presets import Preset as Preset
-from .decoder_presets import preset_named as preset_named
 from .decoders import train_decoder as train_decoder
 from .decoders import train_encoder as train_encoder
-from .interposer_presets import INTERPOSERS as INTERPOSERS
 from .interposer_presets import city96_losses as city96_losses
 from .last_layer import solve_head as solve_head
 from .latent_map_crops import JoinedCrops as JoinedCrops
@@ -17,8 +14,6 @@ from .latent_map_objective import BothWays as BothWays
 from .latent_map_objective import LatentObjective as LatentObjective
 from .latent_map_objective import looks_at_pictures as looks_at_pictures
 from .latent_map_preset import LatentPreset as LatentPreset
-from .latent_map_presets import LATENT_PRESETS as LATENT_PRESETS
-from .latent_map_presets import latent_preset_named as latent_preset_named
 from .latent_maps import train_latent_map as train_latent_map
 from .loop import Trained as Trained
 from .loop import train as train
@@ -31,8 +26,9 @@ from .palette_decoders import train_palette as train_palette
 from .palette_objective import ClassCrops as ClassCrops
 from .palette_objective import ClassObjective as ClassObjective
 from .palette_objective import class_weights as class_weights
-from .palette_presets import PALETTE_PRESETS as PALETTE_PRESETS
 from .palette_presets import PalettePreset as PalettePreset
-from .palette_presets import palette_preset_named as palette_preset_named
+from .presets import PRESETS as PRESETS
+from .presets import PresetKind as PresetKind
+from .presets import preset_named as preset_named
+from .presets import preset_names as preset_names
 from .state import RunState as RunState
-from .upscaler_presets import UPSCALERS as UPSCALERS

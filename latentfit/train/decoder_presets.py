@@ -1,7 +1,8 @@
-"""Presets: what is worth training: a network, what it learns from, and how long. One table."""
+"""Presets of decoders and encoders: a network, what it learns from, and how long. One table."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 from torch import nn
 
@@ -57,6 +58,11 @@ class Preset:
     draw: Mapping[str, float] = field(default_factory=lambda: CHARTS_COUNT_LESS)
     config: TrainConfig = field(default_factory=TrainConfig)
 
+    @property
+    def kind(self) -> Literal["decoder", "encoder"]:
+        """What it trains."""
+        return "encoder" if self.encodes else "decoder"
+
 
 def _cell(width: int, n_blocks: int, fine_width: int, n_fine: int) -> Callable[[LatentSpace], nn.Module]:
     return lambda space: CellDecoder(space.channels, width, n_blocks, space.cell_px, fine_width, n_fine)
@@ -76,7 +82,7 @@ def _tiny(
     return make
 
 
-PRESETS: dict[str, Preset] = {
+AUTOENCODER_PRESETS: dict[str, Preset] = {
     "cell-small": Preset(
         "cell decoder, small: half a megabyte, minutes on a CPU", _cell(48, 3, 32, 1), 24, 2, {"mse": 10.0},
         closed_form=True, config=TrainConfig(n_images=20_000, batch_images=8, optimizer="muon", lr=1e-2),
@@ -116,16 +122,3 @@ PRESETS: dict[str, Preset] = {
         config=TrainConfig(n_images=40_000, lr=2e-3),
     ),
 }  # fmt: skip
-
-
-def preset_named(name: str) -> Preset:
-    """The preset of that name.
-
-    Raises
-    ------
-    TrainError
-        When there is none.
-    """
-    if name not in PRESETS:
-        raise TrainError(f"preset {name!r}", expected=f"one of {', '.join(PRESETS)}")
-    return PRESETS[name]

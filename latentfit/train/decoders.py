@@ -4,7 +4,7 @@ import json
 import os
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from safetensors.torch import save as to_bytes
@@ -22,9 +22,10 @@ from latentfit.runtime.storage import write_atomic
 from latentfit.train.callbacks import SampleSheet
 from latentfit.train.config import TrainConfig
 from latentfit.train.crops import CropSource
-from latentfit.train.decoder_presets import Preset, preset_named
+from latentfit.train.decoder_presets import Preset
 from latentfit.train.loop import Callback
 from latentfit.train.objective import Objective
+from latentfit.train.presets import preset_named
 from latentfit.train.run import Result, Run, Task, WarmStart, hold_skip, named_preset, result_path
 
 
@@ -46,7 +47,7 @@ def train_decoder(
     store : PairStore
         With rgb or photo, as the preset learns from.
     preset : str or Preset
-        A name of `PRESETS`.
+        A name among `preset_names("decoder")`.
     out : path
         The decoder, .safetensors. Beside it, in ``NAME.run/``: checkpoint, metrics, config, samples.
     config : TrainConfig, optional
@@ -113,11 +114,15 @@ def _task(
     encodes: bool = False,
 ) -> Task[Result]:
     """What a preset trains on a store."""
-    name, preset = named_preset(preset, preset_named)
-    if preset.encodes != encodes:
-        kind, other = ("encoder", "decoder") if preset.encodes else ("decoder", "encoder")
+    kind: Literal["decoder", "encoder"] = "encoder" if encodes else "decoder"
+    name, preset = named_preset(preset, lambda title: preset_named(title, kind))
+    if preset.kind != kind:
+        words = {"encoder": "an encoder", "decoder": "a decoder"}
         raise TrainError(
-            f"preset {name!r}", expected=f"one of an {other}", got=f"one of a {kind}", remedy="train that instead"
+            f"preset {name!r}",
+            expected=f"one of {words[kind]}",
+            got=f"one of {words[preset.kind]}",
+            remedy="train that instead",
         )
     config, scale = config or preset.config, preset.scale or store.space.cell_px
     source = _source(store, store.split(split), preset, scale, config.seed)

@@ -1,5 +1,6 @@
 """LatentObjective: what a map between latents is trained for: latents, what they decode to, and the way back."""
 
+import copy
 from collections.abc import Mapping
 from typing import Any
 
@@ -76,7 +77,7 @@ class LatentObjective:
             seen = ", ".join(sorted(set(weights) & set(_DECODED_LOSSES)))
             raise TrainError(f"losses {seen}", expected="a decoder", got="none")
         self.weights, self.cycles, self.adversary = dict(weights), bool(set(weights) & set(CYCLES)), adversary
-        self.decoder = None if decoder is None else decoder.module.eval().requires_grad_(False)
+        self.decoder = None if decoder is None else copy.deepcopy(decoder.module).eval().requires_grad_(False)
         self.decoded_cells, self.is_sized = decoded_cells, is_sized
         self.cell_px = 1 if decoder is None else decoder.scale.numerator
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
+from typing import Literal
 
 from torch import nn
 
@@ -44,6 +45,8 @@ class LatentPreset:
     draw : mapping of str to float
         How often pictures of a kind are drawn, relative to 1.
     config : TrainConfig
+    kind : {"interposer", "upscaler"}
+        What it trains.
     """
 
     title: str
@@ -59,6 +62,7 @@ class LatentPreset:
     goes_on: bool = False
     draw: Mapping[str, float] = field(default_factory=lambda: CHARTS_COUNT_LESS)
     config: TrainConfig = field(default_factory=TrainConfig)
+    kind: Literal["interposer", "upscaler"] = "interposer"
 
     def losses_of(self, source: LatentSpace, target: LatentSpace) -> Mapping[str, float]:
         """The losses between two spaces."""

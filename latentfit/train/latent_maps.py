@@ -27,9 +27,9 @@ from latentfit.train.last_layer import solve_head
 from latentfit.train.latent_map_crops import JoinedCrops
 from latentfit.train.latent_map_objective import CYCLES, BothWays, LatentObjective
 from latentfit.train.latent_map_preset import LatentPreset
-from latentfit.train.latent_map_presets import latent_preset_named
 from latentfit.train.loop import Callback
 from latentfit.train.objective import ADVERSARIAL
+from latentfit.train.presets import preset_named
 from latentfit.train.run import Run, Task, WarmStart, hold_skip, named_preset, result_path
 
 
@@ -54,7 +54,7 @@ def train_latent_map(
         Several scales, for a preset of any factor: the map that is made is of the largest; `LatentMap.at_scale` gives
         the others.
     preset : str or LatentPreset
-        A name of `LATENT_PRESETS`.
+        A name among `preset_names("interposer", "upscaler")`.
     out : path
         The map, .safetensors; where the preset's losses teach its inverse too, that lies beside it as
         ``NAME_back.safetensors``. ``NAME.run/`` holds checkpoint, metrics and config.
@@ -86,7 +86,7 @@ def train_latent_map(
     TrainError
         When no pair is as large as a crop, or the run goes wrong.
     """
-    name, chosen = named_preset(preset, latent_preset_named)
+    name, chosen = named_preset(preset, lambda title: preset_named(title, "interposer", "upscaler"))
     every = [joined] if isinstance(joined, JoinedStores) else list(joined)
     joined = max(every, key=lambda one: one.scale)
     if len(every) > 1 and not chosen.any_factor:

@@ -22,7 +22,8 @@ from latentfit.train.config import TrainConfig
 from latentfit.train.crops import CropSource
 from latentfit.train.loop import Callback
 from latentfit.train.palette_objective import ClassCrops, ClassObjective
-from latentfit.train.palette_presets import PalettePreset, palette_preset_named
+from latentfit.train.palette_presets import PalettePreset
+from latentfit.train.presets import preset_named
 from latentfit.train.run import Run, Task, WarmStart, hold_skip, named_preset, result_path
 
 SHEET_PX = 8  # a cell's side on a sample sheet
@@ -54,7 +55,7 @@ def train_palette(
     how : Palettizing
         The palette, and how pictures become its classes.
     preset : str or PalettePreset
-        A name of `PALETTE_PRESETS`. Its crops are made as small as nine samples in ten need.
+        A name among `preset_names("palette")`. Its crops are made as small as nine samples in ten need.
     out : path
         The decoder, .safetensors. Beside it, in ``NAME.run/``: checkpoint, metrics, config, samples.
     config : TrainConfig, optional
@@ -85,7 +86,7 @@ def train_palette(
     SpaceMismatchError, PaletteError
         When `begin` is of another space, or of another number of classes.
     """
-    name, chosen = named_preset(preset, palette_preset_named)
+    name, chosen = named_preset(preset, lambda title: preset_named(title, "palette"))
     wanted = list(store.split(split) if samples is None else samples)
     chosen = replace(
         chosen,

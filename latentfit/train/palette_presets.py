@@ -2,10 +2,10 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 from torch import nn
 
-from latentfit.errors import TrainError
 from latentfit.latents.spaces import LatentSpace
 from latentfit.nets.palette import CellPalette, PixelVae
 from latentfit.palettes.palette import Palette
@@ -45,6 +45,11 @@ class PalettePreset:
         )
     )
 
+    @property
+    def kind(self) -> Literal["palette"]:
+        """What it trains."""
+        return "palette"
+
 
 def _pixelvae(space: LatentSpace, palette: Palette) -> nn.Module:
     return PixelVae(space.channels, len(palette))
@@ -58,16 +63,3 @@ PALETTE_PRESETS: dict[str, PalettePreset] = {
     "pixelvae": PalettePreset("pixelvae's network", _pixelvae),
     "cell-palette": PalettePreset("cell network for a palette, on top of the closed form", _cell_palette),
 }
-
-
-def palette_preset_named(name: str) -> PalettePreset:
-    """The preset of that name.
-
-    Raises
-    ------
-    TrainError
-        When there is none.
-    """
-    if name not in PALETTE_PRESETS:
-        raise TrainError(f"preset {name!r}", expected=f"one of {', '.join(PALETTE_PRESETS)} for a palette")
-    return PALETTE_PRESETS[name]

@@ -133,4 +133,4 @@ _PRESETS: dict[str, LatentPreset] = {
         {"l1": 0.08}, config=TrainConfig(n_images=100_000, batch_images=40, lr=1e-4),
     ),
 }  # fmt: skip
-UPSCALERS = {name: replace(preset, make=_within(preset.make)) for name, preset in _PRESETS.items()}
+UPSCALERS = {name: replace(one, make=_within(one.make), kind="upscaler") for name, one in _PRESETS.items()}

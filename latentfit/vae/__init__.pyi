@@ -10,6 +10,7 @@ from .networks import TinyNetwork as TinyNetwork
 from .private_copies import departures as departures
 from .single_file import bundled_configs as bundled_configs
 from .single_file import read_renamed as read_renamed
+from .single_file import shape_differences as shape_differences
 from .sources import ASSETS_VARIABLE as ASSETS_VARIABLE
 from .spaces import BUNDLED as BUNDLED
 from .spaces import PUBLIC_TINY as PUBLIC_TINY

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from latentfit.errors import BadFileError, VaeError
+from latentfit.latents.space_facts import all_facts
 from latentfit.nets.state_dict import UNFIT, whole_numbers_among
 from latentfit.nets.tiny import load_tiny_decoder, load_tiny_encoder
 from latentfit.runtime import schemas
@@ -37,24 +38,6 @@ from latentfit.vae.networks import DiffusersNetwork, TinyNetwork
 _VIDEO_ADVICE = "name the autoencoder of its space as a diffusers folder or a file of its own"
 _COUNTER = "num_batches_tracked"
 Half = TypeVar("Half", bound=nn.Module)
-
-# Keys beside the autoencoder that say which model a checkpoint is, most telling first.
-_MODEL_MARKS = (
-    ("edm_mean", "playground25"),
-    ("conditioner.embedders.", "sdxl"),
-    ("cond_stage_model.", "sd1"),
-    ("joint_blocks.", "sd3"),
-    ("double_blocks.", "flux1"),
-)
-_MODELSPEC_MARKS = (
-    ("stable-diffusion-xl", "sdxl"),
-    ("stable-diffusion-v1", "sd1"),
-    ("stable-diffusion-v2", "sd1"),
-    ("stable-diffusion-v3", "sd3"),
-    ("stable-diffusion-3", "sd3"),
-    ("flux-1", "flux1"),
-    ("flux.1", "flux1"),
-)
 
 
 @dataclass(frozen=True)
@@ -138,7 +121,7 @@ def open_vae_file(path: Path) -> OpenedFile:
     _check_both_halves(path, weights)
     weights = to_diffusers_keys(weights)
     hint = _space_named(names, file.metadata)
-    matching = [entry for entry in bundled_configs() if _differences(entry.shapes, weights) == []]
+    matching = [entry for entry in bundled_configs() if shape_differences(entry.shapes, weights) == []]
     if matching:
         chosen = next((entry for entry in matching if entry.space == hint), matching[0])
         module = chosen.module()
@@ -181,11 +164,9 @@ def _plainly_named(file: WeightsFile) -> Weights:
 @cache
 def bundled_configs() -> tuple[BundledConfig, ...]:
     """All bundled configs, the commonest first."""
-    entries = []
-    for path in sorted(data_path("configs").glob("*.json"), key=lambda path: (path.stem not in ("sd1", "wan21"), path)):
-        raw = json.loads(path.read_text("utf-8"))
-        entries.append(BundledConfig(path.stem, raw["space"], raw["class_name"], raw["config"]))
-    return tuple(entries)
+    read = {path.stem: json.loads(path.read_text("utf-8")) for path in sorted(data_path("configs").glob("*.json"))}
+    ordered = sorted(read.items(), key=lambda item: not item[1].get("is_commonest", False))
+    return tuple(BundledConfig(stem, raw["space"], raw["class_name"], raw["config"]) for stem, raw in ordered)
 
 
 def autoencoder_class(class_name: object) -> Any:
@@ -303,7 +284,7 @@ def _given(module: nn.Module, weights: Mapping[str, Tensor], path: Path) -> dict
 def _check_shapes(
     class_name: str, wanted: Mapping[str, tuple[int, ...]], given: Mapping[str, Tensor], path: Path
 ) -> None:
-    differences = _differences(wanted, {key: one for key, one in given.items() if not key.endswith(_COUNTER)})
+    differences = shape_differences(wanted, {key: one for key, one in given.items() if not key.endswith(_COUNTER)})
     if differences:
         raise BadFileError(
             f"{path}",
@@ -354,10 +335,13 @@ def _check_both_halves(path: Path, weights: Weights) -> None:
 def _space_named(names: list[str], metadata: Mapping[str, str]) -> str | None:
     """What a checkpoint's other keys, or its modelspec, say about its space."""
     spec = metadata.get("modelspec.architecture", "").lower()
-    for mark, space in _MODELSPEC_MARKS:
-        if mark in spec:
+    for space, facts in all_facts().items():
+        if any(mark in spec for mark in facts.checkpoint_architectures):
             return space
-    return next((space for mark, space in _MODEL_MARKS if any(mark in name for name in names)), None)
+    ranked = sorted(
+        (rank, mark, space) for space, facts in all_facts().items() for mark, rank in facts.checkpoint_keys.items()
+    )
+    return next((space for _, mark, space in ranked if any(mark in name for name in names)), None)
 
 
 def _checked_kl_config(path: Path, weights: Weights) -> tuple[str, dict[str, Any]]:
@@ -423,7 +407,7 @@ def _n_numbered(weights: Weights, prefix: str) -> int:
     return next(n for n in itertools.count() if str(n) not in numbers)
 
 
-def _differences(shapes: Mapping[str, tuple[int, ...]], weights: Mapping[str, Tensor]) -> list[str]:
+def shape_differences(shapes: Mapping[str, tuple[int, ...]], weights: Mapping[str, Tensor]) -> list[str]:
     """Keys that are missing, left over, or of another shape."""
     given = {key: tuple(tensor.shape) for key, tensor in weights.items()}
     return sorted(key for key in shapes.keys() | given.keys() if shapes.get(key) != given.get(key))

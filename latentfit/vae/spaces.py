@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from latentfit.errors import SpaceMismatchError, VaeError
+from latentfit.latents.space_facts import all_facts
 from latentfit.latents.spaces import LatentSpace, get_space, list_spaces
 from latentfit.vae.networks import (
     Crossing,
@@ -24,21 +25,10 @@ from latentfit.vae.single_file import bundled_configs
 
 Numbers = tuple[tuple[float, ...], tuple[float, ...]]
 
-PUBLIC_TINY = {
-    "taesd": ("TAESD", "sd1"),
-    "taesdxl": ("TAESDXL", "sdxl"),
-    "taesd3": ("TAESD3", "sd3"),
-    "taef1": ("TAEF1", "flux1"),
-    "taef2": ("TAEF2", "flux2"),
-    "taesana": ("TAESana", "sana_dcae"),
-}
+PUBLIC_TINY = {name: (title, space) for space, facts in all_facts().items() for name, title in facts.tiny_vaes.items()}
 """The TAESD family by its public names: name for people, space."""
 
-BUNDLED = {
-    "mini-sd1": ("mini-sd1 (distilled from TAESD)", "sd1"),
-    "mini-sdxl": ("mini-sdxl (distilled from TAESDXL)", "sdxl"),
-    "mini-flux1": ("mini-flux1 (distilled from TAEF1)", "flux1"),
-}
+BUNDLED = {name: (title, space) for space, facts in all_facts().items() for name, title in facts.bundled_vaes.items()}
 """What data/vaes holds: name for people, space."""
 
 NAMED = {**PUBLIC_TINY, **BUNDLED}

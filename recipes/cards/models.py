@@ -22,7 +22,7 @@ import latentfit as lf
 from benchmarks.measuring import machine_facts
 from latentfit.compare.figures import pareto
 from latentfit.errors import BadFileError
-from latentfit.formats.programs import onnx, operators
+from latentfit.formats.programs import PROGRAMS, operators
 from latentfit.nets import TinyDecoder, TinyEncoder, load_tiny_encoder, receptive_cells_of
 from latentfit.pairs import PairStore
 from latentfit.runtime import WeightsFile, write_atomic
@@ -325,7 +325,7 @@ def operators_of(assets: Path) -> None:
     found = {
         name: {
             "parameters": one.n_parameters,
-            "operators": operators(onnx(one)),
+            "operators": operators(PROGRAMS["onnx"].write(one, None)),
             "tiles": "no" if receptive_cells_of(one.module) is None else "yes",
         }
         for name, one in compared.items()

@@ -15,7 +15,7 @@ from pathlib import Path
 import pandas as pd
 
 from latentfit.formats import load_approximation
-from latentfit.formats.programs import comfyui
+from latentfit.formats.programs import PROGRAMS
 from latentfit.latents import get_space
 from recipes.cards.results_tables import VAES, differences_block, drawn_rows, kinds_block, verdicts_of, weak_spots
 from recipes.cards.tables import (
@@ -178,7 +178,10 @@ def estimates_block() -> str:
 def snippet_block() -> str:
     """The 3×3 kernel for SD1, as `latentfit export --to comfyui` writes it."""
     found = ROOT / "data" / "tables" / "sd1" / "3.safetensors"
-    return f"```python\n{comfyui(load_approximation(found)).rstrip()}\n```" if found.is_file() else ""
+    if not found.is_file():
+        return ""
+    content = PROGRAMS["comfyui"].write(load_approximation(found), None)
+    return f"```python\n{str(content).rstrip()}\n```"
 
 
 def bench_block() -> str:

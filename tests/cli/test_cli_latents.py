@@ -278,7 +278,10 @@ def test_interposers_that_cannot_be_trained(
             [*train, "--preset", "interposer-fine"],
             "preset 'interposer-fine' goes on from a trained map: name it, with --begin",
         ),
-        ([*train, "--preset", "cell"], "preset 'cell': expected one of interposer, interposer-fine"),
+        (
+            [*train, "--preset", "cell"],
+            "preset 'cell': expected one of an interposer, got one of a decoder; train that",
+        ),
         ([*train, "--preset", "interposer", "--decoder", decoder], "is of space 'sd1', the map leads to 'sdxl'"),
         ([*train, "--preset", "interposer-v4", "--decoder", decoder], "looks at no decoded pictures"),
         ([*train, "--preset", "interposer-v4", "--samples", "8"], "looks at no decoded pictures"),

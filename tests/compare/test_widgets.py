@@ -36,7 +36,7 @@ from latentfit.compare.widgets import (
 from latentfit.compare.widgets import source_code as expressions
 from latentfit.errors import ImageError, WidgetError
 from latentfit.fit import Basis
-from latentfit.formats.programs import json_table
+from latentfit.formats.programs import PROGRAMS
 from latentfit.runtime import data_path
 from latentfit.scores import ColourSums
 
@@ -784,7 +784,7 @@ def test_editor_tells_the_page_everything_it_evaluates() -> None:
     first = page["pictures"][0]
     np.testing.assert_array_equal(np.frombuffer(first["latents"]["data"], "<f4").reshape(4, 12, 10), latents[0])
     assert page["pictures"][1:] == [{"name": "latents 1"}, {"name": "latents 2"}]
-    assert page["document"] == json.loads(json_table(channel_map.approximation()))
+    assert page["document"] == json.loads(PROGRAMS["json"].write(channel_map.approximation(), None))
 
 
 def test_editor_sends_a_picture_when_it_is_chosen(spoken: Spoken) -> None:

@@ -22,7 +22,7 @@ from latentfit.compare.reports import Page
 from latentfit.errors import ExportError
 from latentfit.fit import PolynomialMap
 from latentfit.formats import exporter as dialects
-from latentfit.formats.programs import common
+from latentfit.formats.programs import PROGRAMS
 from latentfit.latents import get_space
 from latentfit.maps import Approximation
 from latentfit.runtime import escaping
@@ -52,8 +52,12 @@ HOSTILE = {
     "100,000 characters": "EVIL" * 25_000,
     "100,000 breaks": "EVIL" + "\n" * 100_000 + "EVIL",
 }  # fmt: skip
-PYTHON = ("comfyui", "invokeai", "a1111", "sdnext", "diffusers")
-COMPILED = ("sdcpp", "apple")
+LANGUAGES = {".py": "python", ".h": "c", ".swift": "c", ".csv": "csv", ".md": "markdown", ".json": "json"}
+BINARY = (".npz", ".onnx", ".keras", ".safetensors")
+TEXT = [one.name for one in PROGRAMS.values() if one.ending in LANGUAGES]
+PYTHON = [name for name in TEXT if LANGUAGES[PROGRAMS[name].ending] == "python"]
+COMPILED = [name for name in TEXT if LANGUAGES[PROGRAMS[name].ending] == "c"]
+GRAPHS = [one.name for one in PROGRAMS.values() if one.extra]
 
 
 def table(text: str, field: str = "everything", intercept: bool = True) -> Approximation:
@@ -86,11 +90,20 @@ def exported(approximation: Approximation, to: str, path: Path) -> str | None:
     bias_free.space = approximation.space
     bias_free.name, bias_free.card = approximation.name, approximation.card
     written = dialects.export(approximation, to, path, bias_free=bias_free).read_bytes()
-    return None if to in ("numpy", "conv2d", "onnx", "keras", "safetensors") else written.decode("utf-8")
+    return written.decode("utf-8") if to in TEXT else None
 
 
 def is_printable(text: str) -> bool:
     return all(c == "\n" or c.isprintable() for c in text)
+
+
+def test_every_program_writes_a_language_whose_text_is_tried_here():
+    """A program of another language: say in `LANGUAGES` whose comments it has, or in `BINARY` that it has none."""
+    assert [one.name for one in PROGRAMS.values() if one.ending not in (*LANGUAGES, *BINARY)] == []
+    for one in PROGRAMS.values():
+        if one.name not in GRAPHS:
+            written = one.write(table("plain", intercept=False), None)
+            assert isinstance(written, str) == (one.ending in LANGUAGES), one.name
 
 
 @pytest.mark.parametrize("name", HOSTILE)
@@ -100,8 +113,8 @@ def test_python_has_the_syntax_tree_of_a_harmless_name(to, name, tmp_path):
     text = exported(table(HOSTILE[name]), to, tmp_path / "evil.py")
     assert plain is not None
     assert text is not None
-    own = common.identifier(table(HOSTILE[name]).space).upper()
-    here = common.identifier(table("plain").space).upper()
+    own = escaping.identifier(table(HOSTILE[name]).space.name).upper()
+    here = escaping.identifier(table("plain").space.name).upper()
     assert ast.dump(ast.parse(text)).replace(own, here) == ast.dump(ast.parse(plain))
     # the file's bytes are read as UTF-8, whatever a comment says, and all text is in comments
     assert tokenize.detect_encoding(io.BytesIO(text.encode()).readline)[0] == "utf-8"
@@ -121,7 +134,7 @@ def test_compiled_programs_hold_it_in_comments_alone(to, name, tmp_path):
     assert is_printable(text)
     comments = [line for line in text.splitlines() if line.startswith("//")]
     assert all("/*" not in line and "*/" not in line and "\\" not in line and "??/" not in line for line in comments)
-    own = common.identifier(table(HOSTILE[name]).space)
+    own = escaping.identifier(table(HOSTILE[name]).space.name)
     code = "\n".join(line for line in text.splitlines() if not line.startswith("//")).replace(own, "plain")
     assert code == "\n".join(line for line in plain.splitlines() if not line.startswith("//"))
 
@@ -130,24 +143,24 @@ def test_compiled_programs_hold_it_in_comments_alone(to, name, tmp_path):
 def test_every_format_writes_it_and_its_readers_read_it(name, tmp_path):
     """Over all formats, so that a new one is tried too; those of programs are tried further above."""
     approximation = table(HOSTILE[name])
-    for to in dialects.NAMES:
-        if to in ("keras", "onnx"):
+    for to, program in PROGRAMS.items():
+        if to in GRAPHS:
             continue  # their own tests: each takes seconds
-        path = tmp_path / f"evil.{'safetensors' if to == 'safetensors' else to}"
+        path = tmp_path / f"evil-{to}{program.ending}"
         text = exported(approximation, to, path)
         if text is not None:
             assert is_printable(text), to
-        if to == "markdown":
+        if program.read is None and program.read_alone is None:
             continue
         back = dialects.read(path, to, approximation.space)
         latents = torch.linspace(-1, 1, 4 * 9).reshape(1, 4, 3, 3)
-        expected = table("plain", "name", intercept=to not in ("invokeai", "a1111"))
+        expected = table("plain", "name", intercept=program.bias == "yes")
         assert torch.allclose(back.unclamped(latents), expected.unclamped(latents), atol=2e-6), to
 
 
 @pytest.mark.parametrize("field", FIELDS)
 def test_each_field_alone_is_one_line(field, tmp_path):
-    for to in (*PYTHON, *COMPILED, "csv", "markdown", "json"):
+    for to in TEXT:
         n_lines = [
             (exported(table(text, field), to, tmp_path / f"x.{to}") or "").count("\n")
             for text in ("plain", "a\nEVIL = 1\r\nEVIL\x85EVIL\u2028EVIL")
@@ -259,7 +272,7 @@ def test_harmless_text_stays_as_it_is(tmp_path):
     )
 
 
-@pytest.mark.parametrize("to", ["onnx", "keras"])
+@pytest.mark.parametrize("to", GRAPHS)
 def test_models_hold_it_as_metadata(to, tmp_path):
     pytest.importorskip(to)
     for text in ("EVIL\nEVIL\ud800", "EVIL" * 25_000):

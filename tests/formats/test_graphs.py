@@ -134,7 +134,7 @@ def test_files_of_taesds_kind_from_the_command_line(tmp_path: Path, capsys: pyte
         made = model(given.movedim(1, -1)).detach().movedim(-1, 1)
         torch.testing.assert_close(made, wanted, atol=1e-4, rtol=0)
     assert main(["export", str(tmp_path / "x_encoder.pth"), "--to", "comfyui", "--out", str(tmp_path / "a.py")]) == 2
-    assert "expected onnx or keras for an encoder" in capsys.readouterr().err
+    assert "expected keras or onnx for an encoder" in capsys.readouterr().err
     flags = ["--to", "onnx", "--space", "flux1", "--out", str(tmp_path / "b.onnx")]
     assert main(["export", str(tmp_path / "x_encoder.pth"), *flags]) == 2
     assert "an encoder of 4 channels" in capsys.readouterr().err

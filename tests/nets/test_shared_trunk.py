@@ -16,7 +16,7 @@ from latentfit.maps import AtScale
 from latentfit.nets import AnyUpscaler, CellDecoder, Interposer, Upscaler, convolutions, put_trunk_in
 from latentfit.pairs import JoinedStores
 from latentfit.runtime import data_path, fingerprint_of
-from latentfit.train import LATENT_PRESETS, solve_head, train_latent_map
+from latentfit.train import PRESETS, solve_head, train_latent_map
 from tests.cli.test_cli_latents import refused
 from tests.pairs.test_joined import write_store
 
@@ -128,7 +128,7 @@ def test_any_factor_is_solved_over_all_its_stores(tmp_path: Path) -> None:
 
 def test_training_begins_with_it_and_the_card_says_so(tmp_path: Path) -> None:
     joined, lent = joined_by(Fraction(1), tmp_path, "sdxl"), decoder()
-    preset = LATENT_PRESETS["interposer"]
+    preset = PRESETS["interposer"]
     config = replace(preset.config, n_images=8, lr=0.0, optimizer="adamw", warmup_images=0, ema_images=0)
     preset = replace(
         preset,
@@ -151,7 +151,7 @@ def test_training_begins_with_it_and_the_card_says_so(tmp_path: Path) -> None:
 
 def test_what_does_not_fit_is_refused(tmp_path: Path) -> None:
     joined = joined_by(Fraction(1), tmp_path, "sdxl")
-    plain = replace(LATENT_PRESETS["interposer"], losses={"mse": 1.0})
+    plain = replace(PRESETS["interposer"], losses={"mse": 1.0})
     small = replace(plain, make=lambda *_: MAKERS["interposer"](), crop_cells=16)
     lent = decoder()
     elsewhere = lf.Approximation(lent.module, "sdxl", 8)
@@ -196,7 +196,7 @@ def test_from_the_command_line(tmp_path: Path, capsys: Capture) -> None:
 
 def test_the_preset_against_shifts_of_colour_sees_them(tmp_path: Path) -> None:
     joined = joined_by(Fraction(1), tmp_path, "sdxl", side=32)
-    preset = LATENT_PRESETS["interposer-colour"]
+    preset = PRESETS["interposer-colour"]
     config = replace(preset.config, n_images=1, batch_images=1, warmup_images=0)
     looks = lf.load(data_path("models") / "sdxl-cell.safetensors")
     assert isinstance(looks, lf.Approximation)

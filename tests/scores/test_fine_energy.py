@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from latentfit.scores.evaluation import _mean
-from latentfit.scores.similarity import _fine_energy, high_frequency_ratio
+from latentfit.scores import fine_energy, high_frequency_ratio, mean_of_scores
 
 
 def whole_spectrum(luma: np.ndarray) -> float:
@@ -22,7 +21,7 @@ def whole_spectrum(luma: np.ndarray) -> float:
 @pytest.mark.parametrize("size", [(24, 32), (25, 31), (32, 9), (9, 32)])
 def test_every_frequency_counts_once(size: tuple[int, int]) -> None:
     luma = np.random.default_rng(0).random(size)
-    assert _fine_energy(torch.from_numpy(luma)[None]) == pytest.approx(whole_spectrum(luma), rel=1e-9)
+    assert fine_energy(torch.from_numpy(luma)[None]) == pytest.approx(whole_spectrum(luma), rel=1e-9)
 
 
 def test_stripes_at_nyquist_weigh_as_much_as_any_others() -> None:
@@ -47,6 +46,6 @@ def test_a_reference_without_detail_has_no_ratio(size: tuple[int, int]) -> None:
 
 
 def test_the_mean_over_pictures_is_of_those_with_detail() -> None:
-    assert _mean("high_frequency", [0.5, math.nan, 0.7]) == pytest.approx(0.6)
-    assert math.isnan(_mean("high_frequency", [math.nan]))
-    assert math.isnan(_mean("ms_ssim", [0.5, math.nan]))  # of pictures of one size none or all have it
+    assert mean_of_scores("high_frequency", [0.5, math.nan, 0.7]) == pytest.approx(0.6)
+    assert math.isnan(mean_of_scores("high_frequency", [math.nan]))
+    assert math.isnan(mean_of_scores("ms_ssim", [0.5, math.nan]))  # of pictures of one size none or all have it

@@ -16,7 +16,7 @@ from latentfit.formats import KINDS
 from latentfit.nets import Interposer, InterposerV4, ModelDomain
 from latentfit.pairs import JoinedStores
 from latentfit.scores import ErrorBands, masking_strength
-from latentfit.train import LATENT_PRESETS, BothWays, LatentObjective, city96_losses, train_latent_map
+from latentfit.train import PRESETS, BothWays, LatentObjective, city96_losses, train_latent_map
 from tests.pairs.test_joined import write_store
 from tests.support.paths import GOLDEN as GOLDEN_FOLDER
 
@@ -103,7 +103,7 @@ def joined(tmp_path: Path) -> JoinedStores:
 
 
 def small(name: str = "interposer", **changes: Any) -> Any:
-    preset = LATENT_PRESETS[name]
+    preset = PRESETS[name]
     config = replace(
         preset.config,
         n_images=480,

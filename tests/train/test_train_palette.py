@@ -24,13 +24,14 @@ from latentfit.nets import CellPalette, PixelVae
 from latentfit.pairs import Origin, PairStore, Sample, collect_pixelvae, columns_of, sample_key, write_shard
 from latentfit.palettes import Palette, PaletteTargets, Palettizing, palette_of, palettize
 from latentfit.train import (
-    PALETTE_PRESETS,
+    PRESETS,
     ClassCrops,
     ClassObjective,
     CropSource,
     PalettePreset,
     TrainConfig,
     class_weights,
+    preset_names,
     train,
     train_palette,
 )
@@ -287,7 +288,8 @@ def test_a_run_begins_from_another_decoder_of_as_many_classes(store: PairStore, 
 
 
 def test_every_preset_can_be_made() -> None:
-    for preset in PALETTE_PRESETS.values():
+    for name in preset_names("palette"):
+        preset = PRESETS[name]
         network = preset.make(lf.get_space("flux1"), PICO)
         assert network(torch.randn(1, 16, 5, 6)).shape == (1, 16, 5, 6)
 

@@ -30,7 +30,7 @@ from latentfit.nets import (
     UpscalerV2,
 )
 from latentfit.pairs import JoinedStores
-from latentfit.train import PIXEL_LOSSES, UPSCALERS, JoinedCrops, LatentObjective, train_latent_map
+from latentfit.train import PIXEL_LOSSES, PRESETS, JoinedCrops, LatentObjective, train_latent_map
 from tests.cli.test_cli_latents import refused
 from tests.pairs.test_joined import write_store
 
@@ -69,7 +69,7 @@ def with_stripes(small: Tensor, side: int) -> Tensor:
 
 
 def quick(name: str, **changes: Any) -> Any:
-    preset = UPSCALERS[name]
+    preset = PRESETS[name]
     config = replace(
         preset.config, n_images=1_200, batch_images=8, precision="no", warmup_images=0, ema_images=0,
         checkpoint_seconds=0, **changes,
@@ -156,7 +156,7 @@ def test_the_recipes_of_those_that_came_first_run(name: str, stores: list[Joined
 
 def test_every_preset_says_what_it_needs() -> None:
     known = {*PIXEL_LOSSES, *(f"decoded_{name}" for name in PIXEL_LOSSES), "gan"}
-    for name, preset in UPSCALERS.items():
+    for name, preset in PRESETS.items():
         assert set(preset.losses_of(lf.get_space("sd1"), lf.get_space("sd1"))) <= known, name
 
 
@@ -181,14 +181,14 @@ def test_an_adversary_judges_latents_as_they_are() -> None:
 
 def test_what_cannot_be_trained_is_refused(stores: list[JoinedStores], tmp_path: Path) -> None:
     with pytest.raises(TrainError, match="doubles the sides, the stores have scale 4/3"):
-        train_latent_map(stores[1], replace(quick("swinfir-mse"), make=UPSCALERS["swinfir-mse"].make), tmp_path / "x")
+        train_latent_map(stores[1], replace(quick("swinfir-mse"), make=PRESETS["swinfir-mse"].make), tmp_path / "x")
     with pytest.raises(TrainError, match=r"learns one factor, got stores of 2, 4/3"):
         train_latent_map(stores, quick("city96-v2"), tmp_path / "x")
     other = write_store(tmp_path / "o", "sdxl", {name: torch.randn(4, 48, 48) for name in "abcdefghij"}, vae="o")
     across = JoinedStores(stores[0].source, other)
     with pytest.raises(TrainError, match="keeps the space, the stores lead from 'sd1' to 'sdxl'"):
         train_latent_map(
-            across, replace(quick("upscaler"), make=UPSCALERS["upscaler"].make, losses={"mse": 1.0}), tmp_path / "x"
+            across, replace(quick("upscaler"), make=PRESETS["upscaler"].make, losses={"mse": 1.0}), tmp_path / "x"
         )
     with pytest.raises(TrainError, match="goes on from a trained map"):
         train_latent_map(
@@ -244,8 +244,8 @@ def test_big_latents_of_any_factor_go_in_tiles(factor: float, size: tuple[int, i
 
 def test_a_recipes_precision_holds_until_another_is_told() -> None:
     flags = TrainFlags("swinfir-fft", Path("x.safetensors"))
-    assert flags.config(UPSCALERS["swinfir-fft"].config).precision == "bf16"
-    assert replace(flags, precision="no").config(UPSCALERS["swinfir-fft"].config).precision == "no"
+    assert flags.config(PRESETS["swinfir-fft"].config).precision == "bf16"
+    assert replace(flags, precision="no").config(PRESETS["swinfir-fft"].config).precision == "no"
 
 
 def test_a_map_to_another_space_is_no_upscaler() -> None:

@@ -330,10 +330,10 @@ def test_bundled_configs_build_what_they_say():
 
 def test_full_size_files_are_matched_by_their_shapes(tmp_path):
     """Weights as meta tensors cannot be saved, so the matching itself is asked."""
-    from latentfit.vae.single_file import _differences, bundled_configs
+    from latentfit.vae import bundled_configs, shape_differences
 
     def spaces_of(weights):
-        return {entry.space for entry in bundled_configs() if not _differences(entry.shapes, weights)}
+        return {entry.space for entry in bundled_configs() if not shape_differences(entry.shapes, weights)}
 
     from latentfit.vae import to_diffusers_keys
 

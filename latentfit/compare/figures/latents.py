@@ -8,7 +8,8 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from torch import Tensor
 
 from latentfit.compare.figures.canvas import SOFT, Figure, rows_of_axes, saved, something, style
-from latentfit.scores.noise_masking import ErrorBands, Schedule, masking_strength, sigma_at
+from latentfit.latents.space_facts import Schedule
+from latentfit.scores.noise_masking import ErrorBands, masking_strength, sigma_at
 
 MOST = 3.0
 """Latents from minus so much to plus so much: black to white."""
@@ -141,7 +142,7 @@ def explained(
 
 def noise_masking(
     errors: Mapping[str, ErrorBands],
-    schedule: Schedule,
+    schedule: Schedule | None,
     *,
     strengths: Sequence[float] = (0.2, 0.4, 0.6, 0.8),
     title: str = "",
@@ -154,7 +155,7 @@ def noise_masking(
     errors : mapping of str to ErrorBands
         A line each; the least strength that buries all of it is in the legend.
     schedule : {"sd", "flow"}
-        Of the target's models.
+        Of the target's models, such as `latentfit.scores.schedule_of` says; None, an unknown one, is refused.
     strengths : sequence of float
         A line each, at the energy of the noise.
     title : str
@@ -165,6 +166,8 @@ def noise_masking(
     ------
     ValueError
         When there is no error, or a strength is none.
+    DomainError
+        When the schedule is none of the two.
     """
     something(errors, "noise_masking: errors")
     with style():

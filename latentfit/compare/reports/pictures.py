@@ -14,7 +14,7 @@ from latentfit.compare.widgets.page_data import array_of, crop_size, without_byt
 from latentfit.errors import FitError
 from latentfit.fit import ChannelMap
 from latentfit.fit.polynomial_map import PolynomialMap, smoothed
-from latentfit.formats.programs.tables import json_table
+from latentfit.formats.programs.registry import PROGRAMS
 from latentfit.images.pixels import to_pil
 from latentfit.maps.contracts import Approximation
 from latentfit.pairs.store import Batch, PairStore, Sample
@@ -134,7 +134,7 @@ def table_data(name: str, approximation: Approximation, store: PairStore, sample
         "coefficients": module.coefficients.tolist(),
         "solution": solution,
         "solution_label": label,
-        "document": json.loads(json_table(approximation)),
+        "document": json.loads(PROGRAMS["json"].write(approximation, None)),
     }
 
 

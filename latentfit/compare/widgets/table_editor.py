@@ -26,7 +26,7 @@ from latentfit.compare.widgets.table_editor_data import (
 )
 from latentfit.errors import WidgetError
 from latentfit.fit import ChannelMap, PolynomialMap
-from latentfit.formats.programs.tables import json_table
+from latentfit.formats.programs.registry import PROGRAMS
 from latentfit.maps.contracts import Approximation
 from latentfit.pairs.store import PairStore
 
@@ -99,7 +99,7 @@ class TableEditor(Widget):
             "factors": module.basis.factors.tolist(), "coefficients": array_of(torch.from_numpy(self._values)),
             "solution": None if self.solved is None else array_of(torch.from_numpy(self.solved.coefficients)),
             "solution_label": "" if self.solved is None else self.solved.label,
-            "document": json.loads(json_table(first)), "height": height,
+            "document": json.loads(PROGRAMS["json"].write(first, None)), "height": height,
             "pictures": [
                 self._opened(at) if at == 0 else {"name": picture.name} for at, picture in enumerate(self._pictures)
             ],

@@ -1,6 +1,7 @@
-"""One file a program that runs our maps: its name, its ending, how to use the file, its writer and its reader.
+"""One file a program that runs our maps: name, title, ending, how to use the file, writer and reader, as a `Program`.
 
-What may enter: a program, registered in `PROGRAMS`. What may not: anything a second program needs and `common` lacks.
+What may enter: a file that defines `PROGRAM`; `PROGRAMS` finds it, and lists, help and docs follow. What may not: a
+program that imports another one; what several share stands in `common` and in the modules of literals.
 """
 
 import lazy_loader

@@ -1,5 +1,6 @@
-from .keras import keras_of as keras_of
-from .onnx import onnx_of as onnx_of
-from .onnx import operators as operators
-from .python_literals import comfyui as comfyui
-from .tables import json_table as json_table
+from .keras_model import keras_of as keras_of
+from .onnx_graph import onnx_of as onnx_of
+from .onnx_graph import operators as operators
+from .program import Program as Program
+from .registry import PROGRAMS as PROGRAMS
+from .registry import SHARED as SHARED

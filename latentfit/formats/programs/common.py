@@ -1,9 +1,10 @@
-"""What all dialects share: the numbers of a single-degree map, its provenance in words, and rows of literals."""
+"""What all programs share: the numbers of a single-degree map, its provenance in words, and rows of literals."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -39,6 +40,14 @@ class Table:
     def in_byte_range(self) -> "Table":
         """For consumers that want [0, 255]: exactly 127.5 W and 127.5 b + 127.5."""
         return Table(self.weights * 127.5, self._bias() * 127.5 + 127.5, self.side)
+
+    def from_unit_range(self) -> "Table":
+        """Inverse of `in_unit_range`."""
+        return Table(self.weights * 2, self._bias() * 2 - 1, self.side)
+
+    def from_byte_range(self) -> "Table":
+        """Inverse of `in_byte_range`."""
+        return Table(self.weights / 127.5, self._bias() / 127.5 - 1, self.side)
 
     def _bias(self) -> Tensor:
         return torch.zeros(3, dtype=torch.float64) if self.bias is None else self.bias
@@ -169,8 +178,21 @@ def rows(matrix: Sequence[Sequence[float]] | Tensor, left: str, right: str, inde
     return "\n".join(f"{indent}{left}{', '.join(number(value) for value in row)}{right}," for row in listed)
 
 
+def output_names(module: PolynomialMap) -> list[str]:
+    """What the columns of coefficients give: R, G and B, at a scale above 1 of each row and column of the cell."""
+    channels = ("R", "G", "B") if module.target == "rgb" else tuple(f"y{i}" for i in range(module.n_outputs))
+    if module.scale == 1:
+        return list(channels)
+    return [f"{c}[{row},{column}]" for c in channels for row in range(module.scale) for column in range(module.scale)]
+
+
+def short(value: float) -> float:
+    """The shortest decimal that is the same float32."""
+    return float(np.format_float_positional(np.float32(value), unique=True))
+
+
 def from_table(table: Table, space: LatentSpace, name: str) -> Approximation:
-    """A table read back from a dialect."""
+    """A table that was read back, as a map."""
     n_rows = table.weights.shape[0]
     channels, rest = divmod(n_rows, table.side**2)
     if rest or channels != space.channels or table.weights.shape[1] != 3:

@@ -1,12 +1,14 @@
 """CRAFT: rectangles for low frequencies, max pooling for high ones, attention between both (Li et al. 2023)."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from latentfit.nets.architecture import Architecture
 from latentfit.nets.tiny import conv3
+from latentfit.nets.transformers.checkpoints import Weights, count_of, load_checked, window_of
 from latentfit.nets.transformers.parts import (
     REFERENCE_CELLS,
     Mlp,
@@ -209,3 +211,37 @@ def _pointwise(n_in: int, n_out: int) -> nn.Conv2d:
 
 def _depthwise(width: int) -> nn.Conv2d:
     return nn.Conv2d(width, width, 3, padding=1, groups=width, bias=False)
+
+
+_KEY = "layers.0.residual_group.srwa_blocks.0.qkv.weight"
+
+
+def is_craft(keys: Collection[str]) -> bool:
+    """Whether these are its keys, whole or not."""
+    return _KEY in keys
+
+
+def load_craft(weights: Weights) -> Craft:
+    """The network that these weights belong to; see `load_checked`."""
+    return load_checked(_sized, weights, "CRAFT")
+
+
+def _sized(weights: Weights, buffers: Weights) -> Craft:
+    """The network of these weights' sizes, not loaded."""
+    width, n_channels = weights["conv_first.weight"].shape[:2]
+    part, n_layers = "layers.0.residual_group", count_of(weights, r"layers\.(\d+)\.")
+    blocks = [rf"layers\.{layer}\.residual_group\.hf_blocks\.(\d+)\." for layer in range(n_layers)]
+    n_heads = len(weights[f"{part}.hf_blocks.0.attn.temperature"])
+    hidden = len(weights[f"{part}.srwa_blocks.0.mlp.fc1.weight"])
+    gated = weights[f"{part}.hf_blocks.0.ffn.project_out.weight"].shape[1]
+    window = window_of(buffers, "biases_h", (4, 16))
+    return Craft(n_channels, width, [count_of(weights, one) for one in blocks], n_heads, window, hidden, gated)
+
+
+ARCHITECTURES = (
+    Architecture(
+        "craft", Craft, "CRAFT", "latents",
+        {"width": 32, "depths": [1], "n_heads": 2, "window": [4, 16], "hidden": 64, "gated": 80},
+        recognise=is_craft, load=load_craft, keeps_space=True,
+    ),
+)  # fmt: skip

@@ -1,12 +1,14 @@
 """DAT: dual aggregation, attention in rectangles and attention among channels by turns (Chen et al. 2023)."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from latentfit.nets.architecture import Architecture
 from latentfit.nets.tiny import conv3
+from latentfit.nets.transformers.checkpoints import Weights, count_of, load_checked, window_of
 from latentfit.nets.transformers.parts import (
     REFERENCE_CELLS,
     RectangleAttention,
@@ -229,3 +231,34 @@ class _AmongChannels(_Interacting):
         mixed = mixed + self.channel_interaction(seen).sigmoid() * convolved
         projected: Tensor = self.proj(last(mixed))
         return projected
+
+
+_KEY = "layers.0.blocks.0.attn.attns.0.pos.pos_proj.weight"
+
+
+def is_dat(keys: Collection[str]) -> bool:
+    """Whether these are its keys, whole or not."""
+    return _KEY in keys
+
+
+def load_dat(weights: Weights) -> Dat:
+    """The network that these weights belong to; see `load_checked`."""
+    return load_checked(_sized, weights, "DAT")
+
+
+def _sized(weights: Weights, buffers: Weights) -> Dat:
+    """The network of these weights' sizes, not loaded."""
+    width, n_channels = weights["conv_first.weight"].shape[:2]
+    block, n_layers = "layers.0.blocks.0", count_of(weights, r"layers\.(\d+)\.")
+    depths = [count_of(weights, rf"layers\.{layer}\.blocks\.(\d+)\.") for layer in range(n_layers)]
+    n_heads = 2 * len(weights[f"{block}.attn.attns.0.pos.pos3.2.weight"])
+    window = window_of(buffers, f"{block}.attn.attns.0.rpe_biases", (8, 16))
+    return Dat(n_channels, width, depths, n_heads, window, len(weights[f"{block}.ffn.fc1.weight"]))
+
+
+ARCHITECTURES = (
+    Architecture(
+        "dat", Dat, "DAT", "latents", {"width": 32, "depths": [2], "n_heads": 2, "window": [8, 16], "hidden": 48},
+        recognise=is_dat, load=load_dat, keeps_space=True,
+    ),
+)  # fmt: skip

@@ -1,10 +1,14 @@
 """DRCT: dense groups of Swin's blocks, each seeing what all before it in the group made (Hsu et al. 2024)."""
 
+import math
+from collections.abc import Collection
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from latentfit.nets.architecture import Architecture
+from latentfit.nets.transformers.checkpoints import Weights, count_of, load_checked
 from latentfit.nets.transformers.fourier import LEAK, SpatialAndFourier
 from latentfit.nets.transformers.parts import REFERENCE_CELLS, TransformerUpscaler, first, last
 from latentfit.nets.transformers.swin import SwinBlock, swin_buffers
@@ -55,6 +59,11 @@ class Drct(TransformerUpscaler):
         self.layers = nn.Sequential(*[_DenseGroup(width, n_heads, window, growth, mlp_ratio) for _ in range(n_groups)])
         self.norm = nn.LayerNorm(width)
 
+    @property
+    def title(self) -> str:
+        """Its authors' name for it."""
+        return "DRCTFIR" if self.fourier else "DRCT"
+
     def config(self) -> dict[str, Any]:
         """Constructor arguments, JSON-able."""
         names = ("n_channels", "width", "n_groups", "n_heads", "window", "growth", "mlp_ratio", "fourier")
@@ -87,3 +96,33 @@ class _DenseGroup(nn.Module):
             if index < N_BLOCKS:
                 seen = torch.cat([seen, nn.functional.leaky_relu(made, LEAK)], -1)
         return x + KEPT * made
+
+
+_KEY, _FOURIER_KEY = "layers.0.swin1.attn.relative_position_bias_table", "conv_after_body.F.conv2.weight"
+
+
+def is_drct(keys: Collection[str]) -> bool:
+    """Whether these are its keys, whole or not."""
+    return _KEY in keys
+
+
+def load_drct(weights: Weights) -> Drct:
+    """The network that these weights belong to; see `load_checked`."""
+    return load_checked(_sized, weights, "DRCTFIR" if _FOURIER_KEY in weights else "DRCT")
+
+
+def _sized(weights: Weights, buffers: Weights) -> Drct:
+    """The network of these weights' sizes, not loaded."""
+    width, n_channels = weights["conv_first.weight"].shape[:2]
+    n_layers, table = count_of(weights, r"layers\.(\d+)\."), weights[_KEY]
+    ratio = len(weights["layers.0.swin1.mlp.fc1.weight"]) / width
+    growth, side = len(weights["layers.0.adjust1.weight"]), (math.isqrt(len(table)) + 1) // 2
+    return Drct(n_channels, width, n_layers, table.shape[1], side, growth, ratio, _FOURIER_KEY in weights)
+
+
+ARCHITECTURES = (
+    Architecture(
+        "drct", Drct, "DRCT", "latents", {"width": 24, "n_groups": 1, "n_heads": 2, "window": 4, "growth": 8},
+        recognise=is_drct, load=load_drct, keeps_space=True,
+    ),
+)  # fmt: skip

@@ -1,10 +1,13 @@
 """SwinFIR: shifted square windows, and groups that end in a Fourier branch (Zhang et al. 2022)."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from torch import Tensor, nn
 
+from latentfit.nets.architecture import Architecture
+from latentfit.nets.transformers.checkpoints import Weights, count_of, load_checked
 from latentfit.nets.transformers.fourier import SpatialAndFourier
 from latentfit.nets.transformers.parts import REFERENCE_CELLS, TransformerUpscaler, first, last
 from latentfit.nets.transformers.swin import SwinBlock, swin_buffers
@@ -71,3 +74,36 @@ class _Group(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return x + last(self.conv(first(self.residual_group["blocks"](x))))
+
+
+_KEY = "layers.0.conv.S.body.0.weight"
+
+
+def is_swinfir(keys: Collection[str]) -> bool:
+    """Whether these are its keys, whole or not."""
+    return _KEY in keys
+
+
+def load_swinfir(weights: Weights) -> SwinFir:
+    """The network that these weights belong to; see `load_checked`."""
+    return load_checked(_sized, weights, "SwinFIR")
+
+
+def _sized(weights: Weights, buffers: Weights) -> SwinFir:
+    """The network of these weights' sizes, not loaded."""
+    width, n_channels = weights["conv_first.weight"].shape[:2]
+    block = "layers.0.residual_group.blocks.0"
+    table = weights[f"{block}.attn.relative_position_bias_table"]
+    n_layers = count_of(weights, r"layers\.(\d+)\.")
+    depths = [count_of(weights, rf"layers\.{layer}\.residual_group\.blocks\.(\d+)\.") for layer in range(n_layers)]
+    hidden, side = len(weights[f"{block}.mlp.fc1.weight"]), (math.isqrt(len(table)) + 1) // 2
+    return SwinFir(n_channels, width, depths, table.shape[1], side, hidden)
+
+
+ARCHITECTURES = (
+    Architecture(
+        "swinfir", SwinFir, "SwinFIR", "latents",
+        {"width": 12, "depths": [2], "n_heads": 2, "window": 4, "hidden": 16},
+        recognise=is_swinfir, load=load_swinfir, keeps_space=True,
+    ),
+)  # fmt: skip

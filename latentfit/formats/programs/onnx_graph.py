@@ -1,5 +1,6 @@
 """ONNX: any approximation, or an encoder, as a graph of dynamic batch, height and width."""
 
+import copy
 import io
 import json
 import logging
@@ -12,7 +13,9 @@ from torch import Tensor, nn
 
 from latentfit.errors import ExportError
 from latentfit.fit.polynomial_map import PolynomialMap, smoothed
+from latentfit.formats.programs.program import Program
 from latentfit.maps.contracts import Approximation
+from latentfit.nets.tiny import TinyEncoder, TinyEncoder32
 from latentfit.runtime.escaping import one_line
 
 OPSET = 20
@@ -60,7 +63,7 @@ class _Clamped(nn.Module):
         return rgb.clamp(0, 1)
 
 
-def onnx(approximation: Approximation, bias_free: Approximation | None = None) -> bytes:
+def write(approximation: Approximation, bias_free: Approximation | None = None) -> bytes:
     """Input "latents" (N, C, h, w), model domain; output "rgb" (N, 3, H, W) in [0, 1]; float32; metadata say the rest.
 
     Raises
@@ -71,13 +74,20 @@ def onnx(approximation: Approximation, bias_free: Approximation | None = None) -
     if approximation.scale.denominator != 1:
         raise ExportError(f"onnx: {approximation.name!r} gives {approximation.scale} pixels a cell: cannot be written")
     module = approximation.module
-    plain = PlainPolynomial(module) if isinstance(module, PolynomialMap) else module
+    plain = PlainPolynomial(module) if isinstance(module, PolynomialMap) else copy.deepcopy(module)
     about = {
         "space": one_line(approximation.space.name), "domain": "model", "scale": str(approximation.scale),
         "output": "sRGB in [0, 1]", "name": one_line(approximation.name), "card": json.dumps(approximation.card),
     }  # fmt: skip
     example = torch.zeros(2, approximation.space.channels, 6, 5)
     return onnx_of(_Clamped(plain).eval(), example, "latents", "rgb", about)
+
+
+def write_encoder(encoder: TinyEncoder | TinyEncoder32, space: str) -> bytes:
+    """Input "rgb" (N, 3, H, W) in [0, 1]; output "latents" (N, C, h, w), model domain."""
+    about = {"space": one_line(space), "domain": "model", "input": "sRGB in [0, 1]"}
+    example = torch.zeros(2, 3, 6 * encoder.cell_px, 5 * encoder.cell_px)
+    return onnx_of(encoder, example, "rgb", "latents", about)
 
 
 def onnx_of(module: nn.Module, example: Tensor, source: str, target: str, about: dict[str, str]) -> bytes:
@@ -146,3 +156,18 @@ def _shifted(latents: Tensor, side: int) -> Tensor:
     padded = _padded(latents, side)
     moved = [padded[:, :, y : y + high, x : x + wide] for y in range(side) for x in range(side)]
     return torch.stack(moved, 2).flatten(1, 2).movedim(1, 0)
+
+
+PROGRAM = Program(
+    name="onnx",
+    title="ONNX",
+    ending=".onnx",
+    how_to_use="onnxruntime.InferenceSession(FILE).run(None, {'latents': …}), channels first.",
+    runs="every form, every scale, networks",
+    write=write,
+    output_range="[0, 1]",
+    notes="Batch, height and width are dynamic.",
+    write_encoder=write_encoder,
+    extra="onnx",
+    in_autofit=False,
+)

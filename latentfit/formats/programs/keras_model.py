@@ -4,8 +4,11 @@ No Lambda layers, which Keras refuses to load in safe mode; what has no layer is
 pixel shuffle is a transposed one, choosing channels or neighbours a plain one.
 """
 
+import io
+import json
 import os
 import tempfile
+import zipfile
 from itertools import combinations_with_replacement
 from pathlib import Path
 from typing import Any
@@ -17,17 +20,20 @@ from torch import nn
 
 from latentfit.errors import ExportError
 from latentfit.fit.polynomial_map import PolynomialMap
+from latentfit.formats.programs.common import provenance
+from latentfit.formats.programs.program import Program
 from latentfit.maps.contracts import Approximation
 from latentfit.nets.approx_cnn import MARGIN, ApproxCnn
 from latentfit.nets.cell import CellDecoder, ResidualBlock
 from latentfit.nets.pixel_mlp import PixelMlp
-from latentfit.nets.tiny import Block, SoftClamp
-from latentfit.runtime.escaping import identifier
+from latentfit.nets.tiny import Block, SoftClamp, TinyEncoder, TinyEncoder32
+from latentfit.runtime.escaping import identifier, one_line
 
 Floats = NDArray[np.float32]
+KEPT = ("input", "clamped")  # names of layers by which a model is used
 
 
-def keras(approximation: Approximation, bias_free: Approximation | None = None) -> bytes:
+def write(approximation: Approximation, bias_free: Approximation | None = None) -> bytes:
     """A ``.keras`` file: input (N, h, w, C), model domain; output (N, H, W, 3) in [0, 1]; float32.
 
     Raises
@@ -36,15 +42,36 @@ def keras(approximation: Approximation, bias_free: Approximation | None = None) 
         When the extra is not installed, or the module has no counterpart.
     """
     module = approximation.module
-    return saved(keras_of(module, approximation.space.channels, clamp=True, name=approximation.space.name))
+    model = keras_of(module, approximation.space.channels, clamp=True, name=approximation.space.name)
+    return saved(model, "\n".join(provenance(approximation)))
 
 
-def saved(model: Any) -> bytes:
-    """A Keras model as a ``.keras`` file."""
+def write_encoder(encoder: TinyEncoder | TinyEncoder32, space: str) -> bytes:
+    """A ``.keras`` file: input (N, H, W, 3) in [0, 1]; output (N, h, w, C), model domain; float32."""
+    return saved(keras_of(encoder, 3, name=space or "encoder"), one_line(space))
+
+
+def saved(model: Any, about: str) -> bytes:
+    """A Keras model of `keras_of` as a ``.keras`` file, the same each time: it holds no date.
+
+    Parameters
+    ----------
+    model : keras.Model
+    about : str
+        How it was made, for the file's metadata.
+    """
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.keras"
         model.save(path)
-        return path.read_bytes()
+        with zipfile.ZipFile(path) as parts:
+            contents = {name: parts.read(name) for name in sorted(parts.namelist())}
+    metadata = json.loads(contents["metadata.json"])
+    contents["metadata.json"] = json.dumps({**metadata, "date_saved": "", "latentfit": about}).encode()
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as parts:
+        for name, content in contents.items():
+            parts.writestr(zipfile.ZipInfo(name), content)  # dated 1980
+    return buffer.getvalue()
 
 
 def keras_of(module: nn.Module, n_inputs: int, *, clamp: bool = False, name: str = "latentfit") -> Any:
@@ -68,7 +95,11 @@ def keras_of(module: nn.Module, n_inputs: int, *, clamp: bool = False, name: str
         target = layers.ReLU(max_value=1.0, name="clamped")(target)
     import keras as library
 
-    return library.Model(source, target, name=identifier(name))
+    model = library.Model(source, target, name=identifier(name))
+    for index, operation in enumerate(model.operations):  # Keras counts on from the models that were made before
+        if operation.name not in KEPT:
+            operation.name = f"{type(operation).__name__.lower()}_{index}"
+    return model
 
 
 def _layers() -> Any:
@@ -203,3 +234,18 @@ def _products(x: Any, degree: int) -> Any:
     table = np.array(list(combinations_with_replacement(range(n), degree)))
     chosen = [_fixed(x, np.eye(n, dtype=np.float32)[:, column][None, None]) for column in table.T]
     return _layers().Multiply()(chosen)
+
+
+PROGRAM = Program(
+    name="keras",
+    title="Keras 3",
+    ending=".keras",
+    how_to_use="keras.saving.load_model(FILE), any backend, channels last.",
+    runs="every form, every scale, networks without pooling",
+    write=write,
+    output_range="[0, 1]",
+    notes="Any size; no Lambda layers.",
+    write_encoder=write_encoder,
+    extra="keras",
+    in_autofit=False,
+)
