@@ -3,10 +3,12 @@
 import math
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from latentfit.latents.likely_space import Domain
 from latentfit.runtime.escaping import one_line
+
+if TYPE_CHECKING:
+    from latentfit.latents.likely_space import Domain
 
 MOST_SIDE = 1 << 15  # pixels of a side: above, one picture in float32 takes 12 GiB
 MOST_CROPS = 1 << 12  # a picture
