@@ -22,7 +22,7 @@ _SURROGATES = re.compile("[\ud800-\udfff]")
 
 
 def one_line(text: object, most: int = MOST_CHARACTERS) -> str:
-    """One printable line of at most `most` characters.
+    r"""One printable line of at most `most` characters.
 
     White space of every kind, line breaks too, becomes single spaces. What a reader would not see, or what would
     reorder what he sees (control characters, marks of direction, joiners, lone surrogates), becomes its code point in
@@ -37,7 +37,7 @@ def one_line(text: object, most: int = MOST_CHARACTERS) -> str:
 
     Examples
     --------
-    >>> one_line("a\\nb\\x1b[31m")
+    >>> one_line("a\nb\x1b[31m")
     'a b[U+001B][31m'
     """
     whole = str(text)

@@ -48,9 +48,9 @@ def check_writable(path: str | os.PathLike[str]) -> None:
 
 
 def write_atomic(path: str | os.PathLike[str], content: bytes | str) -> Path:
-    """Write `content` under a temporary name, sync it, and rename it to `path`: whole or not there.
+    r"""Write `content` under a temporary name, sync it, and rename it to `path`: whole or not there.
 
-    Text is written as UTF-8 with ``\\n`` line ends. Parent folders are made. The temporary name ends in ``.part`` and
+    Text is written as UTF-8 with ``\n`` line ends. Parent folders are made. The temporary name ends in ``.part`` and
     says whose it is; those that killed processes left in the folder are removed (`clear_parts`).
     """
     target = Path(path)

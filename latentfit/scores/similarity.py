@@ -223,6 +223,7 @@ def _prewitt(grey: Tensor) -> Tensor:
 
 
 def fine_energy(luma: Tensor) -> float:
+    """Energy of frequencies above half of Nyquist, of luma ``(N, H, W)`` under a Hann window, each counted once."""
     high, wide = luma.shape[-2:]
     window = torch.outer(*(torch.hann_window(n, dtype=luma.dtype, device=luma.device) for n in (high, wide)))
     mean = luma.mean((-2, -1), keepdim=True)

@@ -67,7 +67,7 @@ class ClassObjective:
         self.distances = torch.cdist(palette.oklab, palette.oklab, compute_mode="donot_use_mm_for_euclid_dist")
 
     def losses(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
-        """ "loss", their weighted sum, "cross_entropy", "oklab" where it counts, and the share of right cells."""
+        """The weighted sum "loss", its parts "cross_entropy", "oklab" where it counts, and the share of right cells."""
         target, inside = batch["target"], batch["inside"][:, 0]
         logits = model(batch["input"]).float()
         if logits.shape[1] != len(self.weights) or logits.shape[2:] != target.shape[1:]:
