@@ -154,9 +154,9 @@ def test_report(store: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
 def test_ladder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     from latentfit.autofit import AutofitConfig
 
-    work = Work(monkeypatch, "latentfit.autofit.run.ladder")
+    work = Work(monkeypatch, "latentfit.autofit.run.autofit")
     flags = ["--images", "one", "two", "--out", str(tmp_path), "--space", "sdxl", "--minutes", "2.5", "--size", "96"]
-    assert main(["ladder", "--vae", "ref", *flags, "--crops", "3", "--device", "cpu", "--dtype", "float16"]) == 2
+    assert main(["autofit", "--vae", "ref", *flags, "--crops", "3", "--device", "cpu", "--dtype", "float16"]) == 2
     (config,), _ = work.only()
     assert config == AutofitConfig(
         vae="ref", images=("one", "two"), out=tmp_path, space="sdxl", minutes=2.5, size=96, crops=3, device="cpu",

@@ -102,7 +102,7 @@ def test_a_store_of_another_vae_is_refused(
     store: PairStore, target: PairStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
-    asked = stands_in(monkeypatch, "latentfit.latent_scores.evaluate_latent_maps", StoreError)
+    asked = stands_in(monkeypatch, "latentfit.scores.latent_maps.evaluate_latent_maps", StoreError)
     vaes = {"here": FakeVae(), "there": FakeVae(2.0), "elsewhere": FakeVae(3.0)}
     monkeypatch.setattr("latentfit.vae.Vae.load", lambda reference, **named: vaes[reference])
     made = lf.ChannelMap("affine").fit_joined(store.join(target)).latent_map()

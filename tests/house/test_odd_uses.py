@@ -131,8 +131,8 @@ def test_sizes_past_all_use_are_refused_before_anything_is_collected(how: dict[s
 
 @pytest.mark.parametrize("flag", ["--size=99999999999999999999", "--crops=99999999999999999999", "--minutes=nan"])
 def test_a_ladder_of_no_size_is_refused(flag: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    line = refused(capsys, "ladder", "--vae", tmp_path, "--out", tmp_path / "out", flag)
-    assert "ladder: expected minutes > 0, crops >= 1 and size >= 1, at most" in line
+    line = refused(capsys, "autofit", "--vae", tmp_path, "--out", tmp_path / "out", flag)
+    assert "autofit: expected minutes > 0, crops >= 1 and size >= 1, at most" in line
 
 
 def test_an_empty_name_is_not_the_folder_one_stands_in() -> None:

@@ -14,10 +14,10 @@ from safetensors.torch import save_file
 
 import latentfit as lf
 from latentfit.formats import load_approximation
-from latentfit.images import ADOBE_RGB, is_test, matrix_profile, photographs
+from latentfit.images import ADOBE_RGB, is_test, matrix_profile, photographs, pictures
 from latentfit.images import perceptual_hash as looks
 from latentfit.pairs import CollectReport
-from latentfit.scores import samples_held_out
+from latentfit.scores import samples_held_out, score_summary
 from tests.support.fake_vae import FakeVae
 
 
@@ -55,7 +55,7 @@ def test_a_copy_is_known(copied: str) -> None:
 
 
 def test_bundled_pictures_are_all_distinct_and_each_copy_finds_its_own() -> None:
-    found = [picture.load()[0] for picture in lf.images.bundled()]
+    found = [picture.load()[0] for picture in pictures("bundled")]
     known = [looks.look_of(image) for image in found]
     assert len(set(looks.groups(known))) == len(known)
     opened = found[: len(photographs())]
@@ -187,7 +187,7 @@ def test_scores_leave_out_copies_of_what_a_map_was_fitted_on(copied: Path, tmp_p
     assert (left.n_left_out, left.n_copies) == (len(trained), len(trained))
     frame = lf.evaluate([again], other, with_structure=False)
     assert frame.attrs["n_copies"] == len(trained)
-    assert f"{len(trained)} of them as copies" in lf.scores.summary(frame)
+    assert f"{len(trained)} of them as copies" in score_summary(frame)
 
 
 def test_a_map_of_before_looks_leaves_out_what_the_store_knows_as_copies(copied: Path, tmp_path: Path) -> None:
