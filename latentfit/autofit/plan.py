@@ -118,7 +118,8 @@ def collected(vae: Vae, config: AutofitConfig, clock: Clock | None = None) -> tu
     if not store.split("test") or not store.split("train"):
         missing = "held out" if store.split("train") else "to fit"
         raise StoreError(
-            f"{store.path}: of {len(chosen)} pictures none is {missing} (their hashes decide)",
+            f"of {len(chosen)} pictures none is {missing} (their hashes decide)",
+            place=store.path,
             remedy=(f"expected 10 or more: add pictures, for example --images {' '.join(config.images)} bundled"),
         )
     return store, plan

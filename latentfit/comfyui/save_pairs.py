@@ -194,7 +194,8 @@ def _known(folder: Path, origin: Origin, config: CollectConfig) -> set[str]:
         differences = f"{differences}, {columns}" if differences else columns
     if differences:
         raise StoreError(
-            f"{folder}: holds pairs of {store.vae_name}, these are of {origin.vae}",
+            f"holds pairs of {store.vae_name}, these are of {origin.vae}",
+            place=folder,
             remedy=f"they differ in {differences}: name another 'store'",
         )
     return {sample.key for sample in store.samples}

@@ -214,12 +214,13 @@ def polynomial_config(config: Any, where: str, shape: tuple[int, ...] | None = N
     expected = (1 + basis.n_terms, made.get("n_outputs", 3) * made.get("scale", 1) ** 2)
     if expected[0] * expected[1] > MOST_COEFFICIENTS:
         raise BadFileError(
-            f"{where}: {expected[0]} × {expected[1]} coefficients are more than {MOST_COEFFICIENTS}",
+            f"{expected[0]} × {expected[1]} coefficients are more than {MOST_COEFFICIENTS}",
+            place=where,
             remedy="fit a smaller form",
         )
     if shape is not None and tuple(shape) != expected:
         raise BadFileError(
-            f"{where}", expected=f"{expected} coefficients", got=f"{tuple(shape)}", remedy="export the table anew"
+            place=where, expected=f"{expected} coefficients", got=f"{tuple(shape)}", remedy="export the table anew"
         )
     return made
 

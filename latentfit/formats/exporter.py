@@ -139,7 +139,7 @@ def read(path: str | os.PathLike[str], to: str, space: LatentSpace | str | None 
     if to == "safetensors":
         return load_approximation(source)
     if space is None:
-        raise ExportError(f"{source}: the format {to!r} does not say its space", remedy="give space=…")
+        raise ExportError(f"the format {to!r} does not say its space", place=source, remedy="give space=…")
     known = get_space(space)
     readers: dict[str, Callable[[Path, LatentSpace], Approximation]] = {
         "csv": tables.read_csv,
@@ -151,12 +151,15 @@ def read(path: str | os.PathLike[str], to: str, space: LatentSpace | str | None 
     if to in ("comfyui", "invokeai", "a1111", "sdnext", "diffusers"):
         readers[to] = lambda path, space: python_programs.read_python(path, space, to)
     if to not in readers:
-        raise ExportError(f"{source}: format {to!r} cannot be read back", remedy=f"expected one of {', '.join(NAMES)}")
+        raise ExportError(
+            f"format {to!r} cannot be read back", place=source, remedy=f"expected one of {', '.join(NAMES)}"
+        )
     try:
         return readers[to](source, known)
     except LatentfitError:
         raise
     except _UNREADABLE as error:
         raise BadTableError(
-            f"{source}: not what `latentfit export --to {to}` writes ({type(error).__name__}: {error}); export it again"
+            f"not what `latentfit export --to {to}` writes ({type(error).__name__}: {error}); export it again",
+            place=source,
         ) from error

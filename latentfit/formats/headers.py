@@ -139,7 +139,7 @@ def _raise_schema(header: Any, where: str, required: Sequence[str]) -> Any:
     found = header if isinstance(header, dict) else {}
     missing = [key for key in required if key not in found]
     raise BadFileError(
-        f"{where}",
+        place=where,
         expected=f"schema {SCHEMA!r} with all its fields",
         got=f"{schemas.shown(found.get('schema'))}{(', missing ' + ', '.join(missing) if missing else '')}",
         remedy="fit it anew or update latentfit",
@@ -240,13 +240,14 @@ def _check_tensors(kind: str, config: Mapping[str, Any], where: str, tensors: Ma
         expected = _shapes(kind, config)
     except (TypeError, ValueError, ArithmeticError, LookupError, RuntimeError, NotImplementedError) as error:
         raise BadFileError(
-            f"{where}: its config makes no network of kind {kind!r} ({error})", remedy="fit it anew"
+            f"its config makes no network of kind {kind!r} ({error})", place=where, remedy="fit it anew"
         ) from error
     if expected != dict(tensors):
         key = min(key for key in expected.keys() | tensors.keys() if expected.get(key) != tensors.get(key))
         words = [str(side.get(key, "none")) for side in (expected, tensors)]
         raise BadFileError(
-            f"{where}: its header and tensors do not fit together (tensor {schemas.shown(key)}",
+            f"its header and tensors do not fit together (tensor {schemas.shown(key)}",
+            place=where,
             expected=f"{words[0]}",
             got=f"{words[1]})",
             remedy="fit or export it anew",
@@ -281,21 +282,24 @@ def _check_contract(header: Mapping[str, Any], where: str) -> None:
     space, target = header["space"], header.get("target")
     if isinstance(n_channels, int) and n_channels != space.channels:
         raise BadFileError(
-            f"{where}: its network takes {n_channels} channels, its space {space.name!r} has {space.channels}",
+            f"its network takes {n_channels} channels, its space {space.name!r} has {space.channels}",
+            place=where,
             remedy="fit it anew",
         )
     if bool(header.get("any_factor")) != hasattr(made_by, "factors"):
-        raise BadFileError(f"{where}: a network of kind {kind!r} is"
+        raise BadFileError(f"a network of kind {kind!r} is"
 f"{('' if hasattr(made_by, 'factors') else ' not')} of any factor, its header says "
-"otherwise", remedy="fit it anew")  # fmt: skip
+"otherwise", place=where, remedy="fit it anew")  # fmt: skip
     gives_rgb = config.get("target", "rgb") == "rgb" if kind == "polynomial" else kind in _TO_PICTURES
     if gives_rgb != (target is None) or config.get("encodes"):
-        raise BadFileError(f"{where}: its network gives {('pictures' if gives_rgb else 'latents')}, its header "
-"says otherwise", remedy="fit it anew")  # fmt: skip
+        raise BadFileError(f"its network gives {('pictures' if gives_rgb else 'latents')}, its header "
+"says otherwise", place=where, remedy="fit it anew")  # fmt: skip
     n_outputs = config.get("n_outputs")
     wanted = 3 if target is None else target.channels
     if n_outputs is not None and n_outputs != wanted:
-        raise BadFileError(f"{where}: its network gives {n_outputs} channels, expected {wanted}", remedy="fit it anew")
+        raise BadFileError(
+            f"its network gives {n_outputs} channels, expected {wanted}", place=where, remedy="fit it anew"
+        )
     sizes = {1, space.channels}, {1, (target or space).channels}
     for name, values in header.get("domain", {}).items():
         if len(values) not in sizes[name.endswith("_out")]:

@@ -70,7 +70,7 @@ def load_latent_map(
     loaded = load_either(path, source, target=target)
     if not isinstance(loaded, LatentMap):
         raise SpaceMismatchError(
-            f"{path}",
+            place=path,
             expected="a map between latents",
             got=f"one from {loaded.space.title} latents to pictures",
             remedy="turn latents into pictures with `latentfit decode`",
@@ -87,18 +87,18 @@ def _checked(given: Path) -> Path:
     path = weights_file(given)
     if path.is_dir():
         raise BadFileError(
-            f"{path}", expected="a map, .safetensors or .json", got="a folder", remedy="name a file in it"
+            place=path, expected="a map, .safetensors or .json", got="a folder", remedy="name a file in it"
         )
     if path.is_symlink() and not path.exists():
-        raise BadFileError(f"{path}: a link to a file that is gone", remedy="expected a map: link it anew")
+        raise BadFileError("a link to a file that is gone", place=path, remedy="expected a map: link it anew")
     if not path.is_file():
         raise BadFileError(
-            f"{path}: no such file", remedy="expected a map written by `latentfit fit` or `latentfit export`"
+            "no such file", place=path, remedy="expected a map written by `latentfit fit` or `latentfit export`"
         )
     if path.suffix.lower() not in ENDINGS:
         is_safetensors(path)  # names what it is, where its first bytes tell
         raise BadFileError(
-            f"{path}",
+            place=path,
             expected="a .safetensors map, a .json table or a decoder in .pt or .pth",
             got=f"{path.suffix or 'no ending'!r}",
         )
@@ -111,4 +111,6 @@ def _table(path: Path) -> Approximation:
     except ValueError as error:  # also numpy's and torch's own, on numbers that do not fit the form
         if isinstance(error, LatentfitError) and str(path) in str(error):
             raise
-        raise BadFileError(f"{path}: its numbers do not fit its form ({error})", remedy="export it again") from error
+        raise BadFileError(
+            f"its numbers do not fit its form ({error})", place=path, remedy="export it again"
+        ) from error

@@ -68,16 +68,16 @@ def recognised(path: Path) -> Recognised:
     for key, tensor in weights.items():
         if not tensor.numel():
             raise BadFileError(
-                f"{path}: tensor {key!r} of shape {tuple(tensor.shape)} is empty", remedy="fetch the file again"
+                f"tensor {key!r} of shape {tuple(tensor.shape)} is empty", place=path, remedy="fetch the file again"
             )
         if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
-            raise BadFileError(f"{path}: tensor {key!r} holds NaN or Inf", remedy="fetch the file again")
+            raise BadFileError(f"tensor {key!r} holds NaN or Inf", place=path, remedy="fetch the file again")
     try:
         found = _of(weights)
     except BadFileError as error:
-        raise BadFileError(f"{path}: {error}") from error
+        raise BadFileError(f"{error}", place=path) from error
     except UNFIT as error:
-        raise BadFileError(f"{path}: known keys, but their shapes are of no known network ({error})") from error
+        raise BadFileError(f"known keys, but their shapes are of no known network ({error})", place=path) from error
     return found if halves is None else replace(found, space=_space_by_scale(file, halves, found))
 
 
@@ -85,7 +85,8 @@ def _halves_in(file: WeightsFile) -> TinyHalves | None:
     """Where a file with TAESD's halves under other names has them; refuses its relative for video, and an encoder."""
     if is_tiny_video(file.names):
         raise BadFileError(
-            f"{file.path}: TAEHV's video decoder, a tiny autoencoder of Hunyuan's, Wan's and other videos",
+            "TAEHV's video decoder, a tiny autoencoder of Hunyuan's, Wan's and other videos",
+            place=file.path,
             remedy=(
                 "it is not supported yet: take a table or a network of that space, "
                 "such as those that come with this package"
@@ -94,7 +95,8 @@ def _halves_in(file: WeightsFile) -> TinyHalves | None:
     halves = tiny_halves(file.names)
     if halves is not None and not halves.decoder:
         raise BadFileError(
-            f"{file.path}: TAESD's encoder",
+            "TAESD's encoder",
+            place=file.path,
             expected="a decoder",
             remedy="name the decoder's file, or load both with Vae.load",
         )
@@ -138,9 +140,11 @@ def encoder_in(path: Path) -> TinyEncoder | TinyEncoder32 | None:
     try:
         return load_tiny_encoder(file.read())
     except BadFileError as error:
-        raise BadFileError(f"{path}: {str(error).removeprefix(f'{path}: ')}") from error
+        raise BadFileError(f"{str(error).removeprefix(f'{path}: ')}", place=path) from error
     except UNFIT as error:
-        raise BadFileError(f"{path}: keys of TAESD's encoder, but shapes of none that is known ({error})") from error
+        raise BadFileError(
+            f"keys of TAESD's encoder, but shapes of none that is known ({error})", place=path
+        ) from error
 
 
 def recognisable(keys: Collection[str]) -> bool:

@@ -56,7 +56,7 @@ class Picture:
         try:
             blob = self.read()
         except (OSError, MemoryError) as error:
-            raise ImageError(f"{self.name}: cannot be read ({error})") from error
+            raise ImageError(f"cannot be read ({error})", place=self.name) from error
         return open_picture(blob, self.name), hashlib.sha256(blob).hexdigest()
 
 
@@ -71,14 +71,16 @@ def folder(path: str | os.PathLike[str], kind: Kind = "photograph") -> list[Pict
     root = Path(path)
     if root.is_file():
         raise NoPicturesError(
-            f"{root}", expected="a folder of pictures", got="a file", remedy="name the folder it lies in"
+            place=root, expected="a folder of pictures", got="a file", remedy="name the folder it lies in"
         )
     if not root.is_dir():
-        raise NoPicturesError(f"{root}: no such folder", remedy=f"expected one with {', '.join(sorted(ENDINGS))} files")
+        raise NoPicturesError(
+            "no such folder", place=root, remedy=f"expected one with {', '.join(sorted(ENDINGS))} files"
+        )
     paths = picture_paths(root)
     if not paths:
         raise NoPicturesError(
-            f"{root}: holds no picture", remedy=f"expected {', '.join(sorted(ENDINGS))} files in it or below"
+            "holds no picture", place=root, remedy=f"expected {', '.join(sorted(ENDINGS))} files in it or below"
         )
     return [Picture(path.relative_to(root).as_posix(), kind, path.read_bytes) for path in paths]
 

@@ -184,10 +184,10 @@ def _check_writable(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise StoreError(
-            f"{folder}: cannot be made ({error.strerror or error})", remedy="choose another --out"
+            f"cannot be made ({error.strerror or error})", place=folder, remedy="choose another --out"
         ) from error
     if not os.access(folder, os.W_OK | os.X_OK):
-        raise StoreError(f"{folder}: cannot be written to", remedy="choose another --out, or change its permissions")
+        raise StoreError("cannot be written to", place=folder, remedy="choose another --out, or change its permissions")
 
 
 def _known(folder: Path, origin: Origin, config: CollectConfig) -> tuple[dict[str, set[str]], set[str]]:
@@ -207,7 +207,8 @@ def _known(folder: Path, origin: Origin, config: CollectConfig) -> tuple[dict[st
         differences = f"{differences}, {columns}" if differences else columns
     if differences:
         raise StoreError(
-            f"{folder}: holds pairs of {store.vae_name}, this run is {origin.vae}",
+            f"holds pairs of {store.vae_name}, this run is {origin.vae}",
+            place=folder,
             remedy=f"they differ in {differences}: choose another --out",
         )
     store.verify()

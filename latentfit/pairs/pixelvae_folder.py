@@ -56,18 +56,18 @@ def collect_pixelvae(
     """
     root = Path(folder)
     if not root.is_dir():
-        raise TrainError(f"{root}: no such folder", remedy="expected one that holds set1_train and set1_test")
+        raise TrainError("no such folder", place=root, remedy="expected one that holds set1_train and set1_test")
     files = [path for path in latent_folder(root) if path.suffix.lower() == ".latent"]
     if not files:
         raise TrainError(
-            f"{root}: holds no .latent file", remedy="expected some in folders such as set1_train and set1_test"
+            "holds no .latent file", place=root, remedy="expected some in folders such as set1_train and set1_test"
         )
     saved = [SavedLatents(path.relative_to(root).as_posix(), path) for path in files]
     _both_there(root, sum(MARK in one.name for one in saved), len(saved), "")
     try:
         store = collect(vae, saved, out, domain="raw", progress=progress)
     except NoPicturesError as error:
-        raise TrainError(f"{root}: {error}", remedy="name the VAE of their space with --vae") from error
+        raise TrainError(f"{error}", place=root, remedy="name the VAE of their space with --vae") from error
     except StoreError as error:  # collect's --out is another flag here
         raise StoreError(str(error).replace("choose another --out", "name another --store")) from error
     names = {one.name for one in saved}
@@ -80,11 +80,13 @@ def collect_pixelvae(
 def _both_there(root: Path, n_test: int, n_all: int, of_which: str) -> None:
     if n_test == 0:
         raise TrainError(
-            f"{root}: no test set: none of its {n_all} latents{of_which} has {MARK!r} in its path",
+            f"no test set: none of its {n_all} latents{of_which} has {MARK!r} in its path",
+            place=root,
             remedy=("pixelvae tells them by that word: move some into a folder such as set1_test"),
         )
     if n_test == n_all:
         raise TrainError(
-            f"{root}: nothing to train on: all of its {n_all} latents{of_which} have {MARK!r} in their path, which is "
-            "what tells the test set (also within a word, such as 'latest'): rename the folder of the others"
+            f"nothing to train on: all of its {n_all} latents{of_which} have {MARK!r} in their path, which is "
+            "what tells the test set (also within a word, such as 'latest'): rename the folder of the others",
+            place=root,
         )

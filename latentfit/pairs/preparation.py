@@ -153,7 +153,7 @@ class Preparer:
         try:
             sha256 = hashlib.sha256(file.path.read_bytes()).hexdigest()
         except OSError as error:
-            raise BadFileError(f"{file.path}: cannot be read ({error.strerror})") from error
+            raise BadFileError(f"cannot be read ({error.strerror})", place=file.path) from error
         if sha256 in self._seen:
             self._report.n_duplicates += 1
             return []
@@ -184,7 +184,8 @@ class Preparer:
         read = open_latents(file.path, self._space, self._config.domain)
         if read.doubt is not None and self._config.domain is None:
             raise BadFileError(
-                f"{file.path}: {read.doubt}",
+                f"{read.doubt}",
+                place=file.path,
                 remedy=(
                     "say which domain these files are of (domain, model or raw) to collect it as that all the same"
                 ),

@@ -50,7 +50,7 @@ class ScaledStores:
         held = {scale: PairStore(folders[scale]) for scale in sorted(folders)}
         if len(held) < 2:
             raise StoreError(
-                f"{self.path}",
+                place=self.path,
                 expected=f"pair stores of two scales or more (x1, x2 …), found {len(held)}",
                 remedy=("collect them with: latentfit collect --vae REF --out STORE --scales 1 2"),
             )
@@ -59,7 +59,8 @@ class ScaledStores:
         for store in held.values():
             if store.fingerprint != first.fingerprint:
                 raise StoreError(
-                    f"{store.path}: holds latents of {store.vae_name!r}, {first.path} of {first.vae_name!r}",
+                    f"holds latents of {store.vae_name!r}, {first.path} of {first.vae_name!r}",
+                    place=store.path,
                     remedy="expected one VAE at several sizes",
                 )
 
@@ -86,7 +87,7 @@ class ScaledStores:
         if target is None or as_scale(factor) == 1:
             known = ", ".join(str(one) for one in self.factors)
             raise ScaleError(
-                f"{self.path}", expected=f"a factor of {known}", got=f"{factor}", remedy="collect that scale too"
+                place=self.path, expected=f"a factor of {known}", got=f"{factor}", remedy="collect that scale too"
             )
         return self.stores[least].join(target)
 
@@ -211,7 +212,8 @@ def _check_crops(wanted: tuple[Fraction, ...], size: int, cell_px: int, folder: 
     noted = folder / _CUT_FOR
     if noted.is_file() and read_json(noted) != alike:
         raise StoreError(
-            f"{folder}: its crops were cut for other scales, those of {', '.join(map(str, wanted))} would differ",
+            f"its crops were cut for other scales, those of {', '.join(map(str, wanted))} would differ",
+            place=folder,
             remedy="collect all scales into another --out",
         )
     folder.mkdir(parents=True, exist_ok=True)

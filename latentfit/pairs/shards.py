@@ -262,11 +262,11 @@ def read_shard(path: Path) -> Shard:
             schema = header["schema"]
         except (LookupError, TypeError, BadFileError) as error:
             raise StoreError(
-                f"{path}: not a shard of a pair store", remedy=f"move it out of this folder ({error})"
+                "not a shard of a pair store", place=path, remedy=f"move it out of this folder ({error})"
             ) from error
         if schema != SCHEMA:
             raise StoreError(
-                f"{path}", expected=f"schema {SCHEMA!r}", got=f"{schemas.shown(schema)}", remedy="collect it anew"
+                place=path, expected=f"schema {SCHEMA!r}", got=f"{schemas.shown(schema)}", remedy="collect it anew"
             )
         try:
             fields = _HEADER(header, os.fspath(path))
@@ -322,7 +322,7 @@ def open_shard(path: Path, framework: str = "pt") -> Any:
     try:
         return safe_open(os.fspath(path), framework=framework)
     except (SafetensorError, OSError) as error:
-        raise StoreError(f"{path}: a damaged shard ({error})", remedy="delete it and run collect again") from error
+        raise StoreError(f"a damaged shard ({error})", place=path, remedy="delete it and run collect again") from error
 
 
 def _edited(path: Path) -> str:

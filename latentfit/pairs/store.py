@@ -86,7 +86,8 @@ class PairStore:
         paths = sorted(self.path.glob("*.safetensors")) if self.path.is_dir() else []
         if not paths:
             raise StoreError(
-                f"{self.path}: no pair store there",
+                "no pair store there",
+                place=self.path,
                 remedy="expected *.safetensors shards written by `latentfit collect`",
             )
         self._shards = {path.name: read_shard(path) for path in paths}
@@ -164,7 +165,7 @@ class PairStore:
         if missing:
             keep = "photo" if "photo" in missing else "rgb"
             raise StoreError(
-                f"{self.path}: lacks {', '.join(sorted(missing))}", remedy=f"collect it with --keep {keep}"
+                f"lacks {', '.join(sorted(missing))}", place=self.path, remedy=f"collect it with --keep {keep}"
             )
         by_shard: dict[str, list[Sample]] = {}
         for sample in self.samples if samples is None else samples:
@@ -183,7 +184,7 @@ class PairStore:
             if sample.key.startswith(key) or sample.name == key:
                 return next(self.batches([sample], self.columns if columns is None else columns))
         raise StoreError(
-            f"{self.path}: no sample {key!r}", remedy=f"expected a key or a name such as {self.samples[0].name!r}"
+            f"no sample {key!r}", place=self.path, remedy=f"expected a key or a name such as {self.samples[0].name!r}"
         )
 
     def join(self, target: "PairStore") -> JoinedStores:
@@ -237,8 +238,9 @@ def _common_origin(folder: Path, shards: Sequence[Shard]) -> Origin:
     for shard in shards:
         if differences := first.differences(shard.origin):
             raise StoreError(
-                f"{folder}: shards of two kinds: {shards[0].path.name} is from {first.vae}, "
+                f"shards of two kinds: {shards[0].path.name} is from {first.vae}, "
                 f"{shard.path.name} from {shard.origin.vae}; they differ in {differences}",
+                place=folder,
                 remedy=("one store is one VAE at one size: move one of them to a folder of its own"),
             )
     return first

@@ -66,21 +66,22 @@ def read_listed(path: str | os.PathLike[str]) -> Listed:
     ending = file.suffix.lower()
     if ending in _OTHERS:
         raise PaletteError(
-            f"{file.name}: {_OTHERS[ending]}, which is not read",
+            f"{_OTHERS[ending]}, which is not read",
+            place=file.name,
             remedy="export the palette as .gpl or .hex, or as an indexed .png",
         )
     if ending not in ENDINGS:
         raise PaletteError(
-            f"{file.name}", expected=f"a palette in {', '.join(ENDINGS)}", got=f"{ending or 'no ending'}"
+            place=file.name, expected=f"a palette in {', '.join(ENDINGS)}", got=f"{ending or 'no ending'}"
         )
     most = _MOST_PNG_BYTES if ending == ".png" else MOST_BYTES
     try:
         n_bytes = file.stat().st_size
         if n_bytes > most:  # before anything is read
-            raise PaletteError(f"{file.name}: {n_bytes} bytes are no list of at most {MOST_COLOURS} colours")
+            raise PaletteError(f"{n_bytes} bytes are no list of at most {MOST_COLOURS} colours", place=file.name)
         blob = file.read_bytes()
     except OSError as error:
-        raise PaletteError(f"{file}: cannot be read ({error.strerror or error})") from error
+        raise PaletteError(f"cannot be read ({error.strerror or error})", place=file) from error
     if ending == ".png":
         return Listed(_of_png(blob, file.name))
     if ending == ".act":
@@ -95,7 +96,7 @@ def _text_of(blob: bytes, name: str) -> str:
     """UTF-8, or Latin-1, in which older programs wrote names of colours."""
     if b"\0" in blob:
         raise PaletteError(
-            f"{name}", expected="text, in UTF-8 or Latin-1", got="zero bytes", remedy="export the palette again"
+            place=name, expected="text, in UTF-8 or Latin-1", got="zero bytes", remedy="export the palette again"
         )
     try:
         return blob.decode("utf-8-sig")
@@ -156,7 +157,7 @@ def _of_hex(text: str, name: str) -> Listed:
             raise PaletteError(f"{name}, line {number}: {_why_no_hex(word)}")
         colours.append(colour)
     if not colours:
-        raise PaletteError(f"{name}: lists no colour", remedy="expected one RRGGBB a line")
+        raise PaletteError("lists no colour", place=name, remedy="expected one RRGGBB a line")
     return Listed(np.array(colours, np.uint8), facts.get("name", ""), facts.get("source", ""))
 
 
@@ -176,7 +177,7 @@ def _of_gpl(text: str, name: str) -> Listed:
     if not lines or lines[0].strip() != "GIMP Palette":
         got = repr(lines[0].strip()[:40]) if lines else "an empty file"
         raise PaletteError(
-            f"{name}", expected="a first line 'GIMP Palette'", got=f"{got}", remedy="export the palette again as .gpl"
+            place=name, expected="a first line 'GIMP Palette'", got=f"{got}", remedy="export the palette again as .gpl"
         )
     colours: list[tuple[int, ...]] = []
     facts: dict[str, str] = {}
@@ -188,7 +189,7 @@ def _of_gpl(text: str, name: str) -> Listed:
             has_alpha = facts.get("channels", "").upper() == "RGBA"
             colours.append(_levels(words, 4 if has_alpha else 3, f"{name}, line {number}"))
     if not colours:
-        raise PaletteError(f"{name}: lists no colour", remedy="expected lines of three levels such as '29 43 83'")
+        raise PaletteError("lists no colour", place=name, remedy="expected lines of three levels such as '29 43 83'")
     return Listed(np.array(colours, np.uint8), facts.get("name", ""), facts.get("source", ""))
 
 
@@ -198,9 +199,11 @@ def _levels(words: str, n_levels: int, where: str) -> tuple[int, ...]:
     levels = tuple(int(level) for level in found.groups()) if found else ()
     if len(levels) != n_levels or max(levels) > 255:
         number = "three" if n_levels == 3 else "four"
-        raise PaletteError(f"{where}", expected=f"{number} levels of 0 to 255", got=f"{words[:40]!r}")
+        raise PaletteError(place=where, expected=f"{number} levels of 0 to 255", got=f"{words[:40]!r}")
     if levels[3:] not in ((), (255,)):
-        raise PaletteError(f"{where}: alpha {levels[3]}, and palettes here are opaque", remedy="take the colour out")
+        raise PaletteError(
+            f"alpha {levels[3]}, and palettes here are opaque", place=where, remedy="take the colour out"
+        )
     return levels[:3]
 
 
@@ -212,16 +215,18 @@ def _of_pal(blob: bytes, name: str) -> Listed:
     if len(lines) < 3 or lines[0] != "JASC-PAL" or not re.fullmatch(r"\d{1,4}", lines[2], re.ASCII):
         got = repr(lines[0][:40]) if lines else "an empty file"
         raise PaletteError(
-            f"{name}",
+            place=name,
             expected="JASC's palette, whose first line is 'JASC-PAL', or Microsoft's RIFF",
             got=f"{got}",
             remedy="export it again as .gpl",
         )
     n_colours, rows = int(lines[2]), [line for line in lines[3:] if line]
     if n_colours != len(rows) or not n_colours:
-        raise PaletteError(f"{name}: says that it lists {n_colours} colours, got {len(rows)}", remedy="export it again")
+        raise PaletteError(
+            f"says that it lists {n_colours} colours, got {len(rows)}", place=name, remedy="export it again"
+        )
     if n_colours > MOST_COLOURS:
-        raise PaletteError(f"{name}: lists {n_colours} colours", remedy=f"expected at most {MOST_COLOURS}")
+        raise PaletteError(f"lists {n_colours} colours", place=name, remedy=f"expected at most {MOST_COLOURS}")
     has_alpha = all(len(row.split()) == 4 for row in rows)
     levels = [_levels(row, 4 if has_alpha else 3, f"{name}, line {n}") for n, row in enumerate(rows, 4)]
     return Listed(np.array(levels, np.uint8))
@@ -234,7 +239,7 @@ def _of_riff(blob: bytes, name: str) -> Colours:
     levels = blob[start + 12 : start + 12 + 4 * n_colours]
     if blob[8:12] != b"PAL " or not 1 <= n_colours <= MOST_COLOURS or len(levels) != 4 * n_colours:
         raise PaletteError(
-            f"{name}", expected=f"a RIFF palette of 1 to {MOST_COLOURS} colours", remedy="export it again as .gpl"
+            place=name, expected=f"a RIFF palette of 1 to {MOST_COLOURS} colours", remedy="export it again as .gpl"
         )
     colours: Colours = np.frombuffer(levels, np.uint8).reshape(-1, 4)[:, :3].copy()
     return colours
@@ -247,7 +252,7 @@ def _of_act(blob: bytes, name: str) -> Colours:
     """
     if len(blob) not in (768, 772):
         raise PaletteError(
-            f"{name}", expected="768 or 772 bytes of a colour table", got=f"{len(blob)}", remedy="export it again"
+            place=name, expected="768 or 772 bytes of a colour table", got=f"{len(blob)}", remedy="export it again"
         )
     colours: Colours = np.frombuffer(blob[:768], np.uint8).reshape(-1, 3).copy()
     n_colours = int.from_bytes(blob[768:770], "big")
@@ -266,28 +271,29 @@ def _of_png(blob: bytes, name: str) -> Colours:
             image = Image.open(io.BytesIO(blob), formats=["PNG"])
             if image.width * image.height > _MOST_PIXELS:  # before anything is unpacked
                 raise PaletteError(
-                    f"{name}: {image.width}x{image.height} px",
+                    f"{image.width}x{image.height} px",
+                    place=name,
                     remedy=f"a palette is a strip of at most {MOST_COLOURS} swatches",
                 )
             image.load()
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
-        raise PaletteError(f"{name}: {error} A palette is a strip of at most {MOST_COLOURS} swatches") from error
+        raise PaletteError(f"{error} A palette is a strip of at most {MOST_COLOURS} swatches", place=name) from error
     except PaletteError:
         raise
     except UnidentifiedImageError as error:
-        raise PaletteError(f"{name}: its content is no PNG", remedy="export the palette again") from error
+        raise PaletteError("its content is no PNG", place=name, remedy="export the palette again") from error
     except (OSError, SyntaxError, ValueError, EOFError, LookupError) as error:
         raise PaletteError(
-            f"{name}: a damaged PNG ({type(error).__name__}: {error})", remedy="export it again"
+            f"a damaged PNG ({type(error).__name__}: {error})", place=name, remedy="export it again"
         ) from error
     if image.mode not in ("P", "RGB", "RGBA", "L", "LA", "1"):
         raise PaletteError(
-            f"{name}", expected="8 bits a channel", got=f"Pillow's mode {image.mode}", remedy="save it as indexed PNG"
+            place=name, expected="8 bits a channel", got=f"Pillow's mode {image.mode}", remedy="save it as indexed PNG"
         )
     rgba = np.array(image.convert("RGBA"))
     if (rgba[..., 3] < 255).any():
         raise PaletteError(
-            f"{name}: has transparent pixels, and palettes here are opaque", remedy="save it without alpha"
+            "has transparent pixels, and palettes here are opaque", place=name, remedy="save it without alpha"
         )
     if (colours := declared(image, blob)).icc is not None:
         grey = image.mode in ("1", "L", "LA")
@@ -308,7 +314,9 @@ def _swatches(rgba: NDArray[np.uint8], name: str) -> Colours:
     values, first, inverse, counts = np.unique(packed, return_index=True, return_inverse=True, return_counts=True)
     remedy = "expected an indexed PNG or a strip of swatches; take a picture's colours with Palette.of_pictures"
     if len(values) > MOST_COLOURS:
-        raise PaletteError(f"{name}: a true-colour picture of {len(values)} colours, not a palette", remedy=f"{remedy}")
+        raise PaletteError(
+            f"a true-colour picture of {len(values)} colours, not a palette", place=name, remedy=f"{remedy}"
+        )
     rows, columns = np.indices(packed.shape)
     area = np.ones(len(values), np.int64)
     for places in (rows.ravel(), columns.ravel()):
@@ -319,7 +327,7 @@ def _swatches(rgba: NDArray[np.uint8], name: str) -> Colours:
     if (area != counts).any():
         returning = int(values[np.argmax(area != counts)])
         raise PaletteError(
-            f"{name}: a true-colour picture in which #{returning:06x} is no single swatch", remedy=f"{remedy}"
+            f"a true-colour picture in which #{returning:06x} is no single swatch", place=name, remedy=f"{remedy}"
         )
     order = np.sort(first)
     colours: Colours = rgba.reshape(-1, 4)[order, :3]

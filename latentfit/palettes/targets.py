@@ -106,7 +106,7 @@ class PaletteTargets:
         self, store: PairStore, how: Palettizing, samples: Sequence[Sample] | None = None, *, progress: bool = False
     ) -> None:
         if "rgb" not in store.columns:
-            raise StoreError(f"{store.path}: keeps no rgb to palettize", remedy="collect it with --keep rgb")
+            raise StoreError("keeps no rgb to palettize", place=store.path, remedy="collect it with --keep rgb")
         self.store, self.how = store, how
         self.folder = store.path / FOLDER / how.key
         self._rows: dict[str, Indices] = {}
@@ -161,7 +161,8 @@ class PaletteTargets:
             write_atomic(path, blob)
         except OSError as error:
             raise StoreError(
-                f"{path}: could not be written ({error.strerror or error})",
+                f"could not be written ({error.strerror or error})",
+                place=path,
                 remedy=(
                     "nothing half-written remains. Free some space, or copy the store to "
                     "where you can write, and run the same command: it goes on"
@@ -191,7 +192,9 @@ def _read(path: Path) -> Indices:
         with safe_open(path, framework="np") as file:
             indices: Indices = file.get_tensor("indices")
     except (SafetensorError, OSError) as error:
-        raise StoreError(f"{path}: damaged ({error})", remedy="delete it: it is made again from the store") from error
+        raise StoreError(
+            f"damaged ({error})", place=path, remedy="delete it: it is made again from the store"
+        ) from error
     if hashlib.sha256(indices.tobytes()).hexdigest() != _header(path)["checksum"]:
-        raise StoreError(f"{path}: was edited or damaged", remedy="delete it: it is made again from the store")
+        raise StoreError("was edited or damaged", place=path, remedy="delete it: it is made again from the store")
     return indices

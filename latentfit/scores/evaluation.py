@@ -215,7 +215,9 @@ def _references(store: PairStore, references: Sequence[Reference] | None) -> lis
     if unknown or not references:
         raise StoreError("references", expected="'vae', 'photo' or both", got=f"{list(references)!r}")
     if "photo" in references and "photo" not in store.columns:
-        raise StoreError(f"{store.path}: keeps no photographs to compare with", remedy="collect it with --keep photo")
+        raise StoreError(
+            "keeps no photographs to compare with", place=store.path, remedy="collect it with --keep photo"
+        )
     return list(references)
 
 
@@ -227,6 +229,6 @@ def _places(store: PairStore, places: Sequence[Place] | None) -> list[Place]:
         raise StoreError("places", expected="'cells', 'seen' or both", got=f"{list(places)!r}")
     if "seen" in places and "rgb" not in store.columns:
         raise StoreError(
-            f"{store.path}: keeps no rgb, so nothing is seen at full size", remedy="collect it with --keep rgb"
+            "keeps no rgb, so nothing is seen at full size", place=store.path, remedy="collect it with --keep rgb"
         )
     return list(places)

@@ -119,7 +119,9 @@ def samples_held_out(named: Mapping[str, Approximation], store: PairStore, consi
     n_pictures = len({sample.sha256 for sample in considered})
     if not considered:
         raise StoreError(
-            f"{store.path}: no picture is in the split that was asked for", remedy="take split 'all', or collect more"
+            "no picture is in the split that was asked for",
+            place=store.path,
+            remedy="take split 'all', or collect more",
         )
     cards = [approximation.card for approximation in named.values()]
     by_key = {s.key: either for s, (_, either) in zip(store.samples, are_fitted(cards, store.samples), strict=True)}
@@ -127,8 +129,8 @@ def samples_held_out(named: Mapping[str, Approximation], store: PairStore, consi
     chosen = [sample for sample in considered if not by_key.get(sample.key, sample.sha256 in exact)]
     if not chosen:
         raise StoreError(
-            f"{store.path}: none of {n_pictures} pictures is left to score: a compared "
-            "map was fitted on each, or on a copy of it",
+            f"none of {n_pictures} pictures is left to score: a compared map was fitted on each, or on a copy of it",
+            place=store.path,
             remedy="score on a store of other pictures, or fit with split 'train'",
         )
     out = {sample.sha256 for sample in considered} - {sample.sha256 for sample in chosen}

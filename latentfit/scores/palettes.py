@@ -78,7 +78,7 @@ def evaluate_palettes(
     judged = _judged(named, how)
     if "rgb" not in store.columns:
         raise StoreError(
-            f"{store.path}: keeps no rgb, so there is nothing to palettize", remedy="collect it with --keep rgb"
+            "keeps no rgb, so there is nothing to palettize", place=store.path, remedy="collect it with --keep rgb"
         )
     considered = store.split(split) if samples is None else samples
     compared = {name: one.approximation for name, one in judged.items()}

@@ -93,7 +93,7 @@ def weights_in(folder: Path) -> list[Path]:
         if variants:
             return variants[:1]
     raise VaeError(
-        f"{folder}", expected=f"{_FOLDER_WEIGHTS}.safetensors beside config.json", got="none", remedy="fetch it again"
+        place=folder, expected=f"{_FOLDER_WEIGHTS}.safetensors beside config.json", got="none", remedy="fetch it again"
     )
 
 
@@ -114,7 +114,7 @@ def _in_folder(folder: Path) -> Source:
         return _of_file(files[0])
     offers = [*pairs, *(path.name for path in files if not pairs)]
     raise VaeError(
-        f"{folder}",
+        place=folder,
         expected="config.json of a diffusers autoencoder, one weights file or one TAESD pair",
         got=f"{('several: ' + ', '.join(offers[:8]) if offers else 'none of them')}",
         remedy="name one of its files",
@@ -142,7 +142,7 @@ def _pair(stem: Path) -> tuple[Path, Path] | None:
         missing = "decoder" if encoder else "encoder"
         alone = f", or name {decoder.name} itself, which only decodes" if decoder else ""
         raise VaeError(
-            f"{stem}",
+            place=stem,
             expected=f"a TAESD pair, {stem.name}_encoder.* and {stem.name}_decoder.*",
             got=f"no {missing}",
             remedy=(f"an autoencoder needs both: put {stem.name}_{missing}.safetensors beside the other{alone}"),

@@ -199,14 +199,14 @@ def read_python(path: Path, space: LatentSpace, dialect: str) -> Approximation:
     try:
         found = _literals(ast.parse(path.read_text("utf-8")))
     except (SyntaxError, ValueError) as error:
-        raise BadTableError(f"{path}: not Python that `latentfit export` wrote ({error})") from error
+        raise BadTableError(f"not Python that `latentfit export` wrote ({error})", place=path) from error
     factors = next(
         (v for k, v in found.items() if k.endswith(("factors", "FACTORS")) or k in ("coeffs", "weight", "weights")),
         None,
     )
     bias = next((v for k, v in found.items() if k.endswith(("factors_bias", "BIAS")) or k in ("bias", "biases")), None)
     if factors is None:
-        raise BadTableError(f"{path}: holds no table; expected one of {dialect}'s names")
+        raise BadTableError(f"holds no table; expected one of {dialect}'s names", place=path)
     weights = torch.tensor(factors, dtype=torch.float64)
     offset = None if bias is None else torch.tensor(bias, dtype=torch.float64)
     if dialect in ("sdnext", "diffusers"):

@@ -60,12 +60,12 @@ def read_json(path: Path) -> Approximation:
         read = schemas.read_json(path, MOST_VALUES, MOST_BYTES)
         found = read.get("format") if isinstance(read, dict) else None
         if found != FORMAT:
-            raise BadTableError(f"{path}: expected format {FORMAT!r}, got {schemas.shown(found)}")
+            raise BadTableError(f"expected format {FORMAT!r}, got {schemas.shown(found)}", place=path)
         return _table_of(_DOCUMENT(read, os.fspath(path)), path)
     except BadTableError:
         raise
     except (BadFileError, OSError) as error:
-        raise BadTableError(f"{path}: not a table that `latentfit export --to json` wrote ({error})") from error
+        raise BadTableError(f"not a table that `latentfit export --to json` wrote ({error})", place=path) from error
 
 
 def _table_of(document: dict[str, Any], path: Path) -> Approximation:
@@ -75,20 +75,25 @@ def _table_of(document: dict[str, Any], path: Path) -> Approximation:
     config = polynomial_config(document["config"], f"{path}.config", shape)
     space, name = document["space"], document["name"]
     if config["n_channels"] != space.channels:
-        raise BadTableError(f"{path}: {config['n_channels']} channels, its space {space.name!r} has {space.channels}")
+        raise BadTableError(
+            f"{config['n_channels']} channels, its space {space.name!r} has {space.channels}", place=path
+        )
     if config.get("target", "rgb") != "rgb":
-        raise BadTableError(f"{path}: config.target: expected 'rgb', got {config['target']!r}; export the table again")
+        raise BadTableError(
+            f"config.target: expected 'rgb', got {config['target']!r}; export the table again", place=path
+        )
     module = PolynomialMap.from_config(config)
     meant = {**CONVENTIONS, "terms": module.terms, "outputs": _output_names(module)}
     for key, expected in meant.items():
         if document[key] != expected:
             raise BadTableError(
-                f"{path}: {key}: expected {_shown(expected)}, got {_shown(document[key])}: these numbers mean "
-                "something else; export the table again"
+                f"{key}: expected {_shown(expected)}, got {_shown(document[key])}: these numbers mean "
+                "something else; export the table again",
+                place=path,
             )
     values = np.array(rows, dtype=np.float64)
     if not (np.abs(values) <= np.finfo(np.float32).max).all():
-        raise BadTableError(f"{path}: its coefficients are past the range of float32; export the table again")
+        raise BadTableError("its coefficients are past the range of float32; export the table again", place=path)
     module.set_coefficients(values)
     return Approximation(module, space, module.scale, name=name, card=document["card"])
 
@@ -143,7 +148,7 @@ def read_csv(path: Path, space: LatentSpace) -> Approximation:
     lines = [line for line in path.read_text("utf-8").splitlines() if line and not line.startswith("#")]
     read = list(csv_module.reader(lines))
     if len(read) < 2 or len({len(row) for row in read}) > 1:
-        raise BadTableError(f"{path}: expected rows of one length, a term and its numbers; export the table again")
+        raise BadTableError("expected rows of one length, a term and its numbers; export the table again", place=path)
     terms, values = [row[0] for row in read[1:]], [[float(v) for v in row[1:]] for row in read[1:]]
     scale = round((len(read[0]) - 1) ** 0.5 / 3**0.5)
     for kernels in ((1,), (1, 1), (1, 1, 1), (3,), (5,), (7,), (3, 1), (5, 1), (3, 3), (5, 3)):
@@ -153,7 +158,9 @@ def read_csv(path: Path, space: LatentSpace) -> Approximation:
         if module.terms == terms:
             module.set_coefficients(torch.tensor(values))
             return Approximation(module, space, scale, name=path.stem)
-    raise BadTableError(f"{path}: {len(terms)} terms fit no form of space {space.name!r}; read the JSON export instead")
+    raise BadTableError(
+        f"{len(terms)} terms fit no form of space {space.name!r}; read the JSON export instead", place=path
+    )
 
 
 def markdown(approximation: Approximation, bias_free: Approximation | None = None) -> str:
@@ -189,16 +196,16 @@ def read_numpy(path: Path, space: LatentSpace) -> Approximation:
     with zipfile.ZipFile(path) as parts:
         sizes = {one.filename: one.file_size for one in parts.infolist()}
     if sizes.get("config.npy", 0) > MOST_CONFIG_BYTES:
-        raise BadTableError(f"{path}: its config unpacks to {sizes['config.npy']} bytes; export the table again")
+        raise BadTableError(f"its config unpacks to {sizes['config.npy']} bytes; export the table again", place=path)
     with np.load(path, allow_pickle=False) as arrays:
         config = polynomial_config(schemas.parse_json(str(arrays["config"]), os.fspath(path)), f"{path}.config")
         n_terms = Basis(config["n_channels"] * config.get("shrink", 1) ** 2, config["kernels"]).n_terms
         n_values = (1 + n_terms) * config.get("n_outputs", 3) * config.get("scale", 1) ** 2
         if sizes["coefficients.npy"] > 1024 + 8 * n_values or config["n_channels"] != space.channels:
-            raise BadTableError(f"{path}: its coefficients are not those of its config and space; export it again")
+            raise BadTableError("its coefficients are not those of its config and space; export it again", place=path)
         values = arrays["coefficients"].astype(np.float64)
     if values.shape != (1 + n_terms, n_values // (1 + n_terms)):
-        raise BadTableError(f"{path}: expected {n_values} coefficients, got {values.shape}; export the table again")
+        raise BadTableError(f"expected {n_values} coefficients, got {values.shape}; export the table again", place=path)
     module = PolynomialMap.from_config(config).set_coefficients(values)
     return Approximation(module, space, module.scale, name=path.stem)
 
@@ -221,9 +228,9 @@ def read_conv2d(path: Path, space: LatentSpace) -> Approximation:
         tensors = load_file(path)
         weight, bias = tensors["weight"].double(), tensors["bias"].double()
     except (SafetensorError, KeyError, OSError) as error:
-        raise BadTableError(f"{path}: not a Conv2d state dict ({error})") from error
+        raise BadTableError(f"not a Conv2d state dict ({error})", place=path) from error
     if weight.ndim != 4 or weight.shape[0] != 3 or weight.shape[2] != weight.shape[3] or bias.shape != (3,):
-        raise BadTableError(f"{path}: expected a weight (3, C, k, k) and a bias (3,), got {tuple(weight.shape)}")
+        raise BadTableError(f"expected a weight (3, C, k, k) and a bias (3,), got {tuple(weight.shape)}", place=path)
     table = Table(weight.reshape(3, -1).T * 2, bias * 2 - 1, weight.shape[-1])
     return from_table(table, space, path.stem)
 
