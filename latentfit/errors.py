@@ -1,6 +1,6 @@
-"""The errors of the package, as data: what was wrong, what was expected, what was got, and what to do about it.
+"""The errors and warnings of the package, as data: what is wrong and where, what was expected, what came, what to do.
 
-An error names no flag, no node and no cell of a notebook: each front words the remedy in its own terms (`worded`).
+They name no flag, no node and no cell of a notebook: each front words the remedy in its own terms (`worded`).
 """
 
 from collections.abc import Callable
@@ -138,22 +138,23 @@ class Told(Exception):
     ) -> None:
         self.what, self.expected, self.got, self.remedy = what, expected, got, remedy
         self.place = None if place is None else place if isinstance(place, Place) else Place(place)
+        self._word: Wording = as_argument
         super().__init__(what)
 
-    def worded(self, word: Wording = as_argument) -> str:
+    def worded(self, word: Wording | None = None) -> str:
         """The whole sentence; settings in the remedy as `word` writes them."""
         reason = self.reason(word)
         return reason if self.place is None else f"{self.place}: {reason}" if reason else str(self.place)
 
-    def reason(self, word: Wording = as_argument) -> str:
+    def reason(self, word: Wording | None = None) -> str:
         """The sentence without the place, for lists that name it already."""
         told = [f"expected {self.expected}"] if self.expected is not None else []
         told += [f"got {self.got}"] if self.got is not None else []
         sentence = ": ".join(part for part in (self.what, ", ".join(told)) if part)
         if self.remedy is None:
             return sentence
-        remedy = self.remedy.worded(word) if isinstance(self.remedy, Remedy) else self.remedy
-        return f"{sentence}; {remedy}"
+        remedy = self.remedy.worded(word or self._word) if isinstance(self.remedy, Remedy) else self.remedy
+        return f"{sentence}; {remedy}" if sentence else remedy
 
     def _fields(self) -> dict[str, Any]:
         names = ("what", "place", "expected", "got", "remedy")
@@ -163,7 +164,10 @@ class Told(Exception):
         return self.worded()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _told, (type(self), self._fields())
+        return _told, (type(self), self._fields(), self._word)
+
+
+AnyTold = TypeVar("AnyTold", bound=Told)
 
 
 class LatentfitWarning(Told, UserWarning):
@@ -183,19 +187,22 @@ class LatentfitError(Told, ValueError):
     def at(self, place: object) -> Self:
         """The same error told of this place, such as a file's path or a node's name for it."""
         part = "" if self.place is None else self.place.part
-        return type(self)(**{**self._fields(), "place": Place(place, part)})
+        return self.as_(type(self), place=Place(place, part))
 
-    def as_(self, kind: "type[Kind]", **changed: Any) -> "Kind":
+    def as_(self, kind: type[AnyTold], **changed: Any) -> AnyTold:
         """The same error as another kind, with some of its fields changed: ``error.as_(TrainError, remedy="…")``."""
-        return kind(**{**self._fields(), **changed})
+        return _told(kind, {**self._fields(), **changed}, self._word)
 
     def renamed(self, **names: str) -> Self:
         """The same error with settings of its remedy called as the caller's are: ``error.renamed(out="store")``."""
         remedy = self.remedy.renamed(**names) if isinstance(self.remedy, Remedy) else self.remedy
-        return type(self)(**{**self._fields(), "remedy": remedy})
+        return self.as_(type(self), remedy=remedy)
+
+    def told_as(self, word: Wording) -> Self:
+        """The same error whose text words settings so: for fronts whose host shows ``str(error)``."""
+        return _told(type(self), self._fields(), word)
 
 
-Kind = TypeVar("Kind", bound=LatentfitError)
 
 
 class SpaceMismatchError(LatentfitError):
@@ -270,5 +277,7 @@ def _remedy(text: str, settings: dict[str, object]) -> Remedy:
     return Remedy(text, **settings)
 
 
-def _told(kind: type[Told], fields: dict[str, Any]) -> Told:
-    return kind(**fields)
+def _told(kind: type[AnyTold], fields: dict[str, Any], word: Wording) -> AnyTold:
+    made = kind(**fields)
+    made._word = word
+    return made

@@ -16,7 +16,7 @@ import torch
 from tqdm.auto import tqdm
 
 from latentfit.autofit.config import AutofitConfig
-from latentfit.errors import NoPicturesError, StoreError
+from latentfit.errors import NoPicturesError, Remedy, StoreError
 from latentfit.images.sources import TEST_SHARE, Picture, is_test, pictures
 from latentfit.pairs.collector import collect
 from latentfit.pairs.store import PairStore
@@ -120,7 +120,8 @@ def collected(vae: Vae, config: AutofitConfig, clock: Clock | None = None) -> tu
         raise StoreError(
             f"of {len(chosen)} pictures none is {missing} (their hashes decide)",
             place=store.path,
-            remedy=(f"expected 10 or more: add pictures, for example --images {' '.join(config.images)} bundled"),
+            expected="10 or more",
+            remedy=Remedy("add pictures, for example {}", images=(*config.images, "bundled")),
         )
     return store, plan
 
@@ -221,7 +222,10 @@ def _planned(vae: Vae, config: AutofitConfig, n_found: int) -> Plan:
 def _plan(vae: Vae, config: AutofitConfig, n_found: int) -> Plan:
     if not n_found:
         raise NoPicturesError(
-            "autofit", expected="pictures", got="none", remedy="name a folder with --images, or leave it out"
+            "autofit",
+            expected="pictures",
+            got="none",
+            remedy=Remedy("name a folder with {}, or leave it out", images=...),
         )
     wall, own = time.perf_counter(), time.process_time()
     encode, decode = _seconds(vae, config.size)

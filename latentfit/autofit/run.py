@@ -178,7 +178,7 @@ def _check(config: AutofitConfig) -> None:
             got=f"{config.minutes:g}, {config.crops} and {config.size}",
         )
     if config.out.is_file():
-        raise StoreError(f"--out {config.out}", expected="a folder to write", got="a file")
+        raise StoreError("out", place=config.out, expected="a folder to write", got="a file", remedy="name another")
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
-from latentfit.errors import BadFileError, StoreError
+from latentfit.errors import BadFileError, LatentfitWarning, Remedy, StoreError
 from latentfit.runtime.escaping import lines
 
 if TYPE_CHECKING:
@@ -95,9 +95,10 @@ def noticed_latents(path: Path, space: "LatentSpace", domain: MaybeDomain) -> "L
         steps = [] if doubt.kind == "domain" else [f"take a map of {doubt.spaces[0].name}"]
         if doubt.kind == "axes":
             steps = ["take a map of the space that they are of"]
-        if doubt.domain != doubt.taken_domain:
-            steps.append(f"pass --domain {doubt.domain}")
-        warnings.warn(f"{path}: {doubt}; if so, {' and '.join(steps)}", stacklevel=2)
+        settings = {} if doubt.domain == doubt.taken_domain else {"domain": doubt.domain}
+        steps += ["pass {}"] if settings else []
+        advice = Remedy(f"if so, {' and '.join(steps)}", **settings)
+        warnings.warn(LatentfitWarning(str(doubt), place=path, remedy=advice), stacklevel=2)
     return file
 
 

@@ -115,7 +115,7 @@ def decode(
     rgb = decode_in_tiles(approximation, read)
     if not bool(rgb.isfinite().all()):
         raise BadFileError(
-            f"too large for {approximation.name!r}: its colours overflow", place=latents, remedy="expected about ±5"
+            f"too large for {approximation.name!r}: its colours overflow", place=latents, expected="about ±5"
         )
     frames = rgb.movedim(2, 1).flatten(0, 1) if rgb.ndim == 5 else rgb
     for index, picture in enumerate(frames):

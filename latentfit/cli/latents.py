@@ -56,7 +56,7 @@ def convert(
     made = map_latents_in_tiles(loaded, file.latents)
     if not bool(made.isfinite().all()):
         raise BadFileError(
-            f"too large for {loaded.name!r}: what it makes overflows", place=latents, remedy="expected about ±5"
+            f"too large for {loaded.name!r}: what it makes overflows", place=latents, expected="about ±5"
         )
     written = write_latents(out, made, loaded.target, file.metadata)
     say(f"{written}: {loaded.target.title} latents {tuple(made.shape)}")
@@ -101,7 +101,7 @@ def upscale(
     made = enlarge(loaded, file.latents, wanted)
     if not bool(made.isfinite().all()):
         raise BadFileError(
-            f"too large for {loaded.name!r}: what it makes overflows", place=latents, remedy="expected about ±5"
+            f"too large for {loaded.name!r}: what it makes overflows", place=latents, expected="about ±5"
         )
     written = write_latents(out, made, loaded.target, file.metadata)
     say(f"{written}: {loaded.name}, {loaded.target.title} latents {tuple(made.shape)}")

@@ -8,7 +8,7 @@ import tyro
 from latentfit.cli.arguments import MaybeFile, Name, Store, say
 from latentfit.cli.train_flags import Flags, MaybeFloat, TrainFlags
 from latentfit.cli.usage import command
-from latentfit.errors import TrainError
+from latentfit.errors import StoreError, TrainError
 
 if TYPE_CHECKING:
     from latentfit.latents.spaces import LatentSpace
@@ -281,7 +281,10 @@ def _folder_pairs(
     from latentfit.vae.vae import Vae
 
     opened = Vae.load(vae, space=space, device=how.device)
-    return collect_pixelvae(folder, opened, store or how.out.with_suffix(".pairs"))
+    try:
+        return collect_pixelvae(folder, opened, store or how.out.with_suffix(".pairs"))
+    except StoreError as error:
+        raise error.renamed(out="store") from error
 
 
 def _curve(how: TrainFlags) -> str:

@@ -61,10 +61,8 @@ def existing(label: str) -> Path:
     if path is None:
         raise BadFileError(
             f"{label!r}: no such file any more",
-            remedy=(
-                f"expected one in ComfyUI's models/{host.FOLDER} or models/{APPROX}: put it "
-                "there, press R, and choose it"
-            ),
+            expected=f"one in ComfyUI's models/{host.FOLDER} or models/{APPROX}",
+            remedy="put it there, press R, and choose it",
         )
     return path
 
@@ -140,7 +138,8 @@ def _gives(stamp: Stamp) -> Gives | None:
     except _NoMapError as reason:
         _tell_left_out(stamp.path, str(reason), logging.INFO)
     except Exception as error:  # noqa: BLE001 - one odd file must not take the node out of ComfyUI's menus; it is logged
-        _tell_left_out(stamp.path, str(error) or type(error).__name__, logging.WARNING)
+        said = error.reason() if isinstance(error, LatentfitError) else str(error)
+        _tell_left_out(stamp.path, said or type(error).__name__, logging.WARNING)
     return None
 
 
@@ -153,7 +152,7 @@ _told: set[tuple[str, str]] = set()
 
 def _tell_left_out(file: str, reason: str, level: int) -> None:
     """One printable line, once."""
-    said = " ".join(reason.removeprefix(f"{file}: ").split())[:300]
+    said = " ".join(reason.split())[:300]
     if (file, said) in _told:
         return
     _told.add((file, said))

@@ -63,6 +63,7 @@ class LatentFitSavePairs:
             },
         }
 
+    @inputs.told_of_widgets
     def keep(
         self,
         samples: wire_types.Latent,
@@ -138,7 +139,7 @@ def append(folder: Path, given: _Given, keep: str) -> str:
     latents = _pictures_only(given.latents).half().float()  # as they will be stored: what is decoded is exactly that
     if not bool(torch.isfinite(latents).all()):
         raise StoreError(
-            "Save Pairs: the latents overflow float16", remedy="expected about unit variance: check 'space'"
+            "Save Pairs: the latents overflow float16", expected="about unit variance", remedy="check 'space'"
         )
     config = CollectConfig(keep="photo" if given.are_photographs else keep)  # type: ignore[arg-type]
     origin, samples = given.origin(), [_sample(one, given.space) for one in latents]

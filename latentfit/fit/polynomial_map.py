@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from latentfit.errors import BadFileError, NotFittedError
+from latentfit.errors import BadFileError, NotFittedError, part_of
 from latentfit.fit.basis import Basis, neighbourhoods
 from latentfit.runtime import schemas
 
@@ -209,7 +209,7 @@ def polynomial_config(config: Any, where: str, shape: tuple[int, ...] | None = N
     """
     made: dict[str, Any] = _CONFIG(config, where)
     if made.get("target", "rgb") == "rgb" and made.get("n_outputs", 3) != 3:
-        raise schemas.wrong(f"{where}.n_outputs", "3 for rgb", made["n_outputs"])
+        raise schemas.wrong(part_of(where, ".n_outputs"), "3 for rgb", made["n_outputs"])
     basis = Basis(made["n_channels"] * made.get("shrink", 1) ** 2, made["kernels"])
     expected = (1 + basis.n_terms, made.get("n_outputs", 3) * made.get("scale", 1) ** 2)
     if expected[0] * expected[1] > MOST_COEFFICIENTS:

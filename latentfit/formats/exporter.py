@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError
 
-from latentfit.errors import BadTableError, ExportError, LatentfitError, SpaceMismatchError
+from latentfit.errors import BadTableError, ExportError, LatentfitError, Remedy, SpaceMismatchError
 from latentfit.formats.programs import compiled_literals as compiled_programs
 from latentfit.formats.programs import keras as keras_model
 from latentfit.formats.programs import onnx as onnx_graph
@@ -139,7 +139,9 @@ def read(path: str | os.PathLike[str], to: str, space: LatentSpace | str | None 
     if to == "safetensors":
         return load_approximation(source)
     if space is None:
-        raise ExportError(f"the format {to!r} does not say its space", place=source, remedy="give space=…")
+        raise ExportError(
+            f"the format {to!r} does not say its space", place=source, remedy=Remedy("say it with {}", space=...)
+        )
     known = get_space(space)
     readers: dict[str, Callable[[Path, LatentSpace], Approximation]] = {
         "csv": tables.read_csv,
@@ -151,15 +153,14 @@ def read(path: str | os.PathLike[str], to: str, space: LatentSpace | str | None 
     if to in ("comfyui", "invokeai", "a1111", "sdnext", "diffusers"):
         readers[to] = lambda path, space: python_programs.read_python(path, space, to)
     if to not in readers:
-        raise ExportError(
-            f"format {to!r} cannot be read back", place=source, remedy=f"expected one of {', '.join(NAMES)}"
-        )
+        raise ExportError(f"format {to!r} cannot be read back", place=source, expected=f"one of {', '.join(NAMES)}")
     try:
         return readers[to](source, known)
     except LatentfitError:
         raise
     except _UNREADABLE as error:
         raise BadTableError(
-            f"not what `latentfit export --to {to}` writes ({type(error).__name__}: {error}); export it again",
+            f"not what the format {to!r} is ({type(error).__name__}: {error})",
             place=source,
+            remedy="export it again",
         ) from error

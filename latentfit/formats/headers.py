@@ -8,7 +8,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 import torch
 from torch import nn
 
-from latentfit.errors import BadFileError
+from latentfit.errors import BadFileError, part_of
 from latentfit.fit.polynomial_map import PolynomialMap, polynomial_config
 from latentfit.formats.registry import CLASSES, KINDS
 from latentfit.latents.spaces import LatentSpace
@@ -92,7 +92,7 @@ def checked_fields(header: Any, where: str, n_tensors: int) -> dict[str, Any]:
         When one is not.
     """
     made: dict[str, Any] = _fields(header)(header, where)
-    made["config"] = _config(made["kind"], made["config"], f"{where}.config", n_tensors)
+    made["config"] = _config(made["kind"], made["config"], part_of(where, ".config"), n_tensors)
     made["card"] = {**made["card"], **_as_lists(made["card"])}
     _check_contract(made, where)
     return made
@@ -178,7 +178,7 @@ def _config(kind: str, config: Mapping[str, Any], where: str, n_tensors: int) ->
         "network": network, "palette": _palette, "dither": schemas.one_of(*DITHERS), "n_channels": schemas.plain
     }  # fmt: skip
     made: dict[str, Any] = schemas.record(fields, ("network", "palette", "dither"))(config, where)
-    inner, own = made["network"], f"{where}.network.config"
+    inner, own = made["network"], part_of(where, ".network.config")
     if inner["kind"] == "nearest":
         inner["config"] = polynomial_config(inner["config"], own)
     else:
@@ -304,5 +304,7 @@ f"{('' if hasattr(made_by, 'factors') else ' not')} of any factor, its header sa
     for name, values in header.get("domain", {}).items():
         if len(values) not in sizes[name.endswith("_out")]:
             raise BadFileError(
-                f"{where}.domain.{name}: {len(values)} numbers for {space.channels} channels", remedy="fit it anew"
+                f"{len(values)} numbers for {space.channels} channels",
+                place=part_of(where, f".domain.{name}"),
+                remedy="fit it anew",
             )

@@ -75,7 +75,7 @@ def recognised(path: Path) -> Recognised:
     try:
         found = _of(weights)
     except BadFileError as error:
-        raise BadFileError(f"{error}", place=path) from error
+        raise error.at(path) from error
     except UNFIT as error:
         raise BadFileError(f"known keys, but their shapes are of no known network ({error})", place=path) from error
     return found if halves is None else replace(found, space=_space_by_scale(file, halves, found))
@@ -140,7 +140,7 @@ def encoder_in(path: Path) -> TinyEncoder | TinyEncoder32 | None:
     try:
         return load_tiny_encoder(file.read())
     except BadFileError as error:
-        raise BadFileError(f"{str(error).removeprefix(f'{path}: ')}", place=path) from error
+        raise error.at(path) from error
     except UNFIT as error:
         raise BadFileError(
             f"keys of TAESD's encoder, but shapes of none that is known ({error})", place=path

@@ -9,7 +9,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_bytes
 
-from latentfit.errors import BadFileError, ScaleError, SpaceMismatchError
+from latentfit.errors import BadFileError, Remedy, ScaleError, SpaceMismatchError
 from latentfit.formats.headers import SCHEMA, checked_fields, checked_header
 from latentfit.formats.registry import KINDS, described, wrapped
 from latentfit.formats.third_party import of_others, weights_file
@@ -189,9 +189,10 @@ def load_approximation(
             place=path,
             expected="a map from latents to pictures",
             got=f"one from {loaded.source.title} latents to {loaded.target.title} latents",
-            remedy=(
-                "carry latents over with `latentfit convert` and decode those, or score it "
-                "between two stores, `latentfit evaluate FILE --source STORE --target STORE`"
+            remedy=Remedy(
+                "carry latents over with it and decode those, or score it between two stores, {} and {}",
+                source=...,
+                target=...,
             ),
         )
     return loaded
@@ -223,7 +224,7 @@ def _opened(path: str | os.PathLike[str]) -> Any:
             place=path, expected="a .safetensors map", remedy="a table in JSON is read by `latentfit.formats.read`"
         )
     if not Path(path).is_file():
-        raise BadFileError("no such file", place=path, remedy="expected a map written by `latentfit fit` or lf.save")
+        raise BadFileError("no such file", place=path, expected="a saved map")
     check_name(path)
     try:
         return safe_open(os.fspath(path), framework="pt")
@@ -244,7 +245,7 @@ def _raw_header(path: str | os.PathLike[str], file: Any) -> Any:
         raise BadFileError(
             "a safetensors file without this project's header",
             place=path,
-            remedy="expected one written by `latentfit fit`",
+            expected="one that was fitted or trained here",
         )
     return parse_json(metadata["latentfit"], os.fspath(path))
 

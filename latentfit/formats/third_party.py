@@ -7,7 +7,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Literal
 
-from latentfit.errors import BadFileError, ScaleError, SpaceMismatchError
+from latentfit.errors import BadFileError, Remedy, ScaleError, SpaceMismatchError
 from latentfit.formats.recognition import Recognised, recognised
 from latentfit.latents.spaces import LatentSpace, get_space
 from latentfit.maps.contracts import Approximation, LatentMap
@@ -54,9 +54,9 @@ def of_others(
     space = found.space if space is None else space
     if space is None:
         raise BadFileError(
-            f"{found.title}, for {found.n_channels} channels",
+            f"{found.title}, for {found.n_channels} channels; the file does not say which latent space",
             place=path,
-            remedy=("the file does not say which latent space: name it with --space, or load(path, space=…)"),
+            remedy=Remedy("name it with {}", space=...),
         )
     named = get_space(space)
     _check_channels(path, found, named, found.n_channels, "takes")
@@ -94,12 +94,10 @@ def _interposer(
     first, second = space or names[0], target or names[1]
     if first is None or second is None:
         raise BadFileError(
-            f"{found.title}, {found.n_channels} to {found.n_outputs} channels",
+            f"{found.title}, {found.n_channels} to {found.n_outputs} channels; the file does not say between which "
+            "latent spaces",
             place=path,
-            remedy=(
-                "the file does not say between which latent spaces: name them (convert "
-                "--source --target, info --space --target, load(path, space=…, target=…))"
-            ),
+            remedy=Remedy("name them with {} and {}", space=..., target=...),
         )
     here, there = get_space(first), get_space(second)
     if here == there:
@@ -118,7 +116,9 @@ def _interposer(
         network = network.at_scale(float(scale))
     elif scale != 1:
         raise SpaceMismatchError(
-            f"{found.title} keeps the size", place=path, remedy=f"{here.name!r} to {there.name!r} has {scale}"
+            f"{found.title} keeps the size, {here.name!r} to {there.name!r} has a scale of {scale}",
+            place=path,
+            remedy="take a map that changes it, such as an interposer v4",
         )
     module = ModelDomain.of_raw(network, here, there).eval()
     return LatentMap(module, here, there, scale, name=path.stem, card={"form": found.title, "file": path.name})
@@ -133,9 +133,9 @@ def _upscaler(
     _check_usual(path, usual, chosen, factor)
     if chosen is None:
         raise BadFileError(
-            f"{found.title}, for {found.n_channels} channels",
+            f"{found.title}, for {found.n_channels} channels; the file does not say which latent space",
             place=path,
-            remedy=("the file does not say which latent space: name it with --space, or load(path, space=…)"),
+            remedy=Remedy("name it with {}", space=...),
         )
     here, network = get_space(chosen), found.module
     _check_channels(path, found, here, found.n_channels, "takes")
@@ -143,9 +143,9 @@ def _upscaler(
     if isinstance(network, UpscalerV1 | UpscalerV2):
         if factor is None:
             raise ScaleError(
-                f"{found.title} was trained for one factor, which only its file's name tells: name it with "
-                "load(path, scale=…), 1.25, 1.5 or 2 for the released ones",
+                f"{found.title} was trained for one factor, which only its file's name tells",
                 place=path,
+                remedy=Remedy("name it with {}, 1.25, 1.5 or 2 for the released ones", scale=...),
             )
         network = network.at_scale(float(as_scale(factor)))
     if not isinstance(network, LatentResizer):

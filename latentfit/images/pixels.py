@@ -83,7 +83,7 @@ def open_picture(blob: bytes, name: str = "picture") -> Opened:
         When the bytes are no picture, cut short, or so large that they may be a decompression bomb.
     """
     if not blob:
-        raise ImageError("an empty file", place=name, remedy="expected a picture")
+        raise ImageError("an empty file", place=name, expected="a picture")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
@@ -96,9 +96,7 @@ def open_picture(blob: bytes, name: str = "picture") -> Opened:
         raise ImageError(f"{error} Shrink it first if you trust it", place=name) from error
     except UnidentifiedImageError as error:
         what = _unread(blob) or "not a picture"
-        raise ImageError(
-            f"{what}", place=name, remedy=f"expected the content of one of {', '.join(FORMATS)}"
-        ) from error
+        raise ImageError(f"{what}", place=name, expected=f"the content of one of {', '.join(FORMATS)}") from error
     except _DAMAGED as error:
         raise ImageError(
             f"a damaged picture ({type(error).__name__}: {error})", place=name, remedy="export it again"

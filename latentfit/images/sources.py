@@ -74,13 +74,11 @@ def folder(path: str | os.PathLike[str], kind: Kind = "photograph") -> list[Pict
             place=root, expected="a folder of pictures", got="a file", remedy="name the folder it lies in"
         )
     if not root.is_dir():
-        raise NoPicturesError(
-            "no such folder", place=root, remedy=f"expected one with {', '.join(sorted(ENDINGS))} files"
-        )
+        raise NoPicturesError("no such folder", place=root, expected=f"one with {', '.join(sorted(ENDINGS))} files")
     paths = picture_paths(root)
     if not paths:
         raise NoPicturesError(
-            "holds no picture", place=root, remedy=f"expected {', '.join(sorted(ENDINGS))} files in it or below"
+            "holds no picture", place=root, expected=f"{', '.join(sorted(ENDINGS))} files in it or below"
         )
     return [Picture(path.relative_to(root).as_posix(), kind, path.read_bytes) for path in paths]
 
@@ -131,7 +129,7 @@ def hf_dataset(identifier: str, split: str = "train", column: str = "image") -> 
         holds no pictures.
     """
     if not identifier:
-        raise NoPicturesError("hf: names no dataset", remedy="expected hf:ID[:split[:column]]")
+        raise NoPicturesError("hf: names no dataset", expected="hf:ID[:split[:column]]")
     try:
         import datasets
     except ImportError as error:
@@ -219,7 +217,7 @@ class _RowBytes:
             return bytes(cell["bytes"])
         if cell.get("path"):
             return Path(cell["path"]).read_bytes()
-        raise ImageError(f"row {self.row}: its column {self.column!r} is empty", remedy="expected a picture")
+        raise ImageError(f"row {self.row}: its column {self.column!r} is empty", expected="a picture")
 
 
 def _declared(kind: str) -> Kind:

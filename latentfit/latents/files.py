@@ -24,7 +24,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_bytes
 from torch import Tensor
 
-from latentfit.errors import BadFileError, DomainError, SpaceMismatchError
+from latentfit.errors import BadFileError, DomainError, LatentfitWarning, Remedy, SpaceMismatchError
 from latentfit.latents.likely_space import Domain, Doubt, doubt_of
 from latentfit.latents.png import read_latent_png
 from latentfit.latents.spaces import LatentSpace
@@ -135,7 +135,7 @@ def read_latents(path: str | os.PathLike[str], space: LatentSpace, domain: Domai
     """
     file = open_latents(path, space, domain)
     if file.doubt is not None:
-        warnings.warn(f"{path}: {file.doubt}; if so, {_in_python(file.doubt)}", stacklevel=2)
+        warnings.warn(LatentfitWarning(str(file.doubt), place=path, remedy=_advice(file.doubt)), stacklevel=2)
     return file
 
 
@@ -143,7 +143,7 @@ def open_latents(path: str | os.PathLike[str], space: LatentSpace, domain: Domai
     """As `read_latents`, without a warning: what speaks against how the file was read is its `doubt`."""
     source = Path(path)
     if not source.is_file():
-        raise BadFileError("no such file", place=source, remedy=f"expected {', '.join(sorted(ENDINGS))}")
+        raise BadFileError("no such file", place=source, expected=f"{', '.join(sorted(ENDINGS))}")
     if source.suffix.lower() == ".png":
         if domain == "raw":
             raise DomainError("an 8-bit latent PNG holds latents in the model domain, never raw ones", place=source)
@@ -182,19 +182,21 @@ def _crossed(source: Path, stored: Tensor, space: LatentSpace, domain: Domain) -
     except SpaceMismatchError as error:
         is_packed = stored.shape[0] == 1 and stored.shape[-1] in (space.channels, 4 * space.channels)
         packed = (
-            "; packed tokens (N, L, C * 4), as pipelines of FLUX and Qwen-Image give with output_type='latent'? "
+            "packed tokens (N, L, C * 4), as pipelines of FLUX and Qwen-Image give with output_type='latent'? "
             "Unpack them with the pipeline's _unpack_latents, and save (N, C, h, w)"
         )
-        raise SpaceMismatchError(f"{error}{packed if is_packed else ''}", place=source) from error
+        remedy = f"{error.remedy}; {packed}" if error.remedy else packed
+        told = error.as_(SpaceMismatchError, remedy=remedy) if is_packed else error
+        raise told.at(source) from error
 
 
-def _in_python(doubt: Doubt) -> str:
-    """What to do about it in a call."""
+def _advice(doubt: Doubt) -> Remedy:
+    """What to do about it."""
     of_space = f"read it as of {doubt.spaces[0].name!r}" if len(doubt.spaces) == 1 else "read it as of its own space"
-    of_domain = f"pass domain={doubt.domain!r}"
-    if doubt.kind == "domain":
-        return of_domain
-    return of_space if doubt.domain == doubt.taken_domain else f"{of_space}, and {of_domain}"
+    if doubt.domain == doubt.taken_domain:
+        return Remedy(f"if so, {of_space}")
+    of_both = "if so, pass {}" if doubt.kind == "domain" else f"if so, {of_space}, and pass {{}}"
+    return Remedy(of_both, domain=doubt.domain)
 
 
 def write_latents(
@@ -357,7 +359,7 @@ def _read_torch(path: Path) -> _Read:
     try:
         is_safetensors(path)  # a file that is often taken for another is named
     except BadFileError as error:
-        raise BadFileError(str(error).replace("a weights file", "latents")) from error
+        raise error.as_(BadFileError, expected="latents") if error.expected == "a weights file" else error from error
     loaded = load_plainly(path)
     if isinstance(loaded, Mapping):
         tensors = {str(name): value for name, value in loaded.items() if isinstance(value, Tensor)}

@@ -55,7 +55,7 @@ def read_latent_png(path: str | os.PathLike[str]) -> Tensor:
         with Image.open(path, formats=["PNG"]) as image:
             if image.width * image.height > _MOST_CELLS:
                 raise BadFileError(
-                    f"{image.width}x{image.height} cells", place=path, remedy="expected a latent of at most 16 million"
+                    f"{image.width}x{image.height} cells", place=path, expected="a latent of at most 16 million"
                 )
             if image.mode != "RGBA":
                 raise BadFileError(

@@ -7,7 +7,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from latentfit.errors import NoPicturesError, StoreError, TrainError
+from latentfit.errors import NoPicturesError, Remedy, TrainError
 from latentfit.latents.files import latent_folder
 from latentfit.pairs.collector import AnyVae, collect
 from latentfit.pairs.preparation import SavedLatents
@@ -56,20 +56,18 @@ def collect_pixelvae(
     """
     root = Path(folder)
     if not root.is_dir():
-        raise TrainError("no such folder", place=root, remedy="expected one that holds set1_train and set1_test")
+        raise TrainError("no such folder", place=root, expected="one that holds set1_train and set1_test")
     files = [path for path in latent_folder(root) if path.suffix.lower() == ".latent"]
     if not files:
         raise TrainError(
-            "holds no .latent file", place=root, remedy="expected some in folders such as set1_train and set1_test"
+            "holds no .latent file", place=root, expected="some in folders such as set1_train and set1_test"
         )
     saved = [SavedLatents(path.relative_to(root).as_posix(), path) for path in files]
     _both_there(root, sum(MARK in one.name for one in saved), len(saved), "")
     try:
         store = collect(vae, saved, out, domain="raw", progress=progress)
     except NoPicturesError as error:
-        raise TrainError(f"{error}", place=root, remedy="name the VAE of their space with --vae") from error
-    except StoreError as error:  # collect's --out is another flag here
-        raise StoreError(str(error).replace("choose another --out", "name another --store")) from error
+        raise error.as_(TrainError, remedy=Remedy("name the VAE of their space with {}", vae=...)).at(root) from error
     names = {one.name for one in saved}
     samples = [sample for sample in store.samples if sample.name in names]
     test = [sample for sample in samples if MARK in sample.name]

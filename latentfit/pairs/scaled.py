@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from latentfit.errors import ScaleError, StoreError
+from latentfit.errors import Remedy, ScaleError, StoreError
 from latentfit.images.sources import Picture
 from latentfit.maps.scales import Scale, as_scale
 from latentfit.pairs.collector import AnyVae, collect
@@ -31,7 +31,7 @@ class ScaledStores:
     Parameters
     ----------
     path : path
-        As `collect_scales` or ``latentfit collect --scales`` wrote it.
+        As `collect_scales` wrote it.
 
     Attributes
     ----------
@@ -51,8 +51,9 @@ class ScaledStores:
         if len(held) < 2:
             raise StoreError(
                 place=self.path,
-                expected=f"pair stores of two scales or more (x1, x2 …), found {len(held)}",
-                remedy=("collect them with: latentfit collect --vae REF --out STORE --scales 1 2"),
+                expected="pair stores of two scales or more (x1, x2 …)",
+                got=f"{len(held)}",
+                remedy=Remedy("collect them with {}", scales=(1, 2)),
             )
         self.stores: dict[Fraction, PairStore] = held
         first = next(iter(held.values()))
@@ -61,7 +62,7 @@ class ScaledStores:
                 raise StoreError(
                     f"holds latents of {store.vae_name!r}, {first.path} of {first.vae_name!r}",
                     place=store.path,
-                    remedy="expected one VAE at several sizes",
+                    expected="one VAE at several sizes",
                 )
 
     def __repr__(self) -> str:
@@ -173,7 +174,7 @@ def _checked(scales: Sequence[Scale], n_random: int) -> tuple[Fraction, ...]:
         raise ScaleError(
             f"scales: {odd[0]} is {odd[0] / low} times the least, {low}: no ratio of "
             "small whole numbers, so the two could not be joined",
-            remedy=f"expected ratios with a denominator of at most {LARGEST_BLOCK}",
+            expected=f"ratios with a denominator of at most {LARGEST_BLOCK}",
         )
     between = [low + step * RANDOM_STEP for step in range(1, int((high - low) / RANDOM_STEP) + 1)]
     free = [one for one in between if one < high and one not in wanted and (one / low).denominator <= LARGEST_BLOCK]
@@ -198,9 +199,10 @@ def _check_crops(wanted: tuple[Fraction, ...], size: int, cell_px: int, folder: 
     multiple_px = cell_px * cut.multiple_cells
     if size < multiple_px:
         raise ScaleError(
-            f"size: crops that are whole cells at scales {', '.join(map(str, wanted))} have "
-            f"sides of multiples of {multiple_px} px, got {size}",
-            remedy=f"give --size {multiple_px} or more, or fewer scales",
+            "size",
+            expected=f"whole cells at scales {', '.join(map(str, wanted))}: sides of multiples of {multiple_px} px",
+            got=f"{size}",
+            remedy=Remedy("give {} or more, or fewer scales", size=multiple_px),
         )
     if size % multiple_px:
         warnings.warn(
@@ -214,7 +216,7 @@ def _check_crops(wanted: tuple[Fraction, ...], size: int, cell_px: int, folder: 
         raise StoreError(
             f"its crops were cut for other scales, those of {', '.join(map(str, wanted))} would differ",
             place=folder,
-            remedy="collect all scales into another --out",
+            remedy=Remedy("collect all scales into another {}", out=...),
         )
     folder.mkdir(parents=True, exist_ok=True)
     write_atomic(noted, json.dumps(alike) + "\n")

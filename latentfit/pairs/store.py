@@ -11,7 +11,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from latentfit.errors import StoreError
+from latentfit.errors import Remedy, StoreError
 from latentfit.images.perceptual_hash import groups
 from latentfit.latents.spaces import LatentSpace
 from latentfit.pairs.joined import JoinedStores
@@ -52,14 +52,17 @@ class Batch:
             return self.cells
         if self.rgb is None:
             raise StoreError(
-                "this store keeps cells only", expected="scale 1", got=f"{scale}", remedy="collect it with --keep rgb"
+                "this store keeps cells only",
+                expected="scale 1",
+                got=f"{scale}",
+                remedy=Remedy("collect it with {}", keep="rgb"),
             )
         return _area_mean(self.rgb, self.latents, Fraction(scale))
 
     def photo_target(self, scale: int | Fraction = 1) -> Tensor:
         """The photograph at `scale` pixels a cell."""
         if self.photo is None:
-            raise StoreError("this store keeps no photographs", remedy="collect it with --keep photo")
+            raise StoreError("this store keeps no photographs", remedy=Remedy("collect it with {}", keep="photo"))
         return _area_mean(self.photo, self.latents, Fraction(scale))
 
     def photo_cells(self) -> Tensor:
@@ -88,7 +91,8 @@ class PairStore:
             raise StoreError(
                 "no pair store there",
                 place=self.path,
-                remedy="expected *.safetensors shards written by `latentfit collect`",
+                expected="*.safetensors shards",
+                remedy="collect them first",
             )
         self._shards = {path.name: read_shard(path) for path in paths}
         self._checked: set[str] = set()
@@ -165,7 +169,7 @@ class PairStore:
         if missing:
             keep = "photo" if "photo" in missing else "rgb"
             raise StoreError(
-                f"lacks {', '.join(sorted(missing))}", place=self.path, remedy=f"collect it with --keep {keep}"
+                f"lacks {', '.join(sorted(missing))}", place=self.path, remedy=Remedy("collect it with {}", keep=keep)
             )
         by_shard: dict[str, list[Sample]] = {}
         for sample in self.samples if samples is None else samples:
@@ -184,7 +188,7 @@ class PairStore:
             if sample.key.startswith(key) or sample.name == key:
                 return next(self.batches([sample], self.columns if columns is None else columns))
         raise StoreError(
-            f"no sample {key!r}", place=self.path, remedy=f"expected a key or a name such as {self.samples[0].name!r}"
+            f"no sample {key!r}", place=self.path, expected=f"a key or a name such as {self.samples[0].name!r}"
         )
 
     def join(self, target: "PairStore") -> JoinedStores:

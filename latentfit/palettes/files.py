@@ -157,7 +157,7 @@ def _of_hex(text: str, name: str) -> Listed:
             raise PaletteError(f"{name}, line {number}: {_why_no_hex(word)}")
         colours.append(colour)
     if not colours:
-        raise PaletteError("lists no colour", place=name, remedy="expected one RRGGBB a line")
+        raise PaletteError("lists no colour", place=name, expected="one RRGGBB a line")
     return Listed(np.array(colours, np.uint8), facts.get("name", ""), facts.get("source", ""))
 
 
@@ -189,7 +189,7 @@ def _of_gpl(text: str, name: str) -> Listed:
             has_alpha = facts.get("channels", "").upper() == "RGBA"
             colours.append(_levels(words, 4 if has_alpha else 3, f"{name}, line {number}"))
     if not colours:
-        raise PaletteError("lists no colour", place=name, remedy="expected lines of three levels such as '29 43 83'")
+        raise PaletteError("lists no colour", place=name, expected="lines of three levels such as '29 43 83'")
     return Listed(np.array(colours, np.uint8), facts.get("name", ""), facts.get("source", ""))
 
 
@@ -226,7 +226,7 @@ def _of_pal(blob: bytes, name: str) -> Listed:
             f"says that it lists {n_colours} colours, got {len(rows)}", place=name, remedy="export it again"
         )
     if n_colours > MOST_COLOURS:
-        raise PaletteError(f"lists {n_colours} colours", place=name, remedy=f"expected at most {MOST_COLOURS}")
+        raise PaletteError(f"lists {n_colours} colours", place=name, expected=f"at most {MOST_COLOURS}")
     has_alpha = all(len(row.split()) == 4 for row in rows)
     levels = [_levels(row, 4 if has_alpha else 3, f"{name}, line {n}") for n, row in enumerate(rows, 4)]
     return Listed(np.array(levels, np.uint8))

@@ -81,7 +81,8 @@ class Palette:
                 raise PaletteError(
                     f"{colour} stands there twice, at {first[colour]} and {index} (from 0)",
                     place=called,
-                    remedy=("expected distinct colours, for a class is told by its colour: take one out"),
+                    expected="distinct colours, for a class is told by its colour",
+                    remedy="take one out",
                 )
             first[colour] = index
 
@@ -110,13 +111,13 @@ class Palette:
             hint = f"; did you mean {near[0]!r}?" if near else "."
             raise PaletteError(
                 f"no palette {str(reference)!r}{hint} Bundled: {', '.join(bundled_palettes())}",
-                remedy=f"or name a file ({', '.join(ENDINGS)})",
+                remedy=f"name one of these, or a file ({', '.join(ENDINGS)})",
             )
         listed = read_listed(path)
         try:
             return cls(torch.from_numpy(listed.colours), path.stem, listed.source or path.name)
         except PaletteError as error:
-            raise PaletteError(f"{error}", place=path.name) from error
+            raise error.at(path.name) from error
 
     @classmethod
     def of_pictures(

@@ -15,7 +15,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_bytes
 from torch import Tensor
 
-from latentfit.errors import PaletteError, StoreError
+from latentfit.errors import PaletteError, Remedy, StoreError
 from latentfit.pairs.shards import Shard, read_shard
 from latentfit.pairs.store import PairStore, Sample
 from latentfit.palettes.dithering import DITHERS, Dither
@@ -106,7 +106,9 @@ class PaletteTargets:
         self, store: PairStore, how: Palettizing, samples: Sequence[Sample] | None = None, *, progress: bool = False
     ) -> None:
         if "rgb" not in store.columns:
-            raise StoreError("keeps no rgb to palettize", place=store.path, remedy="collect it with --keep rgb")
+            raise StoreError(
+                "keeps no rgb to palettize", place=store.path, remedy=Remedy("collect it with {}", keep="rgb")
+            )
         self.store, self.how = store, how
         self.folder = store.path / FOLDER / how.key
         self._rows: dict[str, Indices] = {}

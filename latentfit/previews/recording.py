@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from PIL import Image
 
-from latentfit.errors import LatentfitError, PreviewError
+from latentfit.errors import LatentfitError, PreviewError, Remedy
 from latentfit.latents.files import Estimate, write_latents
 from latentfit.latents.spaces import LatentSpace
 from latentfit.pairs.collector import AnyVae, collect
@@ -139,7 +139,7 @@ class EstimateFolder:
     def collect(self, pipe: Any, vae: AnyVae | None = None) -> PairStore:
         """Decode all that is not decoded yet, with `vae` or a copy of the pipeline's own.
 
-        The same as ``latentfit collect`` on ``STORE/latents``.
+        The same as `collect` on ``STORE/latents``.
 
         Raises
         ------
@@ -151,9 +151,11 @@ class EstimateFolder:
         except (LatentfitError, RuntimeError) as error:
             raise PreviewError(
                 f"record: what was recorded could not be decoded ({error})",
-                remedy=(
-                    f"it stays in {self.latents}: collect it with `latentfit collect --vae "
-                    f"VAE --images {self.latents} --out {self.folder}`"
+                remedy=Remedy(
+                    "it stays there: collect it with {}, {} and {}",
+                    vae=...,
+                    images=os.fspath(self.latents),
+                    out=os.fspath(self.folder),
                 ),
             ) from error
 

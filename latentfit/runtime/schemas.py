@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from latentfit.errors import BadFileError
+from latentfit.errors import BadFileError, part_of
 from latentfit.runtime.escaping import one_line
 
 Check = Callable[[Any, str], Any]
@@ -243,7 +243,7 @@ def listed(check: Check, most: int, least: int = 0) -> Check:
         if type(value) not in (list, tuple) or not least <= len(value) <= most:
             count = str(most) if least == most else f"{least} to {most}"
             raise wrong(where, f"a list of {count}", value)
-        return tuple(check(one, f"{where}[{index}]") for index, one in enumerate(value))
+        return tuple(check(one, part_of(where, f"[{index}]")) for index, one in enumerate(value))
 
     return check_all
 
@@ -272,7 +272,7 @@ def record(
                 raise BadFileError(
                     f"has an unknown field {called!r}", place=where, remedy="update latentfit, or write the file anew"
                 )
-            made[called] = field(one, f"{where}.{called}")
+            made[called] = field(one, part_of(where, f".{called}"))
         return made
 
     return check

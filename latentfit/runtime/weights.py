@@ -94,7 +94,7 @@ class WeightsFile:
         if kind is None and tensor.dtype in (torch.int8, torch.uint8):
             kind = f"quantised to {str(tensor.dtype).removeprefix('torch.')}"
         if kind is not None:
-            raise BadFileError(f"tensor {name!r} is {kind}", place=self.path, remedy="expected plain floating weights")
+            raise BadFileError(f"tensor {name!r} is {kind}", place=self.path, expected="plain floating weights")
         if not tensor.is_floating_point():
             return tensor
         try:
@@ -103,7 +103,7 @@ class WeightsFile:
             raise BadFileError(
                 f"tensor {name!r} is of {tensor.dtype}, which cannot be read as float32",
                 place=self.path,
-                remedy="expected plain floating weights",
+                expected="plain floating weights",
             ) from error
 
 
@@ -171,7 +171,8 @@ def check_storages(path: Path, tensors: Collection[Tensor]) -> None:
         raise BadFileError(
             f"{n_bytes} bytes that claim tensors of {sum(storages.values())}",
             place=path,
-            remedy="expected all of a tensor in its file: save it again with torch.save",
+            expected="all of a tensor in its file",
+            remedy="save it again with torch.save",
         )
 
 
@@ -181,7 +182,8 @@ def _refuse_quantised(path: Path, names: Collection[str]) -> None:
         raise BadFileError(
             f"quantised weights, whose scales lie beside them ({telling!r})",
             place=path,
-            remedy=("expected plain floating weights: take the file in float32, float16 or bfloat16"),
+            expected="plain floating weights",
+            remedy="take the file in float32, float16 or bfloat16",
         )
 
 
@@ -195,7 +197,8 @@ def _refuse_bombs(path: Path, *, is_zip: bool) -> None:
                 raise BadFileError(
                     f"{n_held} bytes that unpack to {n_bytes}",
                     place=path,
-                    remedy=("expected a file that is not compressed: save it again with torch.save"),
+                    expected="a file that is not compressed",
+                    remedy="save it again with torch.save",
                 )
             pickled = [archive.read(entry) for entry in entries if entry.filename.endswith(".pkl")]
         is_bomb = any(b"bytearray\n" in one for one in pickled)
@@ -204,7 +207,7 @@ def _refuse_bombs(path: Path, *, is_zip: bool) -> None:
             is_bomb = content.find(b"bytearray\n") >= 0
     if is_bomb:
         raise BadFileError(
-            "refused, because it makes a bytearray", place=path, remedy="expected plain tensors: save it again"
+            "refused, because it makes a bytearray", place=path, expected="plain tensors", remedy="save it again"
         )
 
 
@@ -249,7 +252,7 @@ def is_safetensors(path: Path) -> bool:
         with path.open("rb") as file:
             head = file.read(32)
     except OSError as error:
-        raise BadFileError(place=path, expected=f"a weights file that can be read: {error}") from error
+        raise BadFileError(f"cannot be read ({error})", place=path, expected="a weights file") from error
     if not head:
         raise BadFileError(place=path, expected="a weights file", got="zero bytes", remedy="fetch it again")
     if len(head) >= 9 and head[8:9] == b"{" and int.from_bytes(head[:8], "little") < _LARGEST_HEADER:

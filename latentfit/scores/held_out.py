@@ -64,7 +64,7 @@ def by_name(
                 name, count = f"{approximation.name} #{count}", count + 1
             named[name] = approximation
     if not named:
-        raise StoreError("no approximation was given to score", remedy="expected at least one")
+        raise StoreError("no approximation was given to score", expected="at least one")
     for name, approximation in named.items():
         if approximation.space != store.space:
             raise SpaceMismatchError(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from latentfit.errors import PaletteError, StoreError
+from latentfit.errors import PaletteError, Remedy, StoreError
 from latentfit.images.colour import delta_e2000
 from latentfit.maps.contracts import Approximation
 from latentfit.pairs.store import Batch, PairStore, Sample, Split
@@ -78,7 +78,9 @@ def evaluate_palettes(
     judged = _judged(named, how)
     if "rgb" not in store.columns:
         raise StoreError(
-            "keeps no rgb, so there is nothing to palettize", place=store.path, remedy="collect it with --keep rgb"
+            "keeps no rgb, so there is nothing to palettize",
+            place=store.path,
+            remedy=Remedy("collect it with {}", keep="rgb"),
         )
     considered = store.split(split) if samples is None else samples
     compared = {name: one.approximation for name, one in judged.items()}
@@ -161,7 +163,7 @@ def _judged(named: Mapping[str, Approximation], how: Palettizing | None) -> dict
             found[name] = _Judged(one, own)
     if not found and how is None:
         raise StoreError(
-            "no palettized approximation was given to score", remedy="expected one of `latentfit train palette`"
+            "no palettized approximation was given to score", expected="one that was trained for a palette"
         )
     every = {judged.how.key: judged.how for judged in found.values()} or ({how.key: how} if how else {})
     for name, one in named.items():

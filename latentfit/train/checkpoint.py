@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from latentfit.errors import TrainError
+from latentfit.errors import Remedy, TrainError
 from latentfit.runtime import schemas
 from latentfit.runtime.storage import write_atomic
 
@@ -92,6 +92,6 @@ def load_state(path: Path, identity: dict[str, Any]) -> State | None:
         raise TrainError(
             f"belongs to a run with other settings: {told}",
             place=path,
-            remedy="use those, name another --out, or remove it to begin anew",
+            remedy=Remedy("use those, name another {}, or remove it to begin anew", out=...),
         )
     return state

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from latentfit.errors import TrainError
+from latentfit.errors import Remedy, TrainError
 from latentfit.pairs.shards import open_shard
 from latentfit.pairs.store import PairStore, Sample
 
@@ -66,7 +66,7 @@ class CropSource:
             raise TrainError(
                 f"lacks {target!r}",
                 place=store.path,
-                remedy=f"collect it with --keep {('photo' if target == 'photo' else 'rgb')}",
+                remedy=Remedy("collect it with {}", keep="photo" if target == "photo" else "rgb"),
             )
         self.samples = [sample for sample in samples if min(sample.size_cells) >= crop_cells]
         if not self.samples:

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from latentfit.errors import SpaceMismatchError, TrainError
+from latentfit.errors import Remedy, SpaceMismatchError, TrainError
 from latentfit.fit import ChannelMap
 from latentfit.formats.saved import save
 from latentfit.latents.spaces import LatentSpace
@@ -97,7 +97,7 @@ def train_latent_map(
     if not set(CYCLES) & set(losses):  # nothing would teach an inverse
         chosen = replace(chosen, both_ways=False)
     if chosen.goes_on and begin is None:
-        raise TrainError(f"preset {name!r} goes on from a trained map: name it, with --begin at the command line")
+        raise TrainError(f"preset {name!r} goes on from a trained map", remedy=Remedy("name it with {}", begin=...))
     course, source, target = config or chosen.config, joined.source, joined.target
     if decoder is not None and not isinstance(decoder, Approximation):
         raise SpaceMismatchError(
@@ -194,7 +194,7 @@ def _check_trunk(
     if trunk.space != space:
         raise SpaceMismatchError(
             f"trunk: {trunk.name!r} is of space {trunk.space.name!r}, the map begins at {space.name!r}",
-            remedy="expected a cell decoder of that space",
+            expected="a cell decoder of that space",
         )
 
 

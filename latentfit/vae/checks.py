@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
-from latentfit.errors import DomainError, VaeError
+from latentfit.errors import DomainError, Remedy, VaeError
 
 _DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
@@ -38,11 +38,11 @@ def check_finite(output: Tensor, given: Tensor, what: str, dtype: torch.dtype) -
     if bool(torch.isfinite(output).all()):
         return output
     if not bool(torch.isfinite(given).all()):
-        raise VaeError(f"{what}", expected="finite numbers, was given NaN or infinity")
+        raise VaeError(f"{what}", expected="finite numbers", got="NaN or infinity")
     if dtype != torch.float32:
         raise VaeError(
             f"{what}: gives NaN or infinity in {str(dtype).removeprefix('torch.')}, as some VAEs do",
-            remedy="load it with dtype='float32' (--dtype float32)",
+            remedy=Remedy("load it with {}", dtype="float32"),
         )
     raise VaeError(f"{what}: gives NaN or infinity in float32", remedy="its weights are damaged")
 
@@ -70,7 +70,7 @@ def device_name(device: str) -> str:
         raise VaeError(
             f"device {device!r}",
             expected=f"one of auto, {', '.join(there)} with torch {torch.__version__} here",
-            remedy="take --device auto",
+            remedy=Remedy("take {}", device="auto"),
         )
     return device
 

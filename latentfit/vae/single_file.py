@@ -168,7 +168,7 @@ def _half_of(path: Path, load: Callable[[Weights], Half]) -> Half:
     try:
         return load(_plainly_named(WeightsFile(path)))
     except BadFileError as error:
-        raise BadFileError(f"{str(error).removeprefix(f'{path}: ')}", place=path) from error
+        raise error.at(path) from error
     except UNFIT as error:
         raise BadFileError(f"TAESD's keys, but shapes of none that is known ({error})", place=path) from error
 
@@ -326,7 +326,7 @@ def _open_tiny(file: WeightsFile) -> TinyNetwork | None:
         encoder = load_tiny_encoder(read_renamed(file, halves.encoder)) if halves.encoder else None
         return TinyNetwork(encoder, load_tiny_decoder(read_renamed(file, halves.decoder)))
     except BadFileError as error:
-        raise BadFileError(f"{str(error).removeprefix(f'{file.path}: ')}", place=file.path) from error
+        raise error.at(file.path) from error
     except UNFIT as error:
         raise BadFileError(f"TAESD's keys, but shapes of none that is known ({error})", place=file.path) from error
 

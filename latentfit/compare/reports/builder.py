@@ -99,7 +99,7 @@ def _given(files: Sequence[Approximation | str | os.PathLike[str]], store: PairS
         except SpaceMismatchError as error:
             reasons[path.name] = str(error)
     if not loaded and not reasons:
-        raise StoreError("no map was given to report on", remedy="expected at least one")
+        raise StoreError("no map was given to report on", expected="at least one")
     why = {path: _why_not(one, store) for path, one in loaded.items()}
     named = named_apart({path: one for path, one in loaded.items() if not why[path]})
     maps = {f"{name} (map)" if name in (VAE, PHOTO) else name: one for name, one in named.items()}

@@ -43,7 +43,8 @@ class Workbench(Widget):
         what else `latentfit.images.pictures` takes; a store, whose latents are taken as they are. More can be dropped.
     approximations : mapping of str to Approximation or Vae, or sequence
     vae : Vae, Approximation or None
-        The reference. None: a store's own decode where it keeps one (`--keep rgb`), else no scores are shown.
+        The reference. None: a store's own decode where it keeps one (it does when collected with
+        ``keep='rgb'``), else no scores are shown.
     latents : Tensor (N, C, h, w), or mapping of str to Tensor, or None
         Instead of images; model domain.
     space : LatentSpace or str, or None

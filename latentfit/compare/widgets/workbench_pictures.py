@@ -158,7 +158,7 @@ def _of_image(name: str, image: Any, vae: Vae, size_px: int) -> Subject:
     try:
         pixels, _ = crop_to_cells(opened, size_px, vae.cell_px)
     except ImageError as error:
-        raise ImageError(f"{name}: {error}") from error
+        raise error.at(name) from error
     rows, columns = crop_size((pixels.shape[0], pixels.shape[1]), 2 * size_px // vae.cell_px * vae.cell_px)
     pixels = np.ascontiguousarray(pixels[rows, columns])
     high, wide = pixels.shape[:2]

@@ -7,7 +7,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from latentfit.errors import BadTableError, ExportError
+from latentfit.errors import BadTableError, ExportError, Remedy
 from latentfit.fit.polynomial_map import PolynomialMap
 from latentfit.latents.spaces import LatentSpace, list_spaces
 from latentfit.maps.contracts import Approximation
@@ -56,12 +56,12 @@ def polynomial(approximation: Approximation, consumer: str, *, smooths: bool = F
             f"{consumer}",
             expected="a map fitted by ChannelMap",
             got=f"{type(approximation.module).__name__}",
-            remedy="fit one with `latentfit fit`",
+            remedy="fit one to pictures",
         )
     if approximation.module.smoothing is not None and not smooths:
         raise ExportError(
             f"{consumer} cannot run {approximation.name!r}: it was fitted for a program that smooths afterwards",
-            remedy=("export it to that program, to json or to numpy, or fit without --smoothing"),
+            remedy=Remedy("export it to that program, to json or to numpy, or fit it without {}", smoothing=...),
         )
     return approximation.module
 
@@ -74,10 +74,11 @@ def linear_table(
     runs = "a linear or affine 1×1 map" if largest_side == 1 else "a linear or affine map, 1×1 or with one kernel"
     runs = runs if has_bias else "a linear 1×1 map without intercept"
     if len(module.kernels) > 1 or module.kernels[0] > largest_side or module.scale != 1:
-        instead = "linear" if not has_bias else "affine" if largest_side == 1 else "affine or 3"
+        form = "affine" if has_bias else "linear"
+        instead = " or 3" if largest_side > 1 else ""
         raise ExportError(
             f"{consumer} cannot run {approximation.name!r}: it runs {runs} at one pixel a cell",
-            remedy=f"fit that with `latentfit fit … --kernels` {instead}, or export to json",
+            remedy=Remedy(f"fit one with {{}}{instead}, or export to json", kernels=form),
         )
     values = module.coefficients.double()
     return Table(values[1:], values[0] if module.intercept else None, module.kernels[0])
@@ -105,7 +106,7 @@ def without_bias(
         raise ExportError(
             f"{consumer} drops the bias",
             expected="a map without intercept",
-            remedy=("fit one with `latentfit fit … --kernels linear` (or --no-intercept) and export that"),
+            remedy=Remedy("fit one with {} and export that", kernels="linear"),
         )
     if bias_free.space != approximation.space:
         raise ExportError(

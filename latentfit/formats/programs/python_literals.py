@@ -199,7 +199,7 @@ def read_python(path: Path, space: LatentSpace, dialect: str) -> Approximation:
     try:
         found = _literals(ast.parse(path.read_text("utf-8")))
     except (SyntaxError, ValueError) as error:
-        raise BadTableError(f"not Python that `latentfit export` wrote ({error})", place=path) from error
+        raise BadTableError(f"not Python of an exported table ({error})", place=path) from error
     factors = next(
         (v for k, v in found.items() if k.endswith(("factors", "FACTORS")) or k in ("coeffs", "weight", "weights")),
         None,

@@ -65,7 +65,7 @@ def read_json(path: Path) -> Approximation:
     except BadTableError:
         raise
     except (BadFileError, OSError) as error:
-        raise BadTableError(f"not a table that `latentfit export --to json` wrote ({error})", place=path) from error
+        raise BadTableError(f"not a table of the format json ({error})", place=path) from error
 
 
 def _table_of(document: dict[str, Any], path: Path) -> Approximation:
