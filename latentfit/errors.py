@@ -203,8 +203,6 @@ class LatentfitError(Told, ValueError):
         return _told(type(self), self._fields(), word)
 
 
-
-
 class SpaceMismatchError(LatentfitError):
     """Two things of different latent spaces were put together."""
 

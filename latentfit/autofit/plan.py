@@ -137,7 +137,7 @@ def _collect_in_turns(
         picture for first in range(n_turns) for picture in chosen[first::n_turns]
     ]  # turns from all of the source
     said = io.StringIO()
-    unusable: list[str] = []
+    unusable: list[NoPicturesError] = []
     pace = 0.0  # seconds a picture, as the turns so far had it
     how = {"size": config.size, "keep": "photo", "crops": plan.crops, "square": True}
     with tqdm(total=len(chosen), unit="picture", desc="collect", disable=n_turn >= len(chosen)) as bar:
@@ -156,14 +156,14 @@ def _collect_in_turns(
                 with nullcontext() if bar.disable else redirect_stdout(said):
                     collect(vae, part, folder, progress=bool(bar.disable), **how)  # type: ignore[arg-type]
             except NoPicturesError as error:
-                unusable.append(str(error))
+                unusable.append(error)
             pace = (clock.now() - before) / len(part)
             bar.update(len(part))
     skipped = [line for line in said.getvalue().splitlines(True) if line.startswith("  skipped")]
     print(lines("".join(skipped)), end="")
     if unusable and not any(folder.glob("*.safetensors")):
-        raise NoPicturesError(unusable[0])
-    print(lines("\n".join(unusable)), end="\n" if unusable else "")
+        raise unusable[0]
+    print(lines("\n".join(map(str, unusable))), end="\n" if unusable else "")
     return PairStore(folder)
 
 

@@ -102,7 +102,11 @@ def autofit(config: AutofitConfig, now: Callable[[], float] = time.monotonic) ->
     with _one_thread():
         maps, left_out = fit_every_form(store, seconds=SHARE_FOR_FITTING * _left(clock), now=now)
         if not maps:
-            raise FitError(f"no form could be fitted: {'; '.join(left_out.values())}", place=store.path)
+            raise FitError(
+                f"no form could be fitted: {'; '.join(left_out.values())}",
+                place=store.path,
+                remedy="collect more pictures, or take smaller forms",
+            )
         clock.lap("fit")
         scores = _scored(maps, store, clock)
         learning = learning_curve(store, seconds=_left(clock), now=now)

@@ -135,7 +135,10 @@ def _bundled_upscaler(space: str | None, factor: Fraction | int) -> Path:
     from latentfit.runtime.storage import data_path
 
     if space is None:
-        raise SpaceMismatchError("upscale: name the latents' space with --space, or an upscaler with --model")
+        raise SpaceMismatchError(
+            "upscale: it is not said what to upscale with",
+            remedy="name the latents' space with --space, or an upscaler with --model",
+        )
     doubles = factor.denominator == 1 and factor.numerator & (factor.numerator - 1) == 0 and factor > 1
     path = data_path("models") / f"{get_space(space).name}-upscaler{'' if doubles else '-any'}.safetensors"
     if not path.is_file():

@@ -104,7 +104,10 @@ def palette(
     from latentfit.train import palette_preset_named, train_palette
 
     if palette is None:
-        raise TrainError(f"train palette: name one with --palette: {', '.join(bundled_palettes())}, or a file")
+        raise TrainError(
+            "train palette: no palette is named",
+            remedy=f"name one with --palette: {', '.join(bundled_palettes())}, or a file",
+        )
     config = how.config(palette_preset_named(how.preset).config)
     palettizing = Palettizing(Palette.load(palette), method, dither)
     pairs = _folder_pairs(how, folder, vae, space, store)
@@ -271,11 +274,11 @@ def _folder_pairs(
         if vae is not None or space is not None:
             raise TrainError("train palette: --vae and --space go with --folder", remedy="a store knows its own")
         if store is None:
-            raise TrainError("train palette: name a pair store with --store or --folder")
+            raise TrainError("train palette: no pairs are named", remedy="name a pair store with --store or --folder")
         return store
     if vae is None:
         raise TrainError(
-            "train palette: --folder holds latents alone: name what decodes them with --vae, such as taesd"
+            "train palette: --folder holds latents alone", remedy="name what decodes them with --vae, such as taesd"
         )
     from latentfit.pairs.pixelvae_folder import collect_pixelvae
     from latentfit.vae.vae import Vae

@@ -123,10 +123,12 @@ def _gives(stamp: Stamp) -> Gives | None:
     path = Path(stamp.path)
     try:
         if stamp.n_bytes > _LARGEST:
-            raise _NoMapError(f"{stamp.n_bytes >> 20} MiB, more than any map or small decoder has")
+            raise _NoMapError(
+                "too large", expected="at most what a map or a small decoder has", got=f"{stamp.n_bytes >> 20} MiB"
+            )
         if path.suffix.lower() == ".json":
             if stamp.n_bytes > _LARGEST_TABLE:
-                raise _NoMapError(f"{stamp.n_bytes >> 20} MiB, more than any table has")
+                raise _NoMapError("too large", expected="at most what a table has", got=f"{stamp.n_bytes >> 20} MiB")
             load_any(path)
             return "rgb"
         weights = WeightsFile(path)

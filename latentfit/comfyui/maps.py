@@ -65,13 +65,13 @@ class Asked:
     domain: Domain = "model"
 
     def read(self, path: Path) -> Approximation | LatentMap:
-        """The map; errors that speak of flags and calls speak of the node here."""
+        """The map; errors name the file as the node does."""
         named = None if self.palette is None else {"name": self.palette[0], "colours": list(self.palette[1:])}
         palette = None if named is None else Palette.from_dict(named)
         try:
             return load_any(path) if path.suffix.lower() == ".json" else load(path, self.space, palette, self.domain)
         except PaletteError as error:
-            raise error.as_(PaletteError, remedy="choose it in the node's 'palette'").at(self.label) from None
+            raise error.at(self.label) from None
         except BadFileError as error:
             if isinstance(error.remedy, Remedy) and "space" in error.remedy.settings:
                 error = error.as_(BadFileError, remedy="choose it in the node's 'space', or connect 'model'")

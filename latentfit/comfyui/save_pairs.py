@@ -120,9 +120,14 @@ class _Given:
             name = self.name or f"ComfyUI's VAE {weights[:8]}"
             return Origin(name, f"{name}, in ComfyUI", weights, self.space, CollectConfig.size)
         if self.images is None or self.are_photographs:
-            raise StoreError("Save Pairs: connect 'vae': it makes the pictures that belong to the latents")
+            raise StoreError(
+                "Save Pairs: nothing makes the pictures that belong to the latents", remedy="connect 'vae'"
+            )
         if not self.name:
-            raise StoreError("Save Pairs: connect 'vae', or say in 'vae_name' which VAE decoded the images")
+            raise StoreError(
+                "Save Pairs: it is not said which VAE decoded the images",
+                remedy="connect 'vae', or name it in 'vae_name'",
+            )
         named = hashlib.sha256(f"a VAE called {self.name}".encode()).hexdigest()
         return Origin(self.name, f"a VAE called {self.name}, in ComfyUI", named, self.space, CollectConfig.size)
 

@@ -107,7 +107,10 @@ def export_encoder(
         )
     name = "" if space is None else get_space(space).name
     if space is not None and get_space(space).channels != encoder.n_channels:
-        raise SpaceMismatchError(f"an encoder of {encoder.n_channels} channels: space {name!r} has another number")
+        raise SpaceMismatchError(
+            f"an encoder of {encoder.n_channels} channels: space {name!r} has another number",
+            remedy="name its own space",
+        )
     if to == "keras":
         return write_atomic(path, keras_model.saved(keras_model.keras_of(encoder, 3, name=name or "encoder")))
     about = {"space": one_line(name), "domain": "model", "input": "sRGB in [0, 1]"}

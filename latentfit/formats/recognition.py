@@ -77,7 +77,9 @@ def recognised(path: Path) -> Recognised:
     except BadFileError as error:
         raise error.at(path) from error
     except UNFIT as error:
-        raise BadFileError(f"known keys, but their shapes are of no known network ({error})", place=path) from error
+        raise BadFileError(
+            f"known keys, but their shapes are of no known network ({error})", place=path, remedy="is the file whole?"
+        ) from error
     return found if halves is None else replace(found, space=_space_by_scale(file, halves, found))
 
 
@@ -143,7 +145,9 @@ def encoder_in(path: Path) -> TinyEncoder | TinyEncoder32 | None:
         raise error.at(path) from error
     except UNFIT as error:
         raise BadFileError(
-            f"keys of TAESD's encoder, but shapes of none that is known ({error})", place=path
+            f"keys of TAESD's encoder, but shapes of none that is known ({error})",
+            place=path,
+            remedy="is the file whole?",
         ) from error
 
 

@@ -101,7 +101,12 @@ def _interposer(
         )
     here, there = get_space(first), get_space(second)
     if here == there:
-        raise SpaceMismatchError(f"{found.title} leads from one space to another, got {here.name!r} twice", place=path)
+        raise SpaceMismatchError(
+            f"{found.title} leads from one space to another",
+            place=path,
+            expected="two spaces",
+            got=f"{here.name!r} twice",
+        )
     if names != (None, None) and (here.name, there.name) != names:
         raise SpaceMismatchError(
             f"its usual name says that it leads from {names[0]!r} to "
@@ -151,7 +156,11 @@ def _upscaler(
     if not isinstance(network, LatentResizer):
         own = as_scale(network.scale)  # type: ignore[arg-type]
         if factor is not None and as_scale(factor) != own:
-            raise ScaleError(f"{found.title} gives a factor of {own}, not {as_scale(factor)}", place=path)
+            raise ScaleError(
+                f"{found.title} gives a factor of {own}, not {as_scale(factor)}",
+                place=path,
+                remedy="take another file, or that factor",
+            )
         return LatentMap(
             ModelDomain.of_raw(network, here, times=times).eval(), here, here, own, name=path.stem, card=card
         )
@@ -197,5 +206,7 @@ def usual_upscaler(stem: str) -> Usual:
 def _check_channels(path: Path, found: Recognised, space: LatentSpace, n_channels: int, verb: str) -> None:
     if space.channels != n_channels:
         raise SpaceMismatchError(
-            f"{found.title} {verb} {n_channels} channels, space {space.name!r} has {space.channels}", place=path
+            f"{found.title} {verb} {n_channels} channels, space {space.name!r} has {space.channels}",
+            place=path,
+            remedy="name the file's own space",
         )

@@ -93,7 +93,7 @@ def open_picture(blob: bytes, name: str = "picture") -> Opened:
             colours = declared(image, blob)
             return _as_rgb(ImageOps.exif_transpose(image), colours)
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
-        raise ImageError(f"{error} Shrink it first if you trust it", place=name) from error
+        raise ImageError(str(error).rstrip("."), place=name, remedy="shrink it first if you trust it") from error
     except UnidentifiedImageError as error:
         what = _unread(blob) or "not a picture"
         raise ImageError(f"{what}", place=name, expected=f"the content of one of {', '.join(FORMATS)}") from error

@@ -56,7 +56,9 @@ class Picture:
         try:
             blob = self.read()
         except (OSError, MemoryError) as error:
-            raise ImageError(f"cannot be read ({error})", place=self.name) from error
+            raise ImageError(
+                f"cannot be read ({error})", place=self.name, remedy="check the file and its permissions"
+            ) from error
         return open_picture(blob, self.name), hashlib.sha256(blob).hexdigest()
 
 
@@ -133,7 +135,7 @@ def hf_dataset(identifier: str, split: str = "train", column: str = "image") -> 
     try:
         import datasets
     except ImportError as error:
-        raise NoPicturesError("hf: needs the extra: pip install 'latentfit[datasets]'") from error
+        raise NoPicturesError("hf: needs the extra", remedy="pip install 'latentfit[datasets]'") from error
     try:
         table = datasets.load_dataset(identifier, split=split)
     except (OSError, ValueError, KeyError, RuntimeError, datasets.exceptions.DatasetsError) as error:

@@ -146,7 +146,11 @@ def open_latents(path: str | os.PathLike[str], space: LatentSpace, domain: Domai
         raise BadFileError("no such file", place=source, expected=f"{', '.join(sorted(ENDINGS))}")
     if source.suffix.lower() == ".png":
         if domain == "raw":
-            raise DomainError("an 8-bit latent PNG holds latents in the model domain, never raw ones", place=source)
+            raise DomainError(
+                "an 8-bit latent PNG holds latents in the model domain, never raw ones",
+                place=source,
+                remedy=Remedy("read it with {}, or without it", domain="model"),
+            )
         latents = read_latent_png(source)
         space.check(latents)
         doubt = doubt_of(latents, space, "model")

@@ -35,7 +35,9 @@ def write_latent_png(path: str | os.PathLike[str], latents: Tensor) -> Path:
             remedy="write_latents keeps any",
         )
     if not bool(one.isfinite().all()):
-        raise SpaceMismatchError("the latent holds NaN or Inf, which 8 bits cannot", place=path)
+        raise SpaceMismatchError(
+            "the latent holds NaN or Inf, which 8 bits cannot", place=path, expected="finite numbers"
+        )
     unit = (one.float().cpu() / (2 * MAGNITUDE) + 0.5).clamp(0, 1)
     levels = unit.mul(255).round().to(torch.uint8).movedim(0, -1).contiguous().numpy()
     buffer = io.BytesIO()
@@ -59,9 +61,9 @@ def read_latent_png(path: str | os.PathLike[str]) -> Tensor:
                 )
             if image.mode != "RGBA":
                 raise BadFileError(
-                    f"a latent PNG is of 8-bit RGBA, this is of {image.mode}: an ordinary picture? `collect` "
-                    "encodes those",
+                    f"a latent PNG is of 8-bit RGBA, this is of {image.mode}: an ordinary picture?",
                     place=path,
+                    remedy="encode it with a VAE, or collect it",
                 )
             levels = np.asarray(image)
     except (OSError, UnidentifiedImageError, SyntaxError, ValueError, Image.DecompressionBombError) as error:

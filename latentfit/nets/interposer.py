@@ -224,4 +224,4 @@ def load_interposer(weights: Mapping[str, Tensor]) -> tuple[str, InterposerV4 | 
     if "sequential.0.weight" in weights:
         n_channels = int(weights["sequential.0.weight"].shape[1])
         return "v1", loaded(lambda: InterposerV1(n_channels), weights, "city96's interposer v1")
-    raise BadFileError(f"expected the keys of an interposer of city96's, got {', '.join(sorted(weights)[:4])}")
+    raise BadFileError("weights", expected="the keys of an interposer of city96's", got=", ".join(sorted(weights)[:4]))

@@ -84,7 +84,8 @@ def _both_there(root: Path, n_test: int, n_all: int, of_which: str) -> None:
         )
     if n_test == n_all:
         raise TrainError(
-            f"nothing to train on: all of its {n_all} latents{of_which} have {MARK!r} in their path, which is "
-            "what tells the test set (also within a word, such as 'latest'): rename the folder of the others",
+            f"nothing to train on: all of its {n_all} latents{of_which} have {MARK!r} in their path, "
+            "which is what tells the test set (also within a word, such as 'latest')",
             place=root,
+            remedy="rename the folder of the others",
         )

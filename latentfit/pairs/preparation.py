@@ -153,7 +153,9 @@ class Preparer:
         try:
             sha256 = hashlib.sha256(file.path.read_bytes()).hexdigest()
         except OSError as error:
-            raise BadFileError(f"cannot be read ({error.strerror})", place=file.path) from error
+            raise BadFileError(
+                f"cannot be read ({error.strerror})", place=file.path, remedy="check the file and its permissions"
+            ) from error
         if sha256 in self._seen:
             self._report.n_duplicates += 1
             return []

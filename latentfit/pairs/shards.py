@@ -274,12 +274,12 @@ def read_shard(path: Path) -> Shard:
             shapes = {column: tuple(one.get_shape()) for column, one in slices.items()}
             dtypes = {column: one.get_dtype() for column, one in slices.items()}
         except (BadFileError, SafetensorError) as error:
-            raise StoreError(f"{_edited(path)} ({error})") from error
+            raise _edited(path, f" ({error})") from error
     samples = [Sample(**entry, shard=path.name, row=row) for row, entry in enumerate(fields["samples"])]
     shard = Shard(path, fields["origin"], fields["columns"], samples, fields["checksum"])
     is_keyed = all(sample.key == sample_key(sample.sha256, sample.box) for sample in samples)
     if shapes != _shapes_of(shard) or any(dtypes[name] not in _DTYPES[name] for name in dtypes) or not is_keyed:
-        raise StoreError(_edited(path))
+        raise _edited(path)
     return shard
 
 
@@ -308,7 +308,7 @@ def check_values(shard: Shard) -> None:
     with open_shard(shard.path) as file:
         values = {column: file.get_tensor(column) for column in shard.columns}
         if _checksum(values) != shard.checksum:
-            raise StoreError(_edited(shard.path))
+            raise _edited(shard.path)
 
 
 def open_shard(path: Path, framework: str = "pt") -> Any:
@@ -325,8 +325,8 @@ def open_shard(path: Path, framework: str = "pt") -> Any:
         raise StoreError(f"a damaged shard ({error})", place=path, remedy="delete it and run collect again") from error
 
 
-def _edited(path: Path) -> str:
-    return f"{path}: was edited or damaged; delete it and run collect again"
+def _edited(path: Path, why: str = "") -> StoreError:
+    return StoreError(f"was edited or damaged{why}", place=path, remedy="delete it and run collect again")
 
 
 def _entry(sample: Sample) -> dict[str, Any]:

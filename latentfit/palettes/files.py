@@ -78,10 +78,17 @@ def read_listed(path: str | os.PathLike[str]) -> Listed:
     try:
         n_bytes = file.stat().st_size
         if n_bytes > most:  # before anything is read
-            raise PaletteError(f"{n_bytes} bytes are no list of at most {MOST_COLOURS} colours", place=file.name)
+            raise PaletteError(
+                "not a list of colours",
+                place=file.name,
+                expected=f"at most {MOST_COLOURS} colours",
+                got=f"{n_bytes} bytes",
+            )
         blob = file.read_bytes()
     except OSError as error:
-        raise PaletteError(f"cannot be read ({error.strerror or error})", place=file) from error
+        raise PaletteError(
+            f"cannot be read ({error.strerror or error})", place=file, remedy="check the path and its permissions"
+        ) from error
     if ending == ".png":
         return Listed(_of_png(blob, file.name))
     if ending == ".act":
@@ -154,18 +161,19 @@ def _of_hex(text: str, name: str) -> Listed:
         is_opaque = is_paint_net and len(word) == 8 and word[:2].lower() == "ff"
         colour = colour_of_hex(word[2:] if is_opaque else word)
         if colour is None:
-            raise PaletteError(f"{name}, line {number}: {_why_no_hex(word)}")
+            raise _no_hex(word, f"{name}, line {number}")
         colours.append(colour)
     if not colours:
         raise PaletteError("lists no colour", place=name, expected="one RRGGBB a line")
     return Listed(np.array(colours, np.uint8), facts.get("name", ""), facts.get("source", ""))
 
 
-def _why_no_hex(word: str) -> str:
+def _no_hex(word: str, where: str) -> PaletteError:
     shown = repr(word[:40])
     if re.fullmatch(r"#?[0-9a-fA-F]{8}", word):
-        return f"expected RRGGBB, got {shown}: eight digits carry alpha, and palettes are opaque; take two out"
-    return f"expected RRGGBB, got {shown}"
+        got = f"{shown}: eight digits carry alpha, and palettes are opaque"
+        return PaletteError(place=where, expected="RRGGBB", got=got, remedy="take two out")
+    return PaletteError(place=where, expected="RRGGBB", got=shown)
 
 
 def _of_gpl(text: str, name: str) -> Listed:
@@ -277,7 +285,9 @@ def _of_png(blob: bytes, name: str) -> Colours:
                 )
             image.load()
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
-        raise PaletteError(f"{error} A palette is a strip of at most {MOST_COLOURS} swatches", place=name) from error
+        raise PaletteError(
+            str(error).rstrip("."), place=name, expected=f"a strip of at most {MOST_COLOURS} swatches"
+        ) from error
     except PaletteError:
         raise
     except UnidentifiedImageError as error:

@@ -50,8 +50,9 @@ class Palettizing:
     def __post_init__(self) -> None:
         if self.method not in METHODS or self.dither not in DITHERS:
             raise PaletteError(
-                f"expected a method of {', '.join(METHODS)} and a dither of {', '.join(DITHERS)}, got {self.method!r} "
-                f"and {self.dither!r}"
+                "palettize",
+                expected=f"a method of {', '.join(METHODS)} and a dither of {', '.join(DITHERS)}",
+                got=f"{self.method!r} and {self.dither!r}",
             )
         if self.method == "vote" and self.dither != "none":  # said here, before pictures are decoded for it
             raise PaletteError(

@@ -27,13 +27,13 @@ _DAMAGE = (
 )  # fmt: skip
 # What is often put in a weights file's place, by its first bytes.
 _OTHERS = (
-    (b"GGUF", "a GGUF file, whose weights are quantised in blocks; take the model's .safetensors"),
-    (b"version https://git-lfs", "a pointer of Git LFS, not the file itself; run `git lfs pull`, or download it"),
-    (b"<!DOCTYPE", "a web page, not the file itself; download it anew"),
-    (b"<!doctype", "a web page, not the file itself; download it anew"),
-    (b"<html", "a web page, not the file itself; download it anew"),
-    (b"\x89HDF\r\n", "an HDF5 file of Keras; take the model's .safetensors"),
-    (b"\x08", "what looks like an ONNX file; take the model's .safetensors"),
+    (b"GGUF", "a GGUF file, whose weights are quantised in blocks", "take the model's .safetensors"),
+    (b"version https://git-lfs", "a pointer of Git LFS, not the file itself", "run `git lfs pull`, or download it"),
+    (b"<!DOCTYPE", "a web page, not the file itself", "download it anew"),
+    (b"<!doctype", "a web page, not the file itself", "download it anew"),
+    (b"<html", "a web page, not the file itself", "download it anew"),
+    (b"\x89HDF\r\n", "an HDF5 file of Keras", "take the model's .safetensors"),
+    (b"\x08", "what looks like an ONNX file", "take the model's .safetensors"),
 )
 # Keys that only quantised weights have: the scaled fp8 of ComfyUI and others, bitsandbytes, torchao.
 _QUANTISED_KEY = re.compile(r"(^|\.)(scaled_fp8|comfy_quant|scale_weight|weight_scale|absmax|quant_map|SCB)$")
@@ -257,9 +257,9 @@ def is_safetensors(path: Path) -> bool:
         raise BadFileError(place=path, expected="a weights file", got="zero bytes", remedy="fetch it again")
     if len(head) >= 9 and head[8:9] == b"{" and int.from_bytes(head[:8], "little") < _LARGEST_HEADER:
         return True
-    other = next((what for magic, what in _OTHERS if head.startswith(magic)), None)
-    if other is not None:
-        raise BadFileError(f"{other}", place=path)
+    for magic, what, remedy in _OTHERS:
+        if head.startswith(magic):
+            raise BadFileError(what, place=path, remedy=remedy)
     return False
 
 

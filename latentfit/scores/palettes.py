@@ -157,8 +157,8 @@ def _judged(named: Mapping[str, Approximation], how: Palettizing | None) -> dict
             own = how or palettizing_of(one)
             if not torch.equal(own.palette.colours, palette_of(one).colours):
                 raise PaletteError(
-                    f"{name!r} has palette {palette_of(one).name!r}, the targets {own.palette.name!r}: score it on its "
-                    "own palette"
+                    f"{name!r} has palette {palette_of(one).name!r}, the targets {own.palette.name!r}",
+                    remedy="score it on its own palette",
                 )
             found[name] = _Judged(one, own)
     if not found and how is None:

@@ -63,7 +63,11 @@ def audit(
     ours = [approximation for approximation in approximations if approximation.space == store.space]
     if len(ours) != len(approximations):
         others = sorted({a.space.name for a in approximations} - {store.space.name})
-        raise SpaceMismatchError(f"audit: the store is of {store.space.name!r}, got maps of {', '.join(others)} too")
+        raise SpaceMismatchError(
+            "audit",
+            expected=f"maps of the store's space {store.space.name!r} alone",
+            got=f"some of {', '.join(others)}",
+        )
     told = are_fitted([approximation.card for approximation in ours], store.samples)
     samples = [sample for sample, (_, either) in zip(store.samples, told, strict=True) if not either]
     who = contenders(store, ours)

@@ -108,7 +108,8 @@ def train_latent_map(
         )
     if decoder is not None and decoder.space != target.space:
         raise SpaceMismatchError(
-            f"decoder: {decoder.name!r} is of space {decoder.space.name!r}, the map leads to {target.space.name!r}"
+            f"decoder: {decoder.name!r} is of space {decoder.space.name!r}, the map leads to {target.space.name!r}",
+            remedy="take a decoder of that space",
         )
     _check_trunk(trunk, begin, chosen, source.space)
     crops = JoinedCrops(
@@ -177,7 +178,8 @@ def _begin(begin: LatentMap | None, joined: JoinedStores) -> WarmStart | None:
     if (begin.source, begin.target, begin.scale) != (source, target, joined.scale):
         raise SpaceMismatchError(
             f"begin: {begin.name!r} leads from {begin.source.name!r} to {begin.target.name!r} at scale {begin.scale}, "
-            f"the stores from {source.name!r} to {target.name!r} at {joined.scale}: begin from a map between the same"
+            f"the stores from {source.name!r} to {target.name!r} at {joined.scale}",
+            remedy="begin from a map between the same",
         )
     return WarmStart(begin.module, begin.card)
 

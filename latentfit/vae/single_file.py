@@ -170,7 +170,9 @@ def _half_of(path: Path, load: Callable[[Weights], Half]) -> Half:
     except BadFileError as error:
         raise error.at(path) from error
     except UNFIT as error:
-        raise BadFileError(f"TAESD's keys, but shapes of none that is known ({error})", place=path) from error
+        raise BadFileError(
+            f"TAESD's keys, but shapes of none that is known ({error})", place=path, remedy="is the file whole?"
+        ) from error
 
 
 def _plainly_named(file: WeightsFile) -> Weights:
@@ -328,7 +330,9 @@ def _open_tiny(file: WeightsFile) -> TinyNetwork | None:
     except BadFileError as error:
         raise error.at(file.path) from error
     except UNFIT as error:
-        raise BadFileError(f"TAESD's keys, but shapes of none that is known ({error})", place=file.path) from error
+        raise BadFileError(
+            f"TAESD's keys, but shapes of none that is known ({error})", place=file.path, remedy="is the file whole?"
+        ) from error
 
 
 def read_renamed(file: WeightsFile, names: Mapping[str, str]) -> Weights:
@@ -364,7 +368,11 @@ def _checked_kl_config(path: Path, weights: Weights) -> tuple[str, dict[str, Any
     except (BadFileError, VaeError):
         raise
     except UNFIT as error:
-        raise VaeError(f"an autoencoder's keys, but shapes of none that is known ({error})", place=path) from error
+        raise VaeError(
+            f"an autoencoder's keys, but shapes of none that is known ({error})",
+            place=path,
+            remedy="is the file whole?",
+        ) from error
     _check_shapes(class_name, shapes, weights, path)
     return class_name, config
 

@@ -200,20 +200,22 @@ def _from_hub(repository: str, subfolder: str) -> Source:
         # OSError covers the hub's own errors of connection, of offline mode and of an empty cache.
         snapshot = Path(snapshot_download(repository, allow_patterns=[prefix + name for name in wanted]))
     except (HfHubHTTPError, HFValidationError, OSError) as error:
-        raise VaeError(_offline_help(repository, subfolder, str(error))) from error
+        raise _offline(repository, subfolder, str(error)) from error
     folder = snapshot / subfolder
     if not folder.is_dir():
-        raise VaeError(_offline_help(repository, subfolder, "the repository has no such folder"))
+        raise _offline(repository, subfolder, "the repository has no such folder")
     found = _in_folder(folder)
     return Source(repository.split("/")[1], folder=found.folder, file=found.file, pair=found.pair)
 
 
-def _offline_help(repository: str, subfolder: str, reason: str) -> str:
+def _offline(repository: str, subfolder: str, reason: str) -> VaeError:
     place = f"{repository}/{subfolder}" if subfolder else repository
-    return (
-        f"hub repository {place}: cannot be had ({' '.join(reason.split())[:200]}). Ways on without the hub: a "
+    ways = (
+        "ways on without the hub: a "
         "diffusers folder (config.json and diffusion_pytorch_model.safetensors); a single VAE file or a checkpoint "
         "that holds one, with its space, as in Vae.load('sdxl_vae.safetensors', space='sdxl'); a TAESD pair, as in "
         f"Vae.load('dir/taesdxl', space='sdxl'), or by name where {ASSETS_VARIABLE} names a folder with weights/taesd; "
         "or the hub's cache of another machine (HF_HOME)"
     )
+    what = f"hub repository {place}: cannot be had ({' '.join(reason.split())[:200]})"
+    return VaeError(what, remedy=ways)

@@ -83,7 +83,7 @@ class Workbench(Widget):
     ) -> None:
         if (images is None) == (latents is None):
             raise WidgetError(
-                "workbench: expected either images or latents=, got " + ("neither" if images is None else "both")
+                "workbench", expected="either images or latents=", got="neither" if images is None else "both"
             )
         self._given = (
             ("images", images),
@@ -234,7 +234,7 @@ class Workbench(Widget):
                 f"{name}: no VAE was given that could encode it", remedy="Workbench(…, vae=lf.Vae.load(…))"
             )
         if len(blob) > MOST_DROPPED_BYTES:
-            raise WidgetError(f"{name}: {len(blob) >> 20} MiB, at most {MOST_DROPPED_BYTES >> 20} MiB")
+            raise WidgetError(f"{name}: {len(blob) >> 20} MiB", expected=f"at most {MOST_DROPPED_BYTES >> 20} MiB")
         subject = subject_of_bytes(name, blob, self._encoder, self.size_px)
         self.bench.subjects.append(subject)
         self.page = {**self.page, "pictures": [*self.page["pictures"], self._tile(subject)], "sides": self.bench.names}

@@ -110,7 +110,9 @@ def without_bias(
         )
     if bias_free.space != approximation.space:
         raise ExportError(
-            f"{consumer}: the bias-free refit is of space {bias_free.space.name!r}, not {approximation.space.name!r}"
+            f"{consumer}: the bias-free refit",
+            expected=f"a map of space {approximation.space.name!r}",
+            got=f"one of {bias_free.space.name!r}",
         )
     return bias_free
 
@@ -176,8 +178,9 @@ def from_table(table: Table, space: LatentSpace, name: str) -> Approximation:
     channels, rest = divmod(n_rows, table.side**2)
     if rest or channels != space.channels or table.weights.shape[1] != 3:
         raise BadTableError(
-            f"{name}: expected {space.channels * table.side**2} rows of 3 for space {space.name!r}, "
-            f"got {tuple(table.weights.shape)}"
+            name,
+            expected=f"{space.channels * table.side**2} rows of 3 for space {space.name!r}",
+            got=f"{tuple(table.weights.shape)}",
         )
     module = PolynomialMap(space.channels, (table.side,), intercept=table.bias is not None)
     bias = torch.zeros(3, dtype=torch.float64) if table.bias is None else table.bias

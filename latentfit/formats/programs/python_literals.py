@@ -103,7 +103,9 @@ def a1111(approximation: Approximation, bias_free: Approximation | None = None) 
     table = linear_table(chosen, "A1111")
     if approximation.space.channels != 4:
         raise ExportError(
-            f"A1111 previews latents of 4 channels, not {approximation.space.name!r} of {approximation.space.channels}"
+            "A1111",
+            expected="latents of 4 channels",
+            got=f"{approximation.space.channels} of {approximation.space.name!r}",
         )
     return "\n".join([comments(chosen, "#"), "coeffs = [", rows(table.weights, "[", "]", "    "), "]"]) + "\n"
 
@@ -199,14 +201,16 @@ def read_python(path: Path, space: LatentSpace, dialect: str) -> Approximation:
     try:
         found = _literals(ast.parse(path.read_text("utf-8")))
     except (SyntaxError, ValueError) as error:
-        raise BadTableError(f"not Python of an exported table ({error})", place=path) from error
+        raise BadTableError(
+            f"not Python of an exported table ({error})", place=path, remedy="export the table again"
+        ) from error
     factors = next(
         (v for k, v in found.items() if k.endswith(("factors", "FACTORS")) or k in ("coeffs", "weight", "weights")),
         None,
     )
     bias = next((v for k, v in found.items() if k.endswith(("factors_bias", "BIAS")) or k in ("bias", "biases")), None)
     if factors is None:
-        raise BadTableError(f"holds no table; expected one of {dialect}'s names", place=path)
+        raise BadTableError("holds no table", place=path, expected=f"one of {dialect}'s names")
     weights = torch.tensor(factors, dtype=torch.float64)
     offset = None if bias is None else torch.tensor(bias, dtype=torch.float64)
     if dialect in ("sdnext", "diffusers"):

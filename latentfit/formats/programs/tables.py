@@ -60,12 +60,14 @@ def read_json(path: Path) -> Approximation:
         read = schemas.read_json(path, MOST_VALUES, MOST_BYTES)
         found = read.get("format") if isinstance(read, dict) else None
         if found != FORMAT:
-            raise BadTableError(f"expected format {FORMAT!r}, got {schemas.shown(found)}", place=path)
+            raise BadTableError(place=path, expected=f"format {FORMAT!r}", got=f"{schemas.shown(found)}")
         return _table_of(_DOCUMENT(read, os.fspath(path)), path)
     except BadTableError:
         raise
     except (BadFileError, OSError) as error:
-        raise BadTableError(f"not a table of the format json ({error})", place=path) from error
+        raise BadTableError(
+            f"not a table of the format json ({error})", place=path, remedy="export it again"
+        ) from error
 
 
 def _table_of(document: dict[str, Any], path: Path) -> Approximation:
@@ -76,24 +78,30 @@ def _table_of(document: dict[str, Any], path: Path) -> Approximation:
     space, name = document["space"], document["name"]
     if config["n_channels"] != space.channels:
         raise BadTableError(
-            f"{config['n_channels']} channels, its space {space.name!r} has {space.channels}", place=path
+            f"{config['n_channels']} channels, its space {space.name!r} has {space.channels}",
+            place=path,
+            remedy="export the table again",
         )
     if config.get("target", "rgb") != "rgb":
         raise BadTableError(
-            f"config.target: expected 'rgb', got {config['target']!r}; export the table again", place=path
+            "config.target", place=path, expected="'rgb'", got=f"{config['target']!r}", remedy="export the table again"
         )
     module = PolynomialMap.from_config(config)
     meant = {**CONVENTIONS, "terms": module.terms, "outputs": _output_names(module)}
     for key, expected in meant.items():
         if document[key] != expected:
             raise BadTableError(
-                f"{key}: expected {_shown(expected)}, got {_shown(document[key])}: these numbers mean "
-                "something else; export the table again",
+                key,
                 place=path,
+                expected=_shown(expected),
+                got=f"{_shown(document[key])}: these numbers mean something else",
+                remedy="export the table again",
             )
     values = np.array(rows, dtype=np.float64)
     if not (np.abs(values) <= np.finfo(np.float32).max).all():
-        raise BadTableError("its coefficients are past the range of float32; export the table again", place=path)
+        raise BadTableError(
+            "its coefficients are past the range of float32", place=path, remedy="export the table again"
+        )
     module.set_coefficients(values)
     return Approximation(module, space, module.scale, name=name, card=document["card"])
 
@@ -148,7 +156,9 @@ def read_csv(path: Path, space: LatentSpace) -> Approximation:
     lines = [line for line in path.read_text("utf-8").splitlines() if line and not line.startswith("#")]
     read = list(csv_module.reader(lines))
     if len(read) < 2 or len({len(row) for row in read}) > 1:
-        raise BadTableError("expected rows of one length, a term and its numbers; export the table again", place=path)
+        raise BadTableError(
+            place=path, expected="rows of one length, a term and its numbers", remedy="export the table again"
+        )
     terms, values = [row[0] for row in read[1:]], [[float(v) for v in row[1:]] for row in read[1:]]
     scale = round((len(read[0]) - 1) ** 0.5 / 3**0.5)
     for kernels in ((1,), (1, 1), (1, 1, 1), (3,), (5,), (7,), (3, 1), (5, 1), (3, 3), (5, 3)):
@@ -159,7 +169,7 @@ def read_csv(path: Path, space: LatentSpace) -> Approximation:
             module.set_coefficients(torch.tensor(values))
             return Approximation(module, space, scale, name=path.stem)
     raise BadTableError(
-        f"{len(terms)} terms fit no form of space {space.name!r}; read the JSON export instead", place=path
+        f"{len(terms)} terms fit no form of space {space.name!r}", place=path, remedy="read the JSON export instead"
     )
 
 
@@ -196,16 +206,22 @@ def read_numpy(path: Path, space: LatentSpace) -> Approximation:
     with zipfile.ZipFile(path) as parts:
         sizes = {one.filename: one.file_size for one in parts.infolist()}
     if sizes.get("config.npy", 0) > MOST_CONFIG_BYTES:
-        raise BadTableError(f"its config unpacks to {sizes['config.npy']} bytes; export the table again", place=path)
+        raise BadTableError(
+            f"its config unpacks to {sizes['config.npy']} bytes", place=path, remedy="export the table again"
+        )
     with np.load(path, allow_pickle=False) as arrays:
         config = polynomial_config(schemas.parse_json(str(arrays["config"]), os.fspath(path)), f"{path}.config")
         n_terms = Basis(config["n_channels"] * config.get("shrink", 1) ** 2, config["kernels"]).n_terms
         n_values = (1 + n_terms) * config.get("n_outputs", 3) * config.get("scale", 1) ** 2
         if sizes["coefficients.npy"] > 1024 + 8 * n_values or config["n_channels"] != space.channels:
-            raise BadTableError("its coefficients are not those of its config and space; export it again", place=path)
+            raise BadTableError(
+                "its coefficients are not those of its config and space", place=path, remedy="export it again"
+            )
         values = arrays["coefficients"].astype(np.float64)
     if values.shape != (1 + n_terms, n_values // (1 + n_terms)):
-        raise BadTableError(f"expected {n_values} coefficients, got {values.shape}; export the table again", place=path)
+        raise BadTableError(
+            place=path, expected=f"{n_values} coefficients", got=f"{values.shape}", remedy="export the table again"
+        )
     module = PolynomialMap.from_config(config).set_coefficients(values)
     return Approximation(module, space, module.scale, name=path.stem)
 
@@ -228,9 +244,9 @@ def read_conv2d(path: Path, space: LatentSpace) -> Approximation:
         tensors = load_file(path)
         weight, bias = tensors["weight"].double(), tensors["bias"].double()
     except (SafetensorError, KeyError, OSError) as error:
-        raise BadTableError(f"not a Conv2d state dict ({error})", place=path) from error
+        raise BadTableError(f"not a Conv2d state dict ({error})", place=path, remedy="export it again") from error
     if weight.ndim != 4 or weight.shape[0] != 3 or weight.shape[2] != weight.shape[3] or bias.shape != (3,):
-        raise BadTableError(f"expected a weight (3, C, k, k) and a bias (3,), got {tuple(weight.shape)}", place=path)
+        raise BadTableError(place=path, expected="a weight (3, C, k, k) and a bias (3,)", got=f"{tuple(weight.shape)}")
     table = Table(weight.reshape(3, -1).T * 2, bias * 2 - 1, weight.shape[-1])
     return from_table(table, space, path.stem)
 
