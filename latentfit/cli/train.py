@@ -272,7 +272,9 @@ def _folder_pairs(
     """A store's path, or a folder of latents, decoded."""
     if folder is None:
         if vae is not None or space is not None:
-            raise TrainError("train palette: --vae and --space go with --folder", remedy="a store knows its own")
+            raise TrainError(
+                "train palette: --vae and --space go with --folder", remedy="leave them out: a store knows its own"
+            )
         if store is None:
             raise TrainError("train palette: no pairs are named", remedy="name a pair store with --store or --folder")
         return store

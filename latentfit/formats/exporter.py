@@ -103,7 +103,10 @@ def export_encoder(
     """
     if to not in ("onnx", "keras"):
         raise ExportError(
-            "export", expected="onnx or keras for an encoder", got=f"{to!r}", remedy="the others hold maps from latents"
+            "export",
+            expected="onnx or keras for an encoder",
+            got=f"{to!r}",
+            remedy="take one of these: the others hold maps from latents",
         )
     name = "" if space is None else get_space(space).name
     if space is not None and get_space(space).channels != encoder.n_channels:

@@ -68,7 +68,10 @@ class Palette:
             raise PaletteError(place=called, expected="colours as uint8 (K, 3)", got=f"{_described(colours)}")
         if colours.shape[1] == 4:
             raise PaletteError(
-                place=called, expected="red, green and blue", got="a fourth channel", remedy="palettes are opaque"
+                place=called,
+                expected="red, green and blue",
+                got="a fourth channel",
+                remedy="leave it out: palettes are opaque",
             )
         if colours.shape[1] != 3:
             raise PaletteError(place=called, expected="colours as uint8 (K, 3)", got=f"{_described(colours)}")
@@ -263,7 +266,7 @@ class Palette:
                 f"{self!r}",
                 expected=f"indices of 0 to {len(self) - 1}",
                 got=f"{int(indices.min())} to {int(indices.max())}",
-                remedy="they are of another palette",
+                remedy="take the palette that they are of",
             )
 
 

@@ -127,7 +127,9 @@ class EstimateFolder:
             When they are not finite, as a scheduler's first step can make them.
         """
         if not bool(torch.isfinite(step.latents.half()).all()):
-            raise PreviewError(f"record: {step.label}: x0 is not finite in float16", remedy="this step is left out")
+            raise PreviewError(
+                f"record: {step.label}: x0 is not finite in float16", remedy="go on without it: this step is left out"
+            )
         if not self._pictures:
             self._pictures = [hashlib.sha256(one.contiguous().numpy().tobytes()).hexdigest() for one in step.latents]
         for picture, latents in zip(self._pictures, step.latents, strict=True):

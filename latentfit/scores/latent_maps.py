@@ -273,7 +273,8 @@ def _held_out(
     kept = [pair for pair in considered if pair.source.key not in fitted]
     if not kept:
         raise StoreError(
-            f"{joined}: no picture left to score", remedy=f"the maps were fitted on all {len(considered)} samples"
+            f"{joined}: no picture left to score",
+            remedy=f"score on other pictures: the maps were fitted on all {len(considered)} samples",
         )
     out = {pair.sha256: fitted[pair.source.key] for pair in considered if pair.source.key in fitted}
     return kept, len(out), sum(not is_file for is_file in out.values())

@@ -104,7 +104,7 @@ def train_latent_map(
             "decoder",
             expected="a map to pictures",
             got=f"{type(decoder).__name__}",
-            remedy="decoded losses look through one",
+            remedy="give one, for decoded losses look through it",
         )
     if decoder is not None and decoder.space != target.space:
         raise SpaceMismatchError(

@@ -44,7 +44,7 @@ def check_finite(output: Tensor, given: Tensor, what: str, dtype: torch.dtype) -
             f"{what}: gives NaN or infinity in {str(dtype).removeprefix('torch.')}, as some VAEs do",
             remedy=Remedy("load it with {}", dtype="float32"),
         )
-    raise VaeError(f"{what}: gives NaN or infinity in float32", remedy="its weights are damaged")
+    raise VaeError(f"{what}: gives NaN or infinity in float32", remedy="fetch its weights again, which are damaged")
 
 
 def torch_dtype(dtype: str) -> torch.dtype:

@@ -287,7 +287,7 @@ class Vae:
                 "tile_px",
                 expected=f"more than {overlap * self.cell_px} px for {self.name!r}",
                 got=f"{self.tile_px}",
-                remedy="tiles must be wider than their overlap",
+                remedy="take wider ones: tiles must be wider than their overlap",
             )
         return Tiles(n_cells, overlap, margin)
 

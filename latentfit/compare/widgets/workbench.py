@@ -280,7 +280,10 @@ def _first_view(bench: Bench) -> View:
     names = bench.names
     if not names:
         raise WidgetError(
-            "workbench", expected="at least one approximation or a vae", got="none", remedy="nothing can be shown"
+            "workbench",
+            expected="at least one approximation or a vae",
+            got="none",
+            remedy="give one, for nothing can be shown",
         )
     others = [name for name in names if name != bench.reference]
     left = others[0] if others else names[0]

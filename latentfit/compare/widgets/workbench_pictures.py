@@ -67,7 +67,9 @@ def subjects_of_images(images: Images, vae: Vae | None, size_px: int) -> list[Su
         When one cannot be read.
     """
     if vae is None:
-        raise WidgetError("images", expected="a Vae that encodes them (vae=)", got="none", remedy="or give latents=")
+        raise WidgetError(
+            "images", expected="a Vae that encodes them (vae=)", got="none", remedy="give one, or latents="
+        )
     found = [_of_image(name, image, vae, size_px) for name, image in _named_images(images)]
     if not found:
         raise WidgetError("images", expected="at least one picture", got="none")

@@ -61,7 +61,7 @@ def polynomial(approximation: Approximation, consumer: str, *, smooths: bool = F
     if approximation.module.smoothing is not None and not smooths:
         raise ExportError(
             f"{consumer} cannot run {approximation.name!r}: it was fitted for a program that smooths afterwards",
-            remedy=Remedy("export it to that program, to json or to numpy, or fit it without {}", smoothing=...),
+            remedy=Remedy("export it to that program, to json or to numpy, or fit without {}", smoothing=...),
         )
     return approximation.module
 
@@ -89,8 +89,8 @@ def pictures_only(approximation: Approximation, consumer: str) -> None:
     space = approximation.space
     if space.dims == 3:
         raise ExportError(
-            f"{consumer} runs latents of pictures, (N, C, h, w)",
-            remedy=(f"those of {space.name!r} have five dimensions: export to comfyui, sdcpp, diffusers or json"),
+            f"{consumer} runs latents of pictures, (N, C, h, w), those of {space.name!r} have five dimensions",
+            remedy="export to comfyui, sdcpp, diffusers or json",
         )
 
 
