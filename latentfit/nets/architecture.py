@@ -17,7 +17,7 @@ from latentfit.errors import BadFileError
 from latentfit.nets.state_dict import UNFIT
 
 Gives = Literal["colours", "classes", "logits", "latents", "encoding"]
-"""What a network gives: of latents rgb, a palette's colours, logits of its classes, or other latents; of rgb an encoding.
+"""What a network gives: of latents rgb, a palette's colours, its classes' logits or other latents; of rgb an encoding.
 
 Networks of logits are saved inside of the one of classes, encoders as their bare weights; the others by their kind.
 """

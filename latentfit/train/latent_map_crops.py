@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from latentfit.errors import TrainError
+from latentfit.errors import Remedy, TrainError
 from latentfit.pairs.joined import JoinedStores, SamplePair
 from latentfit.pairs.shards import open_shard
 from latentfit.pairs.store import PairStore, Sample, Split
@@ -113,7 +113,7 @@ class _Place:
             largest = max((min(pair.source.size_cells) for pair in among), default=0)
             raise TrainError(
                 f"{joined}: no sample is as large as a crop of {self.side} cells (the largest short side is {largest})",
-                remedy=(f"collect squares of {self.side * joined.source.space.cell_px} px or more (--size)"),
+                remedy=Remedy("collect squares with {} or more", size=self.side * joined.source.space.cell_px),
             )
         self._cumulated = np.cumsum([weights.get(pair.source.kind, 1.0) for pair in self.pairs])
         if not self._cumulated[-1] > 0:
