@@ -1,10 +1,13 @@
-"""The errors of the package, as data: what was wrong, what was expected, what was got, and what to do about it.
+"""The errors and warnings of the package, as data: what is wrong and where, what was expected, what came, what to do.
 
-An error names no flag, no node and no cell of a notebook: each front words the remedy in its own terms (`worded`).
+They name no flag, no node and no cell of a notebook: each front words the remedy in its own terms (`worded`).
 """
 
 from collections.abc import Callable
-from typing import Any, Self
+from typing import Any, Self, TypeVar
+
+Wording = Callable[[str, object], str]
+"""How a front writes a setting, of its name and value: `as_argument`, `as_flag` or `as_choice`."""
 
 
 class Remedy:
@@ -32,11 +35,15 @@ class Remedy:
         self.text = text
         self.settings = settings
 
-    def worded(self, word: Callable[[str, object], str]) -> str:
+    def worded(self, word: Wording) -> str:
         """The clause with each setting as `word(name, value)` writes it."""
         parts = self.text.split("{}")
         words = [word(name, value) for name, value in self.settings.items()]
         return "".join(part + said for part, said in zip(parts, [*words, ""], strict=True))
+
+    def renamed(self, **names: str) -> "Remedy":
+        """The same with settings called otherwise: ``remedy.renamed(out="store")``."""
+        return Remedy(self.text, **{names.get(name, name): value for name, value in self.settings.items()})
 
     def __str__(self) -> str:
         return self.worded(as_argument)
@@ -60,27 +67,121 @@ def as_argument(name: str, value: object) -> str:
 
 
 def as_flag(name: str, value: object) -> str:
-    """A setting as the command line writes it: ``--keep rgb``."""
-    flag = f"--{name.replace('_', '-')}"
-    return flag if value is ... else f"{flag} {value}"
+    """A setting as the command line writes it: ``--keep rgb``, ``--scales 1 2``, ``--no-intercept``."""
+    dashed = name.replace("_", "-")
+    if isinstance(value, bool):
+        return f"--{dashed}" if value else f"--no-{dashed}"
+    if isinstance(value, list | tuple):
+        return " ".join([f"--{dashed}", *map(str, value)])
+    return f"--{dashed}" if value is ... else f"--{dashed} {value}"
 
 
 def as_choice(name: str, value: object) -> str:
-    """A setting as a node's widget shows it: ``keep: rgb``."""
-    return name.replace("_", " ") if value is ... else f"{name.replace('_', ' ')}: {value}"
+    """A setting as a node's widget shows it: ``'keep': rgb``."""
+    return f"'{name}'" if value is ... else f"'{name}': {value}"
 
 
-class LatentfitError(ValueError):
-    """Any error that this package raises on purpose.
+class Place(str):
+    """Where something is wrong: a file, or whatever has a name, and the part of it, such as a field of its header.
+
+    Attributes
+    ----------
+    whole : str
+    part : str
+        As it follows the whole's name: ``.domain.shift``; "" for all of it.
+    """
+
+    __slots__ = ("part", "whole")
+    whole: str
+    part: str
+
+    def __new__(cls, whole: object, part: str = "") -> Self:
+        made = super().__new__(cls, f"{whole}{part}")
+        made.whole, made.part = str(whole), part
+        return made
+
+    def __getnewargs__(self) -> tuple[str, str]:  # type: ignore[override]
+        return self.whole, self.part
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.whole, self.part)
+
+
+def part_of(place: str, part: str) -> Place:
+    """A part of a place, or of a part of it."""
+    return Place(place.whole, place.part + part) if isinstance(place, Place) else Place(place, part)
+
+
+class Told(Exception):
+    """What errors and warnings of this package have in common: they are told from fields.
 
     Parameters
     ----------
     what : str
-        Which thing is wrong: a path, a parameter, an operation, and the fact.
+        Which thing is wrong: a parameter, an operation, and the fact; "" where the place says it.
+    place : object
+        Where it is wrong, such as a file's path; None where there is none, or `what` begins with it.
     expected, got : str or None
         What would have been right, and what came: shapes, types, ranges, names.
     remedy : str, Remedy or None
         What to do next.
+    """
+
+    def __init__(
+        self,
+        what: str = "",
+        *,
+        place: object = None,
+        expected: str | None = None,
+        got: str | None = None,
+        remedy: str | Remedy | None = None,
+    ) -> None:
+        self.what, self.expected, self.got, self.remedy = what, expected, got, remedy
+        self.place = None if place is None else place if isinstance(place, Place) else Place(place)
+        self._word: Wording = as_argument
+        super().__init__(what)
+
+    def worded(self, word: Wording | None = None) -> str:
+        """The whole sentence; settings in the remedy as `word` writes them."""
+        return self._told_of(self.place or "", word)
+
+    def reason(self, word: Wording | None = None) -> str:
+        """The sentence without the place but for the part of it, for lists and errors that name it already."""
+        return self._told_of("" if self.place is None else self.place.part.lstrip("."), word)
+
+    def _told_of(self, place: str, word: Wording | None) -> str:
+        sentence = self._sentence(word)
+        return f"{place}: {sentence}" if place and sentence else place or sentence
+
+    def _sentence(self, word: Wording | None) -> str:
+        told = [f"expected {self.expected}"] if self.expected is not None else []
+        told += [f"got {self.got}"] if self.got is not None else []
+        sentence = ": ".join(part for part in (self.what, ", ".join(told)) if part)
+        if self.remedy is None:
+            return sentence
+        remedy = self.remedy.worded(word or self._word) if isinstance(self.remedy, Remedy) else self.remedy
+        return f"{sentence}; {remedy}" if sentence else remedy
+
+    def _fields(self) -> dict[str, Any]:
+        names = ("what", "place", "expected", "got", "remedy")
+        return {name: getattr(self, name) for name in names}
+
+    def __str__(self) -> str:
+        return self.worded()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _told, (type(self), self._fields(), self._word)
+
+
+AnyTold = TypeVar("AnyTold", bound=Told)
+
+
+class LatentfitWarning(Told, UserWarning):
+    """Something that is likely not meant, told as errors are."""
+
+
+class LatentfitError(Told, ValueError):
+    """Any error that this package raises on purpose; see `Told` for its fields.
 
     Examples
     --------
@@ -89,31 +190,23 @@ class LatentfitError(ValueError):
     'crops: expected 1 or more, got 0; take one crop a picture'
     """
 
-    def __init__(
-        self, what: str, *, expected: str | None = None, got: str | None = None, remedy: str | Remedy | None = None
-    ) -> None:
-        self.what, self.expected, self.got, self.remedy = what, expected, got, remedy
-        super().__init__(what)
-
-    def worded(self, word: Callable[[str, object], str] = as_argument) -> str:
-        """The whole sentence; settings in the remedy as `word` writes them."""
-        told = [f"expected {self.expected}"] if self.expected is not None else []
-        told += [f"got {self.got}"] if self.got is not None else []
-        sentence = f"{self.what}: {', '.join(told)}" if told else self.what
-        if self.remedy is None:
-            return sentence
-        remedy = self.remedy.worded(word) if isinstance(self.remedy, Remedy) else self.remedy
-        return f"{sentence}; {remedy}"
-
     def at(self, place: object) -> Self:
-        """The same error with the place where it happened, such as a file's path, before it."""
-        return type(self)(f"{place}: {self.what}", expected=self.expected, got=self.got, remedy=self.remedy)
+        """The same error told of this place, such as a file's path or a node's name for it."""
+        part = "" if self.place is None else self.place.part
+        return self.as_(type(self), place=Place(place, part))
 
-    def __str__(self) -> str:
-        return self.worded()
+    def as_(self, kind: type[AnyTold], **changed: Any) -> AnyTold:
+        """The same error as another kind, with some of its fields changed: ``error.as_(TrainError, remedy="…")``."""
+        return _told(kind, {**self._fields(), **changed}, self._word)
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _error, (type(self), self.what, self.expected, self.got, self.remedy)
+    def renamed(self, **names: str) -> Self:
+        """The same error with settings of its remedy called as the caller's are: ``error.renamed(out="store")``."""
+        remedy = self.remedy.renamed(**names) if isinstance(self.remedy, Remedy) else self.remedy
+        return self.as_(type(self), remedy=remedy)
+
+    def told_as(self, word: Wording) -> Self:
+        """The same error whose text words settings so: for fronts whose host shows ``str(error)``."""
+        return _told(type(self), self._fields(), word)
 
 
 class SpaceMismatchError(LatentfitError):
@@ -184,9 +277,16 @@ class ComfyUiError(LatentfitError):
     """A folder is no ComfyUI, or what stands in the node pack's place is not ours."""
 
 
+def reason_of(error: Exception) -> str:
+    """What any error says, without the place: for the error of a file that was met inside."""
+    return error.reason() if isinstance(error, LatentfitError) else str(error)
+
+
 def _remedy(text: str, settings: dict[str, object]) -> Remedy:
     return Remedy(text, **settings)
 
 
-def _error(kind: type[LatentfitError], what: str, expected: str | None, got: str | None, remedy: Any) -> LatentfitError:
-    return kind(what, expected=expected, got=got, remedy=remedy)
+def _told(kind: type[AnyTold], fields: dict[str, Any], word: Wording) -> AnyTold:
+    made = kind(**fields)
+    made._word = word
+    return made

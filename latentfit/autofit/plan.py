@@ -16,7 +16,7 @@ import torch
 from tqdm.auto import tqdm
 
 from latentfit.autofit.config import AutofitConfig
-from latentfit.errors import NoPicturesError, StoreError
+from latentfit.errors import NoPicturesError, Remedy, StoreError
 from latentfit.images.sources import TEST_SHARE, Picture, is_test, pictures
 from latentfit.pairs.collector import collect
 from latentfit.pairs.store import PairStore
@@ -118,8 +118,10 @@ def collected(vae: Vae, config: AutofitConfig, clock: Clock | None = None) -> tu
     if not store.split("test") or not store.split("train"):
         missing = "held out" if store.split("train") else "to fit"
         raise StoreError(
-            f"{store.path}: of {len(chosen)} pictures none is {missing} (their hashes decide)",
-            remedy=(f"expected 10 or more: add pictures, for example --images {' '.join(config.images)} bundled"),
+            f"of {len(chosen)} pictures none is {missing} (their hashes decide)",
+            place=store.path,
+            expected="10 or more",
+            remedy=Remedy("add pictures, for example {}", images=(*config.images, "bundled")),
         )
     return store, plan
 
@@ -135,7 +137,7 @@ def _collect_in_turns(
         picture for first in range(n_turns) for picture in chosen[first::n_turns]
     ]  # turns from all of the source
     said = io.StringIO()
-    unusable: list[str] = []
+    unusable: list[NoPicturesError] = []
     pace = 0.0  # seconds a picture, as the turns so far had it
     how = {"size": config.size, "keep": "photo", "crops": plan.crops, "square": True}
     with tqdm(total=len(chosen), unit="picture", desc="collect", disable=n_turn >= len(chosen)) as bar:
@@ -154,14 +156,14 @@ def _collect_in_turns(
                 with nullcontext() if bar.disable else redirect_stdout(said):
                     collect(vae, part, folder, progress=bool(bar.disable), **how)  # type: ignore[arg-type]
             except NoPicturesError as error:
-                unusable.append(str(error))
+                unusable.append(error)
             pace = (clock.now() - before) / len(part)
             bar.update(len(part))
     skipped = [line for line in said.getvalue().splitlines(True) if line.startswith("  skipped")]
     print(lines("".join(skipped)), end="")
     if unusable and not any(folder.glob("*.safetensors")):
-        raise NoPicturesError(unusable[0])
-    print(lines("\n".join(unusable)), end="\n" if unusable else "")
+        raise unusable[0]
+    print(lines("\n".join(map(str, unusable))), end="\n" if unusable else "")
     return PairStore(folder)
 
 
@@ -220,7 +222,10 @@ def _planned(vae: Vae, config: AutofitConfig, n_found: int) -> Plan:
 def _plan(vae: Vae, config: AutofitConfig, n_found: int) -> Plan:
     if not n_found:
         raise NoPicturesError(
-            "autofit", expected="pictures", got="none", remedy="name a folder with --images, or leave it out"
+            "autofit",
+            expected="pictures",
+            got="none",
+            remedy=Remedy("name a folder with {}, or leave it out", images=...),
         )
     wall, own = time.perf_counter(), time.process_time()
     encode, decode = _seconds(vae, config.size)

@@ -102,7 +102,11 @@ def autofit(config: AutofitConfig, now: Callable[[], float] = time.monotonic) ->
     with one_thread():  # crops are small
         maps, left_out = fit_every_form(store, seconds=SHARE_FOR_FITTING * _left(clock), now=now)
         if not maps:
-            raise FitError(f"{store.path}: no form could be fitted: {'; '.join(left_out.values())}")
+            raise FitError(
+                f"no form could be fitted: {'; '.join(left_out.values())}",
+                place=store.path,
+                remedy="collect more pictures, or take smaller forms",
+            )
         clock.lap("fit")
         scores = _scored(maps, store, clock)
         learning = learning_curve(store, seconds=_left(clock), now=now)
@@ -179,4 +183,4 @@ def _check(config: AutofitConfig) -> None:
             got=f"{config.minutes:g}, {config.crops} and {config.size}",
         )
     if config.out.is_file():
-        raise StoreError(f"--out {config.out}", expected="a folder to write", got="a file")
+        raise StoreError("out", place=config.out, expected="a folder to write", got="a file", remedy="name another")

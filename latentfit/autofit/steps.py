@@ -219,7 +219,7 @@ def _obstacle(store: PairStore, form: str, n_cells: int) -> str:
 def _too_long(seconds: float, remaining: float) -> str:
     if seconds < remaining:
         return ""
-    return f"would take about {seconds:.0f} s more, with {max(remaining, 0):.0f} s left; allow more --minutes"
+    return f"would take about {seconds:.0f} s more, with {max(remaining, 0):.0f} s left; allow more minutes"
 
 
 def _n_cells(samples: Sequence[Sample]) -> int:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
-from latentfit.errors import BadFileError, SpaceMismatchError, StoreError
+from latentfit.errors import BadFileError, LatentfitWarning, Remedy, SpaceMismatchError, StoreError
 from latentfit.runtime.escaping import lines
 
 if TYPE_CHECKING:
@@ -75,10 +75,17 @@ MaybeDomain = Annotated[Literal["model", "raw"] | None, tyro.conf.arg(metavar="{
 def check_places(command: str, store: Path | None, source: Path | None, target: Path | None) -> bool:
     """Latents to latents, of --source and --target, or to pictures, of one store: just one of the two is told."""
     if (source is None) != (target is None):
-        raise StoreError(f"{command}: --source and --target go together: two stores of the same pictures")
+        raise StoreError(
+            f"{command}: one store of two",
+            expected="--source and --target together, two stores of the same pictures",
+            got="one of them",
+        )
     if (store is None) == (source is None):
-        expected = "expected one pair store, or --source STORE --target STORE for maps between latents"
-        raise StoreError(f"{command}: {expected}, got {'neither' if store is None else 'both'}")
+        raise StoreError(
+            command,
+            expected="one pair store, or --source STORE --target STORE for maps between latents",
+            got="neither" if store is None else "both",
+        )
     return source is not None
 
 
@@ -105,9 +112,10 @@ def noticed_latents(path: Path, space: "LatentSpace", domain: MaybeDomain) -> "L
         steps = [] if doubt.kind == "domain" else [f"take a map of {doubt.spaces[0].name}"]
         if doubt.kind == "axes":
             steps = ["take a map of the space that they are of"]
-        if doubt.domain != doubt.taken_domain:
-            steps.append(f"pass --domain {doubt.domain}")
-        warnings.warn(f"{path}: {doubt}; if so, {' and '.join(steps)}", stacklevel=2)
+        settings = {} if doubt.domain == doubt.taken_domain else {"domain": doubt.domain}
+        steps += ["pass {}"] if settings else []
+        advice = Remedy(f"if so, {' and '.join(steps)}", **settings)
+        warnings.warn(LatentfitWarning(str(doubt), place=path, remedy=advice), stacklevel=2)
     return file
 
 
@@ -163,7 +171,9 @@ def check_out(path: Path | None, ending: str = "", or_none: bool = False) -> Non
         raise BadFileError(f"--out {path}", expected="a file to write", got="a folder")
     parent = next(folder for folder in path.absolute().parents if folder.exists())
     if not parent.is_dir() or not os.access(parent, os.W_OK):
-        raise BadFileError(f"--out {path}: cannot be written: {parent} is not a folder that can be written to")
+        raise BadFileError(
+            f"--out {path}: cannot be written", expected="a folder that can be written to", got=f"{parent}"
+        )
     if ending and path.suffix.lower() != ending and not (or_none and not path.suffix):
         raise BadFileError(
             f"--out {path}", expected=f"a name ending in {ending}", got=f"{path.suffix or 'no ending'!r}"

@@ -22,7 +22,7 @@ from latentfit.cli.latents import convert, same_space, upscale
 from latentfit.cli.scores import audit, evaluate
 from latentfit.cli.train import name_presets, train
 from latentfit.cli.usage import command, held_until_a_command, in_one_line
-from latentfit.errors import LatentfitError, ScaleError, StoreError
+from latentfit.errors import LatentfitError, LatentfitWarning, ScaleError, StoreError, as_flag
 from latentfit.pairs.config import CollectConfig
 from latentfit.runtime.escaping import one_line
 
@@ -146,7 +146,8 @@ COMMANDS: dict[str, Callable[..., object]] = {
 
 def _note(message: Warning | str, *rest: object) -> None:
     """A warning as a line for people, without the source line that raised it."""
-    _complain(f"note: {one_line(message, 4000)}")
+    said = message.worded(as_flag) if isinstance(message, LatentfitWarning) else message
+    _complain(f"note: {one_line(said, 4000)}")
 
 
 def _complain(said: str) -> None:
@@ -199,7 +200,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _drop_output()
         return 0
     except LatentfitError as error:
-        _complain(str(error))
+        _complain(error.worded(as_flag))
         return 2
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""

@@ -126,7 +126,7 @@ def decode(
     rgb = decode_in_tiles(approximation, read)
     if not bool(rgb.isfinite().all()):
         raise BadFileError(
-            f"{latents}: too large for {approximation.name!r}: its colours overflow", remedy="expected about ±5"
+            f"too large for {approximation.name!r}: its colours overflow", place=latents, expected="about ±5"
         )
     frames = rgb.movedim(2, 1).flatten(0, 1) if rgb.ndim == 5 else rgb
     for index, picture in enumerate(frames):
@@ -141,13 +141,14 @@ def _check_palette(file: Path, approximation: "Approximation", named: str) -> No
 
     if not is_palettized(approximation):
         raise PaletteError(
-            f"{file}: gives colours, not classes of a palette",
+            "gives colours, not classes of a palette",
+            place=file,
             remedy=("leave --palette out, or train a palettized decoder: `latentfit train palette`"),
         )
     own = palette_of(approximation)
     if Palette.load(named).hex != own.hex:
         raise PaletteError(
-            f"{file}: holds its own palette, {own.name!r} of {len(own)} colours", remedy="leave --palette out"
+            f"holds its own palette, {own.name!r} of {len(own)} colours", place=file, remedy="leave --palette out"
         )
 
 

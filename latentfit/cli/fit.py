@@ -65,7 +65,8 @@ def fit(
         assert target is not None
         if scale is not None or smoothing is not None:
             raise FitError(
-                "fit: --scale and --smoothing are of maps to pictures", remedy="between latents the stores decide"
+                "fit: --scale and --smoothing are of maps to pictures",
+                remedy="leave them out: between latents the stores decide",
             )
         joined = PairStore(source).join(PairStore(target))
         channel_map = ChannelMap(sides, joined.scale, intercept, ridge)

@@ -66,7 +66,7 @@ def convert(
     made = map_latents_in_tiles(loaded, file.latents)
     if not bool(made.isfinite().all()):
         raise BadFileError(
-            f"{latents}: too large for {loaded.name!r}: what it makes overflows", remedy="expected about ±5"
+            f"too large for {loaded.name!r}: what it makes overflows", place=latents, expected="about ±5"
         )
     written = write_latents(out, made, loaded.target, file.metadata)
     say(f"{written}: {loaded.target.title} latents {tuple(made.shape)}")
@@ -110,7 +110,7 @@ def upscale(
     made = enlarge(loaded, file.latents, wanted)
     if not bool(made.isfinite().all()):
         raise BadFileError(
-            f"{latents}: too large for {loaded.name!r}: what it makes overflows", remedy="expected about ±5"
+            f"too large for {loaded.name!r}: what it makes overflows", place=latents, expected="about ±5"
         )
     written = write_latents(out, made, loaded.target, file.metadata)
     say(f"{written}: {loaded.name}, {loaded.target.title} latents {tuple(made.shape)}")
@@ -144,7 +144,10 @@ def _bundled_upscaler(space: str | None, factor: Fraction | int) -> Path:
     from latentfit.latents.spaces import get_space
 
     if space is None:
-        raise SpaceMismatchError("upscale: name the latents' space with --space, or an upscaler with --model")
+        raise SpaceMismatchError(
+            "upscale: it is not said what to upscale with",
+            remedy="name the latents' space with --space, or an upscaler with --model",
+        )
     path = bundled_upscaler(get_space(space).name, factor)
     if path is None:
         raise BadFileError(

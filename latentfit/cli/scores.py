@@ -107,8 +107,8 @@ def _evaluate_between(
     here, there = joined.source, joined.target
     if None in vaes:
         raise StoreError(
-            f"evaluate: name the VAEs of the stores with --source-vae and --target-vae: they hold latents of "
-            f"{here.vae_name!r} and of {there.vae_name!r}"
+            f"evaluate: the stores hold latents of {here.vae_name!r} and of {there.vae_name!r}",
+            remedy="name the VAEs of the stores with --source-vae and --target-vae",
         )
     loaded = {path: load_latent_map(path, here.space, there.space) for path in dict.fromkeys(files)}
     for path, one in loaded.items():

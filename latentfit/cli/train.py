@@ -8,7 +8,7 @@ import tyro
 
 from latentfit.cli.arguments import Device, MaybeFile, Name, Store, check_out, say
 from latentfit.cli.usage import command
-from latentfit.errors import TrainError
+from latentfit.errors import StoreError, TrainError
 
 if TYPE_CHECKING:
     from latentfit.latents.spaces import LatentSpace
@@ -173,7 +173,10 @@ def palette(
     from latentfit.train import preset_named, train_palette
 
     if palette is None:
-        raise TrainError(f"train palette: name one with --palette: {', '.join(bundled_palettes())}, or a file")
+        raise TrainError(
+            "train palette: no palette is named",
+            remedy=f"name one with --palette: {', '.join(bundled_palettes())}, or a file",
+        )
     config = how.config(preset_named(how.preset, "palette").config)
     palettizing = Palettizing(Palette.load(palette), method, dither)
     pairs = _folder_pairs(how, folder, vae, space, store)
@@ -333,19 +336,24 @@ def _folder_pairs(
     """A store's path, or a folder of latents, decoded."""
     if folder is None:
         if vae is not None or space is not None:
-            raise TrainError("train palette: --vae and --space go with --folder", remedy="a store knows its own")
+            raise TrainError(
+                "train palette: --vae and --space go with --folder", remedy="leave them out: a store knows its own"
+            )
         if store is None:
-            raise TrainError("train palette: name a pair store with --store or --folder")
+            raise TrainError("train palette: no pairs are named", remedy="name a pair store with --store or --folder")
         return store
     if vae is None:
         raise TrainError(
-            "train palette: --folder holds latents alone: name what decodes them with --vae, such as taesd"
+            "train palette: --folder holds latents alone", remedy="name what decodes them with --vae, such as taesd"
         )
     from latentfit.pairs.pixelvae_folder import collect_pixelvae
     from latentfit.vae.vae import Vae
 
     opened = Vae.load(vae, space=space, device=how.device)
-    return collect_pixelvae(folder, opened, store or how.out.with_suffix(".pairs"))
+    try:
+        return collect_pixelvae(folder, opened, store or how.out.with_suffix(".pairs"))
+    except StoreError as error:
+        raise error.renamed(out="store") from error
 
 
 def _curve(how: TrainFlags) -> str:

@@ -43,6 +43,7 @@ class LatentFitDecode(inputs.OfMapFile):
             "optional": {"model": inputs.MODEL},
         }
 
+    @inputs.told_of_widgets
     def decode(
         self,
         samples: wire_types.Latent,

@@ -1,12 +1,30 @@
 """Inputs that several nodes have, with what their tooltips say."""
 
-from typing import Any
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
 
 from latentfit.comfyui import spaces
 from latentfit.comfyui.map_files import Gives, complaint, labels, stamp_text
+from latentfit.errors import LatentfitError, as_choice
 
 Input = tuple[Any, ...]
 CATEGORY = "latentfit"
+Given = ParamSpec("Given")
+Made = TypeVar("Made")
+
+
+def told_of_widgets(run: Callable[Given, Made]) -> Callable[Given, Made]:
+    """A node's work, whose errors call settings as its widgets do: ComfyUI shows their text."""
+
+    @wraps(run)
+    def told(*args: Given.args, **kwargs: Given.kwargs) -> Made:
+        try:
+            return run(*args, **kwargs)
+        except LatentfitError as error:
+            raise error.told_as(as_choice) from error
+
+    return told
 
 
 class OfMapFile:

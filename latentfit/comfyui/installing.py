@@ -65,7 +65,8 @@ def _custom_nodes(root: Path) -> Path:
     inner = root / "ComfyUI"
     hint = f"; did you mean {inner}?" if (inner / "main.py").is_file() else ""
     raise ComfyUiError(
-        f"{root}: no ComfyUI",
+        "no ComfyUI",
+        place=root,
         expected=(f"a folder with {', '.join(_PROGRAM)}, or a base directory with {', '.join(_BASE)}{hint}"),
     )
 
@@ -89,7 +90,7 @@ def _linked(folder: Path) -> Path:
         made.symlink_to(PACK, target_is_directory=True)
     except OSError as error:
         raise ComfyUiError(
-            f"{folder}: a link cannot be made ({error.strerror or error})", remedy="use --copy"
+            f"a link cannot be made ({error.strerror or error})", place=folder, remedy="use --copy"
         ) from error
     return made
 

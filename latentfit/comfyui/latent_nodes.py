@@ -38,6 +38,7 @@ class LatentFitInterpose(inputs.OfMapFile):
             "optional": {"model": inputs.MODEL},
         }
 
+    @inputs.told_of_widgets
     def interpose(
         self, samples: wire_types.Latent, map_name: str, space: str, model: Any | None = None
     ) -> tuple[wire_types.Latent]:
@@ -69,6 +70,7 @@ class LatentFitUpscale(inputs.OfMapFile):
             "optional": {"model": inputs.MODEL},
         }
 
+    @inputs.told_of_widgets
     def upscale(
         self, samples: wire_types.Latent, map_name: str, scale_by: float, space: str, model: Any | None = None
     ) -> tuple[wire_types.Latent]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from latentfit.comfyui import host
-from latentfit.errors import BadFileError, LatentfitError
+from latentfit.errors import BadFileError, LatentfitError, reason_of
 from latentfit.formats.bundled import bundled_maps
 from latentfit.formats.opening import load_any
 from latentfit.formats.recognition import recognisable, recognised
@@ -62,10 +62,8 @@ def existing(label: str) -> Path:
     if path is None:
         raise BadFileError(
             f"{label!r}: no such file any more",
-            remedy=(
-                f"expected one in ComfyUI's models/{host.FOLDER} or models/{APPROX}: put it "
-                "there, press R, and choose it"
-            ),
+            expected=f"one in ComfyUI's models/{host.FOLDER} or models/{APPROX}",
+            remedy="put it there, press R, and choose it",
         )
     return path
 
@@ -126,10 +124,12 @@ def _gives(stamp: Stamp) -> Gives | None:
     path = Path(stamp.path)
     try:
         if stamp.n_bytes > _LARGEST:
-            raise _NoMapError(f"{stamp.n_bytes >> 20} MiB, more than any map or small decoder has")
+            raise _NoMapError(
+                "too large", expected="at most what a map or a small decoder has", got=f"{stamp.n_bytes >> 20} MiB"
+            )
         if path.suffix.lower() == ".json":
             if stamp.n_bytes > _LARGEST_TABLE:
-                raise _NoMapError(f"{stamp.n_bytes >> 20} MiB, more than any table has")
+                raise _NoMapError("too large", expected="at most what a table has", got=f"{stamp.n_bytes >> 20} MiB")
             load_any(path)
             return "rgb"
         weights = WeightsFile(path)
@@ -141,7 +141,7 @@ def _gives(stamp: Stamp) -> Gives | None:
     except _NoMapError as reason:
         _tell_left_out(stamp.path, str(reason), logging.INFO)
     except Exception as error:  # noqa: BLE001 - one odd file must not take the node out of ComfyUI's menus; it is logged
-        _tell_left_out(stamp.path, str(error) or type(error).__name__, logging.WARNING)
+        _tell_left_out(stamp.path, reason_of(error) or type(error).__name__, logging.WARNING)
     return None
 
 
@@ -154,7 +154,7 @@ _told: set[tuple[str, str]] = set()
 
 def _tell_left_out(file: str, reason: str, level: int) -> None:
     """One printable line, once."""
-    said = one_line(reason.removeprefix(f"{file}: "), 300)
+    said = one_line(reason, 300)
     if (file, said) in _told:
         return
     _told.add((file, said))

@@ -10,7 +10,7 @@ import torch
 from latentfit.comfyui import host
 from latentfit.comfyui.map_files import Stamp, existing
 from latentfit.comfyui.spaces import agree
-from latentfit.errors import BadFileError, PaletteError
+from latentfit.errors import BadFileError, PaletteError, Remedy
 from latentfit.formats.opening import load_any
 from latentfit.formats.saved import load
 from latentfit.latents.spaces import LatentSpace
@@ -65,18 +65,17 @@ class Asked:
     domain: Domain = "model"
 
     def read(self, path: Path) -> Approximation | LatentMap:
-        """The map; errors that speak of flags and calls speak of the node here."""
+        """The map; errors name the file as the node does."""
         named = None if self.palette is None else {"name": self.palette[0], "colours": list(self.palette[1:])}
         palette = None if named is None else Palette.from_dict(named)
         try:
             return load_any(path) if path.suffix.lower() == ".json" else load(path, self.space, palette, self.domain)
         except PaletteError as error:
-            said = str(error).replace(str(path), self.label)
-            raise PaletteError(f"{said}", remedy="choose it in the node's 'palette'") from None
+            raise error.at(self.label) from None
         except BadFileError as error:
-            said = str(error).replace(str(path), self.label)
-            hint = "; choose it in the node's 'space', or connect 'model'" if "--space" in said else ""
-            raise BadFileError(f"{said}{hint}") from None
+            if isinstance(error.remedy, Remedy) and "space" in error.remedy.settings:
+                error = error.as_(BadFileError, remedy="choose it in the node's 'space', or connect 'model'")
+            raise error.at(self.label) from None
 
 
 def approximation_of(
@@ -111,7 +110,7 @@ def latent_map_of(label: str, stated: LatentSpace | None) -> tuple[LatentMap, Re
     ready = _ready(Stamp.of(existing(label)), Asked(label, None if stated is None else stated.name))
     if not isinstance(ready.wrapper, LatentMap):
         raise BadFileError(
-            f"{label}: gives pictures", remedy="expected a map from latents to latents: use LatentFit Decode"
+            f"{label}: gives pictures", expected="a map from latents to latents", remedy="use LatentFit Decode"
         )
     agree(label, ready.wrapper.source, stated)
     return ready.wrapper, ready
@@ -132,7 +131,7 @@ def _ready(stamp: Stamp, asked: Asked) -> Ready:
 def _pictures(wrapper: Approximation | LatentMap, label: str, stated: LatentSpace | None) -> Approximation:
     if not isinstance(wrapper, Approximation):
         raise BadFileError(
-            f"{label}: maps latents to latents", remedy="expected a map to pictures: use LatentFit Interpose"
+            f"{label}: maps latents to latents", expected="a map to pictures", remedy="use LatentFit Interpose"
         )
     agree(label, wrapper.space, stated)
     return wrapper

@@ -95,6 +95,7 @@ class LatentFitPalettize:
     def IS_CHANGED(cls, map_name: str, palette: str, **_: Any) -> str:
         return f"{map_files.stamp_text(map_name)} {_stamp_of_palette(palette)}"
 
+    @inputs.told_of_widgets
     def palettize(
         self,
         samples: wire_types.Latent,

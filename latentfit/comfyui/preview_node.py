@@ -30,6 +30,7 @@ class LatentFitPreview(inputs.OfMapFile):
             },
         }
 
+    @inputs.told_of_widgets
     def choose(self, model: Any, map_name: str, every_n_steps: int, space: str) -> tuple[Any]:
         stated = _space_of(model, space)
         choice = preview_hook.Choice(map_name, None if stated is None else stated.name, every_n_steps)

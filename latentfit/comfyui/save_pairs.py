@@ -63,6 +63,7 @@ class LatentFitSavePairs:
             },
         }
 
+    @inputs.told_of_widgets
     def keep(
         self,
         samples: wire_types.Latent,
@@ -119,9 +120,14 @@ class _Given:
             name = self.name or f"ComfyUI's VAE {weights[:8]}"
             return Origin(name, f"{name}, in ComfyUI", weights, self.space, CollectConfig.size)
         if self.images is None or self.are_photographs:
-            raise StoreError("Save Pairs: connect 'vae': it makes the pictures that belong to the latents")
+            raise StoreError(
+                "Save Pairs: nothing makes the pictures that belong to the latents", remedy="connect 'vae'"
+            )
         if not self.name:
-            raise StoreError("Save Pairs: connect 'vae', or say in 'vae_name' which VAE decoded the images")
+            raise StoreError(
+                "Save Pairs: it is not said which VAE decoded the images",
+                remedy="connect 'vae', or name it in 'vae_name'",
+            )
         named = hashlib.sha256(f"a VAE called {self.name}".encode()).hexdigest()
         return Origin(self.name, f"a VAE called {self.name}, in ComfyUI", named, self.space, CollectConfig.size)
 
@@ -138,7 +144,7 @@ def append(folder: Path, given: _Given, keep: str) -> str:
     latents = _pictures_only(given.latents).half().float()  # as they will be stored: what is decoded is exactly that
     if not bool(torch.isfinite(latents).all()):
         raise StoreError(
-            "Save Pairs: the latents overflow float16", remedy="expected about unit variance: check 'space'"
+            "Save Pairs: the latents overflow float16", expected="about unit variance", remedy="check 'space'"
         )
     config = CollectConfig(keep="photo" if given.are_photographs else keep)  # type: ignore[arg-type]
     origin, samples = given.origin(), [_sample(one, given.space) for one in latents]
@@ -194,7 +200,8 @@ def _known(folder: Path, origin: Origin, config: CollectConfig) -> set[str]:
         differences = f"{differences}, {columns}" if differences else columns
     if differences:
         raise StoreError(
-            f"{folder}: holds pairs of {store.vae_name}, these are of {origin.vae}",
+            f"holds pairs of {store.vae_name}, these are of {origin.vae}",
+            place=folder,
             remedy=f"they differ in {differences}: name another 'store'",
         )
     return {sample.key for sample in store.samples}

@@ -214,7 +214,9 @@ class ChannelMap:
         if module is None:
             raise NotFittedError("this ChannelMap is not fitted", remedy="call fit(store) first")
         if module.target != target:
-            raise NotFittedError(f"this ChannelMap was fitted to {module.target}, not to {target}")
+            raise NotFittedError(
+                f"this ChannelMap was fitted to {module.target}, not to {target}", remedy="fit it anew"
+            )
 
     def _card(self) -> dict[str, Any]:
         solution, plain = self.solution_, self.plain_

@@ -167,7 +167,7 @@ def _counted(store: PairStore, samples: Sequence[Sample]) -> tuple[int, dict[str
     """Cells of these samples, and what a card says of them."""
     if not samples:
         raise FitError(
-            f"{store.path}: no pictures to fit on in this split", remedy="collect more, or fit with split 'all'"
+            "no pictures to fit on in this split", place=store.path, remedy="collect more, or fit with split 'all'"
         )
     n_cells = sum(sample.size_cells[0] * sample.size_cells[1] for sample in samples)
     hashes = sorted({sample.sha256 for sample in samples})

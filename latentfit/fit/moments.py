@@ -124,5 +124,5 @@ def refuse_if_too_large(n_channels: int, kernels: tuple[int, ...], n_targets: in
         f"basis of {Basis(n_channels, kernels).n_terms} terms for {n_channels} channels and "
         f"kernels {kernels}: fitting it takes {n_bytes(degree) / 2**30:.1f} GiB, half of "
         f"this machine's memory is {budget / 2**30:.1f} GiB; {advice}",
-        remedy="or take a smaller neighbourhood",
+        remedy="take that, or a smaller neighbourhood" if fitting else "take a smaller neighbourhood",
     )

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from latentfit.errors import BadFileError, NotFittedError
+from latentfit.errors import BadFileError, NotFittedError, part_of
 from latentfit.fit.basis import Basis, neighbourhoods
 from latentfit.nets.architecture import Architecture
 from latentfit.runtime import schemas
@@ -210,17 +210,18 @@ def polynomial_config(config: Any, where: str, shape: tuple[int, ...] | None = N
     """
     made: dict[str, Any] = _CONFIG(config, where)
     if made.get("target", "rgb") == "rgb" and made.get("n_outputs", 3) != 3:
-        raise schemas.wrong(f"{where}.n_outputs", "3 for rgb", made["n_outputs"])
+        raise schemas.wrong(part_of(where, ".n_outputs"), "3 for rgb", made["n_outputs"])
     basis = Basis(made["n_channels"] * made.get("shrink", 1) ** 2, made["kernels"])
     expected = (1 + basis.n_terms, made.get("n_outputs", 3) * made.get("scale", 1) ** 2)
     if expected[0] * expected[1] > MOST_COEFFICIENTS:
         raise BadFileError(
-            f"{where}: {expected[0]} × {expected[1]} coefficients are more than {MOST_COEFFICIENTS}",
+            f"{expected[0]} × {expected[1]} coefficients are more than {MOST_COEFFICIENTS}",
+            place=where,
             remedy="fit a smaller form",
         )
     if shape is not None and tuple(shape) != expected:
         raise BadFileError(
-            f"{where}", expected=f"{expected} coefficients", got=f"{tuple(shape)}", remedy="export the table anew"
+            place=where, expected=f"{expected} coefficients", got=f"{tuple(shape)}", remedy="export the table anew"
         )
     return made
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from latentfit.errors import FitError
+from latentfit.errors import FitError, Remedy
 from latentfit.fit.moments import Moments
 
 Floats = NDArray[np.float64]
@@ -99,11 +99,12 @@ class Solver:
         moments = self._moments
         n_cells, n_targets = float(moments.counts.sum()), moments.n_targets
         if n_cells < 1:
-            raise FitError("solve: no cells were added", remedy="expected at least one picture in this split")
+            raise FitError("solve: no cells were added", expected="at least one picture in this split")
         cross, power = moments.cross(), moments.power()
         if not np.isfinite(cross).all() or not np.isfinite(moments.sums.diagonal(axis1=1, axis2=2)).all():
             raise FitError(
-                "solve: latents or targets hold NaN or Inf", remedy="load the VAE with --dtype float32, collect anew"
+                "solve: latents or targets hold NaN or Inf",
+                remedy=Remedy("load the VAE with {}, collect anew", dtype="float32"),
             )
         given = self._ridge if ridge is None else ridge
         cv_mse = self._cross_validated(cross, power) if given is None else {}

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from safetensors import SafetensorError
 
-from latentfit.errors import BadFileError, BadTableError, ExportError, LatentfitError, SpaceMismatchError
+from latentfit.errors import BadFileError, BadTableError, ExportError, LatentfitError, Remedy, SpaceMismatchError
 from latentfit.formats.programs.program import Program
 from latentfit.formats.programs.registry import PROGRAMS
 from latentfit.latents.spaces import LatentSpace, get_space
@@ -84,11 +84,14 @@ def export_encoder(
             "export",
             expected=f"{' or '.join(holding)} for an encoder",
             got=f"{to!r}",
-            remedy="the others hold maps from latents",
+            remedy="take one of these: the others hold maps from latents",
         )
     name = "" if space is None else get_space(space).name
     if space is not None and get_space(space).channels != encoder.n_channels:
-        raise SpaceMismatchError(f"an encoder of {encoder.n_channels} channels: space {name!r} has another number")
+        raise SpaceMismatchError(
+            f"an encoder of {encoder.n_channels} channels: space {name!r} has another number",
+            remedy="name its own space",
+        )
     return write_atomic(_target(program, Path(path)), program.write_encoder(encoder, name))
 
 
@@ -117,11 +120,11 @@ def read(path: str | os.PathLike[str], to: str, space: LatentSpace | str | None 
         return program.read_alone(source)
     if program.read is None:
         readable = [one.name for one in PROGRAMS.values() if one.read is not None or one.read_alone is not None]
-        raise ExportError(
-            f"{source}: format {to!r} cannot be read back", remedy=f"expected one of {', '.join(readable)}"
-        )
+        raise ExportError(f"format {to!r} cannot be read back", place=source, expected=f"one of {', '.join(readable)}")
     if space is None:
-        raise ExportError(f"{source}: the format {to!r} does not say its space", remedy="give space=…")
+        raise ExportError(
+            f"the format {to!r} does not say its space", place=source, remedy=Remedy("say it with {}", space=...)
+        )
     known = get_space(space)
     try:
         return program.read(source, known)
@@ -129,7 +132,9 @@ def read(path: str | os.PathLike[str], to: str, space: LatentSpace | str | None 
         raise
     except _UNREADABLE as error:
         raise BadTableError(
-            f"{source}: not what `latentfit export --to {to}` writes ({type(error).__name__}: {error}); export it again"
+            f"not what the format {to!r} is ({type(error).__name__}: {error})",
+            place=source,
+            remedy="export it again",
         ) from error
 
 

@@ -8,7 +8,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 import torch
 from torch import nn
 
-from latentfit.errors import BadFileError
+from latentfit.errors import BadFileError, part_of
 from latentfit.formats.registry import ARCHITECTURES, KINDS
 from latentfit.latents.spaces import LatentSpace
 from latentfit.nets.architecture import Architecture
@@ -89,7 +89,7 @@ def checked_fields(header: Any, where: str, n_tensors: int) -> dict[str, Any]:
         When one is not.
     """
     made: dict[str, Any] = _fields(header)(header, where)
-    made["config"] = _config(made["kind"], made["config"], f"{where}.config", n_tensors)
+    made["config"] = _config(made["kind"], made["config"], part_of(where, ".config"), n_tensors)
     made["card"] = {**made["card"], **_as_lists(made["card"])}
     _check_contract(made, where)
     return made
@@ -136,7 +136,7 @@ def _raise_schema(header: Any, where: str, required: Sequence[str]) -> Any:
     found = header if isinstance(header, dict) else {}
     missing = [key for key in required if key not in found]
     raise BadFileError(
-        f"{where}",
+        place=where,
         expected=f"schema {SCHEMA!r} with all its fields",
         got=f"{schemas.shown(found.get('schema'))}{(', missing ' + ', '.join(missing) if missing else '')}",
         remedy="fit it anew or update latentfit",
@@ -171,7 +171,7 @@ def _config(kind: str, config: Mapping[str, Any], where: str, n_tensors: int) ->
         "network": network, "palette": _palette, "dither": schemas.one_of(*DITHERS), "n_channels": schemas.plain
     }  # fmt: skip
     made: dict[str, Any] = schemas.record(fields, ("network", "palette", "dither"))(config, where)
-    inner, own = made["network"], f"{where}.network.config"
+    inner, own = made["network"], part_of(where, ".network.config")
     inner["config"] = _checked(ARCHITECTURES[inner["kind"]], inner["config"], own, n_tensors)
     return made
 
@@ -236,13 +236,14 @@ def _check_tensors(kind: str, config: Mapping[str, Any], where: str, tensors: Ma
         expected = _shapes(kind, config)
     except (TypeError, ValueError, ArithmeticError, LookupError, RuntimeError, NotImplementedError) as error:
         raise BadFileError(
-            f"{where}: its config makes no network of kind {kind!r} ({error})", remedy="fit it anew"
+            f"its config makes no network of kind {kind!r} ({error})", place=where, remedy="fit it anew"
         ) from error
     if expected != dict(tensors):
         key = min(key for key in expected.keys() | tensors.keys() if expected.get(key) != tensors.get(key))
         words = [str(side.get(key, "none")) for side in (expected, tensors)]
         raise BadFileError(
-            f"{where}: its header and tensors do not fit together (tensor {schemas.shown(key)}",
+            f"its header and tensors do not fit together (tensor {schemas.shown(key)}",
+            place=where,
             expected=f"{words[0]}",
             got=f"{words[1]})",
             remedy="fit or export it anew",
@@ -272,24 +273,29 @@ def _check_contract(header: Mapping[str, Any], where: str) -> None:
     space, target = header["space"], header.get("target")
     if isinstance(n_channels, int) and n_channels != space.channels:
         raise BadFileError(
-            f"{where}: its network takes {n_channels} channels, its space {space.name!r} has {space.channels}",
+            f"its network takes {n_channels} channels, its space {space.name!r} has {space.channels}",
+            place=where,
             remedy="fit it anew",
         )
     if bool(header.get("any_factor")) != hasattr(made_by, "factors"):
-        raise BadFileError(f"{where}: a network of kind {kind!r} is"
+        raise BadFileError(f"a network of kind {kind!r} is"
 f"{('' if hasattr(made_by, 'factors') else ' not')} of any factor, its header says "
-"otherwise", remedy="fit it anew")  # fmt: skip
+"otherwise", place=where, remedy="fit it anew")  # fmt: skip
     gives_rgb = gives in ("colours", "classes")
     if gives_rgb != (target is None) or gives == "encoding":
-        raise BadFileError(f"{where}: its network gives {('pictures' if gives_rgb else 'latents')}, its header "
-"says otherwise", remedy="fit it anew")  # fmt: skip
+        raise BadFileError(f"its network gives {('pictures' if gives_rgb else 'latents')}, its header "
+"says otherwise", place=where, remedy="fit it anew")  # fmt: skip
     n_outputs = config.get("n_outputs")
     wanted = 3 if target is None else target.channels
     if n_outputs is not None and n_outputs != wanted:
-        raise BadFileError(f"{where}: its network gives {n_outputs} channels, expected {wanted}", remedy="fit it anew")
+        raise BadFileError(
+            f"its network gives {n_outputs} channels, expected {wanted}", place=where, remedy="fit it anew"
+        )
     sizes = {1, space.channels}, {1, (target or space).channels}
     for name, values in header.get("domain", {}).items():
         if len(values) not in sizes[name.endswith("_out")]:
             raise BadFileError(
-                f"{where}.domain.{name}: {len(values)} numbers for {space.channels} channels", remedy="fit it anew"
+                f"{len(values)} numbers for {space.channels} channels",
+                place=part_of(where, f".domain.{name}"),
+                remedy="fit it anew",
             )

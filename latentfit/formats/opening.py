@@ -68,13 +68,16 @@ def load_latent_map(
     SpaceMismatchError
         When it is a map to pictures.
     """
-    loaded = load_either(path, source, target=target)
+    try:
+        loaded = load_either(path, source, target=target)
+    except LatentfitError as error:  # it calls the source space
+        raise error.renamed(space="source") from error
     if not isinstance(loaded, LatentMap):
         raise SpaceMismatchError(
-            f"{path}",
+            place=path,
             expected="a map between latents",
             got=f"one from {loaded.space.title} latents to pictures",
-            remedy="turn latents into pictures with `latentfit decode`",
+            remedy="use it to decode latents, not to carry them over",
         )
     return loaded
 
@@ -88,18 +91,16 @@ def _checked(given: Path) -> Path:
     path = weights_file(given)
     if path.is_dir():
         raise BadFileError(
-            f"{path}", expected="a map, .safetensors or .json", got="a folder", remedy="name a file in it"
+            place=path, expected="a map, .safetensors or .json", got="a folder", remedy="name a file in it"
         )
     if path.is_symlink() and not path.exists():
-        raise BadFileError(f"{path}: a link to a file that is gone", remedy="expected a map: link it anew")
+        raise BadFileError("a link to a file that is gone", place=path, expected="a map", remedy="link it anew")
     if not path.is_file():
-        raise BadFileError(
-            f"{path}: no such file", remedy="expected a map written by `latentfit fit` or `latentfit export`"
-        )
+        raise BadFileError("no such file", place=path, expected="a saved or exported map")
     if path.suffix.lower() not in ENDINGS:
         is_safetensors(path)  # names what it is, where its first bytes tell
         raise BadFileError(
-            f"{path}",
+            place=path,
             expected="a .safetensors map, a .json table or a decoder in .pt or .pth",
             got=f"{path.suffix or 'no ending'!r}",
         )
@@ -110,6 +111,8 @@ def _table(path: Path) -> Approximation:
     try:
         return read(path, "json")
     except ValueError as error:  # also numpy's and torch's own, on numbers that do not fit the form
-        if isinstance(error, LatentfitError) and str(path) in str(error):
+        if isinstance(error, LatentfitError) and error.place is not None:
             raise
-        raise BadFileError(f"{path}: its numbers do not fit its form ({error})", remedy="export it again") from error
+        raise BadFileError(
+            f"its numbers do not fit its form ({error})", place=path, remedy="export it again"
+        ) from error

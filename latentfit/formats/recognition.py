@@ -82,15 +82,15 @@ def recognised(path: Path) -> Recognised:
     for key, tensor in weights.items():
         if not tensor.numel():
             raise BadFileError(
-                f"{path}: tensor {key!r} of shape {tuple(tensor.shape)} is empty", remedy="fetch the file again"
+                f"tensor {key!r} of shape {tuple(tensor.shape)} is empty", place=path, remedy="fetch the file again"
             )
         if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
-            raise BadFileError(f"{path}: tensor {key!r} holds NaN or Inf", remedy="fetch the file again")
+            raise BadFileError(f"tensor {key!r} holds NaN or Inf", place=path, remedy="fetch the file again")
     try:
         found = _of(weights)
         _ = found.times  # refuses an upscaler whose factor nobody knows
     except BadFileError as error:
-        raise BadFileError(f"{path}: {error}") from error
+        raise error.at(path) from error
     return found if halves is None else replace(found, space=_space_by_scale(file, halves, found))
 
 
@@ -98,7 +98,8 @@ def _halves_in(file: WeightsFile) -> TinyHalves | None:
     """Where a file with TAESD's halves under other names has them; refuses its relative for video, and an encoder."""
     if is_tiny_video(file.names):
         raise BadFileError(
-            f"{file.path}: TAEHV's video decoder, a tiny autoencoder of Hunyuan's, Wan's and other videos",
+            "TAEHV's video decoder, a tiny autoencoder of Hunyuan's, Wan's and other videos",
+            place=file.path,
             remedy=(
                 "it is not supported yet: take a table or a network of that space, "
                 "such as those that come with this package"
@@ -107,7 +108,8 @@ def _halves_in(file: WeightsFile) -> TinyHalves | None:
     halves = tiny_halves(file.names)
     if halves is not None and not halves.decoder:
         raise BadFileError(
-            f"{file.path}: TAESD's encoder",
+            "TAESD's encoder",
+            place=file.path,
             expected="a decoder",
             remedy="name the decoder's file, or load both with Vae.load",
         )
@@ -151,7 +153,7 @@ def encoder_in(path: Path) -> TinyEncoder | TinyEncoder32 | None:
     try:
         encoder = network_of(row, file.read())
     except BadFileError as error:
-        raise BadFileError(f"{path}: {str(error).removeprefix(f'{path}: ')}") from error
+        raise error.at(path) from error
     assert isinstance(encoder, TinyEncoder | TinyEncoder32)
     return encoder
 
@@ -171,7 +173,7 @@ def _of(weights: Mapping[str, Tensor]) -> Recognised:
     if row is None:
         listed = ", ".join(sorted(weights)[:4]) or "none"
         raise BadFileError(
-            f"expected the keys of {_titles()}, got {listed}", remedy="an autoencoder is loaded with Vae.load"
+            expected=f"the keys of {_titles()}", got=listed, remedy="load it with Vae.load if it is an autoencoder"
         )
     if row.gives == "encoding":
         raise BadFileError(

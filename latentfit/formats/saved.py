@@ -9,7 +9,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_bytes
 
-from latentfit.errors import BadFileError, ScaleError, SpaceMismatchError
+from latentfit.errors import BadFileError, Remedy, ScaleError, SpaceMismatchError
 from latentfit.formats.headers import SCHEMA, checked_fields, checked_header
 from latentfit.formats.registry import KINDS, described, wrapped
 from latentfit.formats.third_party import of_others, weights_file
@@ -122,7 +122,7 @@ def load(
         When a file of classes comes without a palette, or with one of another number of colours.
     """
     if domain not in ("model", "raw"):
-        raise BadFileError(f"{path}", expected="domain 'model' or 'raw'", got=f"{domain!r}")
+        raise BadFileError(place=path, expected="domain 'model' or 'raw'", got=f"{domain!r}")
     path = weights_file(Path(path))
     if not _is_ours(path):
         return of_others(path, space, target=target, palette=palette, domain=domain, scale=scale)
@@ -131,7 +131,7 @@ def load(
         return wrapper
     if not isinstance(wrapper, LatentMap):
         raise ScaleError(
-            f"{path}: gives pictures of {wrapper.scale} pixels a cell, no other scale", remedy="load it without one"
+            f"gives pictures of {wrapper.scale} pixels a cell, no other scale", place=path, remedy="load it without one"
         )
     return wrapper.at_scale(scale)
 
@@ -146,7 +146,7 @@ def _ours(path: str | os.PathLike[str]) -> Approximation | LatentMap:
         module = wrapped(network, header).eval()
     except (LookupError, TypeError, ValueError, RuntimeError, ArithmeticError) as error:
         raise BadFileError(
-            f"{path}: its header and tensors do not fit together ({error})", remedy="fit or export it anew"
+            f"its header and tensors do not fit together ({error})", place=path, remedy="fit or export it anew"
         ) from error
     space, name, card, scale = header["space"], header["name"], header["card"], header["scale"]
     if "target" in header:
@@ -160,15 +160,15 @@ def _tensor_in(path: str | os.PathLike[str], name: str, file: Any) -> torch.Tens
         tensor: torch.Tensor = file.get_tensor(name)
     except (SafetensorError, OSError, RuntimeError, TypeError, ValueError) as error:
         raise BadFileError(
-            f"{path}: tensor {name!r} cannot be read ({error})", remedy="copy or fit it again"
+            f"tensor {name!r} cannot be read ({error})", place=path, remedy="copy or fit it again"
         ) from error
     if tensor.is_complex():
         raise BadFileError(
-            f"{path}: tensor {name!r}", expected="real numbers", got=f"{tensor.dtype}", remedy="fit it anew"
+            f"tensor {name!r}", place=path, expected="real numbers", got=f"{tensor.dtype}", remedy="fit it anew"
         )
     values = tensor.float() if tensor.is_floating_point() and tensor.element_size() == 1 else tensor
     if values.is_floating_point() and not bool(torch.isfinite(values).all()):
-        raise BadFileError(f"{path}: tensor {name!r} holds NaN or Inf", remedy="fit it anew")
+        raise BadFileError(f"tensor {name!r} holds NaN or Inf", place=path, remedy="fit it anew")
     return values
 
 
@@ -206,12 +206,13 @@ def load_approximation(
     loaded = load(path, space, palette)
     if not isinstance(loaded, Approximation):
         raise SpaceMismatchError(
-            f"{path}",
+            place=path,
             expected="a map from latents to pictures",
             got=f"one from {loaded.source.title} latents to {loaded.target.title} latents",
-            remedy=(
-                "carry latents over with `latentfit convert` and decode those, or score it "
-                "between two stores, `latentfit evaluate FILE --source STORE --target STORE`"
+            remedy=Remedy(
+                "carry latents over with it and decode those, or score it between two stores, {} and {}",
+                source=...,
+                target=...,
             ),
         )
     return loaded
@@ -240,15 +241,17 @@ def _spaces(wrapper: Approximation | LatentMap) -> dict[str, Any]:
 def _opened(path: str | os.PathLike[str]) -> Any:
     if str(path).endswith(".json"):
         raise BadFileError(
-            f"{path}", expected="a .safetensors map", remedy="a table in JSON is read by `latentfit.formats.read`"
+            place=path, expected="a .safetensors map", remedy="a table in JSON is read by `latentfit.formats.read`"
         )
     if not Path(path).is_file():
-        raise BadFileError(f"{path}: no such file", remedy="expected a map written by `latentfit fit` or lf.save")
+        raise BadFileError("no such file", place=path, expected="a saved map")
     check_name(path)
     try:
         return safe_open(os.fspath(path), framework="pt")
     except (SafetensorError, OSError) as error:
-        raise BadFileError(f"{path}: not a whole safetensors file ({error})", remedy="copy or fit it again") from error
+        raise BadFileError(
+            f"not a whole safetensors file ({error})", place=path, remedy="copy or fit it again"
+        ) from error
 
 
 def _header(path: str | os.PathLike[str], file: Any) -> dict[str, Any]:
@@ -260,8 +263,9 @@ def _raw_header(path: str | os.PathLike[str], file: Any) -> Any:
     metadata = file.metadata() or {}
     if "latentfit" not in metadata:
         raise BadFileError(
-            f"{path}: a safetensors file without this project's header",
-            remedy="expected one written by `latentfit fit`",
+            "a safetensors file without this project's header",
+            place=path,
+            expected="one that was fitted or trained here",
         )
     return parse_json(metadata["latentfit"], os.fspath(path))
 
@@ -270,4 +274,6 @@ def _shapes(path: str | os.PathLike[str], file: Any) -> dict[str, tuple[int, ...
     try:
         return {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
     except SafetensorError as error:
-        raise BadFileError(f"{path}: not a whole safetensors file ({error})", remedy="copy or fit it again") from error
+        raise BadFileError(
+            f"not a whole safetensors file ({error})", place=path, remedy="copy or fit it again"
+        ) from error

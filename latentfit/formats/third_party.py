@@ -8,7 +8,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Literal
 
-from latentfit.errors import BadFileError, ScaleError, SpaceMismatchError
+from latentfit.errors import BadFileError, Remedy, ScaleError, SpaceMismatchError
 from latentfit.formats.recognition import Recognised, recognised
 from latentfit.latents.space_facts import Project, all_facts
 from latentfit.latents.spaces import LatentSpace, get_space
@@ -42,24 +42,26 @@ def of_others(
     if found.times is not None:
         if target is not None and space is not None and get_space(target) != get_space(space):
             raise SpaceMismatchError(
-                f"{path}: {found.title} keeps the space, it cannot lead to {target!r}", remedy="leave it out"
+                f"{found.title} keeps the space, it cannot lead to {target!r}", place=path, remedy="leave it out"
             )
         return _upscaler(path, found, found.times, space, scale)
     if scale is not None:
-        raise ScaleError(f"{path}: {found.title} has one scale of its own", remedy="load it without scale")
+        raise ScaleError(f"{found.title} has one scale of its own", place=path, remedy="load it without scale")
     if found.n_outputs is not None:
         return _interposer(path, found, space, target)
     space = found.space if space is None else space
     if space is None:
         raise BadFileError(
-            f"{path}: {found.title}, for {found.n_channels} channels",
-            remedy=("the file does not say which latent space: name it with --space, or load(path, space=…)"),
+            f"{found.title}, for {found.n_channels} channels; the file does not say which latent space",
+            place=path,
+            remedy=Remedy("name it with {}", space=...),
         )
     named = get_space(space)
     _check_channels(path, found, named, found.n_channels, "takes")
     if found.space is not None and found.space != named.name:
         raise SpaceMismatchError(
-            f"{path}: {found.title}, whose scale is that of space {found.space!r}, not of {named.name!r}",
+            f"{found.title}, whose scale is that of space {found.space!r}, not of {named.name!r}",
+            place=path,
             remedy="leave the space out",
         )
     card = {"form": found.title, "file": path.name}
@@ -101,19 +103,24 @@ def _interposer(
     first, second = space or names[0], target or names[1]
     if first is None or second is None:
         raise BadFileError(
-            f"{path}: {found.title}, {found.n_channels} to {found.n_outputs} channels",
-            remedy=(
-                "the file does not say between which latent spaces: name them (convert "
-                "--source --target, info --space --target, load(path, space=…, target=…))"
-            ),
+            f"{found.title}, {found.n_channels} to {found.n_outputs} channels; the file does not say between which "
+            "latent spaces",
+            place=path,
+            remedy=Remedy("name them with {} and {}", space=..., target=...),
         )
     here, there = get_space(first), get_space(second)
     if here == there:
-        raise SpaceMismatchError(f"{path}: {found.title} leads from one space to another, got {here.name!r} twice")
+        raise SpaceMismatchError(
+            f"{found.title} leads from one space to another",
+            place=path,
+            expected="two spaces",
+            got=f"{here.name!r} twice",
+        )
     if names != (None, None) and (here.name, there.name) != names:
         raise SpaceMismatchError(
-            f"{path}: its usual name says that it leads from {names[0]!r} to "
+            f"its usual name says that it leads from {names[0]!r} to "
             f"{names[1]!r}, not from {here.name!r} to {there.name!r}",
+            place=path,
             remedy=("take the file of that direction, or rename this one if its name is wrong"),
         )
     _check_channels(path, found, here, found.n_channels, "takes")
@@ -123,7 +130,9 @@ def _interposer(
         network = network.at_scale(float(scale))  # type: ignore[operator]
     elif scale != 1:
         raise SpaceMismatchError(
-            f"{path}: {found.title} keeps the size", remedy=f"{here.name!r} to {there.name!r} has {scale}"
+            f"{found.title} keeps the size, {here.name!r} to {there.name!r} has a scale of {scale}",
+            place=path,
+            remedy="take a map that changes it, such as an interposer v4",
         )
     module = ModelDomain.of_raw(network, here, there).eval()
     return LatentMap(module, here, there, scale, name=path.stem, card={"form": found.title, "file": path.name})
@@ -138,8 +147,9 @@ def _upscaler(
     _check_usual(path, usual, chosen, factor)
     if chosen is None:
         raise BadFileError(
-            f"{path}: {found.title}, for {found.n_channels} channels",
-            remedy=("the file does not say which latent space: name it with --space, or load(path, space=…)"),
+            f"{found.title}, for {found.n_channels} channels; the file does not say which latent space",
+            place=path,
+            remedy=Remedy("name it with {}", space=...),
         )
     here, network = get_space(chosen), found.module
     _check_channels(path, found, here, found.n_channels, "takes")
@@ -147,14 +157,19 @@ def _upscaler(
     if hasattr(network, "at_scale"):
         if factor is None:
             raise ScaleError(
-                f"{path}: {found.title} was trained for one factor, which only its file's name tells: name it with "
-                "load(path, scale=…), 1.25, 1.5 or 2 for the released ones"
+                f"{found.title} was trained for one factor, which only its file's name tells",
+                place=path,
+                remedy=Remedy("name it with {}, 1.25, 1.5 or 2 for the released ones", scale=...),
             )
         network = network.at_scale(float(as_scale(factor)))  # type: ignore[operator]
     if not hasattr(network, "factors"):
         own = as_scale(network.scale)  # type: ignore[arg-type]
         if factor is not None and as_scale(factor) != own:
-            raise ScaleError(f"{path}: {found.title} gives a factor of {own}, not {as_scale(factor)}")
+            raise ScaleError(
+                f"{found.title} gives a factor of {own}, not {as_scale(factor)}",
+                place=path,
+                remedy="take another file, or that factor",
+            )
         return LatentMap(
             ModelDomain.of_raw(network, here, times=times).eval(), here, here, own, name=path.stem, card=card
         )
@@ -174,12 +189,14 @@ def _check_usual(path: Path, usual: Usual, space: LatentSpace | str | None, fact
     """What is said must agree with what a usual name says."""
     if usual.space is not None and space is not None and get_space(space).name != usual.space:
         raise SpaceMismatchError(
-            f"{path}: its usual name is that of an upscaler of {usual.space!r}, not of {get_space(space).name!r}",
+            f"its usual name is that of an upscaler of {usual.space!r}, not of {get_space(space).name!r}",
+            place=path,
             remedy="take one of that space, or rename the file if its name is wrong",
         )
     if usual.scale is not None and factor is not None and as_scale(factor) != as_scale(usual.scale):
         raise ScaleError(
-            f"{path}: its usual name says that it was trained for a factor of {usual.scale}, not {as_scale(factor)}",
+            f"its usual name says that it was trained for a factor of {usual.scale}, not {as_scale(factor)}",
+            place=path,
             remedy="take another file, or rename this one if its name is wrong",
         )
 
@@ -199,5 +216,7 @@ def usual_upscaler(stem: str) -> Usual:
 def _check_channels(path: Path, found: Recognised, space: LatentSpace, n_channels: int, verb: str) -> None:
     if space.channels != n_channels:
         raise SpaceMismatchError(
-            f"{path}: {found.title} {verb} {n_channels} channels, space {space.name!r} has {space.channels}"
+            f"{found.title} {verb} {n_channels} channels, space {space.name!r} has {space.channels}",
+            place=path,
+            remedy="name the file's own space",
         )

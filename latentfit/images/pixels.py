@@ -85,7 +85,7 @@ def open_picture(blob: bytes, name: str = "picture") -> Opened:
         When the bytes are no picture, cut short, or so large that they may be a decompression bomb.
     """
     if not blob:
-        raise ImageError(f"{name}: an empty file", remedy="expected a picture")
+        raise ImageError("an empty file", place=name, expected="a picture")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
@@ -93,13 +93,13 @@ def open_picture(blob: bytes, name: str = "picture") -> Opened:
             image, colours = _decoded(blob)
             return _as_rgb(ImageOps.exif_transpose(image), colours)
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
-        raise ImageError(f"{name}: {error} Shrink it first if you trust it") from error
+        raise ImageError(str(error).rstrip("."), place=name, remedy="shrink it first if you trust it") from error
     except UnidentifiedImageError as error:
         what = _unread(blob) or "not a picture"
-        raise ImageError(f"{name}: {what}", remedy=f"expected the content of one of {', '.join(FORMATS)}") from error
+        raise ImageError(f"{what}", place=name, expected=f"the content of one of {', '.join(FORMATS)}") from error
     except _DAMAGED as error:
         raise ImageError(
-            f"{name}: a damaged picture ({type(error).__name__}: {error})", remedy="export it again"
+            f"a damaged picture ({type(error).__name__}: {error})", place=name, remedy="export it again"
         ) from error
 
 

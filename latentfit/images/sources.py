@@ -56,7 +56,9 @@ class Picture:
         try:
             blob = self.read()
         except (OSError, MemoryError) as error:
-            raise ImageError(f"{self.name}: cannot be read ({error})") from error
+            raise ImageError(
+                f"cannot be read ({error})", place=self.name, remedy="check the file and its permissions"
+            ) from error
         return open_picture(blob, self.name), hashlib.sha256(blob).hexdigest()
 
 
@@ -75,14 +77,14 @@ def folder(path: str | os.PathLike[str], kind: Kind = "photograph") -> list[Pict
     root = Path(path)
     if root.is_file():
         raise NoPicturesError(
-            f"{root}", expected="a folder of pictures", got="a file", remedy="name the folder it lies in"
+            place=root, expected="a folder of pictures", got="a file", remedy="name the folder it lies in"
         )
     if not root.is_dir():
-        raise NoPicturesError(f"{root}: no such folder", remedy=f"expected one with {', '.join(sorted(ENDINGS))} files")
+        raise NoPicturesError("no such folder", place=root, expected=f"one with {', '.join(sorted(ENDINGS))} files")
     paths = picture_paths(root)
     if not paths:
         raise NoPicturesError(
-            f"{root}: holds no picture", remedy=f"expected {', '.join(sorted(ENDINGS))} files in it or below"
+            "holds no picture", place=root, expected=f"{', '.join(sorted(ENDINGS))} files in it or below"
         )
     return [Picture(path.relative_to(root).as_posix(), kind, path.read_bytes) for path in paths]
 
@@ -133,11 +135,11 @@ def hf_dataset(identifier: str, split: str = "train", column: str = "image") -> 
         holds no pictures.
     """
     if not identifier:
-        raise NoPicturesError("hf: names no dataset", remedy="expected hf:ID[:split[:column]]")
+        raise NoPicturesError("hf: names no dataset", expected="hf:ID[:split[:column]]")
     try:
         import datasets
     except ImportError as error:
-        raise NoPicturesError("hf: needs the extra: pip install 'latentfit[datasets]'") from error
+        raise NoPicturesError("hf: needs the extra", remedy="pip install 'latentfit[datasets]'") from error
     try:
         table = datasets.load_dataset(identifier, split=split)
     except (OSError, ValueError, KeyError, RuntimeError, datasets.exceptions.DatasetsError) as error:
@@ -221,7 +223,7 @@ class _RowBytes:
             return bytes(cell["bytes"])
         if cell.get("path"):
             return Path(cell["path"]).read_bytes()
-        raise ImageError(f"row {self.row}: its column {self.column!r} is empty", remedy="expected a picture")
+        raise ImageError(f"row {self.row}: its column {self.column!r} is empty", expected="a picture")
 
 
 def _declared(kind: str) -> Kind:

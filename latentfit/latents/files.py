@@ -24,7 +24,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_bytes
 from torch import Tensor
 
-from latentfit.errors import BadFileError, DomainError, SpaceMismatchError
+from latentfit.errors import BadFileError, DomainError, LatentfitWarning, Remedy, SpaceMismatchError, reason_of
 from latentfit.latents.likely_space import Domain, Doubt, doubt_of
 from latentfit.latents.png import read_latent_png
 from latentfit.latents.spaces import LatentSpace
@@ -135,7 +135,7 @@ def read_latents(path: str | os.PathLike[str], space: LatentSpace, domain: Domai
     """
     file = open_latents(path, space, domain)
     if file.doubt is not None:
-        warnings.warn(f"{path}: {file.doubt}; if so, {_in_python(file.doubt)}", stacklevel=2)
+        warnings.warn(LatentfitWarning(str(file.doubt), place=path, remedy=_advice(file.doubt)), stacklevel=2)
     return file
 
 
@@ -143,21 +143,25 @@ def open_latents(path: str | os.PathLike[str], space: LatentSpace, domain: Domai
     """As `read_latents`, without a warning: what speaks against how the file was read is its `doubt`."""
     source = Path(path)
     if not source.is_file():
-        raise BadFileError(f"{source}: no such file", remedy=f"expected {', '.join(sorted(ENDINGS))}")
+        raise BadFileError("no such file", place=source, expected=f"{', '.join(sorted(ENDINGS))}")
     if source.suffix.lower() == ".png":
         if domain == "raw":
-            raise DomainError(f"{source}: an 8-bit latent PNG holds latents in the model domain, never raw ones")
+            raise DomainError(
+                "an 8-bit latent PNG holds latents in the model domain, never raw ones",
+                place=source,
+                remedy=Remedy("read it with {}, or without it", domain="model"),
+            )
         latents = read_latent_png(source)
         space.check(latents)
         doubt = doubt_of(latents, space, "model")
         return LatentFile(latents, doubt=doubt if doubt is None or doubt.domain == "model" else None)
     readers = _READERS
     if source.suffix.lower() not in readers:
-        raise BadFileError(f"{source}", expected=f"one of {', '.join(sorted(ENDINGS))}", got=f"{source.suffix!r}")
+        raise BadFileError(place=source, expected=f"one of {', '.join(sorted(ENDINGS))}", got=f"{source.suffix!r}")
     raw, metadata, is_legacy = readers[source.suffix.lower()](source)
     if not raw.is_floating_point() or raw.numel() == 0 or raw.ndim not in (3, 4, 5):
         raise BadFileError(
-            f"{source}",
+            place=source,
             expected="floating latents (N, C, h, w), (C, h, w) or (N, C, T, h, w)",
             got=f"{raw.dtype} of shape {tuple(raw.shape)}",
         )
@@ -165,7 +169,7 @@ def open_latents(path: str | os.PathLike[str], space: LatentSpace, domain: Domai
     if raw.ndim == 3:
         raw = raw[None]
     if not bool(torch.isfinite(raw).all()):
-        raise BadFileError(f"{source}: holds NaN or Inf", remedy="save it again, from a VAE in float32")
+        raise BadFileError("holds NaN or Inf", place=source, remedy="save it again, from a VAE in float32")
     latents = _crossed(source, raw, space, domain or "raw")
     estimate = _estimate_in(source, metadata)
     doubt = None if estimate is not None else doubt_of(latents, space, domain or "raw")
@@ -180,24 +184,25 @@ def _crossed(source: Path, stored: Tensor, space: LatentSpace, domain: Domain) -
         space.check(stored)
         return stored
     except SpaceMismatchError as error:
-        advice = ""
+        steps = [] if error.remedy is None else [str(error.remedy)]
         if stored.shape[0] == 1 and stored.shape[-1] == 4 * space.channels:
-            advice = (
-                "; packed tokens (N, L, C * 4), as pipelines of FLUX and Qwen-Image give with output_type='latent'? "
+            steps.append(
+                "packed tokens (N, L, C * 4), as pipelines of FLUX and Qwen-Image give with output_type='latent'? "
                 "Unpack them with the pipeline's _unpack_latents, and save (N, C, h, w)"
             )
         elif stored.shape[-1] == space.channels:
-            advice = "; channels last, or tokens (N, L, C)? Save them as (N, C, h, w)"
-        raise SpaceMismatchError(f"{source}: {error}{advice}") from error
+            steps.append("channels last, or tokens (N, L, C)? Save them as (N, C, h, w)")
+        told = error.as_(SpaceMismatchError, remedy="; ".join(steps)) if steps else error
+        raise told.at(source) from error
 
 
-def _in_python(doubt: Doubt) -> str:
-    """What to do about it in a call."""
+def _advice(doubt: Doubt) -> Remedy:
+    """What to do about it."""
     of_space = f"read it as of {doubt.spaces[0].name!r}" if len(doubt.spaces) == 1 else "read it as of its own space"
-    of_domain = f"pass domain={doubt.domain!r}"
-    if doubt.kind == "domain":
-        return of_domain
-    return of_space if doubt.domain == doubt.taken_domain else f"{of_space}, and {of_domain}"
+    if doubt.domain == doubt.taken_domain:
+        return Remedy(f"if so, {of_space}")
+    of_both = "if so, pass {}" if doubt.kind == "domain" else f"if so, {of_space}, and pass {{}}"
+    return Remedy(of_both, domain=doubt.domain)
 
 
 def write_latents(
@@ -237,10 +242,10 @@ def _estimate_in(path: Path, metadata: Mapping[str, str]) -> Estimate | None:
         picture, schedule = str(entry["picture"]), entry["schedule"]
     except (LookupError, TypeError, ValueError) as error:
         raise BadFileError(
-            f"{path}: its header was edited ({str(error).removeprefix(f'{path}: ')})", remedy="record it anew"
+            f"its header was edited ({reason_of(error)})", place=path, remedy="record it anew"
         ) from error
     if not re.fullmatch("[0-9a-f]{64}", picture) or schedule not in ("ve", "flow") or min(run, step, n_steps) < 0:
-        raise BadFileError(f"{path}: its header was edited (of picture {picture[:16]!r})", remedy="record it anew")
+        raise BadFileError(f"its header was edited (of picture {picture[:16]!r})", place=path, remedy="record it anew")
     return Estimate(picture, run, step, n_steps, timestep, sigma, schedule)
 
 
@@ -268,7 +273,7 @@ def _opened(path: Path) -> Iterator[Any]:
         if isinstance(error, BadFileError):
             raise
         what = "ComfyUI latent" if path.suffix.lower() == ".latent" else "safetensors file of latents"
-        raise BadFileError(f"{path}: not a whole {what} ({error})", remedy="save it again") from error
+        raise BadFileError(f"not a whole {what} ({error})", place=path, remedy="save it again") from error
 
 
 def _latents_among(shapes: Mapping[str, tuple[int, ...]], path: Path) -> str:
@@ -287,7 +292,7 @@ def _latents_among(shapes: Mapping[str, tuple[int, ...]], path: Path) -> str:
         return fitting[0]
     listed = ", ".join(sorted(shapes)[:4]) or "none"
     raise BadFileError(
-        f"{path}",
+        place=path,
         expected=f"one tensor of latents, named {', '.join(map(repr, _LATENT_NAMES))} or alone",
         got=f"{len(shapes)}: {listed}",
         remedy="save the latents alone",
@@ -301,7 +306,9 @@ def _read_numpy(path: Path) -> _Read:
     except _NOT_NUMPY as error:
         if isinstance(error, BadFileError):
             raise
-        raise BadFileError(f"{path}: not a whole .npy file ({error})", remedy="save it again without pickle") from error
+        raise BadFileError(
+            f"not a whole .npy file ({error})", place=path, remedy="save it again without pickle"
+        ) from error
 
 
 def _read_npz(path: Path) -> _Read:
@@ -316,7 +323,8 @@ def _read_npz(path: Path) -> _Read:
             entry = entries[_latents_among(shapes, path)]
             if entry.file_size > _MOST_UNPACKED * max(entry.compress_size, 1 << 12):
                 raise BadFileError(
-                    f"{path}: {entry.compress_size} bytes that unpack to {entry.file_size}, which latents never do",
+                    f"{entry.compress_size} bytes that unpack to {entry.file_size}, which latents never do",
+                    place=path,
                     remedy="save it again",
                 )
             with archive.open(entry) as file:
@@ -324,7 +332,9 @@ def _read_npz(path: Path) -> _Read:
     except _NOT_NPZ as error:
         if isinstance(error, BadFileError):
             raise
-        raise BadFileError(f"{path}: not a whole .npz file ({error})", remedy="save it again without pickle") from error
+        raise BadFileError(
+            f"not a whole .npz file ({error})", place=path, remedy="save it again without pickle"
+        ) from error
 
 
 def _header_of(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:
@@ -343,7 +353,7 @@ def _array_in(file: IO[bytes], path: Path, n_bytes: int) -> Tensor:
         shape, dtype = _header_of(file)
         if dtype.kind != "f":
             raise BadFileError(
-                f"{path}", expected="one array of floats", got=f"{dtype}", remedy="save the latents alone"
+                place=path, expected="one array of floats", got=f"{dtype}", remedy="save the latents alone"
             )
         if min(shape, default=0) < 0 or math.prod(shape) * dtype.itemsize > n_bytes:
             raise ValueError(f"{n_bytes} bytes that claim an array of shape {shape}")
@@ -357,7 +367,7 @@ def _read_torch(path: Path) -> _Read:
     try:
         is_safetensors(path)  # a file that is often taken for another is named
     except BadFileError as error:
-        raise BadFileError(str(error).replace("a weights file", "latents")) from error
+        raise error.as_(BadFileError, expected="latents") if error.expected == "a weights file" else error from error
     loaded = load_plainly(path)
     if isinstance(loaded, Mapping):
         tensors = {str(name): value for name, value in loaded.items() if isinstance(value, Tensor)}
@@ -365,7 +375,7 @@ def _read_torch(path: Path) -> _Read:
         loaded = tensors[_latents_among({name: tuple(tensor.shape) for name, tensor in tensors.items()}, path)]
     if not isinstance(loaded, Tensor):
         raise BadFileError(
-            f"{path}",
+            place=path,
             expected="one tensor, or a dictionary with 'samples'",
             got=f"{type(loaded).__name__}",
             remedy="save the bare tensor",
@@ -379,7 +389,7 @@ def _refuse_odd(path: Path, tensors: Iterable[Tensor]) -> None:
     kind = next((kind for tensor in tensors if (kind := odd_kind(tensor)) is not None), None)
     if kind is not None:
         raise BadFileError(
-            f"{path}",
+            place=path,
             expected="plain latents, all of them in the file",
             got=f"a tensor that is {kind}",
             remedy="save it with .contiguous(), dense and of floats",

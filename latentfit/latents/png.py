@@ -30,11 +30,14 @@ def write_latent_png(path: str | os.PathLike[str], latents: Tensor) -> Path:
     one = latents[0] if latents.ndim == 4 and latents.shape[0] == 1 else latents
     if one.ndim != 3 or one.shape[0] != 4:
         raise SpaceMismatchError(
-            f"{path}: an 8-bit latent PNG holds one latent of 4 channels, got {tuple(latents.shape)}",
+            f"an 8-bit latent PNG holds one latent of 4 channels, got {tuple(latents.shape)}",
+            place=path,
             remedy="write_latents keeps any",
         )
     if not bool(one.isfinite().all()):
-        raise SpaceMismatchError(f"{path}: the latent holds NaN or Inf, which 8 bits cannot")
+        raise SpaceMismatchError(
+            "the latent holds NaN or Inf, which 8 bits cannot", place=path, expected="finite numbers"
+        )
     unit = (one.float().cpu() / (2 * MAGNITUDE) + 0.5).clamp(0, 1)
     levels = unit.mul(255).round().to(torch.uint8).movedim(0, -1).contiguous().numpy()
     buffer = io.BytesIO()
@@ -54,17 +57,18 @@ def read_latent_png(path: str | os.PathLike[str]) -> Tensor:
         with Image.open(path, formats=["PNG"]) as image:
             if image.width * image.height > _MOST_CELLS:
                 raise BadFileError(
-                    f"{path}: {image.width}x{image.height} cells", remedy="expected a latent of at most 16 million"
+                    f"{image.width}x{image.height} cells", place=path, expected="a latent of at most 16 million"
                 )
             if image.mode != "RGBA":
                 raise BadFileError(
-                    f"{path}: a latent PNG is of 8-bit RGBA, this is of {image.mode}: an ordinary picture? `collect` "
-                    "encodes those"
+                    f"a latent PNG is of 8-bit RGBA, this is of {image.mode}: an ordinary picture?",
+                    place=path,
+                    remedy="encode it with a VAE, or collect it",
                 )
             levels = np.asarray(image)
     except (OSError, UnidentifiedImageError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         if isinstance(error, BadFileError):
             raise
-        raise BadFileError(f"{path}: not a whole PNG ({error})", remedy="save it again") from error
+        raise BadFileError(f"not a whole PNG ({error})", place=path, remedy="save it again") from error
     unit = torch.from_numpy(levels.copy()).movedim(-1, 0).float() / 255
     return ((unit - 0.5) * 2 * MAGNITUDE)[None]

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from latentfit.errors import DomainError, SpaceMismatchError
+from latentfit.errors import DomainError, SpaceMismatchError, part_of
 from latentfit.latents.space_facts import NUMBERS, SpaceFacts, facts_of, read_entries, registered_entries
 from latentfit.runtime import schemas
 
@@ -156,7 +156,7 @@ class LatentSpace:
         fields: dict[str, Any] = _ENTRY(entry, where)
         for key in ("shift", "scale"):
             if len(fields.get(key, (0,))) not in (1, fields["channels"]):
-                raise schemas.wrong(f"{where}.{key}", f"1 or {fields['channels']} numbers", fields[key])
+                raise schemas.wrong(part_of(where, f".{key}"), f"1 or {fields['channels']} numbers", fields[key])
         return cls(**fields)
 
     def _statistics(self, latents: Tensor) -> tuple[Tensor, Tensor]:

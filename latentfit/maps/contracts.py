@@ -77,7 +77,7 @@ class Approximation(nn.Module):
             raise PaletteError(
                 f"{self.name!r}: gives colours, not classes of a palette",
                 remedy=(
-                    "train a palettized decoder (`latentfit train palette`), or take the "
+                    "train a palettized decoder, or take the "
                     "nearest of its colours: Palette.nearest(approximation(latents))"
                 ),
             )

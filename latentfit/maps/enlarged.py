@@ -37,7 +37,7 @@ def enlarge(latent_map: LatentMap, latents: Tensor, factor: Scale | None = None)
         raise SpaceMismatchError(
             f"{latent_map.name!r}: leads from {latent_map.source.name!r} to "
             f"{latent_map.target.name!r}, so it is no upscaler",
-            remedy="use `latentfit convert`",
+            remedy="call it on the latents themselves, as convert does",
         )
     for step in steps_to(latent_map, latent_map.scale if factor is None else factor):
         latents = map_latents_in_tiles(latent_map.at_scale(step), latents)

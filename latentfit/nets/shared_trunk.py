@@ -49,10 +49,8 @@ def put_trunk_in(network: nn.Module, decoder: nn.Module) -> None:
     if sizes[:2] != wanted[:2] or sizes[2] < wanted[2] or any(_dilations(coarse[: len(theirs)])):
         raise TrainError(
             f"trunk: the decoder has {wanted[0]} channels, {wanted[1]} wide, in {wanted[2]} blocks",
-            remedy=(
-                "expected a network of as many channels, as wide, with as many plain "
-                f"blocks, got {sizes[0]}, {sizes[1]} and {sizes[2]}"
-            ),
+            expected="a network of as many channels, as wide, with as many plain blocks",
+            got=f"{sizes[0]}, {sizes[1]} and {sizes[2]}",
         )
     for mine, other in zip(coarse, theirs, strict=False):
         _copy(mine, other)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal, NoReturn
 import torch
 from torch import Tensor
 
-from latentfit.errors import NoPicturesError, StoreError
+from latentfit.errors import NoPicturesError, Remedy, StoreError
 from latentfit.images.sources import Picture
 from latentfit.latents.likely_space import Domain
 from latentfit.latents.spaces import LatentSpace
@@ -176,10 +176,12 @@ def _check_writable(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise StoreError(
-            f"{folder}: cannot be made ({error.strerror or error})", remedy="choose another --out"
+            f"cannot be made ({error.strerror or error})", place=folder, remedy=Remedy("choose another {}", out=...)
         ) from error
     if not os.access(folder, os.W_OK | os.X_OK):
-        raise StoreError(f"{folder}: cannot be written to", remedy="choose another --out, or change its permissions")
+        raise StoreError(
+            "cannot be written to", place=folder, remedy=Remedy("choose another {}, or change its permissions", out=...)
+        )
 
 
 def _known(folder: Path, origin: Origin, config: CollectConfig) -> tuple[dict[str, set[str]], set[str]]:
@@ -199,8 +201,9 @@ def _known(folder: Path, origin: Origin, config: CollectConfig) -> tuple[dict[st
         differences = f"{differences}, {columns}" if differences else columns
     if differences:
         raise StoreError(
-            f"{folder}: holds pairs of {store.vae_name}, this run is {origin.vae}",
-            remedy=f"they differ in {differences}: choose another --out",
+            f"holds pairs of {store.vae_name}, this run is {origin.vae}; they differ in {differences}",
+            place=folder,
+            remedy=Remedy("choose another {}", out=...),
         )
     store.verify()
     keys: dict[str, set[str]] = {}
@@ -217,7 +220,8 @@ def _pairs_of(vae: Autoencoder, batch: list[Prepared]) -> tuple[Tensor, Tensor]:
     if not bool(torch.isfinite(latents).all()):
         raise StoreError(
             f"{vae.name}: latents of {batch[0].sample.name} overflow float16 or are NaN",
-            remedy=("expected about unit variance: check --space, and load the VAE with --dtype float32"),
+            expected="about unit variance",
+            remedy=Remedy("check {}, and load the VAE with {}", space=..., dtype="float32"),
         )
     return latents, vae.decode(latents).clamp(0, 1)
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from latentfit.errors import StoreError
+from latentfit.errors import LatentfitWarning, Remedy, StoreError
 from latentfit.pairs.shards import Sample
 
 if TYPE_CHECKING:
@@ -67,12 +67,12 @@ class JoinedStores:
         self.source, self.target = source, target
         if source.path.resolve() == target.path.resolve():
             raise StoreError(
-                f"{source.path}: given as source and as target", remedy="expected two stores of the same pictures"
+                f"{source.path}: given as source and as target", expected="two stores of the same pictures"
             )
         partners = {sample.key: sample for sample in target.samples}
         self.pairs = [SamplePair(sample, partners[sample.key]) for sample in source.samples if sample.key in partners]
         if not self.pairs:
-            raise StoreError(f"{_named(source)} and {_named(target)}: {_why_none(source, target)}")
+            raise _none_joined(source, target)
         _warn_of_other_crops(self.pairs, source, target)
         self.n_source_only = len(source.samples) - len(self.pairs)
         self.n_target_only = len(target.samples) - len(self.pairs)
@@ -80,7 +80,7 @@ class JoinedStores:
         if source.fingerprint == target.fingerprint and self.scale == 1:
             raise StoreError(
                 f"{_named(source)} and {_named(target)}: one VAE at one size, so both hold the same latents",
-                remedy="expected two VAEs, or one at two sizes",
+                expected="two VAEs, or one at two sizes",
             )
 
     def __len__(self) -> int:
@@ -144,9 +144,11 @@ def _scale(pairs: Sequence[SamplePair], source: "PairStore", target: "PairStore"
                 f"{_named(source)} and {_named(target)}: {pair.source.name!r} has {rows}x{wide} "
                 f"and {rows_there}x{wide_there} cells",
                 expected="one ratio of small whole numbers for every picture",
-                remedy=(
-                    "collect both with the same --size, and with sides that are whole "
-                    "cells of both (--crops, or a multiple of the larger cell)"
+                remedy=Remedy(
+                    "collect both with the same {}, and with sides that are whole cells of both "
+                    "({}, or a multiple of the larger cell)",
+                    size=...,
+                    crops=...,
                 ),
             )
     return found.pop()
@@ -157,20 +159,22 @@ def _warn_of_other_crops(pairs: Sequence[SamplePair], source: "PairStore", targe
     joined = {pair.sha256 for pair in pairs}
     both = {sample.sha256 for sample in source.samples} & {sample.sha256 for sample in target.samples}
     if both - joined:
-        warnings.warn(
-            f"{_named(source)} and {_named(target)}: {len(both - joined)} of {len(both)} pictures that both hold were "
-            "cropped differently and are left out; collect both with the same --size and --crops, in whole cells of "
-            "both",
-            stacklevel=3,
+        told = LatentfitWarning(
+            f"{len(both - joined)} of {len(both)} pictures that both hold were cropped differently and are left out",
+            place=f"{_named(source)} and {_named(target)}",
+            remedy=Remedy("collect both with the same {} and {}, in whole cells of both", size=..., crops=...),
         )
+        warnings.warn(told, stacklevel=3)
 
 
-def _why_none(source: "PairStore", target: "PairStore") -> str:
+def _none_joined(source: "PairStore", target: "PairStore") -> StoreError:
     pictures = {sample.sha256 for sample in source.samples} & {sample.sha256 for sample in target.samples}
     if pictures:
-        n = len(pictures)
-        return f"{n} pictures are in both, but cropped differently; collect both with the same --size and --crops"
-    return "no picture is in both; collect them from the same pictures, with the same --size and --crops"
+        what, advice = f"{len(pictures)} pictures are in both, but cropped differently", "collect both"
+    else:
+        what, advice = "no picture is in both", "collect them from the same pictures,"
+    how = Remedy(f"{advice} with the same {{}} and {{}}", size=..., crops=...)
+    return StoreError(what, place=f"{_named(source)} and {_named(target)}", remedy=how)
 
 
 def _named(store: "PairStore") -> str:

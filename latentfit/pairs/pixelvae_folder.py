@@ -7,7 +7,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from latentfit.errors import NoPicturesError, StoreError, TrainError
+from latentfit.errors import NoPicturesError, Remedy, TrainError
 from latentfit.latents.files import latent_folder
 from latentfit.maps.autoencoder import Autoencoder
 from latentfit.pairs.collector import collect
@@ -57,20 +57,18 @@ def collect_pixelvae(
     """
     root = Path(folder)
     if not root.is_dir():
-        raise TrainError(f"{root}: no such folder", remedy="expected one that holds set1_train and set1_test")
+        raise TrainError("no such folder", place=root, expected="one that holds set1_train and set1_test")
     files = [path for path in latent_folder(root) if path.suffix.lower() == ".latent"]
     if not files:
         raise TrainError(
-            f"{root}: holds no .latent file", remedy="expected some in folders such as set1_train and set1_test"
+            "holds no .latent file", place=root, expected="some in folders such as set1_train and set1_test"
         )
     saved = [SavedLatents(path.relative_to(root).as_posix(), path) for path in files]
     _both_there(root, sum(MARK in one.name for one in saved), len(saved), "")
     try:
         store = collect(vae, saved, out, domain="raw", progress=progress)
     except NoPicturesError as error:
-        raise TrainError(f"{root}: {error}", remedy="name the VAE of their space with --vae") from error
-    except StoreError as error:  # collect's --out is another flag here
-        raise StoreError(str(error).replace("choose another --out", "name another --store")) from error
+        raise error.as_(TrainError, remedy=Remedy("name the VAE of their space with {}", vae=...)).at(root) from error
     names = {one.name for one in saved}
     samples = [sample for sample in store.samples if sample.name in names]
     test = [sample for sample in samples if MARK in sample.name]
@@ -81,11 +79,14 @@ def collect_pixelvae(
 def _both_there(root: Path, n_test: int, n_all: int, of_which: str) -> None:
     if n_test == 0:
         raise TrainError(
-            f"{root}: no test set: none of its {n_all} latents{of_which} has {MARK!r} in its path",
+            f"no test set: none of its {n_all} latents{of_which} has {MARK!r} in its path",
+            place=root,
             remedy=("pixelvae tells them by that word: move some into a folder such as set1_test"),
         )
     if n_test == n_all:
         raise TrainError(
-            f"{root}: nothing to train on: all of its {n_all} latents{of_which} have {MARK!r} in their path, which is "
-            "what tells the test set (also within a word, such as 'latest'): rename the folder of the others"
+            f"nothing to train on: all of its {n_all} latents{of_which} have {MARK!r} in their path, "
+            "which is what tells the test set (also within a word, such as 'latest')",
+            place=root,
+            remedy="rename the folder of the others",
         )

@@ -15,7 +15,7 @@ from typing import Protocol, TypeVar
 import torch
 from torch import Tensor
 
-from latentfit.errors import BadFileError, ImageError, SpaceMismatchError, StoreError
+from latentfit.errors import BadFileError, ImageError, Remedy, SpaceMismatchError, StoreError
 from latentfit.images.perceptual_hash import look_of
 from latentfit.images.pixels import Box, Kind, crop_to_cells, kind_of, rgb_tensor, square_crops
 from latentfit.images.sources import Picture, picture_paths, pictures
@@ -63,12 +63,13 @@ def found(
     if saved and config.keep == "photo":
         raise StoreError(
             f"collect: {len(saved)} latent files have no photograph beside them ({saved[0].path})",
-            remedy="expected keep 'cells' or 'rgb', got 'photo'",
+            expected="keep 'cells' or 'rgb'",
+            got="'photo'",
         )
     if saved and (config.scale != 1 or len(config.scales) > 1):
         raise StoreError(
             f"collect: {len(saved)} latent files have one size ({saved[0].path})",
-            remedy="expected pictures, which each scale is resampled from",
+            expected="pictures, which each scale is resampled from",
         )
     return every[: config.limit]
 
@@ -117,8 +118,7 @@ class Preparer:
             try:
                 new = self._of_picture(item) if isinstance(item, Picture) else self._of_latents(item)
             except (ImageError, BadFileError, SpaceMismatchError) as error:
-                read = item.name if isinstance(item, Picture) else str(item.path)
-                self._report.skipped.append((item.name, str(error).removeprefix(f"{read}: ")))
+                self._report.skipped.append((item.name, error.reason()))
                 new = []
             yield new
 
@@ -153,7 +153,9 @@ class Preparer:
         try:
             sha256 = hashlib.sha256(file.path.read_bytes()).hexdigest()
         except OSError as error:
-            raise BadFileError(f"{file.path}: cannot be read ({error.strerror})") from error
+            raise BadFileError(
+                f"cannot be read ({error.strerror})", place=file.path, remedy="check the file and its permissions"
+            ) from error
         if sha256 in self._seen:
             self._report.n_duplicates += 1
             return []
@@ -185,10 +187,10 @@ class Preparer:
         if read.doubt is not None and self._config.domain is None:
             apart = "" if read.doubt.kind == "domain" else "collect it with a VAE of its own space, or "
             raise BadFileError(
-                f"{file.path}: {read.doubt}",
-                remedy=(
-                    f"{apart}say which domain these files are of (domain, model or raw) to collect it as that all the "
-                    "same"
+                f"{read.doubt}",
+                place=file.path,
+                remedy=Remedy(
+                    f"{apart}say with {{}} which these files are of, to collect them as that all the same", domain=...
                 ),
             )
         if read.doubt is not None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from latentfit.errors import ScaleError, StoreError
+from latentfit.errors import Remedy, ScaleError, StoreError
 from latentfit.images.sources import Picture
 from latentfit.maps.autoencoder import Autoencoder
 from latentfit.maps.scales import Scale, as_scale
@@ -32,7 +32,7 @@ class ScaledStores:
     Parameters
     ----------
     path : path
-        As `collect_scales` or ``latentfit collect --scales`` wrote it.
+        As `collect_scales` wrote it.
 
     Attributes
     ----------
@@ -51,17 +51,19 @@ class ScaledStores:
         held = {scale: PairStore(folders[scale]) for scale in sorted(folders)}
         if len(held) < 2:
             raise StoreError(
-                f"{self.path}",
-                expected=f"pair stores of two scales or more (x1, x2 …), found {len(held)}",
-                remedy=("collect them with: latentfit collect --vae REF --out STORE --scales 1 2"),
+                place=self.path,
+                expected="pair stores of two scales or more (x1, x2 …)",
+                got=f"{len(held)}",
+                remedy=Remedy("collect them with {}", scales=(1, 2)),
             )
         self.stores: dict[Fraction, PairStore] = held
         first = next(iter(held.values()))
         for store in held.values():
             if store.fingerprint != first.fingerprint:
                 raise StoreError(
-                    f"{store.path}: holds latents of {store.vae_name!r}, {first.path} of {first.vae_name!r}",
-                    remedy="expected one VAE at several sizes",
+                    f"holds latents of {store.vae_name!r}, {first.path} of {first.vae_name!r}",
+                    place=store.path,
+                    expected="one VAE at several sizes",
                 )
 
     def __repr__(self) -> str:
@@ -87,7 +89,7 @@ class ScaledStores:
         if target is None or as_scale(factor) == 1:
             known = ", ".join(str(one) for one in self.factors)
             raise ScaleError(
-                f"{self.path}", expected=f"a factor of {known}", got=f"{factor}", remedy="collect that scale too"
+                place=self.path, expected=f"a factor of {known}", got=f"{factor}", remedy="collect that scale too"
             )
         return self.stores[least].join(target)
 
@@ -173,7 +175,7 @@ def _checked(scales: Sequence[Scale], n_random: int) -> tuple[Fraction, ...]:
         raise ScaleError(
             f"scales: {odd[0]} is {odd[0] / low} times the least, {low}: no ratio of "
             "small whole numbers, so the two could not be joined",
-            remedy=f"expected ratios with a denominator of at most {LARGEST_BLOCK}",
+            expected=f"ratios with a denominator of at most {LARGEST_BLOCK}",
         )
     between = [low + step * RANDOM_STEP for step in range(1, int((high - low) / RANDOM_STEP) + 1)]
     free = [one for one in between if one < high and one not in wanted and (one / low).denominator <= LARGEST_BLOCK]
@@ -198,9 +200,10 @@ def _check_crops(wanted: tuple[Fraction, ...], size: int, cell_px: int, folder: 
     multiple_px = cell_px * cut.multiple_cells
     if size < multiple_px:
         raise ScaleError(
-            f"size: crops that are whole cells at scales {', '.join(map(str, wanted))} have "
-            f"sides of multiples of {multiple_px} px, got {size}",
-            remedy=f"give --size {multiple_px} or more, or fewer scales",
+            "size",
+            expected=f"whole cells at scales {', '.join(map(str, wanted))}: sides of multiples of {multiple_px} px",
+            got=f"{size}",
+            remedy=Remedy("give {} or more, or fewer scales", size=multiple_px),
         )
     if size % multiple_px:
         warnings.warn(
@@ -212,8 +215,9 @@ def _check_crops(wanted: tuple[Fraction, ...], size: int, cell_px: int, folder: 
     noted = folder / _CUT_FOR
     if noted.is_file() and read_json(noted) != alike:
         raise StoreError(
-            f"{folder}: its crops were cut for other scales, those of {', '.join(map(str, wanted))} would differ",
-            remedy="collect all scales into another --out",
+            f"its crops were cut for other scales, those of {', '.join(map(str, wanted))} would differ",
+            place=folder,
+            remedy=Remedy("collect all scales into another {}", out=...),
         )
     folder.mkdir(parents=True, exist_ok=True)
     write_atomic(noted, json.dumps(alike) + "\n")

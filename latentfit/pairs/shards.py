@@ -14,7 +14,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_bytes
 from torch import Tensor
 
-from latentfit.errors import BadFileError, StoreError
+from latentfit.errors import BadFileError, StoreError, reason_of
 from latentfit.images.perceptual_hash import is_look
 from latentfit.images.pixels import Box
 from latentfit.images.sources import is_test
@@ -261,13 +261,14 @@ def read_shard(path: Path) -> Shard:
             header = schemas.parse_json((file.metadata() or {})["latentfit_pairs"], os.fspath(path), has_infinity=True)
             schema = header["schema"]
         except (LookupError, TypeError, BadFileError) as error:
-            reason = str(error).removeprefix(f"{path}: ")
             raise StoreError(
-                f"{path}: not a shard of a pair store", remedy=f"move it out of this folder ({reason})"
+                "not a shard of a pair store",
+                place=path,
+                remedy=f"move it out of this folder ({reason_of(error)})",
             ) from error
         if schema != SCHEMA:
             raise StoreError(
-                f"{path}", expected=f"schema {SCHEMA!r}", got=f"{schemas.shown(schema)}", remedy="collect it anew"
+                place=path, expected=f"schema {SCHEMA!r}", got=f"{schemas.shown(schema)}", remedy="collect it anew"
             )
         try:
             fields = _HEADER(header, os.fspath(path))
@@ -275,12 +276,12 @@ def read_shard(path: Path) -> Shard:
             shapes = {column: tuple(one.get_shape()) for column, one in slices.items()}
             dtypes = {column: one.get_dtype() for column, one in slices.items()}
         except (BadFileError, SafetensorError) as error:
-            raise StoreError(f"{_edited(path)} ({error})") from error
+            raise _edited(path, f" ({error})") from error
     samples = [Sample(**entry, shard=path.name, row=row) for row, entry in enumerate(fields["samples"])]
     shard = Shard(path, fields["origin"], fields["columns"], samples, fields["checksum"])
     is_keyed = all(sample.key == sample_key(sample.sha256, sample.box) for sample in samples)
     if shapes != _shapes_of(shard) or any(dtypes[name] not in _DTYPES[name] for name in dtypes) or not is_keyed:
-        raise StoreError(_edited(path))
+        raise _edited(path)
     return shard
 
 
@@ -309,7 +310,7 @@ def check_values(shard: Shard) -> None:
     with open_shard(shard.path) as file:
         values = {column: file.get_tensor(column) for column in shard.columns}
         if _checksum(values) != shard.checksum:
-            raise StoreError(_edited(shard.path))
+            raise _edited(shard.path)
 
 
 def open_shard(path: Path, framework: str = "pt") -> Any:
@@ -323,11 +324,11 @@ def open_shard(path: Path, framework: str = "pt") -> Any:
     try:
         return safe_open(os.fspath(path), framework=framework)
     except (SafetensorError, OSError) as error:
-        raise StoreError(f"{path}: a damaged shard ({error})", remedy="delete it and run collect again") from error
+        raise StoreError(f"a damaged shard ({error})", place=path, remedy="delete it and run collect again") from error
 
 
-def _edited(path: Path) -> str:
-    return f"{path}: was edited or damaged; delete it and run collect again"
+def _edited(path: Path, why: str = "") -> StoreError:
+    return StoreError(f"was edited or damaged{why}", place=path, remedy="delete it and run collect again")
 
 
 def _entry(sample: Sample) -> dict[str, Any]:

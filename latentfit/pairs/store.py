@@ -11,7 +11,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from latentfit.errors import StoreError
+from latentfit.errors import Remedy, StoreError
 from latentfit.images.perceptual_hash import groups
 from latentfit.latents.spaces import LatentSpace
 from latentfit.pairs.joined import JoinedStores
@@ -52,14 +52,17 @@ class Batch:
             return self.cells
         if self.rgb is None:
             raise StoreError(
-                "this store keeps cells only", expected="scale 1", got=f"{scale}", remedy="collect it with --keep rgb"
+                "this store keeps cells only",
+                expected="scale 1",
+                got=f"{scale}",
+                remedy=Remedy("collect it with {}", keep="rgb"),
             )
         return _area_mean(self.rgb, self.latents, Fraction(scale))
 
     def photo_target(self, scale: int | Fraction = 1) -> Tensor:
         """The photograph at `scale` pixels a cell."""
         if self.photo is None:
-            raise StoreError("this store keeps no photographs", remedy="collect it with --keep photo")
+            raise StoreError("this store keeps no photographs", remedy=Remedy("collect it with {}", keep="photo"))
         return _area_mean(self.photo, self.latents, Fraction(scale))
 
     def photo_cells(self) -> Tensor:
@@ -86,8 +89,10 @@ class PairStore:
         paths = sorted(self.path.glob("*.safetensors")) if self.path.is_dir() else []
         if not paths:
             raise StoreError(
-                f"{self.path}: no pair store there",
-                remedy="expected *.safetensors shards written by `latentfit collect`",
+                "no pair store there",
+                place=self.path,
+                expected="*.safetensors shards",
+                remedy="collect them first",
             )
         self._shards = {path.name: read_shard(path) for path in paths}
         self._checked: set[str] = set()
@@ -164,7 +169,7 @@ class PairStore:
         if missing:
             keep = "photo" if "photo" in missing else "rgb"
             raise StoreError(
-                f"{self.path}: lacks {', '.join(sorted(missing))}", remedy=f"collect it with --keep {keep}"
+                f"lacks {', '.join(sorted(missing))}", place=self.path, remedy=Remedy("collect it with {}", keep=keep)
             )
         by_shard: dict[str, list[Sample]] = {}
         for sample in self.samples if samples is None else samples:
@@ -183,7 +188,7 @@ class PairStore:
             if sample.key.startswith(key) or sample.name == key:
                 return next(self.batches([sample], self.columns if columns is None else columns))
         raise StoreError(
-            f"{self.path}: no sample {key!r}", remedy=f"expected a key or a name such as {self.samples[0].name!r}"
+            f"no sample {key!r}", place=self.path, expected=f"a key or a name such as {self.samples[0].name!r}"
         )
 
     def join(self, target: "PairStore") -> JoinedStores:
@@ -237,8 +242,9 @@ def _common_origin(folder: Path, shards: Sequence[Shard]) -> Origin:
     for shard in shards:
         if differences := first.differences(shard.origin):
             raise StoreError(
-                f"{folder}: shards of two kinds: {shards[0].path.name} is from {first.vae}, "
+                f"shards of two kinds: {shards[0].path.name} is from {first.vae}, "
                 f"{shard.path.name} from {shard.origin.vae}; they differ in {differences}",
+                place=folder,
                 remedy=("one store is one VAE at one size: move one of them to a folder of its own"),
             )
     return first

@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from latentfit.errors import PaletteError
+from latentfit.errors import PaletteError, Remedy
 from latentfit.fit.polynomial_map import PolynomialMap, polynomial_config
 from latentfit.latents.spaces import LatentSpace
 from latentfit.maps.contracts import Approximation
@@ -84,7 +84,8 @@ def palette_of(approximation: Approximation) -> Palette:
     if not isinstance(module, Palettized):
         raise PaletteError(
             f"{approximation.name!r}: has no palette",
-            remedy="expected a palettized decoder (`latentfit train palette`)",
+            expected="a palettized decoder",
+            remedy="train one for a palette",
         )
     return Palette.from_dict(module.palette)
 
@@ -100,16 +101,16 @@ def palette_for(n_classes: int, palette: Palette | str | os.PathLike[str] | None
     fitting = ", ".join(name for name in bundled_palettes() if len(Palette.load(name)) == n_classes) or "none"
     if palette is None:
         raise PaletteError(
-            f"{of}: pixelvae's decoder, of {n_classes} classes; the file does not hold "
-            "its palette: name it with --palette, or load(path, palette=…)",
-            remedy=f"bundled ones of {n_classes} colours: {fitting}",
+            f"pixelvae's decoder, of {n_classes} classes, and the file does not hold its palette",
+            place=of,
+            remedy=Remedy(f"name it with {{}}; bundled ones of {n_classes} colours: {fitting}", palette=...),
         )
     chosen = palette if isinstance(palette, Palette) else Palette.load(palette)
     if len(chosen) != n_classes:
         raise PaletteError(
-            f"{of}: its network has {n_classes} classes, palette {chosen.name!r} has "
-            f"{len(chosen)} colours; name the one that it was trained for",
-            remedy=f"bundled ones of {n_classes} colours: {fitting}",
+            f"its network has {n_classes} classes, palette {chosen.name!r} has {len(chosen)} colours",
+            place=of,
+            remedy=f"name the one that it was trained for; bundled ones of {n_classes} colours: {fitting}",
         )
     return chosen
 

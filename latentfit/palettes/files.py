@@ -68,21 +68,29 @@ def read_listed(path: str | os.PathLike[str]) -> Listed:
     ending = file.suffix.lower()
     if ending in _OTHERS:
         raise PaletteError(
-            f"{file.name}: {_OTHERS[ending]}, which is not read",
+            f"{_OTHERS[ending]}, which is not read",
+            place=file.name,
             remedy="export the palette as .gpl or .hex, or as an indexed .png",
         )
     if ending not in ENDINGS:
         raise PaletteError(
-            f"{file.name}", expected=f"a palette in {', '.join(ENDINGS)}", got=f"{ending or 'no ending'}"
+            place=file.name, expected=f"a palette in {', '.join(ENDINGS)}", got=f"{ending or 'no ending'}"
         )
     most = _MOST_PNG_BYTES if ending == ".png" else MOST_BYTES
     try:
         n_bytes = file.stat().st_size
         if n_bytes > most:  # before anything is read
-            raise PaletteError(f"{file.name}: {n_bytes} bytes are no list of at most {MOST_COLOURS} colours")
+            raise PaletteError(
+                "not a list of colours",
+                place=file.name,
+                expected=f"at most {MOST_COLOURS} colours",
+                got=f"{n_bytes} bytes",
+            )
         blob = file.read_bytes()
     except OSError as error:
-        raise PaletteError(f"{file}: cannot be read ({error.strerror or error})") from error
+        raise PaletteError(
+            f"cannot be read ({error.strerror or error})", place=file, remedy="check the path and its permissions"
+        ) from error
     if ending == ".png":
         return Listed(_of_png(blob, file.name))
     if ending == ".act":
@@ -99,7 +107,7 @@ def _text_of(blob: bytes, name: str) -> str:
     """UTF-8, or Latin-1, in which older programs wrote names of colours."""
     if b"\0" in blob:
         raise PaletteError(
-            f"{name}", expected="text, in UTF-8 or Latin-1", got="zero bytes", remedy="export the palette again"
+            place=name, expected="text, in UTF-8 or Latin-1", got="zero bytes", remedy="export the palette again"
         )
     try:
         return blob.decode("utf-8-sig")
@@ -157,18 +165,19 @@ def _of_hex(text: str, name: str) -> Listed:
         is_opaque = is_paint_net and len(word) == 8 and word[:2].lower() == "ff"
         colour = colour_of_hex(word[2:] if is_opaque else word)
         if colour is None:
-            raise PaletteError(f"{name}, line {number}: {_why_no_hex(word)}")
+            raise _no_hex(word, f"{name}, line {number}")
         colours.append(colour)
     if not colours:
-        raise PaletteError(f"{name}: lists no colour", remedy="expected one RRGGBB a line")
+        raise PaletteError("lists no colour", place=name, expected="one RRGGBB a line")
     return Listed(np.array(colours, np.uint8), facts.get("name", ""), facts.get("source", ""))
 
 
-def _why_no_hex(word: str) -> str:
+def _no_hex(word: str, where: str) -> PaletteError:
     shown = repr(word[:40])
     if re.fullmatch(r"#?[0-9a-fA-F]{8}", word):
-        return f"expected RRGGBB, got {shown}: eight digits carry alpha, and palettes are opaque; take two out"
-    return f"expected RRGGBB, got {shown}"
+        got = f"{shown}: eight digits carry alpha, and palettes are opaque"
+        return PaletteError(place=where, expected="RRGGBB", got=got, remedy="take two out")
+    return PaletteError(place=where, expected="RRGGBB", got=shown)
 
 
 def _of_gpl(text: str, name: str) -> Listed:
@@ -180,7 +189,7 @@ def _of_gpl(text: str, name: str) -> Listed:
     if not lines or lines[0].strip() != "GIMP Palette":
         got = repr(lines[0].strip()[:40]) if lines else "an empty file"
         raise PaletteError(
-            f"{name}", expected="a first line 'GIMP Palette'", got=f"{got}", remedy="export the palette again as .gpl"
+            place=name, expected="a first line 'GIMP Palette'", got=f"{got}", remedy="export the palette again as .gpl"
         )
     colours: list[tuple[int, ...]] = []
     facts: dict[str, str] = {}
@@ -192,7 +201,7 @@ def _of_gpl(text: str, name: str) -> Listed:
             has_alpha = facts.get("channels", "").upper() == "RGBA"
             colours.append(_levels(words, 4 if has_alpha else 3, f"{name}, line {number}"))
     if not colours:
-        raise PaletteError(f"{name}: lists no colour", remedy="expected lines of three levels such as '29 43 83'")
+        raise PaletteError("lists no colour", place=name, expected="lines of three levels such as '29 43 83'")
     return Listed(np.array(colours, np.uint8), facts.get("name", ""), facts.get("source", ""))
 
 
@@ -202,9 +211,11 @@ def _levels(words: str, n_levels: int, where: str) -> tuple[int, ...]:
     levels = tuple(int(level) for level in found.groups()) if found else ()
     if len(levels) != n_levels or max(levels) > 255:
         number = "three" if n_levels == 3 else "four"
-        raise PaletteError(f"{where}", expected=f"{number} levels of 0 to 255", got=f"{words[:40]!r}")
+        raise PaletteError(place=where, expected=f"{number} levels of 0 to 255", got=f"{words[:40]!r}")
     if levels[3:] not in ((), (255,)):
-        raise PaletteError(f"{where}: alpha {levels[3]}, and palettes here are opaque", remedy="take the colour out")
+        raise PaletteError(
+            f"alpha {levels[3]}, and palettes here are opaque", place=where, remedy="take the colour out"
+        )
     return levels[:3]
 
 
@@ -220,16 +231,18 @@ def _of_pal(blob: bytes, name: str) -> Listed:
     if lines[:1] != ["JASC-PAL"]:
         got = repr(lines[0][:40]) if lines else "an empty file"
         raise PaletteError(
-            f"{name}",
+            place=name,
             expected="JASC's palette, whose first line is 'JASC-PAL', or Microsoft's RIFF",
             got=f"{got}",
             remedy="export it again as .gpl",
         )
     n_colours, rows = int(lines[2]), [line for line in lines[3:] if line]
     if n_colours != len(rows) or not n_colours:
-        raise PaletteError(f"{name}: says that it lists {n_colours} colours, got {len(rows)}", remedy="export it again")
+        raise PaletteError(
+            f"says that it lists {n_colours} colours, got {len(rows)}", place=name, remedy="export it again"
+        )
     if n_colours > MOST_COLOURS:
-        raise PaletteError(f"{name}: lists {n_colours} colours", remedy=f"expected at most {MOST_COLOURS}")
+        raise PaletteError(f"lists {n_colours} colours", place=name, expected=f"at most {MOST_COLOURS}")
     has_alpha = all(len(row.split()) == 4 for row in rows)
     levels = [_levels(row, 4 if has_alpha else 3, f"{name}, line {n}") for n, row in enumerate(rows, 4)]
     return Listed(_without_filling(np.array(levels, np.uint8)))
@@ -242,7 +255,7 @@ def _of_riff(blob: bytes, name: str) -> Colours:
     levels = blob[start + 12 : start + 12 + 4 * n_colours]
     if blob[8:12] != b"PAL " or not 1 <= n_colours <= MOST_COLOURS or len(levels) != 4 * n_colours:
         raise PaletteError(
-            f"{name}", expected=f"a RIFF palette of 1 to {MOST_COLOURS} colours", remedy="export it again as .gpl"
+            place=name, expected=f"a RIFF palette of 1 to {MOST_COLOURS} colours", remedy="export it again as .gpl"
         )
     colours: Colours = np.frombuffer(levels, np.uint8).reshape(-1, 4)[:, :3].copy()
     return _without_filling(colours)
@@ -255,7 +268,7 @@ def _of_act(blob: bytes, name: str) -> Colours:
     """
     if len(blob) not in (768, 772):
         raise PaletteError(
-            f"{name}", expected="768 or 772 bytes of a colour table", got=f"{len(blob)}", remedy="export it again"
+            place=name, expected="768 or 772 bytes of a colour table", got=f"{len(blob)}", remedy="export it again"
         )
     colours: Colours = np.frombuffer(blob[:768], np.uint8).reshape(-1, 3).copy()
     n_colours = int.from_bytes(blob[768:770], "big")
@@ -279,28 +292,31 @@ def _of_png(blob: bytes, name: str) -> Colours:
             image = Image.open(io.BytesIO(blob), formats=["PNG"])
             if image.width * image.height > _MOST_PIXELS:  # before anything is unpacked
                 raise PaletteError(
-                    f"{name}: {image.width}x{image.height} px",
+                    f"{image.width}x{image.height} px",
+                    place=name,
                     remedy=f"a palette is a strip of at most {MOST_COLOURS} swatches",
                 )
             image.load()
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
-        raise PaletteError(f"{name}: {error} A palette is a strip of at most {MOST_COLOURS} swatches") from error
+        raise PaletteError(
+            str(error).rstrip("."), place=name, expected=f"a strip of at most {MOST_COLOURS} swatches"
+        ) from error
     except PaletteError:
         raise
     except UnidentifiedImageError as error:
-        raise PaletteError(f"{name}: its content is no PNG", remedy="export the palette again") from error
+        raise PaletteError("its content is no PNG", place=name, remedy="export the palette again") from error
     except (OSError, SyntaxError, ValueError, EOFError, LookupError) as error:
         raise PaletteError(
-            f"{name}: a damaged PNG ({type(error).__name__}: {error})", remedy="export it again"
+            f"a damaged PNG ({type(error).__name__}: {error})", place=name, remedy="export it again"
         ) from error
     if image.mode not in ("P", "RGB", "RGBA", "L", "LA", "1"):
         raise PaletteError(
-            f"{name}", expected="8 bits a channel", got=f"Pillow's mode {image.mode}", remedy="save it as indexed PNG"
+            place=name, expected="8 bits a channel", got=f"Pillow's mode {image.mode}", remedy="save it as indexed PNG"
         )
     rgba = np.array(image.convert("RGBA"))
     if (rgba[..., 3] < 255).any():
         raise PaletteError(
-            f"{name}: has transparent pixels, and palettes here are opaque", remedy="save it without alpha"
+            "has transparent pixels, and palettes here are opaque", place=name, remedy="save it without alpha"
         )
     if (colours := declared(image, blob)).icc is not None:
         grey = image.mode in ("1", "L", "LA")
@@ -321,7 +337,9 @@ def _swatches(rgba: NDArray[np.uint8], name: str) -> Colours:
     values, first, inverse, counts = np.unique(packed, return_index=True, return_inverse=True, return_counts=True)
     remedy = "expected an indexed PNG or a strip of swatches; take a picture's colours with Palette.of_pictures"
     if len(values) > MOST_COLOURS:
-        raise PaletteError(f"{name}: a true-colour picture of {len(values)} colours, not a palette", remedy=f"{remedy}")
+        raise PaletteError(
+            f"a true-colour picture of {len(values)} colours, not a palette", place=name, remedy=f"{remedy}"
+        )
     rows, columns = np.indices(packed.shape)
     area = np.ones(len(values), np.int64)
     for places in (rows.ravel(), columns.ravel()):
@@ -332,7 +350,7 @@ def _swatches(rgba: NDArray[np.uint8], name: str) -> Colours:
     if (area != counts).any():
         returning = int(values[np.argmax(area != counts)])
         raise PaletteError(
-            f"{name}: a true-colour picture in which #{returning:06x} is no single swatch", remedy=f"{remedy}"
+            f"a true-colour picture in which #{returning:06x} is no single swatch", place=name, remedy=f"{remedy}"
         )
     order = np.sort(first)
     colours: Colours = rgba.reshape(-1, 4)[order, :3]

@@ -68,22 +68,27 @@ class Palette:
     def __post_init__(self) -> None:
         colours, called = self.colours, f"palette {self.name!r}" if self.name else "palette"
         if not isinstance(colours, Tensor) or colours.dtype != torch.uint8 or colours.ndim != 2:
-            raise PaletteError(f"{called}", expected="colours as uint8 (K, 3)", got=f"{_described(colours)}")
+            raise PaletteError(place=called, expected="colours as uint8 (K, 3)", got=f"{_described(colours)}")
         if colours.shape[1] == 4:
             raise PaletteError(
-                f"{called}", expected="red, green and blue", got="a fourth channel", remedy="palettes are opaque"
+                place=called,
+                expected="red, green and blue",
+                got="a fourth channel",
+                remedy="leave it out: palettes are opaque",
             )
         if colours.shape[1] != 3:
-            raise PaletteError(f"{called}", expected="colours as uint8 (K, 3)", got=f"{_described(colours)}")
+            raise PaletteError(place=called, expected="colours as uint8 (K, 3)", got=f"{_described(colours)}")
         if not 2 <= len(colours) <= MOST_COLOURS:
-            raise PaletteError(f"{called}", expected=f"2 to {MOST_COLOURS} colours", got=f"{len(colours)}")
+            raise PaletteError(place=called, expected=f"2 to {MOST_COLOURS} colours", got=f"{len(colours)}")
         object.__setattr__(self, "colours", colours.detach().cpu().clone().contiguous())
         first: dict[str, int] = {}
         for index, colour in enumerate(self.hex):
             if colour in first:
                 raise PaletteError(
-                    f"{called}: {colour} stands there twice, at {first[colour]} and {index} (from 0)",
-                    remedy=("expected distinct colours, for a class is told by its colour: take one out"),
+                    f"{colour} stands there twice, at {first[colour]} and {index} (from 0)",
+                    place=called,
+                    expected="distinct colours, for a class is told by its colour",
+                    remedy="take one out",
                 )
             first[colour] = index
 
@@ -112,13 +117,13 @@ class Palette:
             hint = f"; did you mean {near[0]!r}?" if near else "."
             raise PaletteError(
                 f"no palette {str(reference)!r}{hint} Bundled: {', '.join(bundled_palettes())}",
-                remedy=f"or name a file ({', '.join(ENDINGS)})",
+                remedy=f"name one of these, or a file ({', '.join(ENDINGS)})",
             )
         listed = read_listed(path)
         try:
             return cls(torch.from_numpy(listed.colours), path.stem, listed.source or path.name)
         except PaletteError as error:
-            raise PaletteError(f"{path.name}: {error}") from error
+            raise error.at(path.name) from error
 
     @classmethod
     def of_pictures(
@@ -272,7 +277,7 @@ class Palette:
                 f"{self!r}",
                 expected=f"indices of 0 to {len(self) - 1}",
                 got=f"{int(indices.min())} to {int(indices.max())}",
-                remedy="they are of another palette",
+                remedy="take the palette that they are of",
             )
 
 

@@ -15,7 +15,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_bytes
 from torch import Tensor
 
-from latentfit.errors import PaletteError, StoreError
+from latentfit.errors import PaletteError, Remedy, StoreError
 from latentfit.pairs.shards import Shard, read_shard
 from latentfit.pairs.store import PairStore, Sample
 from latentfit.palettes.dithering import DITHERS, Dither
@@ -50,8 +50,9 @@ class Palettizing:
     def __post_init__(self) -> None:
         if self.method not in METHODS or self.dither not in DITHERS:
             raise PaletteError(
-                f"expected a method of {', '.join(METHODS)} and a dither of {', '.join(DITHERS)}, got {self.method!r} "
-                f"and {self.dither!r}"
+                "palettize",
+                expected=f"a method of {', '.join(METHODS)} and a dither of {', '.join(DITHERS)}",
+                got=f"{self.method!r} and {self.dither!r}",
             )
         if self.method == "vote" and self.dither != "none":  # said here, before pictures are decoded for it
             raise PaletteError(
@@ -106,7 +107,9 @@ class PaletteTargets:
         self, store: PairStore, how: Palettizing, samples: Sequence[Sample] | None = None, *, progress: bool = False
     ) -> None:
         if "rgb" not in store.columns:
-            raise StoreError(f"{store.path}: keeps no rgb to palettize", remedy="collect it with --keep rgb")
+            raise StoreError(
+                "keeps no rgb to palettize", place=store.path, remedy=Remedy("collect it with {}", keep="rgb")
+            )
         self.store, self.how = store, how
         self.folder = store.path / FOLDER / how.key
         self._rows: dict[str, Indices] = {}
@@ -161,7 +164,8 @@ class PaletteTargets:
             write_atomic(path, blob)
         except OSError as error:
             raise StoreError(
-                f"{path}: could not be written ({error.strerror or error})",
+                f"could not be written ({error.strerror or error})",
+                place=path,
                 remedy=(
                     "nothing half-written remains. Free some space, or copy the store to "
                     "where you can write, and run the same command: it goes on"
@@ -191,7 +195,9 @@ def _read(path: Path) -> Indices:
         with safe_open(path, framework="np") as file:
             indices: Indices = file.get_tensor("indices")
     except (SafetensorError, OSError) as error:
-        raise StoreError(f"{path}: damaged ({error})", remedy="delete it: it is made again from the store") from error
+        raise StoreError(
+            f"damaged ({error})", place=path, remedy="delete it: it is made again from the store"
+        ) from error
     if hashlib.sha256(indices.tobytes()).hexdigest() != _header(path)["checksum"]:
-        raise StoreError(f"{path}: was edited or damaged", remedy="delete it: it is made again from the store")
+        raise StoreError("was edited or damaged", place=path, remedy="delete it: it is made again from the store")
     return indices

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from PIL import Image
 
-from latentfit.errors import LatentfitError, PreviewError
+from latentfit.errors import LatentfitError, PreviewError, Remedy
 from latentfit.latents.files import Estimate, write_latents
 from latentfit.latents.spaces import LatentSpace
 from latentfit.maps.autoencoder import Autoencoder
@@ -128,7 +128,9 @@ class EstimateFolder:
             When they are not finite, as a scheduler's first step can make them.
         """
         if not bool(torch.isfinite(step.latents.half()).all()):
-            raise PreviewError(f"record: {step.label}: x0 is not finite in float16", remedy="this step is left out")
+            raise PreviewError(
+                f"record: {step.label}: x0 is not finite in float16", remedy="go on without it: this step is left out"
+            )
         if not self._pictures:
             self._pictures = [hashlib.sha256(one.contiguous().numpy().tobytes()).hexdigest() for one in step.latents]
         for picture, latents in zip(self._pictures, step.latents, strict=True):
@@ -140,7 +142,7 @@ class EstimateFolder:
     def collect(self, pipe: Any, vae: Autoencoder | None = None) -> PairStore:
         """Decode all that is not decoded yet, with `vae` or a copy of the pipeline's own.
 
-        The same as ``latentfit collect`` on ``STORE/latents``.
+        The same as `collect` on ``STORE/latents``.
 
         Raises
         ------
@@ -152,9 +154,11 @@ class EstimateFolder:
         except (LatentfitError, RuntimeError) as error:
             raise PreviewError(
                 f"record: what was recorded could not be decoded ({error})",
-                remedy=(
-                    f"it stays in {self.latents}: collect it with `latentfit collect --vae "
-                    f"VAE --images {self.latents} --out {self.folder}`"
+                remedy=Remedy(
+                    "it stays there: collect it with {}, {} and {}",
+                    vae=...,
+                    images=os.fspath(self.latents),
+                    out=os.fspath(self.folder),
                 ),
             ) from error
 

@@ -76,7 +76,7 @@ class Painter:
             if one.space != self.space:
                 raise SpaceMismatchError(
                     f"preview: {name!r} is of space {one.space.name!r}, the one before of {self.space.name!r}",
-                    remedy="expected approximations of one space, the pipeline's own",
+                    expected="approximations of one space, the pipeline's own",
                 )
 
     def paint(self, latents: Tensor, caption: str) -> Painted:

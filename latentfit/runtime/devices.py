@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import torch
 from torch import nn
 
-from latentfit.errors import VaeError
+from latentfit.errors import Remedy, VaeError
 
 _DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
@@ -34,7 +34,7 @@ def device_name(device: str) -> str:
         raise VaeError(
             f"device {device!r}",
             expected=f"one of auto, {', '.join(there)} with torch {torch.__version__} here",
-            remedy="take --device auto",
+            remedy=Remedy("take {}", device="auto"),
         )
     return device
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from latentfit.errors import BadFileError
+from latentfit.errors import BadFileError, part_of
 from latentfit.runtime.escaping import one_line
 
 Check = Callable[[Any, str], Any]
@@ -68,12 +68,12 @@ def parse_json(
     """
     if len(text) > most_bytes:
         raise BadFileError(
-            f"{where}", expected=f"at most {most_bytes} bytes of JSON", got=f"{len(text)}", remedy="is this the file?"
+            place=where, expected=f"at most {most_bytes} bytes of JSON", got=f"{len(text)}", remedy="is this the file?"
         )
     try:
         said = text if isinstance(text, str) else text.decode("utf-8-sig")
         if said.count(",") > most_values or said.count("[") + said.count("{") > most_values // 4:
-            raise BadFileError(f"{where}: more than {most_values} values of JSON", remedy="is this the file?")
+            raise BadFileError(f"more than {most_values} values of JSON", place=where, remedy="is this the file?")
         read = json.loads(
             said,
             object_pairs_hook=_unique,
@@ -84,18 +84,18 @@ def parse_json(
         _check_depth(read)
     except RecursionError as error:
         raise BadFileError(
-            f"{where}: JSON nested deeper than {DEEPEST} levels", remedy="write the file anew"
+            f"JSON nested deeper than {DEEPEST} levels", place=where, remedy="write the file anew"
         ) from error
     except UnicodeDecodeError as error:
         raise BadFileError(
-            f"{where}", expected="JSON in UTF-8", got="other bytes", remedy="write the file anew"
+            place=where, expected="JSON in UTF-8", got="other bytes", remedy="write the file anew"
         ) from error
     except json.JSONDecodeError as error:
         raise BadFileError(
-            f"{where}", expected="JSON", got=f"something else ({error})", remedy="write the file anew"
+            place=where, expected="JSON", got=f"something else ({error})", remedy="write the file anew"
         ) from error
     except _WrongJsonError as error:
-        raise BadFileError(f"{where}: {error}", remedy="write the file anew") from error
+        raise BadFileError(f"{error}", place=where, remedy="write the file anew") from error
     return read
 
 
@@ -159,7 +159,7 @@ def shown(value: object) -> str:
 
 def wrong(where: str, expected: str, value: object) -> BadFileError:
     """The error for a field."""
-    return BadFileError(f"{where}", expected=f"{expected}", got=f"{shown(value)}", remedy="write the file anew")
+    return BadFileError(place=where, expected=f"{expected}", got=f"{shown(value)}", remedy="write the file anew")
 
 
 def integer(low: int, high: int, odd: bool = False) -> Check:
@@ -243,7 +243,7 @@ def listed(check: Check, most: int, least: int = 0) -> Check:
         if type(value) not in (list, tuple) or not least <= len(value) <= most:
             count = str(most) if least == most else f"{least} to {most}"
             raise wrong(where, f"a list of {count}", value)
-        return tuple(check(one, f"{where}[{index}]") for index, one in enumerate(value))
+        return tuple(check(one, part_of(where, f"[{index}]")) for index, one in enumerate(value))
 
     return check_all
 
@@ -263,16 +263,16 @@ def record(
             raise wrong(where, "a mapping of names to values", value)
         missing = [key for key in required if key not in value]
         if missing:
-            raise BadFileError(f"{where}: lacks {', '.join(missing)}", remedy="write the file anew")
+            raise BadFileError(f"lacks {', '.join(missing)}", place=where, remedy="write the file anew")
         made = {}
         for key, one in value.items():
             called = one_line(key, 80)
             field = fields.get(key, others)
             if field is None:
                 raise BadFileError(
-                    f"{where}: has an unknown field {called!r}", remedy="update latentfit, or write the file anew"
+                    f"has an unknown field {called!r}", place=where, remedy="update latentfit, or write the file anew"
                 )
-            made[called] = field(one, f"{where}.{called}")
+            made[called] = field(one, part_of(where, f".{called}"))
         return made
 
     return check

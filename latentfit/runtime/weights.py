@@ -28,13 +28,13 @@ _DAMAGE = (
 )  # fmt: skip
 # What is often put in a weights file's place, by its first bytes.
 _OTHERS = (
-    (b"GGUF", "a GGUF file, whose weights are quantised in blocks; take the model's .safetensors"),
-    (b"version https://git-lfs", "a pointer of Git LFS, not the file itself; run `git lfs pull`, or download it"),
-    (b"<!DOCTYPE", "a web page, not the file itself; download it anew"),
-    (b"<!doctype", "a web page, not the file itself; download it anew"),
-    (b"<html", "a web page, not the file itself; download it anew"),
-    (b"\x89HDF\r\n", "an HDF5 file of Keras; take the model's .safetensors"),
-    (b"\x08", "what looks like an ONNX file; take the model's .safetensors"),
+    (b"GGUF", "a GGUF file, whose weights are quantised in blocks", "take the model's .safetensors"),
+    (b"version https://git-lfs", "a pointer of Git LFS, not the file itself", "run `git lfs pull`, or download it"),
+    (b"<!DOCTYPE", "a web page, not the file itself", "download it anew"),
+    (b"<!doctype", "a web page, not the file itself", "download it anew"),
+    (b"<html", "a web page, not the file itself", "download it anew"),
+    (b"\x89HDF\r\n", "an HDF5 file of Keras", "take the model's .safetensors"),
+    (b"\x08", "what looks like an ONNX file", "take the model's .safetensors"),
 )
 # Keys that only quantised weights have: the scaled fp8 of ComfyUI and others, bitsandbytes, torchao.
 _STYLE = re.compile(r"\x1b\[[0-9;]*m")  # of a terminal, in torch's own messages
@@ -99,15 +99,16 @@ class WeightsFile:
         if kind is None and tensor.dtype == torch.float8_e8m0fnu:
             kind = f"of {dtype}, the scales of quantised weights"
         if kind is not None:
-            raise BadFileError(f"{self.path}: tensor {name!r} is {kind}", remedy="expected plain floating weights")
+            raise BadFileError(f"tensor {name!r} is {kind}", place=self.path, expected="plain floating weights")
         if not tensor.is_floating_point():
             return tensor
         try:
             return tensor.to(torch.float32)
         except (RuntimeError, TypeError) as error:
             raise BadFileError(
-                f"{self.path}: tensor {name!r} is of {tensor.dtype}, which cannot be read as float32",
-                remedy="expected plain floating weights",
+                f"tensor {name!r} is of {tensor.dtype}, which cannot be read as float32",
+                place=self.path,
+                expected="plain floating weights",
             ) from error
 
 
@@ -154,14 +155,15 @@ def load_plainly(path: Path) -> Any:
             return torch.load(path, map_location="cpu", weights_only=True, mmap=is_zip)
     except pickle.UnpicklingError as error:
         raise BadFileError(
-            f"{path}: refused, because it is no torch file of plain tensors ({_first_line(error)})",
+            f"refused, because it is no torch file of plain tensors ({_first_line(error)})",
+            place=path,
             remedy=("code that a file carries is never run: convert it to safetensors where you trust it"),
         ) from error
     except BadFileError:
         raise
     except (*_DAMAGE, RecursionError) as error:
         raise BadFileError(
-            f"{path}", expected=f"a safetensors or torch file: {_first_line(error)}", remedy="fetch it again"
+            place=path, expected=f"a safetensors or torch file: {_first_line(error)}", remedy="fetch it again"
         ) from error
 
 
@@ -172,8 +174,10 @@ def check_storages(path: Path, tensors: Collection[Tensor]) -> None:
     n_bytes = path.stat().st_size
     if sum(storages.values()) > n_bytes:
         raise BadFileError(
-            f"{path}: {n_bytes} bytes that claim tensors of {sum(storages.values())}",
-            remedy="expected all of a tensor in its file: save it again with torch.save",
+            f"{n_bytes} bytes that claim tensors of {sum(storages.values())}",
+            place=path,
+            expected="all of a tensor in its file",
+            remedy="save it again with torch.save",
         )
 
 
@@ -198,8 +202,10 @@ def _refuse_quantised(path: Path, names: Collection[str]) -> None:
     telling = next((name for name in names if _QUANTISED_KEY.search(name)), None)
     if telling is not None:
         raise BadFileError(
-            f"{path}: quantised weights, whose scales lie beside them ({telling!r})",
-            remedy=("expected plain floating weights: take the file in float32, float16 or bfloat16"),
+            f"quantised weights, whose scales lie beside them ({telling!r})",
+            place=path,
+            expected="plain floating weights",
+            remedy="take the file in float32, float16 or bfloat16",
         )
 
 
@@ -211,8 +217,10 @@ def _refuse_bombs(path: Path, *, is_zip: bool) -> None:
             n_bytes, n_held = sum(entry.file_size for entry in entries), path.stat().st_size
             if n_bytes > n_held or any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
                 raise BadFileError(
-                    f"{path}: {n_held} bytes that unpack to {n_bytes}",
-                    remedy=("expected a file that is not compressed: save it again with torch.save"),
+                    f"{n_held} bytes that unpack to {n_bytes}",
+                    place=path,
+                    expected="a file that is not compressed",
+                    remedy="save it again with torch.save",
                 )
             pickled = [archive.read(entry) for entry in entries if entry.filename.endswith(".pkl")]
         is_bomb = any(b"bytearray\n" in one for one in pickled)
@@ -221,7 +229,7 @@ def _refuse_bombs(path: Path, *, is_zip: bool) -> None:
             is_bomb = content.find(b"bytearray\n") >= 0
     if is_bomb:
         raise BadFileError(
-            f"{path}: refused, because it makes a bytearray", remedy="expected plain tensors: save it again"
+            "refused, because it makes a bytearray", place=path, expected="plain tensors", remedy="save it again"
         )
 
 
@@ -230,7 +238,7 @@ def check_name(path: str | os.PathLike[str]) -> None:
     try:
         os.fspath(path).encode("utf-8")
     except UnicodeEncodeError as error:
-        raise BadFileError(f"{path}", expected="a file's name in UTF-8", remedy="rename it") from error
+        raise BadFileError(place=path, expected="a file's name in UTF-8", remedy="rename it") from error
 
 
 @contextmanager
@@ -242,7 +250,7 @@ def _opened(path: Path) -> Iterator[Any]:
     try:
         str(path).encode("utf-8")  # safetensors opens no other names
     except UnicodeEncodeError as error:
-        raise BadFileError(f"{path}: expected a file's name in UTF-8; rename it") from error
+        raise BadFileError(place=path, expected="a file's name in UTF-8", remedy="rename it") from error
     try:
         with safe_open(str(path), framework="pt") as file:
             yield file
@@ -250,7 +258,7 @@ def _opened(path: Path) -> Iterator[Any]:
         raise
     except _DAMAGE as error:
         raise BadFileError(
-            f"{path}", expected=f"a whole safetensors file: {_first_line(error)}", remedy="fetch it again"
+            place=path, expected=f"a whole safetensors file: {_first_line(error)}", remedy="fetch it again"
         ) from error
 
 
@@ -264,20 +272,20 @@ def is_safetensors(path: Path) -> bool:
     """
     if path.exists() and not path.is_file():
         raise BadFileError(
-            f"{path}", expected="a weights file", got=f"{('a folder' if path.is_dir() else 'no plain file')}"
+            place=path, expected="a weights file", got=f"{('a folder' if path.is_dir() else 'no plain file')}"
         )
     try:
         with path.open("rb") as file:
             head = file.read(32)
     except OSError as error:
-        raise BadFileError(f"{path}", expected=f"a weights file that can be read: {error}") from error
+        raise BadFileError(f"cannot be read ({error})", place=path, expected="a weights file") from error
     if not head:
-        raise BadFileError(f"{path}", expected="a weights file", got="zero bytes", remedy="fetch it again")
+        raise BadFileError(place=path, expected="a weights file", got="zero bytes", remedy="fetch it again")
     if len(head) >= 9 and head[8:9] == b"{" and int.from_bytes(head[:8], "little") < _LARGEST_HEADER:
         return True
-    other = next((what for magic, what in _OTHERS if head.startswith(magic)), None)
-    if other is not None:
-        raise BadFileError(f"{path}: {other}")
+    for magic, what, remedy in _OTHERS:
+        if head.startswith(magic):
+            raise BadFileError(what, place=path, remedy=remedy)
     return False
 
 
@@ -291,7 +299,7 @@ def _unpickle(path: Path) -> dict[str, Tensor]:
     named = loaded.items() if isinstance(loaded, dict) else ()
     tensors = {str(key): value for key, value in named if isinstance(value, Tensor)}
     if not tensors:
-        raise BadFileError(f"{path}", expected="named tensors", got=f"{type(loaded).__name__} without any")
+        raise BadFileError(place=path, expected="named tensors", got=f"{type(loaded).__name__} without any")
     check_storages(path, tensors.values())
     return tensors
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from torch import Tensor
 
-from latentfit.errors import StoreError
+from latentfit.errors import Remedy, StoreError
 from latentfit.maps.contracts import Approximation
 from latentfit.pairs.store import Batch, PairStore, Sample, Split
 from latentfit.runtime.devices import device_of
@@ -211,7 +211,9 @@ def _target(batch: Batch, place: Place, reference: Reference) -> Tensor:
         return batch.cells if reference == "vae" else batch.photo_cells()
     full = batch.rgb if reference == "vae" else batch.photo
     if full is None:
-        raise StoreError(f"{reference!r} at full size: the store lacks it", remedy="collect it with --keep photo")
+        raise StoreError(
+            f"{reference!r} at full size: the store lacks it", remedy=Remedy("collect it with {}", keep="photo")
+        )
     return full
 
 
@@ -222,7 +224,9 @@ def _references(store: PairStore, references: Sequence[Reference] | None) -> lis
     if unknown or not references:
         raise StoreError("references", expected="'vae', 'photo' or both", got=f"{list(references)!r}")
     if "photo" in references and "photo" not in store.columns:
-        raise StoreError(f"{store.path}: keeps no photographs to compare with", remedy="collect it with --keep photo")
+        raise StoreError(
+            "keeps no photographs to compare with", place=store.path, remedy=Remedy("collect it with {}", keep="photo")
+        )
     return list(references)
 
 
@@ -234,6 +238,8 @@ def _places(store: PairStore, places: Sequence[Place] | None) -> list[Place]:
         raise StoreError("places", expected="'cells', 'seen' or both", got=f"{list(places)!r}")
     if "seen" in places and "rgb" not in store.columns:
         raise StoreError(
-            f"{store.path}: keeps no rgb, so nothing is seen at full size", remedy="collect it with --keep rgb"
+            "keeps no rgb, so nothing is seen at full size",
+            place=store.path,
+            remedy=Remedy("collect it with {}", keep="rgb"),
         )
     return list(places)

@@ -71,7 +71,7 @@ def by_name(
                 name, count = f"{approximation.name} #{count}", count + 1
             named[name] = approximation
     if not named:
-        raise StoreError("no approximation was given to score", remedy="expected at least one")
+        raise StoreError("no approximation was given to score", expected="at least one")
     for name, approximation in named.items():
         if approximation.space != store.space:
             raise SpaceMismatchError(
@@ -175,7 +175,9 @@ def _held_out(
     hashes = {sample_of(one).sha256 for one in considered}
     if not considered:
         raise StoreError(
-            f"{store.path}: no picture is in the split that was asked for", remedy="take split 'all', or collect more"
+            "no picture is in the split that was asked for",
+            place=store.path,
+            remedy="take split 'all', or collect more",
         )
     cards = [one.card for one in maps]
     by_key = {s.key: either for s, (_, either) in zip(store.samples, are_fitted(cards, store.samples), strict=True)}
@@ -183,8 +185,8 @@ def _held_out(
     chosen = [one for one in considered if not by_key.get(sample_of(one).key, sample_of(one).sha256 in exact)]
     if not chosen:
         raise StoreError(
-            f"{store.path}: none of {len(hashes)} pictures is left to score: a compared "
-            "map was fitted on each, or on a copy of it",
+            f"none of {len(hashes)} pictures is left to score: a compared map was fitted on each, or on a copy of it",
+            place=store.path,
             remedy="score on a store of other pictures, or fit with split 'train'",
         )
     out = hashes - {sample_of(one).sha256 for one in chosen}

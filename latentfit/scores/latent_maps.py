@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from latentfit.errors import SpaceMismatchError, StoreError
+from latentfit.errors import Remedy, SpaceMismatchError, StoreError
 from latentfit.images.colour import LEAST_CHROMA, rgb_to_oklab
 from latentfit.images.pixels import resampled
 from latentfit.maps.autoencoder import Autoencoder
@@ -270,4 +270,6 @@ def _check(
         if vae.space != space:
             raise SpaceMismatchError(f"{role} VAE", expected=f"one of {space.name!r}", got=f"one of {vae.space.name!r}")
     if "rgb" not in joined.target.columns:
-        raise StoreError(f"{joined.target.path}: keeps no rgb to compare with", remedy="collect it with --keep rgb")
+        raise StoreError(
+            f"{joined.target.path}: keeps no rgb to compare with", remedy=Remedy("collect it with {}", keep="rgb")
+        )

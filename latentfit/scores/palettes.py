@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from latentfit.errors import PaletteError, StoreError
+from latentfit.errors import PaletteError, Remedy, StoreError
 from latentfit.images.colour import delta_e2000
 from latentfit.maps.contracts import Approximation
 from latentfit.pairs.store import Batch, PairStore, Sample, Split
@@ -79,7 +79,9 @@ def evaluate_palettes(
     judged = _judged(named, how)
     if "rgb" not in store.columns:
         raise StoreError(
-            f"{store.path}: keeps no rgb, so there is nothing to palettize", remedy="collect it with --keep rgb"
+            "keeps no rgb, so there is nothing to palettize",
+            place=store.path,
+            remedy=Remedy("collect it with {}", keep="rgb"),
         )
     compared = {name: one.approximation for name, one in judged.items()}
     chosen, n_left_out, n_copies = samples_to_score(compared.values(), store, split, samples)
@@ -155,13 +157,13 @@ def _judged(named: Mapping[str, Approximation], how: Palettizing | None) -> dict
             own = how or palettizing_of(one)
             if not torch.equal(own.palette.colours, palette_of(one).colours):
                 raise PaletteError(
-                    f"{name!r} has palette {palette_of(one).name!r}, the targets {own.palette.name!r}: score it on its "
-                    "own palette"
+                    f"{name!r} has palette {palette_of(one).name!r}, the targets {own.palette.name!r}",
+                    remedy="score it on its own palette",
                 )
             found[name] = _Judged(one, own)
     if not found and how is None:
         raise StoreError(
-            "no palettized approximation was given to score", remedy="expected one of `latentfit train palette`"
+            "no palettized approximation was given to score", expected="one that was trained for a palette"
         )
     every = {judged.how.key: judged.how for judged in found.values()} or ({how.key: how} if how else {})
     for name, one in named.items():

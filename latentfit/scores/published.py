@@ -81,7 +81,9 @@ class PublishedTable:
             When `obstacle` says why not.
         """
         if self.obstacle:
-            raise SpaceMismatchError(f"{self.id}: cannot be run here: {self.obstacle}")
+            raise SpaceMismatchError(
+                f"{self.id}: cannot be run here: {self.obstacle}", remedy="take one without an obstacle"
+            )
         scale = Fraction(1, 2) if len(self.weights) in self._packed_rows() else Fraction(1)
         card = {"published": self.id, "source": self.source, "status": self.status, "train_hashes": []}
         return Approximation(_ConsumerTable(self), self.space, scale, name=self.id, card=card)

@@ -289,6 +289,6 @@ def _decoding(decoder: Decoder | Approximation, store: PairStore) -> tuple[Calla
             "decoder",
             expected=f"the store's own VAE ({store.reference}, {store.fingerprint[:8]})",
             got=f"{reference} ({str(fingerprint)[:8]})",
-            remedy=("estimates are judged against the decode of the VAE that the store is of"),
+            remedy="take that one: estimates are judged against the decode of the VAE that the store is of",
         )
     return decode, reference

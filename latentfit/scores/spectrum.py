@@ -86,7 +86,7 @@ def spectrum_of(store: PairStore, samples: Sequence[Sample] | None = None) -> Sp
         lambda: (batch.latents for batch in store.batches(samples, ("latents",))), store.space.channels
     )
     if found is None:
-        raise StoreError(f"{store.path}: no samples to measure a spectrum on", remedy="expected at least one")
+        raise StoreError("no samples to measure a spectrum on", place=store.path, expected="at least one")
     return found
 
 

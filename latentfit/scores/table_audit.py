@@ -63,7 +63,11 @@ def audit(
     ours = [approximation for approximation in approximations if approximation.space == store.space]
     if len(ours) != len(approximations):
         others = sorted({a.space.name for a in approximations} - {store.space.name})
-        raise SpaceMismatchError(f"audit: the store is of {store.space.name!r}, got maps of {', '.join(others)} too")
+        raise SpaceMismatchError(
+            "audit",
+            expected=f"maps of the store's space {store.space.name!r} alone",
+            got=f"some of {', '.join(others)}",
+        )
     samples, n_left_out, n_copies = samples_to_score(ours, store, "all")
     who = contenders(store, ours)
     named, origin = dict(who.named), dict(who.origin)

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from latentfit.errors import TrainError
+from latentfit.errors import Remedy, TrainError
 from latentfit.runtime import schemas
 from latentfit.runtime.storage import write_atomic
 
@@ -58,7 +58,8 @@ def save_state(path: Path, state: State, identity: dict[str, Any]) -> None:
         write_atomic(path, buffer.getvalue())
     except OSError as error:
         raise TrainError(
-            f"{path}: checkpoint at {state.seen_images} images could not be written ({error.strerror or error})",
+            f"checkpoint at {state.seen_images} images could not be written ({error.strerror or error})",
+            place=path,
             remedy=("the one before is still there. Free some space and run the same command: it goes on from that"),
         ) from error
 
@@ -81,15 +82,16 @@ def load_state(path: Path, identity: dict[str, Any]) -> State | None:
     except Exception as error:  # whatever a damaged or foreign file raises, it is one thing to the user
         reason = str(error).splitlines()[0] if str(error) else repr(error)
         raise TrainError(
-            f"{path}: not a whole checkpoint of a run ({reason})", remedy="remove it to begin anew"
+            f"not a whole checkpoint of a run ({reason})", place=path, remedy="remove it to begin anew"
         ) from error
     if schema != SCHEMA:
-        raise TrainError(f"{path}", expected=f"schema {SCHEMA!r}", got=f"{schema!r}", remedy="remove it to begin anew")
+        raise TrainError(place=path, expected=f"schema {SCHEMA!r}", got=f"{schema!r}", remedy="remove it to begin anew")
     differing = sorted(key for key in found.keys() | identity.keys() if found.get(key) != identity.get(key))
     if differing:
         told = ", ".join(f"{key} {found.get(key)} there and {identity.get(key)} here" for key in differing[:4])
         raise TrainError(
-            f"{path}: belongs to a run with other settings: {told}",
-            remedy="use those, name another --out, or remove it to begin anew",
+            f"belongs to a run with other settings: {told}",
+            place=path,
+            remedy=Remedy("use those, name another {}, or remove it to begin anew", out=...),
         )
     return state

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from latentfit.errors import TrainError
+from latentfit.errors import Remedy, TrainError
 from latentfit.pairs.shards import open_shard
 from latentfit.pairs.store import PairStore, Sample
 
@@ -108,15 +108,16 @@ class CropSource:
     ) -> None:
         if target not in store.columns:
             raise TrainError(
-                f"{store.path}: lacks {target!r}",
-                remedy=f"collect it with --keep {('photo' if target == 'photo' else 'rgb')}",
+                f"lacks {target!r}",
+                place=store.path,
+                remedy=Remedy("collect it with {}", keep="photo" if target == "photo" else "rgb"),
             )
         self.samples = [sample for sample in samples if min(sample.size_cells) >= crop_cells]
         if not self.samples:
             largest = max((min(sample.size_cells) for sample in samples), default=0)
             raise TrainError(
-                f"{store.path}: no sample is as large as a crop of {crop_cells} cells "
-                f"(the largest short side is {largest})",
+                f"no sample is as large as a crop of {crop_cells} cells (the largest short side is {largest})",
+                place=store.path,
                 remedy="collect larger pictures, or take a smaller crop",
             )
         self.store, self.crop_cells, self.target, self.encodes, self.seed = store, crop_cells, target, encodes, seed
@@ -126,7 +127,9 @@ class CropSource:
         self._draw = WeightedDraw(self.samples, weights or {})
         if self._draw.is_empty:
             raise TrainError(
-                f"{store.path}: the weights {dict(weights or {})} leave no sample to draw", remedy="weigh one kind more"
+                f"the weights {dict(weights or {})} leave no sample to draw",
+                place=store.path,
+                remedy="weigh one kind more",
             )
 
     def batch(self, images: Sequence[int]) -> dict[str, Tensor]:

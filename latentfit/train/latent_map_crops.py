@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from latentfit.errors import TrainError
+from latentfit.errors import Remedy, TrainError
 from latentfit.pairs.joined import JoinedStores, SamplePair
 from latentfit.pairs.shards import open_shard
 from latentfit.pairs.store import PairStore, Sample, Split
@@ -104,7 +104,7 @@ class _Place:
             largest = max((min(pair.source.size_cells) for pair in among), default=0)
             raise TrainError(
                 f"{joined}: no sample is as large as a crop of {self.side} cells (the largest short side is {largest})",
-                remedy=(f"collect squares of {self.side * joined.source.space.cell_px} px or more (--size)"),
+                remedy=Remedy("collect squares with {} or more", size=self.side * joined.source.space.cell_px),
             )
         self._draw = WeightedDraw([pair.source for pair in self.pairs], weights)
         if self._draw.is_empty:

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from latentfit.errors import SpaceMismatchError, TrainError
+from latentfit.errors import Remedy, SpaceMismatchError, TrainError
 from latentfit.fit import ChannelMap
 from latentfit.formats.saved import save
 from latentfit.latents.spaces import LatentSpace
@@ -98,18 +98,19 @@ def train_latent_map(
     if not set(CYCLES) & set(losses):  # nothing would teach an inverse
         chosen = replace(chosen, both_ways=False)
     if chosen.goes_on and begin is None:
-        raise TrainError(f"preset {name!r} goes on from a trained map: name it, with --begin at the command line")
+        raise TrainError(f"preset {name!r} goes on from a trained map", remedy=Remedy("name it with {}", begin=...))
     course, source, target = config or chosen.config, joined.source, joined.target
     if decoder is not None and not isinstance(decoder, Approximation):
         raise SpaceMismatchError(
             "decoder",
             expected="a map to pictures",
             got=f"{type(decoder).__name__}",
-            remedy="decoded losses look through one",
+            remedy="give one, for decoded losses look through it",
         )
     if decoder is not None and decoder.space != target.space:
         raise SpaceMismatchError(
-            f"decoder: {decoder.name!r} is of space {decoder.space.name!r}, the map leads to {target.space.name!r}"
+            f"decoder: {decoder.name!r} is of space {decoder.space.name!r}, the map leads to {target.space.name!r}",
+            remedy="take a decoder of that space",
         )
     _check_trunk(trunk, begin, chosen, source.space)
     crops = JoinedCrops(
@@ -183,7 +184,8 @@ def _begin(begin: LatentMap | None, joined: JoinedStores) -> WarmStart | None:
     if (begin.source, begin.target, begin.scale) != (source, target, joined.scale):
         raise SpaceMismatchError(
             f"begin: {begin.name!r} leads from {begin.source.name!r} to {begin.target.name!r} at scale {begin.scale}, "
-            f"the stores from {source.name!r} to {target.name!r} at {joined.scale}: begin from a map between the same"
+            f"the stores from {source.name!r} to {target.name!r} at {joined.scale}",
+            remedy="begin from a map between the same",
         )
     return WarmStart(begin.module, begin.card)
 
@@ -200,7 +202,7 @@ def _check_trunk(
     if trunk.space != space:
         raise SpaceMismatchError(
             f"trunk: {trunk.name!r} is of space {trunk.space.name!r}, the map begins at {space.name!r}",
-            remedy="expected a cell decoder of that space",
+            expected="a cell decoder of that space",
         )
 
 

@@ -174,7 +174,8 @@ def _begin(begin: Approximation | None, store: PairStore, how: Palettizing) -> W
     palette = palette_of(begin)
     if len(palette) != len(how.palette):
         raise PaletteError(
-            f"begin: {begin.name!r} has {len(palette)} classes ({palette.name}), palette {how.palette.name!r} has "
-            f"{len(how.palette)} colours: begin from one of as many classes, or train from nothing"
+            f"begin: {begin.name!r} has {len(palette)} classes ({palette.name}), "
+            f"palette {how.palette.name!r} has {len(how.palette)} colours",
+            remedy="begin from one of as many classes, or train from nothing",
         )
     return replace(first, network=begin.module.network)  # type: ignore[arg-type]

@@ -60,7 +60,9 @@ class ClassObjective:
     def __init__(self, palette: Palette, counts: Tensor, balance: float = 0.0, oklab: float = 0.0) -> None:
         if not 0 <= balance <= 1 or not 0 <= oklab < float("inf"):
             raise TrainError(
-                f"expected balance of 0 to 1 and a weight of 0 or more for OKLab, got {balance:g} and {oklab:g}"
+                "losses of classes",
+                expected="balance of 0 to 1 and a weight of 0 or more for OKLab",
+                got=f"{balance:g} and {oklab:g}",
             )
         self.balance, self.oklab = balance, oklab
         self.weights = class_weights(counts, balance)
@@ -72,7 +74,9 @@ class ClassObjective:
         logits = model(batch["input"]).float()
         if logits.shape[1] != len(self.weights) or logits.shape[2:] != target.shape[1:]:
             raise TrainError(
-                f"the network gave {tuple(logits.shape)} for {len(self.weights)} classes of {tuple(target.shape)}"
+                "the network's scores",
+                expected=f"{len(self.weights)} classes of {tuple(target.shape)}",
+                got=f"{tuple(logits.shape)}",
             )
         self.weights, self.distances = self.weights.to(logits.device), self.distances.to(logits.device)
         log_shares = logits.log_softmax(1)
@@ -89,7 +93,7 @@ class ClassObjective:
 
     def adversary_loss(self, adversary: nn.Module, losses: Mapping[str, Tensor]) -> Tensor:
         """There is none."""
-        raise TrainError("classes are learned without an adversary")
+        raise TrainError("classes are learned without an adversary", remedy="leave it out")
 
 
 def class_weights(counts: Tensor, balance: float) -> Tensor:

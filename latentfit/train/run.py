@@ -75,8 +75,8 @@ class WarmStart:
             return None
         if begin.space != space:
             raise SpaceMismatchError(
-                f"begin: {begin.name!r} is of space {begin.space.name!r}, the store of {space.name!r}: begin from "
-                "one of the same space"
+                f"begin: {begin.name!r} is of space {begin.space.name!r}, the store of {space.name!r}",
+                remedy="begin from one of the same space",
             )
         return cls(begin.module, begin.card)
 

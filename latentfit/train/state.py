@@ -68,8 +68,8 @@ class RunState:
             self._take_over(state)
         except (RuntimeError, LookupError, TypeError, ValueError, AttributeError) as error:
             raise TrainError(
-                f"{self.checkpoint}: not the checkpoint of this network and optimiser ("
-                f"{' '.join(str(error).split())[:200]})",
+                f"not the checkpoint of this network and optimiser ({' '.join(str(error).split())[:200]})",
+                place=self.checkpoint,
                 remedy="remove it to begin anew",
             ) from error
 

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from latentfit.errors import DomainError, VaeError
+from latentfit.errors import DomainError, Remedy, VaeError
 
 
 def check_rgb(rgb: Tensor, cell_px: int) -> None:
@@ -33,10 +33,10 @@ def check_finite(output: Tensor, given: Tensor, what: str, dtype: torch.dtype) -
     if bool(torch.isfinite(output).all()):
         return output
     if not bool(torch.isfinite(given).all()):
-        raise VaeError(f"{what}", expected="finite numbers, was given NaN or infinity")
+        raise VaeError(f"{what}", expected="finite numbers", got="NaN or infinity")
     if dtype != torch.float32:
         raise VaeError(
             f"{what}: gives NaN or infinity in {str(dtype).removeprefix('torch.')}, as some VAEs do",
-            remedy="load it with dtype='float32' (--dtype float32)",
+            remedy=Remedy("load it with {}", dtype="float32"),
         )
-    raise VaeError(f"{what}: gives NaN or infinity in float32", remedy="its weights are damaged")
+    raise VaeError(f"{what}: gives NaN or infinity in float32", remedy="fetch its weights again, which are damaged")

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from latentfit.errors import BadFileError, VaeError
+from latentfit.errors import BadFileError, VaeError, reason_of
 from latentfit.latents.spaces import LatentSpace
 from latentfit.runtime.schemas import read_json
 from latentfit.runtime.weights import WeightsFile
@@ -59,11 +59,13 @@ def _config_in(folder: Path) -> dict[str, Any]:
     try:
         config = read_json(folder / "config.json")
     except (OSError, BadFileError) as error:
-        path = folder / "config.json"
-        reason = str(error).removeprefix(f"{path}: ")
-        raise VaeError(f"{path}", expected=f"the JSON of an autoencoder's config: {reason}") from error
+        raise VaeError(
+            f"not read ({reason_of(error)})",
+            place=folder / "config.json",
+            expected="the JSON of an autoencoder's config",
+        ) from error
     if not isinstance(config, dict) or "_class_name" not in config:
-        raise VaeError(f"{folder / 'config.json'}", expected="a diffusers config with _class_name", got="none")
+        raise VaeError(place=folder / "config.json", expected="a diffusers config with _class_name", got="none")
     return config
 
 

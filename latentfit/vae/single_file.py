@@ -99,19 +99,19 @@ def open_vae_file(path: Path) -> OpenedFile:
         return OpenedFile(tiny)
     if is_tiny_video(names):
         raise VaeError(
-            f"{path}: TAEHV, a tiny autoencoder of video, which is not supported yet", remedy=f"{_VIDEO_ADVICE}"
+            "TAEHV, a tiny autoencoder of video, which is not supported yet", place=path, remedy=f"{_VIDEO_ADVICE}"
         )
     prefix = prefix_of_vae(names)
     if prefix is None and {"14.weight", "14.conv.0.weight"} & set(names):
         raise VaeError(
-            f"{path}",
+            place=path,
             expected="an encoder and a decoder",
             got="what looks like half of a TAESD",
             remedy="put X_encoder.* and X_decoder.* into one folder and name X",
         )
     if prefix is None:
         raise VaeError(
-            f"{path}",
+            place=path,
             expected=("the weights of an autoencoder, alone or as first_stage_model.* or vae.* in a checkpoint"),
             got=f"{len(names)} tensors such as {', '.join(names[:3]) or 'none'}",
             remedy="name the VAE's own file or folder",
@@ -151,9 +151,11 @@ def _half_of(path: Path, load: Callable[[Weights], Half]) -> Half:
     try:
         return load(_plainly_named(WeightsFile(path)))
     except BadFileError as error:
-        raise BadFileError(f"{path}: {str(error).removeprefix(f'{path}: ')}") from error
+        raise error.at(path) from error
     except UNFIT as error:
-        raise BadFileError(f"{path}: TAESD's keys, but shapes of none that is known ({error})") from error
+        raise BadFileError(
+            f"TAESD's keys, but shapes of none that is known ({error})", place=path, remedy="is the file whole?"
+        ) from error
 
 
 def _plainly_named(file: WeightsFile) -> Weights:
@@ -246,7 +248,7 @@ def check_config(config: Mapping[str, Any], n_tensors: int, path: Path) -> None:
         most = max(n_tensors, 256) if is_count else 1 << 20
         for one in numbers:
             if len(numbers) > 4096 or (type(one) is int and abs(one) > most):
-                raise BadFileError(f"{path}: {one_line(key)}", expected=f"at most {most}", got=f"{shown(value)}")
+                raise BadFileError(f"{one_line(key)}", place=path, expected=f"at most {most}", got=f"{shown(value)}")
 
 
 def check_weights(module: nn.Module, weights: Mapping[str, Tensor], path: Path) -> None:
@@ -287,7 +289,7 @@ def _check_shapes(
     differences = shape_differences(wanted, {key: one for key, one in given.items() if not key.endswith(_COUNTER)})
     if differences:
         raise BadFileError(
-            f"{path}",
+            place=path,
             expected=f"the {len(wanted)} tensors of {class_name}",
             got=(
                 f"{len(given)}; they differ at {', '.join(differences[:4])}{(', ...' if len(differences) > 4 else '')}"
@@ -306,15 +308,20 @@ def _open_tiny(file: WeightsFile) -> TinyNetwork | None:
         return None
     if not halves.decoder:
         raise VaeError(
-            f"{file.path}", expected="a TAESD with its decoder", got="its encoder alone", remedy="name a file with both"
+            place=file.path,
+            expected="a TAESD with its decoder",
+            got="its encoder alone",
+            remedy="name a file with both",
         )
     try:
         encoder = load_tiny_encoder(read_renamed(file, halves.encoder)) if halves.encoder else None
         return TinyNetwork(encoder, load_tiny_decoder(read_renamed(file, halves.decoder)))
     except BadFileError as error:
-        raise BadFileError(f"{file.path}: {str(error).removeprefix(f'{file.path}: ')}") from error
+        raise error.at(file.path) from error
     except UNFIT as error:
-        raise BadFileError(f"{file.path}: TAESD's keys, but shapes of none that is known ({error})") from error
+        raise BadFileError(
+            f"TAESD's keys, but shapes of none that is known ({error})", place=file.path, remedy="is the file whole?"
+        ) from error
 
 
 def read_renamed(file: WeightsFile, names: Mapping[str, str]) -> Weights:
@@ -328,7 +335,7 @@ def _check_both_halves(path: Path, weights: Weights) -> None:
     if not all(halves.values()):
         missing = next(part for part, present in halves.items() if not present)
         raise VaeError(
-            f"{path}", expected="an encoder and a decoder", got=f"no {missing}", remedy="name a file that has both"
+            place=path, expected="an encoder and a decoder", got=f"no {missing}", remedy="name a file that has both"
         )
 
 
@@ -353,7 +360,11 @@ def _checked_kl_config(path: Path, weights: Weights) -> tuple[str, dict[str, Any
     except (BadFileError, VaeError):
         raise
     except UNFIT as error:
-        raise VaeError(f"{path}: an autoencoder's keys, but shapes of none that is known ({error})") from error
+        raise VaeError(
+            f"an autoencoder's keys, but shapes of none that is known ({error})",
+            place=path,
+            remedy="is the file whole?",
+        ) from error
     _check_shapes(class_name, shapes, weights, path)
     return class_name, config
 
@@ -366,13 +377,13 @@ def _inferred_kl_config(path: Path, weights: Weights) -> tuple[str, dict[str, An
     if not widths or conv_in is None or conv_out is None or conv_in.ndim != 4:
         known = ", ".join(entry.name for entry in bundled_configs())
         raise VaeError(
-            f"{path}",
+            place=path,
             expected=(f"the keys and shapes of an AutoencoderKL of any size, or of one of {known}"),
             remedy=("save this autoencoder as a diffusers folder, whose config.json says what it is"),
         )
     if any(width % 32 for width in (*widths, *decoder_widths)):
         raise VaeError(
-            f"{path}",
+            place=path,
             expected="widths that are multiples of 32",
             got=f"{widths}: how its norms are grouped cannot be told from weights",
             remedy="save it as a diffusers folder, whose config.json says it",

@@ -93,7 +93,7 @@ def weights_in(folder: Path) -> list[Path]:
         if variants:
             return variants[:1]
     raise VaeError(
-        f"{folder}", expected=f"{_FOLDER_WEIGHTS}.safetensors beside config.json", got="none", remedy="fetch it again"
+        place=folder, expected=f"{_FOLDER_WEIGHTS}.safetensors beside config.json", got="none", remedy="fetch it again"
     )
 
 
@@ -114,7 +114,7 @@ def _in_folder(folder: Path) -> Source:
         return _of_file(files[0])
     offers = [*pairs, *(path.name for path in files if not pairs)]
     raise VaeError(
-        f"{folder}",
+        place=folder,
         expected="config.json of a diffusers autoencoder, one weights file or one TAESD pair",
         got=f"{('several: ' + ', '.join(offers[:8]) if offers else 'none of them')}",
         remedy="name one of its files",
@@ -142,7 +142,7 @@ def _pair(stem: Path) -> tuple[Path, Path] | None:
         missing = "decoder" if encoder else "encoder"
         alone = f", or name {decoder.name} itself, which only decodes" if decoder else ""
         raise VaeError(
-            f"{stem}",
+            place=stem,
             expected=f"a TAESD pair, {stem.name}_encoder.* and {stem.name}_decoder.*",
             got=f"no {missing}",
             remedy=(f"an autoencoder needs both: put {stem.name}_{missing}.safetensors beside the other{alone}"),
@@ -200,20 +200,22 @@ def _from_hub(repository: str, subfolder: str) -> Source:
         # OSError covers the hub's own errors of connection, of offline mode and of an empty cache.
         snapshot = Path(snapshot_download(repository, allow_patterns=[prefix + name for name in wanted]))
     except (HfHubHTTPError, HFValidationError, OSError) as error:
-        raise VaeError(_offline_help(repository, subfolder, str(error))) from error
+        raise _offline(repository, subfolder, str(error)) from error
     folder = snapshot / subfolder
     if not folder.is_dir():
-        raise VaeError(_offline_help(repository, subfolder, "the repository has no such folder"))
+        raise _offline(repository, subfolder, "the repository has no such folder")
     found = _in_folder(folder)
     return Source(repository.split("/")[1], folder=found.folder, file=found.file, pair=found.pair)
 
 
-def _offline_help(repository: str, subfolder: str, reason: str) -> str:
+def _offline(repository: str, subfolder: str, reason: str) -> VaeError:
     place = f"{repository}/{subfolder}" if subfolder else repository
-    return (
-        f"hub repository {place}: cannot be had ({' '.join(reason.split())[:200]}). Ways on without the hub: a "
+    ways = (
+        "ways on without the hub: a "
         "diffusers folder (config.json and diffusion_pytorch_model.safetensors); a single VAE file or a checkpoint "
         "that holds one, with its space, as in Vae.load('sdxl_vae.safetensors', space='sdxl'); a TAESD pair, as in "
         f"Vae.load('dir/taesdxl', space='sdxl'), or by name where {ASSETS_VARIABLE} names a folder with weights/taesd; "
         "or the hub's cache of another machine (HF_HOME)"
     )
+    what = f"hub repository {place}: cannot be had ({' '.join(reason.split())[:200]})"
+    return VaeError(what, remedy=ways)

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from latentfit.errors import SpaceMismatchError, VaeError
+from latentfit.errors import Remedy, SpaceMismatchError, VaeError
 from latentfit.latents.space_facts import all_facts
 from latentfit.latents.spaces import LatentSpace, get_space, list_spaces
 from latentfit.vae.networks import (
@@ -105,14 +105,11 @@ def space_of(
         return Spoken(replace(own, measured=True), None)
     if hint is None and len(candidates) > 1:
         raise VaeError(
-            f"{name!r}",
-            expected=(
-                f"one latent space, but {', '.join(candidates)} share its keys and shapes, "
-                "and weights do not say their scale"
-            ),
-            remedy=(
-                f'pass space="{candidates[0]}" (--space {candidates[0]}) or another of them, or '
-                'space="measured" for an autoencoder of its own'
+            f"{name!r}: its latent space cannot be told: {', '.join(candidates)} share its keys and shapes, and "
+            "weights do not say their scale",
+            remedy=Remedy(
+                "pass {} or another of them, or the space 'measured' for an autoencoder of its own",
+                space=candidates[0],
             ),
         )
     space = get_space(hint or candidates[0])

@@ -290,7 +290,7 @@ class Vae:
                 "tile_px",
                 expected=f"more than {2 * (receptive_cells or 0) * self.cell_px} px for {self.name!r}",
                 got=f"{self.tile_px}",
-                remedy="tiles must be wider than their overlap",
+                remedy="take wider ones: tiles must be wider than their overlap",
             )
         return tiles
 

@@ -201,7 +201,7 @@ def test_a_store_of_another_autoencoder_is_not_mixed_in(made: AutofitResult, pho
 
     AutoencoderKL(block_out_channels=(4,), norm_num_groups=1).save_pretrained(tmp_path / "other")
     out = made.page.parent
-    with pytest.raises(StoreError, match="choose another --out"):
+    with pytest.raises(StoreError, match="choose another out"):
         autofit(AutofitConfig(vae=str(tmp_path / "other"), images=(str(photos),), out=out, size=64, crops=1))
 
 
@@ -219,7 +219,7 @@ def test_the_plan_keeps_to_the_minutes(photos: Path, tmp_path: Path, monkeypatch
     assert planned(5, 16) == (16, 2)
     assert planned(5, 1000) == (42, 1)
     assert planned(1000, 1000) == (10, 1)
-    with pytest.raises(NoPicturesError, match="--images"):
+    with pytest.raises(NoPicturesError, match="name a folder with images"):
         planned(1, 0)
 
 
@@ -258,7 +258,7 @@ def test_too_few_pictures_to_hold_some_out(vae_folder: Path, photos: Path, tmp_p
 def test_forms_that_take_too_long_are_left_out_by_name(made: AutofitResult) -> None:
     maps, left_out = fit_every_form(made.store, seconds=0)
     assert list(maps) == ["linear"]  # the cheapest is fitted in any case
-    assert "--minutes" in left_out["affine"]
+    assert "allow more minutes" in left_out["affine"]
     assert "cells to be more than noise" in left_out["5,3"]
     assert set(maps) | set(left_out) == set(made.maps) | set(made.left_out)
 
@@ -340,7 +340,7 @@ def test_on_a_machine_that_became_busy_it_ends_in_time_and_says_what_it_left_out
     ):
         assert any(words in line for line in result.no_time_for), (words, result.no_time_for)
         assert re.search(f"left out to keep to the time: .*{words}", told)
-    assert any("--minutes" in reason for reason in result.left_out.values())
+    assert any("allow more minutes" in reason for reason in result.left_out.values())
     page = result.page.read_text("utf-8")
     assert "some was left out" in page
     assert f"scored on {result.scores.attrs['n_images']} others" in page
@@ -355,7 +355,7 @@ def test_on_an_idle_machine_nothing_is_left_out(
     machine = SlowMachine(monkeypatch, picture=0.1, fit=0.2, score=0.3, export=2.0)
     result = autofit(config, now=machine)
     assert result.no_time_for == []
-    assert not any("--minutes" in reason for reason in result.left_out.values())
+    assert not any("allow more minutes" in reason for reason in result.left_out.values())
     assert machine.time < 60
 
 

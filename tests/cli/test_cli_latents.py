@@ -73,7 +73,7 @@ def test_convert_with_another_projects_map(
 ) -> None:
     out = tmp_path / "y.latent"
     command = ["convert", str(latent_file), "--map", str(theirs), "--out", str(out)]
-    assert "name them (convert --source --target" in refused(command, capsys)
+    assert "name them with --source and --target" in refused(command, capsys)
     assert "gives 4 channels, space 'flux1' has 16" in refused(
         [*command, "--source", "sd1", "--target", "flux1"], capsys
     )
@@ -134,7 +134,7 @@ def test_a_map_between_latents_is_no_decoder(across: Path, latent_file: Path, tm
         ["export", str(across), "--to", "json", "--out", str(tmp_path / "y.json")],
     ):
         line = refused(command, capsys)
-        assert "got one from SD1 latents to SDXL latents; carry latents over with `latentfit convert`" in line
+        assert "got one from SD1 latents to SDXL latents; carry latents over with it and decode those" in line
     assert not list(tmp_path.iterdir())
 
 
@@ -156,7 +156,7 @@ def test_info_of_a_map_between_latents(across: Path, theirs: Path, capsys: Captu
     told = json.loads(rest)
     assert (told["space"]["name"], told["target"]["name"], told["kind"]) == ("sd1", "sdxl", "interposer")
     assert told["card"] == {"form": "drawn", "train_hashes": "2 pictures"}
-    assert "info --space --target" in refused(["info", str(theirs), "--space", "sd1"], capsys)
+    assert "name them with --space and --target" in refused(["info", str(theirs), "--space", "sd1"], capsys)
     assert main(["info", str(theirs), "--space", "sd1", "--target", "sdxl"]) == 0
     assert "unnamed: SD1 latents -> SDXL latents, scale 1, " in capsys.readouterr().out
 
@@ -276,7 +276,7 @@ def test_interposers_that_cannot_be_trained(
     for command, said in (
         (
             [*train, "--preset", "interposer-fine"],
-            "preset 'interposer-fine' goes on from a trained map: name it, with --begin",
+            "preset 'interposer-fine' goes on from a trained map; name it with --begin",
         ),
         (
             [*train, "--preset", "cell"],

@@ -282,7 +282,7 @@ def test_nan_in_a_store_is_named(tmp_path: Path, column: str) -> None:
     tensors = {"latents": torch.randn(2, 4, 6, 6).half(), "cells": torch.rand(2, 3, 6, 6).half()}
     tensors[column][1, 2, 3, 4] = float("nan")
     write_store(tmp_path, tensors)
-    with pytest.raises(FitError, match=r"NaN or Inf; load the VAE with --dtype float32"):
+    with pytest.raises(FitError, match=r"NaN or Inf; load the VAE with dtype='float32'"):
         lf.ChannelMap("affine").fit(PairStore(tmp_path), "all")
 
 

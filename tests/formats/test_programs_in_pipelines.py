@@ -194,7 +194,7 @@ def test_what_tells_no_sides_or_is_of_another_space_is_refused(tmp_path: Path) -
 
 def test_programs_of_pictures_refuse_spaces_of_video(tmp_path: Path) -> None:
     for to in ("sdnext", "apple"):
-        with pytest.raises(ExportError, match=r"'wan21' have five dimensions: export to comfyui"):
+        with pytest.raises(ExportError, match=r"'wan21' have five dimensions; export to comfyui"):
             lf.export(fitted("wan21"), to, tmp_path / "a")
     with pytest.raises(ExportError, match=r"FLUX\.2 latents without the VAE's normalisation"):
         lf.export(fitted("flux2"), "apple", tmp_path / "a")

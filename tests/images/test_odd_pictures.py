@@ -54,7 +54,7 @@ def test_jfif_and_avif_are_read_as_what_was_saved(pictures: Path) -> None:
     ],
 )
 def test_what_is_not_read_is_named(blob: bytes, what: str) -> None:
-    with pytest.raises(ImageError, match=f"x: {what}; expected the content of one of PNG, JPEG"):
+    with pytest.raises(ImageError, match=f"x: {what}: expected the content of one of PNG, JPEG"):
         open_rgb(blob, "x")
 
 

@@ -72,7 +72,7 @@ def test_folders_are_searched_to_the_bottom_and_sorted(tmp_path: Path) -> None:
 
 def test_folders_without_pictures_say_so(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("none")
-    with pytest.raises(NoPicturesError, match=r"holds no picture; expected .*\.webp"):
+    with pytest.raises(NoPicturesError, match=r"holds no picture: expected .*\.webp"):
         images.folder(tmp_path)
     with pytest.raises(NoPicturesError, match="no such folder"):
         images.pictures(tmp_path / "nowhere")
@@ -264,7 +264,7 @@ def bomb(form: str, side: int = 60_000) -> bytes:
 def test_decompression_bombs_are_refused_quickly_in_little_memory(form: str) -> None:
     blob, unit = bomb(form), 1 if sys.platform == "darwin" else 1024
     before, started = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit, time.process_time()
-    with pytest.raises(ImageError, match=r"3600000000 pixels.*Shrink it"):
+    with pytest.raises(ImageError, match=r"3600000000 pixels.*shrink it"):
         pixels.open_rgb(blob)
     assert time.process_time() - started < 1
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit - before < 32 << 20
@@ -474,7 +474,7 @@ def test_a_data_set_out_of_reach_names_the_way_on() -> None:
         images.pictures("hf:someone/things:test")
     with pytest.raises(NoPicturesError, match=r"expected pictures in this column, got Value.* name another: image, "):
         images.pictures("hf:someone/things:train:label")
-    with pytest.raises(NoPicturesError, match="names no dataset; expected hf:ID"):
+    with pytest.raises(NoPicturesError, match="names no dataset: expected hf:ID"):
         images.pictures("hf:")
 
 

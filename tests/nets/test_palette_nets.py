@@ -156,7 +156,9 @@ def test_pixelvaes_files_are_recognised_and_ask_for_a_palette(n_blocks: int, tmp
     loaded = load_approximation(path, "sd1", EGA)
     assert torch.equal(loaded.module.logits(RAW), network(RAW))
     assert encoder_in(path) is None
-    with pytest.raises(PaletteError, match=r"of 16 classes; .* --palette.*bundled ones of 16 colours: .*ega16.*pico-8"):
+    with pytest.raises(
+        PaletteError, match=r"of 16 classes, .* name it with palette; bundled ones of 16 colours: .*ega16.*pico-8"
+    ):
         lf.load(path, space="sd1")
     with pytest.raises(PaletteError, match="has 16 classes, palette 'nes' has 55 colours"):
         lf.load(path, space="sd1", palette="nes")

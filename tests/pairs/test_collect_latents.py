@@ -103,7 +103,7 @@ def test_latents_have_no_photograph(folder: Path, tmp_path: Path) -> None:
 def test_pictures_beside_latents_do_not_hide_that_they_have_no_photograph(folder: Path, tmp_path: Path) -> None:
     Image.new("RGB", (48, 48)).save(folder / "photo.png")
     with pytest.raises(
-        StoreError, match=r"3 latent files have no photograph.*\.latent\); expected keep 'cells' or 'rgb'"
+        StoreError, match=r"3 latent files have no photograph.*\.latent\): expected keep 'cells' or 'rgb'"
     ):
         collected(folder, tmp_path / "store", keep="photo")
     assert not (tmp_path / "store").exists()

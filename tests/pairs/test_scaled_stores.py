@@ -105,7 +105,7 @@ def test_scales_that_cannot_be_are_refused(
 
 
 def test_crops_too_small_for_the_scales_are_told_by_their_size(photos: Path, tmp_path: Path) -> None:
-    with pytest.raises(ScaleError, match="multiples of 128 px, got 64; give --size 128 or more"):
+    with pytest.raises(ScaleError, match="multiples of 128 px, got 64; give size=128 or more"):
         collected(photos, tmp_path / "s", 1, 1.125, 2)
     assert not (tmp_path / "s").exists()
     with pytest.warns(UserWarning, match="short sides have 80 px at scale 1"):
@@ -115,7 +115,7 @@ def test_crops_too_small_for_the_scales_are_told_by_their_size(photos: Path, tmp
 
 def test_a_scale_that_would_cut_other_crops_is_refused(photos: Path, tmp_path: Path) -> None:
     collected(photos, tmp_path / "s", 1, 2)
-    with pytest.raises(StoreError, match=r"cut for other scales.*another --out"):
+    with pytest.raises(StoreError, match=r"cut for other scales.*another out"):
         collected(photos, tmp_path / "s", 1, 1.25, 2)
     with pytest.raises(StoreError, match="cut for other scales"):
         collected(photos, tmp_path / "s", 1, 3)

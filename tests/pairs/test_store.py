@@ -142,7 +142,7 @@ def test_splits_follow_the_pictures_hash(folder: Path) -> None:
 def test_samples_are_found_by_name_or_the_start_of_the_key(folder: Path) -> None:
     store = PairStore(folder)
     assert store.sample(store.samples[3].key[:10]).samples[0].name == "03.png"
-    with pytest.raises(StoreError, match=r"no sample 'zebra'; expected a key or a name such as '00\.png'"):
+    with pytest.raises(StoreError, match=r"no sample 'zebra': expected a key or a name such as '00\.png'"):
         store.sample("zebra")
 
 
@@ -183,7 +183,7 @@ def test_columns_that_not_all_shards_have_are_not_offered(folder: Path) -> None:
     write_shard(folder, ORIGIN, samples, {name: values[name] for name in ("latents", "cells")})
     store = PairStore(folder)
     assert store.columns == ("latents", "cells")
-    with pytest.raises(StoreError, match="lacks rgb; collect it with --keep rgb"):
+    with pytest.raises(StoreError, match="lacks rgb; collect it with keep='rgb'"):
         next(store.batches(columns=("rgb",)))
     with pytest.raises(StoreError, match="keeps no photographs"):
         store.sample("20.png").photo_cells()

@@ -100,7 +100,7 @@ def test_names_and_endings_that_are_none(tmp_path: Path) -> None:
         ("000000\nff00ff80\n", "line 2: .*eight digits carry alpha"),
         ("000000\nred\n", "line 2: expected RRGGBB, got 'red'"),
         ("000000 ffffff\n", "line 1: expected RRGGBB"),
-        ("0" * (1 << 21), "are no list of at most 256"),
+        ("0" * (1 << 21), "at most 256 colours"),
     ],
 )
 def test_broken_hex_lists(tmp_path: Path, text: str, message: str) -> None:
@@ -208,7 +208,7 @@ def test_pictures_that_are_no_palettes(tmp_path: Path, blob: bytes, message: str
 @pytest.mark.parametrize(
     ("colours", "message"),
     [
-        (torch.zeros(2, 4, dtype=torch.uint8), "a fourth channel; palettes are opaque"),
+        (torch.zeros(2, 4, dtype=torch.uint8), "a fourth channel; leave it out: palettes are opaque"),
         (torch.zeros(2, 3), r"uint8 \(K, 3\), got torch.float32"),
         (torch.zeros(3, dtype=torch.uint8), r"uint8 \(K, 3\)"),
         ([[0, 0, 0]], "got list"),

@@ -170,9 +170,9 @@ def test_a_store_of_cells_says_what_it_lacks(tmp_path: Path) -> None:
     frame = lf.evaluate([table(), decoder()], cells_only)
     assert set(frame["place"]) == {"cells"}
     assert row(frame, "decoder")["psnr"] > 50
-    with pytest.raises(StoreError, match="--keep rgb"):
+    with pytest.raises(StoreError, match="keep='rgb'"):
         lf.evaluate([table()], cells_only, places=["seen"])
-    with pytest.raises(StoreError, match="--keep photo"):
+    with pytest.raises(StoreError, match="keep='photo'"):
         lf.evaluate([table()], cells_only, references=["photo"])
 
 

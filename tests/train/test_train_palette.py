@@ -202,7 +202,7 @@ def test_a_store_of_cells_has_nothing_to_palettize(store: PairStore, tmp_path: P
     columns = {name: column for name, column in columns_of(latents, rgb).items() if name != "rgb"}
     sample = Sample(sample_key("0" * 64, (0, 0, 64, 64)), "a", "0" * 64, "photograph", (0, 0, 64, 64), (8, 8))
     write_shard(tmp_path / "cells", store.origin, [sample], columns)
-    with pytest.raises(StoreError, match=r"keeps no rgb to palettize; collect it with --keep rgb"):
+    with pytest.raises(StoreError, match=r"keeps no rgb to palettize; collect it with keep='rgb'"):
         PaletteTargets(PairStore(tmp_path / "cells"), HOW)
 
 

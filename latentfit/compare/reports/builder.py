@@ -99,7 +99,7 @@ def _given(files: Sequence[Approximation | str | os.PathLike[str]], store: PairS
         except SpaceMismatchError as error:
             reasons[path.name] = str(error)
     if not loaded and not reasons:
-        raise StoreError("no map was given to report on", remedy="expected at least one")
+        raise StoreError("no map was given to report on", expected="at least one")
     why = {path: _why_not(one, store) for path, one in loaded.items()}
     named = named_apart({path: one for path, one in loaded.items() if not why[path]})
     maps = {f"{name} (map)" if name in (VAE, PHOTO) else name: one for name, one in named.items()}
@@ -109,7 +109,11 @@ def _given(files: Sequence[Approximation | str | os.PathLike[str]], store: PairS
             reasons[name if name not in {*maps, *reasons} else f"{name} ({path})"] = why[path]
     if not maps:
         listed = "; ".join(f"{name}: {reason}" for name, reason in reasons.items())
-        raise SpaceMismatchError(f"{store.path}: none of {len(reasons)} maps can be scored there ({listed})")
+        raise SpaceMismatchError(
+            f"none of {len(reasons)} maps can be scored there ({listed})",
+            place=store.path,
+            remedy="report on maps of its own space",
+        )
     paths = {id(one): path for path, one in loaded.items() if path.is_file()}
     named_files = {name: paths[id(one)] for name, one in maps.items() if id(one) in paths}
     return Given(maps, reasons, named_files, [Path(file) for file in files if not isinstance(file, Approximation)])

@@ -54,7 +54,7 @@ def as_picture(given: PictureLike, name: str = "picture") -> Tensor:
     elif isinstance(given, str | os.PathLike):
         path = Path(given)
         if not path.is_file():
-            raise WidgetError(f"{name}: {path}: no such file", remedy="expected a picture")
+            raise WidgetError(f"{name}: {path}: no such file", expected="a picture")
         given = rgb_tensor(np.array(open_rgb(path.read_bytes(), path.name)))[0]
     elif isinstance(given, np.ndarray):
         given = torch.from_numpy(np.array(given))

@@ -43,7 +43,8 @@ class Workbench(Widget):
         what else `latentfit.images.pictures` takes; a store, whose latents are taken as they are. More can be dropped.
     approximations : mapping of str to Approximation or Vae, or sequence
     vae : Vae, Approximation or None
-        The reference. None: a store's own decode where it keeps one (`--keep rgb`), else no scores are shown.
+        The reference. None: a store's own decode where it keeps one (it does when collected with
+        ``keep='rgb'``), else no scores are shown.
     latents : Tensor (N, C, h, w), or mapping of str to Tensor, or None
         Instead of images; model domain.
     space : LatentSpace or str, or None
@@ -82,7 +83,7 @@ class Workbench(Widget):
     ) -> None:
         if (images is None) == (latents is None):
             raise WidgetError(
-                "workbench: expected either images or latents=, got " + ("neither" if images is None else "both")
+                "workbench", expected="either images or latents=", got="neither" if images is None else "both"
             )
         self._given = (
             ("images", images),
@@ -233,7 +234,7 @@ class Workbench(Widget):
                 f"{name}: no VAE was given that could encode it", remedy="Workbench(…, vae=lf.Vae.load(…))"
             )
         if len(blob) > MOST_DROPPED_BYTES:
-            raise WidgetError(f"{name}: {len(blob) >> 20} MiB, at most {MOST_DROPPED_BYTES >> 20} MiB")
+            raise WidgetError(f"{name}: {len(blob) >> 20} MiB", expected=f"at most {MOST_DROPPED_BYTES >> 20} MiB")
         subject = subject_of_bytes(name, blob, self._encoder, self.size_px)
         self.bench.subjects.append(subject)
         self.page = {**self.page, "pictures": [*self.page["pictures"], self._tile(subject)], "sides": self.bench.names}
@@ -279,7 +280,10 @@ def _first_view(bench: Bench) -> View:
     names = bench.names
     if not names:
         raise WidgetError(
-            "workbench", expected="at least one approximation or a vae", got="none", remedy="nothing can be shown"
+            "workbench",
+            expected="at least one approximation or a vae",
+            got="none",
+            remedy="give one, for nothing can be shown",
         )
     others = [name for name in names if name != bench.reference]
     left = others[0] if others else names[0]

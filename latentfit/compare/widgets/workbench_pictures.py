@@ -67,7 +67,9 @@ def subjects_of_images(images: Images, vae: Vae | None, size_px: int) -> list[Su
         When one cannot be read.
     """
     if vae is None:
-        raise WidgetError("images", expected="a Vae that encodes them (vae=)", got="none", remedy="or give latents=")
+        raise WidgetError(
+            "images", expected="a Vae that encodes them (vae=)", got="none", remedy="give one, or latents="
+        )
     found = [_of_image(name, image, vae, size_px) for name, image in _named_images(images)]
     if not found:
         raise WidgetError("images", expected="at least one picture", got="none")
@@ -158,7 +160,7 @@ def _of_image(name: str, image: Any, vae: Vae, size_px: int) -> Subject:
     try:
         pixels, _ = crop_to_cells(opened, size_px, vae.cell_px)
     except ImageError as error:
-        raise ImageError(f"{name}: {error}") from error
+        raise error.at(name) from error
     rows, columns = crop_size((pixels.shape[0], pixels.shape[1]), 2 * size_px // vae.cell_px * vae.cell_px)
     pixels = np.ascontiguousarray(pixels[rows, columns])
     high, wide = pixels.shape[:2]

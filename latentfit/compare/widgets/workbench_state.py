@@ -181,7 +181,7 @@ class Bench:
             return spectrum_of(self.store, self.store.split("train") or None)
         found = spectrum_of_latents(lambda: (one.latents for one in self._measured_on), self.decoders.space.channels)
         if found is None:
-            raise WidgetError("sigma: a spectrum needs at least one picture, there is none")
+            raise WidgetError("sigma", expected="at least one picture to take a spectrum of", got="none")
         return found
 
     def _scored_side(

@@ -16,7 +16,9 @@ def write(approximation: Approximation, bias_free: Approximation | None = None) 
     table = linear_table(chosen, "A1111")
     if approximation.space.channels != 4:
         raise ExportError(
-            f"A1111 previews latents of 4 channels, not {approximation.space.name!r} of {approximation.space.channels}"
+            "A1111",
+            expected="latents of 4 channels",
+            got=f"{approximation.space.channels} of {approximation.space.name!r}",
         )
     return "\n".join([comments(chosen, "#"), "coeffs = [", rows(table.weights, "[", "]", "    "), "]"]) + "\n"
 

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from latentfit.errors import BadTableError, ExportError
+from latentfit.errors import BadTableError, ExportError, Remedy
 from latentfit.fit.polynomial_map import PolynomialMap
 from latentfit.latents.spaces import LatentSpace, list_spaces
 from latentfit.maps.contracts import Approximation
@@ -65,12 +65,12 @@ def polynomial(approximation: Approximation, consumer: str, *, smooths: bool = F
             f"{consumer}",
             expected="a map fitted by ChannelMap",
             got=f"{type(approximation.module).__name__}",
-            remedy="fit one with `latentfit fit`",
+            remedy="fit one to pictures",
         )
     if approximation.module.smoothing is not None and not smooths:
         raise ExportError(
             f"{consumer} cannot run {approximation.name!r}: it was fitted for a program that smooths afterwards",
-            remedy=("export it to that program, to json or to numpy, or fit without --smoothing"),
+            remedy=Remedy("export it to that program, to json or to numpy, or fit without {}", smoothing=...),
         )
     return approximation.module
 
@@ -83,10 +83,11 @@ def linear_table(
     runs = "a linear or affine 1×1 map" if largest_side == 1 else "a linear or affine map, 1×1 or with one kernel"
     runs = runs if has_bias else "a linear 1×1 map without intercept"
     if len(module.kernels) > 1 or module.kernels[0] > largest_side or module.scale != 1:
-        instead = "linear" if not has_bias else "affine" if largest_side == 1 else "affine or 3"
+        form = "affine" if has_bias else "linear"
+        instead = " or 3" if largest_side > 1 else ""
         raise ExportError(
             f"{consumer} cannot run {approximation.name!r}: it runs {runs} at one pixel a cell",
-            remedy=f"fit that with `latentfit fit … --kernels` {instead}, or export to json",
+            remedy=Remedy(f"fit one with {{}}{instead}, or export to json", kernels=form),
         )
     values = module.coefficients.double()
     return Table(values[1:], values[0] if module.intercept else None, module.kernels[0])
@@ -97,8 +98,8 @@ def pictures_only(approximation: Approximation, consumer: str) -> None:
     space = approximation.space
     if space.dims == 3:
         raise ExportError(
-            f"{consumer} runs latents of pictures, (N, C, h, w)",
-            remedy=(f"those of {space.name!r} have five dimensions: export to comfyui, sdcpp, diffusers or json"),
+            f"{consumer} runs latents of pictures, (N, C, h, w), those of {space.name!r} have five dimensions",
+            remedy="export to comfyui, sdcpp, diffusers or json",
         )
 
 
@@ -114,11 +115,13 @@ def without_bias(
         raise ExportError(
             f"{consumer} drops the bias",
             expected="a map without intercept",
-            remedy=("fit one with `latentfit fit … --kernels linear` (or --no-intercept) and export that"),
+            remedy=Remedy("fit one with {} and export that", kernels="linear"),
         )
     if bias_free.space != approximation.space:
         raise ExportError(
-            f"{consumer}: the bias-free refit is of space {bias_free.space.name!r}, not {approximation.space.name!r}"
+            f"{consumer}: the bias-free refit",
+            expected=f"a map of space {approximation.space.name!r}",
+            got=f"one of {bias_free.space.name!r}",
         )
     return bias_free
 
@@ -197,8 +200,9 @@ def from_table(table: Table, space: LatentSpace, name: str) -> Approximation:
     channels, rest = divmod(n_rows, table.side**2)
     if rest or channels != space.channels or table.weights.shape[1] != 3:
         raise BadTableError(
-            f"{name}: expected {space.channels * table.side**2} rows of 3 for space {space.name!r}, "
-            f"got {tuple(table.weights.shape)}"
+            name,
+            expected=f"{space.channels * table.side**2} rows of 3 for space {space.name!r}",
+            got=f"{tuple(table.weights.shape)}",
         )
     module = PolynomialMap(space.channels, (table.side,), intercept=table.bias is not None)
     bias = torch.zeros(3, dtype=torch.float64) if table.bias is None else table.bias

@@ -31,6 +31,6 @@ def read_compiled(path: Path, space: LatentSpace, before_weights: str, before_bi
     values, bias = ([float(v) for v in re.findall(r"-?\d+\.\d+", part)] for part in (body, tail))
     if len(values) != 3 * space.channels or len(bias) != 3:
         raise BadTableError(
-            f"{path}", expected=f"{3 * space.channels} weights and 3 biases", got=f"{len(values)} and {len(bias)}"
+            place=path, expected=f"{3 * space.channels} weights and 3 biases", got=f"{len(values)} and {len(bias)}"
         )
     return Table(torch.tensor(values, dtype=torch.float64).reshape(-1, 3), torch.tensor(bias, dtype=torch.float64))

@@ -32,9 +32,9 @@ def read(path: Path, space: LatentSpace) -> Approximation:
         tensors = load_file(path)
         weight, bias = tensors["weight"].double(), tensors["bias"].double()
     except (SafetensorError, KeyError, OSError) as error:
-        raise BadTableError(f"{path}: not a Conv2d state dict ({error})") from error
+        raise BadTableError(f"not a Conv2d state dict ({error})", place=path, remedy="export it again") from error
     if weight.ndim != 4 or weight.shape[0] != 3 or weight.shape[2] != weight.shape[3] or bias.shape != (3,):
-        raise BadTableError(f"{path}: expected a weight (3, C, k, k) and a bias (3,), got {tuple(weight.shape)}")
+        raise BadTableError(place=path, expected="a weight (3, C, k, k) and a bias (3,)", got=f"{tuple(weight.shape)}")
     table = Table(weight.reshape(3, -1).T, bias, weight.shape[-1])
     return from_table(table.from_unit_range(), space, path.stem)
 

@@ -37,7 +37,9 @@ def read(path: Path, space: LatentSpace) -> Approximation:
     lines = [line for line in path.read_text("utf-8").splitlines() if line and not line.startswith("#")]
     table = list(csv.reader(lines))
     if len(table) < 2 or len({len(row) for row in table}) > 1:
-        raise BadTableError(f"{path}: expected rows of one length, a term and its numbers; export the table again")
+        raise BadTableError(
+            place=path, expected="rows of one length, a term and its numbers", remedy="export the table again"
+        )
     terms, values = [row[0] for row in table[1:]], [[float(v) for v in row[1:]] for row in table[1:]]
     scale = round((len(table[0]) - 1) ** 0.5 / 3**0.5)
     forms = _forms(space.channels, len(terms) - 1) if len(table[0]) == 1 + 3 * scale**2 else ()
@@ -46,7 +48,9 @@ def read(path: Path, space: LatentSpace) -> Approximation:
         if module.terms == terms:
             module.set_coefficients(torch.tensor(values))
             return Approximation(module, space, scale, name=path.stem)
-    raise BadTableError(f"{path}: {len(terms)} terms fit no form of space {space.name!r}; read the JSON export instead")
+    raise BadTableError(
+        f"{len(terms)} terms fit no form of space {space.name!r}", place=path, remedy="read the JSON export instead"
+    )
 
 
 def _forms(n_channels: int, n_terms: int, degree: int = 1) -> Iterator[tuple[int, ...]]:

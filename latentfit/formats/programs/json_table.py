@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from latentfit.errors import BadFileError, BadTableError
+from latentfit.errors import BadFileError, BadTableError, part_of, reason_of
 from latentfit.fit.polynomial_map import PolynomialMap, polynomial_config
 from latentfit.formats.headers import checked_card
 from latentfit.formats.programs.common import output_names, polynomial, short
@@ -52,7 +52,7 @@ def read(path: Path) -> Approximation:
         found = document.get("format") if isinstance(document, dict) else None
         if found != FORMAT:
             raise BadTableError(
-                f"{path}",
+                place=path,
                 expected=f"format {FORMAT!r}",
                 got=schemas.shown(found),
                 remedy="export the table as JSON again",
@@ -62,7 +62,7 @@ def read(path: Path) -> Approximation:
         raise
     except (BadFileError, OSError) as error:
         raise BadTableError(
-            f"{path}: not a table that was exported as JSON ({str(error).removeprefix(f'{path}: ')})"
+            f"not a table that was exported as JSON ({reason_of(error)})", place=path, remedy="export it again"
         ) from error
 
 
@@ -70,23 +70,34 @@ def _table_of(document: dict[str, Any], path: Path) -> Approximation:
     """A document whose fields are of their types."""
     rows = document["coefficients"]
     shape = (len(rows), len(rows[0]))
-    config = polynomial_config(document["config"], f"{path}.config", shape)
+    config = polynomial_config(document["config"], part_of(os.fspath(path), ".config"), shape)
     space, name = document["space"], document["name"]
     if config["n_channels"] != space.channels:
-        raise BadTableError(f"{path}: {config['n_channels']} channels, its space {space.name!r} has {space.channels}")
+        raise BadTableError(
+            f"{config['n_channels']} channels, its space {space.name!r} has {space.channels}",
+            place=path,
+            remedy="export the table again",
+        )
     if config.get("target", "rgb") != "rgb":
-        raise BadTableError(f"{path}: config.target: expected 'rgb', got {config['target']!r}; export the table again")
+        raise BadTableError(
+            "config.target", place=path, expected="'rgb'", got=f"{config['target']!r}", remedy="export the table again"
+        )
     module = PolynomialMap.from_config(config)
     meant = {**CONVENTIONS, "terms": module.terms, "outputs": output_names(module)}
     for key, expected in meant.items():
         if document[key] != expected:
             raise BadTableError(
-                f"{path}: {key}: expected {_shown(expected)}, got {_shown(document[key])}: these numbers mean "
-                "something else; export the table again"
+                key,
+                place=path,
+                expected=_shown(expected),
+                got=f"{_shown(document[key])}: these numbers mean something else",
+                remedy="export the table again",
             )
     values = np.array(rows, dtype=np.float64)
     if not (np.abs(values) <= np.finfo(np.float32).max).all():
-        raise BadTableError(f"{path}: its coefficients are past the range of float32; export the table again")
+        raise BadTableError(
+            "its coefficients are past the range of float32", place=path, remedy="export the table again"
+        )
     module.set_coefficients(values)
     return Approximation(module, space, module.scale, name=name, card=document["card"])
 

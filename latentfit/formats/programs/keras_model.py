@@ -107,7 +107,7 @@ def _layers() -> Any:
     try:
         from keras import layers
     except ImportError as error:
-        raise ExportError("keras: needs the extra: pip install 'latentfit[keras]'") from error
+        raise ExportError("keras: needs the extra", remedy="pip install 'latentfit[keras]'") from error
     return layers
 
 

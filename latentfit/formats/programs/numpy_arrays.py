@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from latentfit.errors import BadTableError
+from latentfit.errors import BadTableError, part_of
 from latentfit.fit.basis import Basis
 from latentfit.fit.polynomial_map import PolynomialMap, polynomial_config
 from latentfit.formats.programs.common import polynomial, provenance
@@ -42,16 +42,24 @@ def read(path: Path, space: LatentSpace) -> Approximation:
     with zipfile.ZipFile(path) as parts:
         sizes = {one.filename: one.file_size for one in parts.infolist()}
     if sizes.get("config.npy", 0) > MOST_CONFIG_BYTES:
-        raise BadTableError(f"{path}: its config unpacks to {sizes['config.npy']} bytes; export the table again")
+        raise BadTableError(
+            f"its config unpacks to {sizes['config.npy']} bytes", place=path, remedy="export the table again"
+        )
     with np.load(path, allow_pickle=False) as arrays:
-        config = polynomial_config(schemas.parse_json(str(arrays["config"]), os.fspath(path)), f"{path}.config")
+        config = polynomial_config(
+            schemas.parse_json(str(arrays["config"]), os.fspath(path)), part_of(os.fspath(path), ".config")
+        )
         n_terms = Basis(config["n_channels"] * config.get("shrink", 1) ** 2, config["kernels"]).n_terms
         n_values = (1 + n_terms) * config.get("n_outputs", 3) * config.get("scale", 1) ** 2
         if sizes["coefficients.npy"] > 1024 + 8 * n_values or config["n_channels"] != space.channels:
-            raise BadTableError(f"{path}: its coefficients are not those of its config and space; export it again")
+            raise BadTableError(
+                "its coefficients are not those of its config and space", place=path, remedy="export it again"
+            )
         values = arrays["coefficients"].astype(np.float64)
     if values.shape != (1 + n_terms, n_values // (1 + n_terms)):
-        raise BadTableError(f"{path}: expected {n_values} coefficients, got {values.shape}; export the table again")
+        raise BadTableError(
+            place=path, expected=f"{n_values} coefficients", got=f"{values.shape}", remedy="export the table again"
+        )
     module = PolynomialMap.from_config(config).set_coefficients(values)
     return Approximation(module, space, module.scale, name=path.stem)
 

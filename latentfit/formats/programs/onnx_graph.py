@@ -72,7 +72,10 @@ def write(approximation: Approximation, bias_free: Approximation | None = None) 
         When the extra is not installed, or the scale is a fraction.
     """
     if approximation.scale.denominator != 1:
-        raise ExportError(f"onnx: {approximation.name!r} gives {approximation.scale} pixels a cell: cannot be written")
+        raise ExportError(
+            f"onnx: {approximation.name!r} gives {approximation.scale} pixels a cell: cannot be written",
+            remedy="export a map of a whole number of pixels a cell",
+        )
     module = approximation.module
     plain = PlainPolynomial(module) if isinstance(module, PolynomialMap) else copy.deepcopy(module)
     about = {
@@ -106,7 +109,7 @@ def onnx_of(module: nn.Module, example: Tensor, source: str, target: str, about:
     try:
         import onnxscript  # noqa: F401
     except ImportError as error:
-        raise ExportError("onnx: needs the extra: pip install 'latentfit[onnx]'") from error
+        raise ExportError("onnx: needs the extra", remedy="pip install 'latentfit[onnx]'") from error
     dynamic = {0: torch.export.Dim.DYNAMIC, 2: torch.export.Dim.DYNAMIC, 3: torch.export.Dim.DYNAMIC}
     quiet = logging.getLogger("torch.onnx")
     level = quiet.level

@@ -25,7 +25,7 @@ class Program:
     Attributes
     ----------
     name : str
-        As `export(…, name, …)` and `latentfit export --to NAME` take it; the first word of the name of its file.
+        As `export(…, name, …)` and the command line take it; the first word of the name of its file.
     title : str
         As people call it: "stable-diffusion.cpp".
     ending : str

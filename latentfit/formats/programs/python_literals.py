@@ -30,14 +30,16 @@ def read_python(path: Path, space: LatentSpace, *, transposed: bool = False) -> 
     try:
         found = _literals(ast.parse(path.read_text("utf-8")))
     except (SyntaxError, ValueError) as error:
-        raise BadTableError(f"{path}: not Python that `latentfit export` wrote ({error})") from error
+        raise BadTableError(
+            f"not Python of an exported table ({error})", place=path, remedy="export the table again"
+        ) from error
     factors = next(
         (v for k, v in found.items() if k.endswith(("factors", "FACTORS")) or k in ("coeffs", "weight", "weights")),
         None,
     )
     bias = next((v for k, v in found.items() if k.endswith(("factors_bias", "BIAS")) or k in ("bias", "biases")), None)
     if factors is None:
-        raise BadTableError(f"{path}: holds no table; expected the assignments that `latentfit export` writes")
+        raise BadTableError("holds no table", place=path, expected="the assignments of an exported table")
     weights = torch.tensor(factors, dtype=torch.float64)
     offset = None if bias is None else torch.tensor(bias, dtype=torch.float64)
     weights = weights.T if transposed else weights

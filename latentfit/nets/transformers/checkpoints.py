@@ -88,7 +88,7 @@ def _check_buffers(title: str, network: TransformerUpscaler, buffers: Weights) -
             raise BadFileError(
                 f"weights of {title}: buffer {key!r} disagrees with what its windows "
                 f"give, expected {_summary(expected)}, got {_summary(given)}",
-                remedy="it was made for another network or changed since",
+                remedy="fetch it again: it was made for another network or changed since",
             )
 
 
