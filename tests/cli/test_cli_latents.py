@@ -291,7 +291,7 @@ def test_interposers_that_cannot_be_trained(
         ([*base, "--source", stores[0], "--target", str(tmp_path), "--preset", "interposer"], "no pair store"),
     ):
         assert said in refused(command, capsys).replace("decoded losses look through", ""), command
-    monkeypatch.setattr("latentfit.runtime.storage.data_path", lambda part: tmp_path / part)
+    monkeypatch.setattr("latentfit.formats.bundled.data_path", lambda part: tmp_path / part)
     line = refused([*train, "--preset", "interposer"], capsys)
     assert "expected a decoder of SDXL, of which none is bundled; train one with" in line
     assert not list(tmp_path.glob("x.*"))

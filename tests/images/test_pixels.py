@@ -3,6 +3,7 @@
 import io
 import struct
 import time
+import tracemalloc
 import warnings
 import zlib
 
@@ -77,8 +78,10 @@ def _png(side: int, *extra: bytes) -> bytes:
 
 BOMBS = {
     "where Pillow only warns": (_png(10_000), "100000000 pixels.*shrink it"),
-    "text": (_png(8, _chunk(b"zTXt", b"note\0\0" + zlib.compress(bytes(16 << 20)))), "a damaged picture"),
-    "a colour profile": (_png(8, _chunk(b"iCCP", b"icc\0\0" + zlib.compress(bytes(16 << 20)))), "a damaged picture"),
+}
+BESIDE = {
+    "text": _png(8, _chunk(b"zTXt", b"note\0\0" + zlib.compress(bytes(64 << 20)))),
+    "a colour profile": _png(8, _chunk(b"iCCP", b"icc\0\0" + zlib.compress(bytes(64 << 20)))),
 }
 
 
@@ -90,6 +93,16 @@ def test_small_files_do_not_unpack_to_much(where: str) -> None:
     with pytest.raises(ImageError, match=said):
         open_rgb(blob)
     assert time.process_time() - started < 1
+
+
+@pytest.mark.parametrize("where", BESIDE)
+def test_what_lies_beside_the_pixels_is_not_unpacked_to_much(where: str) -> None:
+    tracemalloc.start()
+    try:
+        assert open_rgb(BESIDE[where]).size == (8, 8)
+        assert tracemalloc.get_traced_memory()[1] < 40 << 20
+    finally:
+        tracemalloc.stop()
 
 
 def test_opening_leaves_the_callers_warning_filters_alone() -> None:

@@ -40,6 +40,6 @@ def test_a_module_lies_where_its_numbers_lie() -> None:
 
 
 def test_the_version_is_said_once() -> None:
-    from latentfit.runtime import __version__
+    from latentfit import runtime
 
-    assert latentfit.__version__ == __version__
+    assert latentfit.__version__ == runtime.__version__

@@ -16,10 +16,10 @@ from latentfit.nets import CellDecoder, CellPalette, Interposer, TinyEncoder
 from latentfit.pairs import Origin, PairStore, Sample, columns_of, sample_key, write_shard
 from latentfit.palettes import Palette, Palettizing
 from latentfit.train import (
-    LATENT_PRESETS,
     PRESETS,
     PalettePreset,
     TrainConfig,
+    preset_named,
     train_decoder,
     train_encoder,
     train_latent_map,
@@ -72,8 +72,8 @@ def interposer(store: PairStore, target: PairStore, out: Path, split: Any) -> An
     """With its inverse, a closed form in both, and a last convolution that is solved behind a decoder's blocks."""
     make = lambda one, other, scale: Interposer(one.channels, other.channels, WIDTH, 1, 3, 0)  # noqa: E731
     preset = replace(
-        LATENT_PRESETS["interposer"], make=make, crop_cells=6, losses={"mse": 1.0, "round": 0.1}, closed_form="3",
-        both_ways=True,
+        preset_named("interposer", "interposer"), make=make, crop_cells=6, losses={"mse": 1.0, "round": 0.1},
+        closed_form="3", both_ways=True,
     )  # fmt: skip
     assert preset.takes_trunk
     with torch.random.fork_rng(devices=[]):

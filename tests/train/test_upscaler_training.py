@@ -30,7 +30,15 @@ from latentfit.nets import (
     UpscalerV2,
 )
 from latentfit.pairs import JoinedStores
-from latentfit.train import PIXEL_LOSSES, PRESETS, JoinedCrops, LatentObjective, train_latent_map
+from latentfit.train import (
+    PIXEL_LOSSES,
+    PRESETS,
+    JoinedCrops,
+    LatentObjective,
+    preset_named,
+    preset_names,
+    train_latent_map,
+)
 from tests.cli.test_cli_latents import refused
 from tests.pairs.test_joined import write_store
 
@@ -156,7 +164,8 @@ def test_the_recipes_of_those_that_came_first_run(name: str, stores: list[Joined
 
 def test_every_preset_says_what_it_needs() -> None:
     known = {*PIXEL_LOSSES, *(f"decoded_{name}" for name in PIXEL_LOSSES), "gan"}
-    for name, preset in PRESETS.items():
+    for name in preset_names("upscaler"):
+        preset = preset_named(name, "upscaler")
         assert set(preset.losses_of(lf.get_space("sd1"), lf.get_space("sd1"))) <= known, name
 
 

@@ -55,7 +55,7 @@ def read(path: Path) -> Approximation:
                 place=path,
                 expected=f"format {FORMAT!r}",
                 got=schemas.shown(found),
-                remedy="export the table as JSON again",
+                remedy="export the table as JSON anew",
             )
         return _table_of(_DOCUMENT(document, os.fspath(path)), path)
     except BadTableError:
