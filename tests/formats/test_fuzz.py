@@ -17,6 +17,7 @@ from latentfit.fit import PolynomialMap
 from latentfit.formats import exporter as dialects
 from latentfit.formats import read_card
 from latentfit.latents import LatentSpace
+from latentfit.maps import as_scale
 from latentfit.palettes import Palette
 from latentfit.runtime import data_path, schemas
 from latentfit.train import load_state
@@ -205,7 +206,7 @@ def test_a_space_and_a_palette_of_a_file() -> None:
 def test_a_factor_of_a_billion_digits_is_refused_at_once() -> None:
     for scale in ("1e999999999", "-1", "9" * 5000, "1e400", "nan", "1/0", 10**13):
         with pytest.raises(LatentfitError, match="expected a positive number"):
-            lf.scales.as_scale(scale)
+            as_scale(scale)
 
 
 def test_a_checkpoint_of_another_network_or_without_its_parts_is_refused(tmp_path: Path) -> None:
