@@ -1,7 +1,7 @@
 """Train and score the interposers that ship: data/models/A-to-B.safetensors for `PAIRS`, with their card.
 
 Reads LATENTFIT_ASSETS: weights/taesd (the VAEs), images/cc0, which with the bundled photographs, the charts and the
-photographs of data/training_pictures.json (`gather_pictures.py`) is all that is trained on, and images/eval, which is
+photographs of data/training_pictures.json (`training_pictures.py`) is all that is trained on, and images/eval, which is
 only scored on. Squares are collected into runs/train, networks are trained into runs/train/interposers; a killed run
 goes on with the same command. Each begins with the blocks of the source's large cell decoder. Beside it city96's v4.0
 network is trained on the same squares for the same time. Writes data/models/A-to-B.safetensors, interposers.csv and

@@ -1,7 +1,7 @@
 """Train what the project ships: mini VAEs (data/vaes) and cell decoders (data/models) of sd1, sdxl and flux1.
 
 Reads LATENTFIT_ASSETS: weights/taesd (the teachers) and images/cc0, which with the bundled photographs, the charts and
-the photographs of data/training_pictures.json (`gather_pictures.py`) is all that is trained on. Pairs are collected
+the photographs of data/training_pictures.json (`training_pictures.py`) is all that is trained on. Pairs are collected
 into runs/train, networks are trained there; a killed run goes on with the same command. `--only sd1:mini-encoder
 sd1:cell` trains some only. Scores, cards and the files in data/ are made by `make_cards.py`.
 """
