@@ -220,7 +220,7 @@ def test_what_cannot_be_fitted_or_scored_between_latents(
     for command, said in (
         (["fit", *out], "expected one pair store, or --source STORE --target STORE"),
         (["fit", first, *between, *out], "got both"),
-        (["fit", "--source", first, *out], "--source and --target go together"),
+        (["fit", "--source", first, *out], "expected --source and --target together"),
         (["fit", "--source", first, "--target", first, *out], "given as source and as target"),
         (["fit", *between, *out, "--scale", "2"], "between latents the stores decide"),
         (["fit", *between, *out, "--smoothing", "invokeai"], "between latents the stores decide"),

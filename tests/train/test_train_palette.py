@@ -263,7 +263,7 @@ def test_crops_are_as_small_as_most_samples_need(store: PairStore, tmp_path: Pat
 def test_what_cannot_be_learned_is_named(store: PairStore, tmp_path: Path) -> None:
     with pytest.raises(TrainError, match="expected balance of 0 to 1"):
         ClassObjective(PICO, torch.ones(16), balance=1.5)
-    with pytest.raises(TrainError, match=r"the network gave .* for 16 classes"):
+    with pytest.raises(TrainError, match=r"scores: expected 16 classes of \(4, 6, 6\), got \(4, 55, 6, 6\)"):
         ClassObjective(PICO, torch.ones(16)).losses(PixelVae(4, 55, 8), batch_of())
     with pytest.raises(TrainError, match=r"one of a palette, got one of a decoder; .* take pixelvae, cell-palette"):
         train_palette(store, HOW, "cell", tmp_path / "a")
@@ -335,7 +335,7 @@ def test_folders_that_cannot_be_used_are_told_why(tmp_path: Path) -> None:
     refused("all test", {"latest/1.latent": (6, 6)}, "all of its 1 latents have 'test' in their path")
     refused("empty", {}, "holds no .latent file")
     both = {**one, "set1_test/1.latent": (6, 6)}
-    refused("wrong space", both, r"none of 2 .* expected \(N, 4, h, w\).* name the VAE of their space with --vae", 16)
+    refused("wrong space", both, r"none of 2 .* expected \(N, 4, h, w\).* name the VAE of their space with vae", 16)
 
 
 def test_a_test_set_of_another_space_is_missed(tmp_path: Path) -> None:
@@ -377,6 +377,6 @@ def test_a_folder_from_the_command_line(tmp_path: Path, capsys: pytest.CaptureFi
     assert len(PairStore(tmp_path / "own.pairs")) == 2
     assert main(["train", "palette", *flags, "--vae", "mini-sdxl", "--preset", "pixelvae"]) == 2
     assert "they differ in fingerprint" in (said := capsys.readouterr().err)
-    assert said.endswith("name another --store\n")
+    assert said.endswith("choose another --store\n")
     assert main(["train", "palette", *flags, "--folder", str(root / "gone"), "--preset", "pixelvae"]) == 2
     assert "gone: no such folder" in capsys.readouterr().err
