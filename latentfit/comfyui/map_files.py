@@ -141,7 +141,7 @@ def _gives(stamp: Stamp) -> Gives | None:
     except _NoMapError as reason:
         _tell_left_out(stamp.path, str(reason), logging.INFO)
     except Exception as error:  # noqa: BLE001 - one odd file must not take the node out of ComfyUI's menus; it is logged
-        _tell_left_out(stamp.path, reason_of(error) or type(error).__name__, logging.WARNING)
+        _tell_left_out(stamp.path, reason_of(error), logging.WARNING)
     return None
 
 

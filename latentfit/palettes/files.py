@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from latentfit.errors import PaletteError
+from latentfit.errors import PaletteError, reason_of
 from latentfit.images.profiles import declared, in_srgb
 from latentfit.runtime.escaping import one_line
 
@@ -299,7 +299,7 @@ def _of_png(blob: bytes, name: str) -> Colours:
             image.load()
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
         raise PaletteError(
-            str(error).rstrip("."), place=name, expected=f"a strip of at most {MOST_COLOURS} swatches"
+            reason_of(error), place=name, expected=f"a strip of at most {MOST_COLOURS} swatches"
         ) from error
     except PaletteError:
         raise

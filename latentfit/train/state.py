@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from latentfit.errors import TrainError
+from latentfit.errors import TrainError, reason_of
 from latentfit.runtime import distributed as parallel
 from latentfit.runtime.devices import device_name
 from latentfit.train.checkpoint import State, load_state, save_state
@@ -68,7 +68,7 @@ class RunState:
             self._take_over(state)
         except (RuntimeError, LookupError, TypeError, ValueError, AttributeError) as error:
             raise TrainError(
-                f"not the checkpoint of this network and optimiser ({' '.join(str(error).split())[:200]})",
+                f"not the checkpoint of this network and optimiser ({reason_of(error)})",
                 place=self.checkpoint,
                 remedy="remove it to begin anew",
             ) from error

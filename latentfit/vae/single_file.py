@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
-from latentfit.errors import BadFileError, VaeError
+from latentfit.errors import BadFileError, LatentfitWarning, VaeError
 from latentfit.latents.space_facts import all_facts
 from latentfit.nets.state_dict import UNFIT, whole_numbers_among
 from latentfit.nets.tiny import load_tiny_decoder, load_tiny_encoder
@@ -128,8 +128,11 @@ def open_vae_file(path: Path) -> OpenedFile:
     else:
         class_name, config = _checked_kl_config(path, weights)
         warnings.warn(
-            f"{path}: no known config has these shapes, so it is taken for an {class_name} with norms of 32 groups, as "
-            "usual; if its decode looks wrong, save it as a diffusers folder, whose config.json says it",
+            LatentfitWarning(
+                f"no known config has these shapes: taken for an {class_name} with norms of 32 groups, as usual",
+                place=path,
+                remedy="if its decode looks wrong, save it as a diffusers folder, whose config.json says it",
+            ),
             stacklevel=2,
         )
         module = build_module(class_name, config)
