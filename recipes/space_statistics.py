@@ -26,7 +26,7 @@ from latentfit.formats import encoder_in
 from latentfit.images import Picture, crop_to_cells, pictures, rgb_tensor
 from latentfit.latents import Domain, Family, LatentSpace, get_space
 from latentfit.latents import likely_space as families
-from latentfit.runtime import write_atomic
+from latentfit.runtime import load_plainly, write_atomic
 
 OUT = Path(__file__).parents[1] / "data" / "spaces" / "families.json"
 ENCODERS = {
@@ -76,7 +76,7 @@ def _moments(cache: Path, part: str) -> Known:
             latents = _encoded(encoders, picture, with_sana=index % SANA_EVERY == 0)
             torch.save(latents, path.with_suffix(".part"))
             path.with_suffix(".part").rename(path)
-        for name, latents in torch.load(path, weights_only=True).items():
+        for name, latents in load_plainly(path).items():
             found = families.moments_of(latents.float())
             assert found is not None
             known[name][path.stem] = found[:2]

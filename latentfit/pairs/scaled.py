@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from latentfit.errors import Remedy, ScaleError, StoreError
+from latentfit.errors import LatentfitWarning, Remedy, ScaleError, StoreError
 from latentfit.images.sources import Picture
 from latentfit.maps.autoencoder import Autoencoder
 from latentfit.maps.scales import Scale, as_scale
@@ -207,8 +207,11 @@ def _check_crops(wanted: tuple[Fraction, ...], size: int, cell_px: int, folder: 
         )
     if size % multiple_px:
         warnings.warn(
-            f"size {size}: at scales {', '.join(map(str, wanted))} sides are multiples of {multiple_px} px, so short "
-            f"sides have {size // multiple_px * multiple_px} px at scale 1",
+            LatentfitWarning(
+                f"size {size}",
+                expected=f"a multiple of {multiple_px} px at scales {', '.join(map(str, wanted))}",
+                remedy=f"short sides have {size // multiple_px * multiple_px} px at scale 1",
+            ),
             stacklevel=3,
         )
     alike = {"multiple_cells": cut.multiple_cells, "largest": str(cut.largest)}

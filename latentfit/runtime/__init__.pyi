@@ -23,6 +23,7 @@ from .storage import write_atomic as write_atomic
 from .threads import one_thread as one_thread
 from .threads import torch_threads as torch_threads
 from .version import __version__ as __version__
+from .weights import TensorFile as TensorFile
 from .weights import WeightsFile as WeightsFile
 from .weights import check_name as check_name
 from .weights import check_storages as check_storages
