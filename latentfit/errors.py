@@ -85,13 +85,13 @@ def as_choice(name: str, value: object) -> str:
 
 
 class Place(str):
-    """Where something is wrong: a file, or whatever has a name, and the part of it, such as a field of its header.
+    """The place of an error: a file, or whatever has a name, and the part of it, such as a field of its header.
 
     Attributes
     ----------
     whole : str
     part : str
-        As it follows the whole's name: ``.domain.shift``; "" for all of it.
+        The part as it follows the whole's name: ``.domain.shift``; "" for all of it.
     """
 
     __slots__ = ("part", "whole")

@@ -70,14 +70,14 @@ class Clock:
 
 @dataclass(frozen=True)
 class Plan:
-    """What is collected.
+    """The pictures that are collected, and the time that the VAE takes for them.
 
     Attributes
     ----------
     n_pictures, crops : int
         Pictures, and crops of each.
     seconds_per_crop, seconds_per_decode : float
-        Of the VAE, measured.
+        Time that the VAE takes, as measured.
     """
 
     n_pictures: int

@@ -96,7 +96,7 @@ def collect(
 
 
 def autofit(config: Annotated[AutofitConfig, tyro.conf.arg(name="")]) -> None:
-    """From a VAE to tables in one command: collect, fit every form, score on held-out pictures, export, write a page.
+    """Go from a VAE to tables in one command: collect, fit every form, score on held-out pictures, export, draw a page.
 
     Killed, the same command goes on where it was. Open DIR/index.html afterwards.
     """

@@ -51,7 +51,7 @@ def evaluate(
     store : Path or None
         A pair store that `collect` wrote.
     source : Path or None
-        Of maps between latents: the store whose latents come in,
+        For maps between latents: the store whose latents come in,
     target : Path or None
         and the one, of the same pictures, whose latents should come out.
     source_vae : str or None
@@ -63,7 +63,7 @@ def evaluate(
     split : str
         Which pictures to consider before those that were fitted are left out.
     palette : str or None
-        Of pixelvae's decoders, whose files do not hold it.
+        Palette of pixelvae's decoders, whose files do not hold it.
     device : str
         Where the two VAEs run.
     """

@@ -24,7 +24,7 @@ MaybeFloat = Annotated[float | None, tyro.conf.arg(metavar="FLOAT", help_behavio
 
 @dataclass(frozen=True)
 class TrainFlags:
-    """How to train.
+    """The settings of a training run.
 
     Attributes
     ----------

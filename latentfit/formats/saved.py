@@ -28,11 +28,11 @@ def save(wrapper: Approximation | LatentMap, path: str | os.PathLike[str], *, dt
     Parameters
     ----------
     wrapper : Approximation or LatentMap
-        Its module must be of a kind in `latentfit.formats.KINDS`.
+        A map whose module is of a kind in `latentfit.formats.KINDS`.
     path : path
         ``.safetensors`` is added when there is no ending.
     dtype : torch.dtype, optional
-        Of the stored numbers: float16 halves a file; they are computed with in float32 again when loaded. None: as
+        Type of the stored numbers: float16 halves a file; they are computed with in float32 again when loaded. None: as
         they are.
 
     Raises
@@ -58,12 +58,12 @@ def encoded(wrapper: Approximation | LatentMap, where: str, *, dtype: torch.dtyp
     where : str
         What errors begin with.
     dtype : torch.dtype, optional
-        Of the stored numbers.
+        Type of the stored numbers.
 
     Raises
     ------
     BadFileError
-        As `save` does.
+        Where `save` raises it.
     """
     network, described_so = described(wrapper.module)
     header = {
@@ -97,17 +97,17 @@ def load(
         .safetensors, or a torch file of plain tensors; which decoder it is, its keys and shapes say. Or the folder of
         a TAESD as the hub ships it.
     space : LatentSpace or str, optional
-        Of another project's file, which does not say it. Ours do: theirs stays.
+        Space of another project's file, which does not say it. The space of a file of ours stays.
     palette : Palette, str or path, optional
-        Of pixelvae's file, which does not hold it: a bundled name such as "ega16", or a palette's file.
+        Palette of pixelvae's file, which does not hold it: a bundled name such as "ega16", or a palette's file.
     domain : {"model", "raw"}
-        Of pixelvae's file: what it learned from. The released ones learned the model domain; one that its scripts made
+        Domain that pixelvae's file learned from. The released ones learned the model domain; one that its scripts made
         from files of ComfyUI since 2023-06-23 learned raw latents, and no file tells.
     target : LatentSpace or str, optional
         Where another project's interposer leads; city96's usual file names tell both.
     scale : int, float, Fraction or str, optional
-        Of a map of any factor between sizes: another one than it was saved at, 2 for Ttl's. Of city96's upscaler: what
-        it was trained for, which its usual file name tells.
+        For a map of any factor between sizes: another one than it was saved at, 2 for Ttl's. For city96's upscaler:
+        what it was trained for, which its usual file name tells.
 
     Raises
     ------

@@ -67,7 +67,7 @@ def open_rgb(blob: bytes, name: str = "picture") -> Image.Image:
     Raises
     ------
     ImageError
-        As `open_picture`.
+        Where `open_picture` raises it.
     """
     return open_picture(blob, name).image
 

@@ -71,7 +71,7 @@ def declared(image: Image.Image, blob: bytes) -> Declared:
     Parameters
     ----------
     image : Image
-        As Pillow opened it, not turned yet.
+        The picture as Pillow opened it, not turned yet.
     blob : bytes
         The file.
     """
@@ -212,7 +212,7 @@ def matrix_profile(primaries: Primaries, to_linear: Callable[[Floats], Floats]) 
 
 
 def srgb_to_linear(encoded: Floats) -> Floats:
-    """IEC 61966-2-1's curve."""
+    """Apply the curve of IEC 61966-2-1."""
     return np.where(encoded <= 0.04045, encoded / 12.92, ((encoded + 0.055) / 1.055) ** 2.4)
 
 

@@ -31,7 +31,7 @@ class Picture:
     name : str
         Path below the source's folder, or the chart's name.
     kind : {"photograph", "chart", "drawing", "greyscale"} (or "latents", where there is no picture)
-        As its source declares it; `kind_of` looks for greyscale when it is opened.
+        The kind that its source declares; `kind_of` looks for greyscale when it is opened.
     read : callable
         Gives the file's bytes.
     """
@@ -52,7 +52,7 @@ class Picture:
         return opened.image, sha256
 
     def opened(self) -> tuple[Opened, str]:
-        """As `load`, with what was done to its colours."""
+        """Load it as `load` does, and return also what was done to its colours."""
         try:
             blob = self.read()
         except (OSError, MemoryError) as error:

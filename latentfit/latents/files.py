@@ -78,13 +78,13 @@ class Estimate:
     schedule: Literal["ve", "flow"]
 
     def to_metadata(self) -> dict[str, str]:
-        """For the header of a latent file."""
+        """Return the fields for the header of a latent file."""
         return {_ESTIMATE: json.dumps(asdict(self))}
 
 
 @dataclass(frozen=True)
 class LatentFile:
-    """Latents of one file.
+    """The latents of one file.
 
     Attributes
     ----------
@@ -95,7 +95,7 @@ class LatentFile:
     is_legacy : bool
         A `.latent` without the version marker: it was stored times 0.18215.
     estimate : Estimate or None
-        Of a live preview's recording: which step's x0 it is.
+        The step whose x0 a live preview recorded; None for other latents.
     doubt : Doubt or None
         What its numbers look to be, where that is not what they were read as.
     """
@@ -138,7 +138,7 @@ def read_latents(path: str | os.PathLike[str], space: LatentSpace, domain: Domai
 
 
 def open_latents(path: str | os.PathLike[str], space: LatentSpace, domain: Domain | None = None) -> LatentFile:
-    """As `read_latents`, without a warning: what speaks against how the file was read is its `doubt`."""
+    """Read as `read_latents` does, without a warning: `doubt` holds what speaks against how the file was read."""
     source = Path(path)
     if not source.is_file():
         raise BadFileError("no such file", place=source, expected=f"{', '.join(sorted(ENDINGS))}")

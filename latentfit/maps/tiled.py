@@ -26,7 +26,7 @@ def decode_in_tiles(approximation: Approximation, latents: Tensor, tile_cells: i
     Parameters
     ----------
     approximation : Approximation
-        Of a whole number of pixels a cell.
+        A map of a whole number of pixels a cell.
     latents : Tensor
     tile_cells : int
         Side of a tile.

@@ -55,7 +55,7 @@ def collect(
     vae : Vae
         The reference.
     images : str, path or sequence
-        As `latentfit.images.pictures` takes it, or `SavedLatents`; folders may hold latent files.
+        Pictures as `latentfit.images.pictures` takes them, or `SavedLatents`; folders may hold latent files.
     out : path
         Folder of the store.
     size, keep, crops, square, limit, scale, scales, domain

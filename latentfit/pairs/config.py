@@ -34,8 +34,8 @@ class CollectConfig:
     scale : Fraction
         The store's sides over those of `size`.
     scales : tuple of Fraction
-        Of all stores that are to hold the same crops: they are cut for the largest, and each is resampled from the
-        original once.
+        Scales of all stores that are to hold the same crops: they are cut for the largest, and each is resampled from
+        the original once.
     domain : {"model", "raw"} or None
         What latent files hold. None: raw, and a file whose numbers speak against that, or against the VAE's space, is
         skipped; said, it is collected, and noted.
@@ -67,7 +67,7 @@ class CollectConfig:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """Columns of the shards."""
+        """The columns of the shards."""
         return ("latents", "cells", "clipped", *{"cells": (), "rgb": ("rgb",), "photo": ("rgb", "photo")}[self.keep])
 
 

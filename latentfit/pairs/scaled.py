@@ -32,7 +32,7 @@ class ScaledStores:
     Parameters
     ----------
     path : path
-        As `collect_scales` wrote it.
+        Folder that `collect_scales` wrote.
 
     Attributes
     ----------
@@ -72,7 +72,7 @@ class ScaledStores:
 
     @property
     def factors(self) -> list[Fraction]:
-        """From the smallest store to each larger one."""
+        """The factors from the smallest store to each larger one."""
         least, *larger = self.stores
         return [scale / least for scale in larger]
 
@@ -113,7 +113,7 @@ def collect_scales(
     ----------
     vae : Vae
     images
-        As `collect` takes them; no latent files, which have one size.
+        Pictures as `collect` takes them; no latent files, which have one size.
     out : path
         The folder of the stores.
     scales : sequence of int, float, Fraction or str

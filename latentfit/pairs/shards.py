@@ -36,7 +36,7 @@ class Sample:
     key : str
         SHA-256 over the picture's hash and the crop box: the same in every store of these pictures.
     name, sha256, kind : str
-        Of the picture; see `latentfit.images.Picture`.
+        Facts of the picture; see `latentfit.images.Picture`.
     box : tuple of int
         Crop in the original, pixels: left, top, right, bottom.
     size_cells : tuple of int
@@ -46,12 +46,12 @@ class Sample:
     row : int
         In the shard.
     sigma : float or None
-        Of a denoiser's estimate of x0, as `latentfit.previews.Step` counts it; None: clean latents.
+        Noise of a denoiser's estimate of x0, as `latentfit.previews.Step` counts it; None: clean latents.
     step : int or None
         Which call of the model gave the estimate, from 0.
     look : str or None
-        The picture's, as `latentfit.images.look_of` gives it; None where there is no picture, or in stores of before
-        looks were kept and declared colours were converted to sRGB.
+        Hash of the picture, as `latentfit.images.look_of` gives it; None where there is no picture, or in stores of
+        before looks were kept and declared colours were converted to sRGB.
     group : str
         Hash that stands for the picture and its copies in a store; "": its own. `PairStore` finds it, no file holds it.
     """
@@ -107,7 +107,7 @@ class Origin:
 
     @classmethod
     def from_dict(cls, entry: Mapping[str, Any]) -> "Origin":
-        """Inverse of `to_dict`.
+        """Build from what `to_dict` gave.
 
         Raises
         ------
@@ -177,7 +177,7 @@ def write_shard(
     folder : Path
         The store.
     origin : Origin
-        Of the whole store.
+        Origin of the whole store.
     samples : sequence of Sample
         One a row.
     tensors : mapping of str to Tensor

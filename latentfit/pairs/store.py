@@ -25,7 +25,7 @@ Split = Literal["train", "test", "all"]
 
 @dataclass(frozen=True)
 class Batch:
-    """Samples of equal size.
+    """A batch of samples of equal size.
 
     Attributes
     ----------
@@ -119,7 +119,7 @@ class PairStore:
 
     @property
     def space(self) -> LatentSpace:
-        """Space of the latents."""
+        """The space of the latents."""
         return self.origin.space
 
     @property
@@ -193,7 +193,7 @@ class PairStore:
         )
 
     def join(self, target: "PairStore") -> JoinedStores:
-        """This store's samples beside another's of the same pictures and crops, by key; see `JoinedStores`."""
+        """Join this store's samples with another's of the same pictures and crops, by key; see `JoinedStores`."""
         return JoinedStores(self, target)
 
     def verify(self) -> int:

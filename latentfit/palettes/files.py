@@ -41,14 +41,14 @@ Colours = NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Listed:
-    """What a file lists.
+    """The colours that a file lists.
 
     Attributes
     ----------
     colours : ndarray of uint8, (K, 3)
         In the file's order.
     name, source : str
-        As the file says, or empty.
+        Name and source that the file states, or "".
     """
 
     colours: Colours
@@ -122,7 +122,7 @@ def hex_text(listed: Listed) -> str:
 
 
 def gpl_text(listed: Listed) -> str:
-    """GIMP's palette format."""
+    """Return a palette in GIMP's format."""
     head = ["GIMP Palette", f"Name: {one_line(listed.name) or 'palette'}", "Columns: 16"]
     if listed.source:
         head.append(f"# source: {one_line(listed.source)}")

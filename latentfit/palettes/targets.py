@@ -81,7 +81,7 @@ class Palettizing:
         return ", ".join(parts + ([self.dither] if self.dither != "none" else []))
 
     def to_dict(self) -> dict[str, Any]:
-        """For cards: the palette's name, method, dither and strength."""
+        """Return the fields of a card: the palette's name, method, dither and strength."""
         names = ("method", "dither", "strength")
         return {"palette": self.palette.name, **{name: getattr(self, name) for name in names}}
 
@@ -92,7 +92,7 @@ class PaletteTargets:
     Parameters
     ----------
     store : PairStore
-        That keeps rgb.
+        A store that keeps rgb.
     how : Palettizing
     samples : sequence of Sample, optional
         Only the shards of these are looked at; None: all.

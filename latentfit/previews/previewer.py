@@ -61,7 +61,7 @@ def preview(
     Returns
     -------
     Live
-        To be entered; holds the states.
+        A context to run the pipeline in; it holds the states.
 
     Raises
     ------

@@ -34,7 +34,7 @@ def _bind_to_loopback() -> None:
 
 
 def rank() -> int:
-    """This process's number, from 0."""
+    """Return the number of this process, from 0."""
     return dist.get_rank() if dist.is_available() and dist.is_initialized() else 0
 
 
@@ -44,7 +44,7 @@ def world_size() -> int:
 
 
 def share(items: Sequence[T]) -> list[T]:
-    """This rank's items: every world_size-th, starting at its rank."""
+    """Return the items of this rank: every world_size-th, starting at its rank."""
     return list(items[rank() :: world_size()])
 
 

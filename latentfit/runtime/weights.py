@@ -52,7 +52,7 @@ class TensorFile:
     remedy : str
         What to do about a damaged one.
     kind : type of LatentfitError
-        Of the errors.
+        Type of the errors that are raised.
     framework : {"pt", "np"}
         Whose tensors it gives.
 
@@ -60,12 +60,12 @@ class TensorFile:
     ----------
     names : list of str
     metadata : dict of str
-        Of the header.
+        Text fields of the header.
 
     Raises
     ------
     LatentfitError
-        Of this kind, when the file is gone, cut short or none; so do all methods.
+        An error of this kind, when the file is gone, cut short or none; so do all methods.
     """
 
     def __init__(
@@ -139,7 +139,7 @@ class WeightsFile:
     ----------
     names : list of str
     metadata : dict of str
-        Of the safetensors header; empty for a torch file.
+        Text fields of the safetensors header; empty for a torch file.
 
     Raises
     ------

@@ -18,7 +18,7 @@ SCHEMA = "latentfit-run/1"
 
 @dataclass
 class State:
-    """Where a run is.
+    """The state of a run, as a checkpoint holds it.
 
     Attributes
     ----------

@@ -19,7 +19,7 @@ Target = Literal["rgb", "photo", "cells"]
 
 
 class WeightedDraw:
-    """Which of some samples a chance in [0, 1) draws, by what pictures of a kind count.
+    """A draw of samples by a chance in [0, 1), weighted by what pictures of a kind count.
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ def inside_of(sample: Sample, top: int, left: int, side: int, border: int, px: i
     ----------
     sample : Sample
     top, left, side, border : int
-        Of the crop and its rim, in the sample's cells.
+        Place of the crop and its rim, in the sample's cells.
     px : int
         Pixels a cell.
     """
@@ -63,7 +63,7 @@ def inside_of(sample: Sample, top: int, left: int, side: int, border: int, px: i
 
 
 class CropSource:
-    """Which crop the k-th image of a run is, and its pixels; only what is asked for is read.
+    """The k-th crop of a run and its pixels, for every k; only what is asked for is read.
 
     Which sample image k is cut from, and where, derives from (seed, k) alone, so any process can fetch any image, in
     any order. Samples are drawn with replacement.

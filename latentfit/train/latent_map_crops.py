@@ -19,7 +19,7 @@ Floats = NDArray[np.float32]
 
 
 class JoinedCrops:
-    """Which crop the k-th image of a run is: source and target latents of one place.
+    """The k-th crop of a run, for every k: source and target latents of one place.
 
     Which pair image k is cut from, and where, derives from (seed, k) alone. Pairs are drawn with replacement. Of stores
     at several scales each batch is of one, which its first image draws.

@@ -70,7 +70,7 @@ class LatentPreset:
 
 
 def raw(make: Maker) -> Maker:
-    """Of a maker of networks that want raw latents."""
+    """Return the maker for networks that want raw latents."""
 
     def made(source: LatentSpace, target: LatentSpace, scale: Fraction) -> nn.Module:
         return ModelDomain.of_raw(make(source, target, scale), source, target)

@@ -59,8 +59,8 @@ def train_latent_map(
         The map, .safetensors; where the preset's losses teach its inverse too, that lies beside it as
         ``NAME_back.safetensors``. ``NAME.run/`` holds checkpoint, metrics and config.
     decoder : Approximation or None
-        Of the target's space, frozen: what decoded losses look through, and sample sheets. Presets with such losses
-        need one.
+        Decoder of the target's space, frozen: what decoded losses look through, and sample sheets. Presets with such
+        losses need one.
     config : TrainConfig, optional
         Instead of the preset's.
     split : {"train", "all"}
@@ -77,7 +77,7 @@ def train_latent_map(
     Returns
     -------
     LatentMap
-        As it was saved.
+        The map as it was saved.
 
     Raises
     ------

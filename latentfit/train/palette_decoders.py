@@ -75,7 +75,7 @@ def train_palette(
     Returns
     -------
     Approximation
-        As it was saved.
+        The decoder as it was saved.
 
     Raises
     ------

@@ -134,7 +134,7 @@ class Crossing(nn.Module):
         return (own.float() - _repeated(self.shift, rows, columns)) * _repeated(self.scale, rows, columns)
 
     def to_own(self, latents: Tensor) -> Tensor:
-        """Inverse of `to_model`."""
+        """Undo `to_model`."""
         rows, columns = latents.shape[-2:]
         return latents.float() / _repeated(self.scale, rows, columns) + _repeated(self.shift, rows, columns)
 

@@ -35,10 +35,10 @@ else:
             self.kind, self.page, self.now, self.model_id = kind, page, {}, uuid4().hex
 
         def on_msg(self, callback: Callable[..., None]) -> None:
-            """No page, no messages."""
+            """Do nothing: without a page there are no messages."""
 
         def send(self, content: dict[str, Any], buffers: list[bytes] | None = None) -> None:
-            """To nobody."""
+            """Do nothing: there is nobody to send to."""
 
         def _repr_mimebundle_(self, **kwargs: Any) -> None:
             """No widget to show."""

@@ -26,7 +26,7 @@ def write(approximation: Approximation, bias_free: Approximation | None = None) 
 
 
 def read(path: Path, space: LatentSpace) -> Approximation:
-    """Inverse of `write`."""
+    """Read what `write` wrote."""
     try:
         tensors = WeightsFile(path).read()
         weight, bias = tensors["weight"].double(), tensors["bias"].double()
