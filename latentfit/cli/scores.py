@@ -100,8 +100,7 @@ def _evaluate_between(
     """Maps between latents; an inverse beside one, ``NAME_back`` or called as bundled ones, scores the round trip."""
     from latentfit.formats.opening import load_latent_map, named_apart
     from latentfit.pairs.store import PairStore
-    from latentfit.scores.latent_maps import evaluate_latent_maps
-    from latentfit.scores.latent_tables import latent_map_summary
+    from latentfit.scores.latent_maps import evaluate_latent_maps, latent_map_summary
 
     joined = PairStore(source).join(PairStore(target))
     here, there = joined.source, joined.target

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from latentfit.maps.contracts import Approximation
     from latentfit.pairs.pixelvae_folder import PixelvaeFolder
     from latentfit.train.config import TrainConfig
-    from latentfit.train.latent_map_preset import LatentPreset
+    from latentfit.train.latent_map_presets import LatentPreset
 
 
 MaybeInt = Annotated[int | None, tyro.conf.arg(metavar="INT", help_behavior_hint="")]

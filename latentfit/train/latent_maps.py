@@ -26,7 +26,7 @@ from latentfit.train.config import TrainConfig
 from latentfit.train.last_layer import solve_head
 from latentfit.train.latent_map_crops import JoinedCrops
 from latentfit.train.latent_map_objective import CYCLES, BothWays, LatentObjective
-from latentfit.train.latent_map_preset import LatentPreset
+from latentfit.train.latent_map_presets import LatentPreset
 from latentfit.train.loop import Callback
 from latentfit.train.objective import ADVERSARIAL
 from latentfit.train.presets import preset_named
