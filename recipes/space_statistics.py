@@ -22,10 +22,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from latentfit import latents as families
 from latentfit.formats import encoder_in
 from latentfit.images import Picture, crop_to_cells, pictures, rgb_tensor
 from latentfit.latents import Domain, Family, LatentSpace, get_space
-from latentfit.latents import likely_space as families
 from latentfit.runtime import load_plainly, write_atomic
 
 OUT = Path(__file__).parents[1] / "data" / "spaces" / "families.json"

@@ -181,7 +181,7 @@ def _run(arguments: Sequence[str]) -> None:
     if "WORLD_SIZE" in os.environ:
         from latentfit.runtime import distributed as parallel
 
-        parallel.stop()
+        parallel.stop_ranks()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -364,7 +364,7 @@ def _say(*lines: str) -> None:
     """Once, whatever the number of processes."""
     from latentfit.runtime import distributed as parallel
 
-    parallel.start()
+    parallel.start_ranks()
     if parallel.rank() == 0:
         say("\n".join(lines))
 

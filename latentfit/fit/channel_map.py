@@ -122,7 +122,7 @@ class ChannelMap:
         FitError
             When there are no pictures, or the basis does not fit in memory.
         """
-        parallel.start()
+        parallel.start_ranks()
         chosen = list(store.split(split) if samples is None else samples)
         ratio = Fraction(self.scale).limit_denominator(64)  # `of_store` says which the store's pictures have
         examples = of_store(store, chosen, ratio, self.n_folds)
@@ -153,7 +153,7 @@ class ChannelMap:
         FitError
             When there are no pictures, the scales differ, or the basis does not fit in memory.
         """
-        parallel.start()
+        parallel.start_ranks()
         chosen = list(joined.split(split) if pairs is None else pairs)
         examples = of_joined(joined, chosen, self.ratio, self.n_folds)
         return self._fit(examples, split if pairs is None else "chosen samples", progress)

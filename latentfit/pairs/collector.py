@@ -75,7 +75,7 @@ def collect(
     StoreError
         When the folder holds pairs of another VAE, size or columns, or the disk is full.
     """
-    parallel.start()
+    parallel.start_ranks()
     config = CollectConfig(size, keep, crops, square, limit, as_scale(scale), tuple(map(as_scale, scales)), domain)
     _check(config, vae.space)
     folder = Path(out)

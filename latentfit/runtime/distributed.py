@@ -12,14 +12,14 @@ from torch import Tensor
 T = TypeVar("T")
 
 
-def start() -> None:
+def start_ranks() -> None:
     """Join the process group when torchrun (or accelerate launch) started several processes; gloo on a CPU."""
     if int(os.environ.get("WORLD_SIZE", "1")) > 1 and dist.is_available() and not dist.is_initialized():
         _bind_to_loopback()
         dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
 
 
-def stop() -> None:
+def stop_ranks() -> None:
     """Leave the process group, once all ranks are done."""
     if dist.is_available() and dist.is_initialized():
         dist.barrier()

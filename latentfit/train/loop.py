@@ -84,7 +84,7 @@ def train(
     TrainError
         When the loss is no longer finite; the last good checkpoint is kept.
     """
-    parallel.start()
+    parallel.start_ranks()
     state = RunState(model, objective, config, checkpoint, identity or {}, device)
     state.resume()
     _Loop(state, objective, source, config).go(callbacks, progress)

@@ -161,7 +161,7 @@ def test_damaged_shards_are_named(photos: Path, tmp_path: Path) -> None:
     with pytest.raises(StoreError, match=f"{shard.name}.*edited"):
         PairStore(store.path).verify()
     shard.write_bytes(whole[:-7])
-    with pytest.raises(StoreError, match=f"{shard.name}.*damaged"):
+    with pytest.raises(StoreError, match=f"{shard.name}.*not a whole shard"):
         PairStore(store.path)
     with pytest.raises(StoreError, match="no pair store"):
         PairStore(tmp_path / "nowhere")
