@@ -22,7 +22,7 @@ from latentfit.errors import BadFileError
 from latentfit.images import resampled
 from latentfit.maps import Approximation, LatentMap, resampling
 from latentfit.pairs import Batch, PairStore, Sample
-from latentfit.runtime import write_atomic
+from latentfit.runtime import torch_threads, write_atomic
 from latentfit.scores import (
     BASELINE,
     ColourSums,
@@ -354,5 +354,5 @@ JOBS_BY_NAME: dict[str, Callable[[str, str, Path, int | None], object]] = {
 }
 
 if __name__ == "__main__":
-    torch.set_num_threads(1)
-    main()
+    with torch_threads(1):
+        main()
