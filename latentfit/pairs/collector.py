@@ -4,7 +4,7 @@ import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import torch
 from torch import Tensor
@@ -15,7 +15,7 @@ from latentfit.latents.likely_space import Domain
 from latentfit.latents.spaces import LatentSpace
 from latentfit.maps.autoencoder import Autoencoder
 from latentfit.maps.scales import Scale, as_scale
-from latentfit.pairs.config import MOST_CROPS, MOST_SIDE, CollectConfig, CollectReport
+from latentfit.pairs.config import MOST_CROPS, MOST_SIDE, CollectConfig, CollectReport, Keep
 from latentfit.pairs.preparation import Prepared, Preparer, SavedLatents, batched, found, joined, prefetched
 from latentfit.pairs.shards import Origin, Sample, write_shard
 from latentfit.pairs.store import PairStore
@@ -36,7 +36,7 @@ def collect(
     out: str | os.PathLike[str],
     *,
     size: int = CollectConfig.size,
-    keep: Literal["cells", "rgb", "photo"] = CollectConfig.keep,
+    keep: Keep = CollectConfig.keep,
     crops: int = CollectConfig.crops,
     square: bool = CollectConfig.square,
     limit: int | None = CollectConfig.limit,

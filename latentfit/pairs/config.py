@@ -10,6 +10,8 @@ from latentfit.runtime.escaping import one_line
 if TYPE_CHECKING:
     from latentfit.latents.likely_space import Domain
 
+Keep = Literal["cells", "rgb", "photo"]
+
 MOST_SIDE = 1 << 15  # pixels of a side: above, one picture in float32 takes 12 GiB
 MOST_CROPS = 1 << 12  # a picture
 QUICK_PX = 256  # of the short side, where all of a run shall take minutes: autofit and the notebooks
@@ -42,7 +44,7 @@ class CollectConfig:
     """
 
     size: int = 512
-    keep: Literal["cells", "rgb", "photo"] = "rgb"
+    keep: Keep = "rgb"
     crops: int = 1
     square: bool = False
     limit: int | None = None

@@ -184,7 +184,8 @@ class VaeStatement:
 
 def stated_by(vae: Any) -> VaeStatement:
     """Read what a pipeline's autoencoder states; anything may stand in its place, or nothing."""
-    called, config = type(vae).__name__, getattr(vae, "config", None)
+    called = type(vae).__name__
+    config: Any = getattr(vae, "config", None)
     if not hasattr(config, "get"):
         return VaeStatement(called)
     stated = [config.get(name) for name in ("latent_channels", "z_dim")]

@@ -76,12 +76,10 @@ class TensorFile:
         kind: type[LatentfitError] = BadFileError,
         framework: str = "pt",
     ) -> None:
-        from safetensors import safe_open
-
         check_name(path)
         self.path, self._what, self._remedy, self._kind = path, what, remedy, kind
         try:
-            self._file: Any = safe_open(os.fspath(path), framework=framework)
+            self._file = _safe_open(path, framework)
             self.names: list[str] = list(self._file.keys())
             self.metadata: dict[str, str] = dict(self._file.metadata() or {})
         except _DAMAGE as error:
@@ -195,6 +193,12 @@ class WeightsFile:
                 place=self.path,
                 expected="plain floating weights",
             ) from error
+
+
+def _safe_open(path: str | os.PathLike[str], framework: str) -> Any:
+    from safetensors import safe_open
+
+    return safe_open(os.fspath(path), framework=framework)
 
 
 def odd_kind(tensor: Tensor) -> str | None:

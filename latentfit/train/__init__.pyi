@@ -17,7 +17,6 @@ from .latent_map_presets import city96_losses as city96_losses
 from .latent_maps import train_latent_map as train_latent_map
 from .loop import Trained as Trained
 from .loop import train as train
-from .losses import LEAST_MS_SSIM_PX as LEAST_MS_SSIM_PX
 from .losses import PIXEL_LOSSES as PIXEL_LOSSES
 from .losses import l1 as l1
 from .losses import mse as mse

@@ -21,6 +21,7 @@ from latentfit.cli import main
 from latentfit.errors import BadFileError, LatentfitError, SpaceMismatchError, TrainError
 from latentfit.nets import CellDecoder, PatchDiscriminator, TinyDecoder, TinyEncoder
 from latentfit.pairs import Origin, PairStore, Sample, columns_of, sample_key, write_shard
+from latentfit.scores import LEAST_MS_SSIM_PX
 from latentfit.train import (
     PRESETS,
     CropSource,
@@ -469,7 +470,7 @@ def test_every_preset_can_be_made_and_has_what_its_losses_need() -> None:
         made = module(latents)
         assert made.shape[-1] == preset.crop_cells * scale, name
         if "ms_ssim" in preset.losses:
-            assert made.shape[-1] >= losses_of.LEAST_MS_SSIM_PX
+            assert made.shape[-1] >= LEAST_MS_SSIM_PX
 
 
 def test_from_the_command_line(store: PairStore, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
