@@ -137,7 +137,11 @@ def alone(name: str, n_channels: int, n_pixels: int, n_threads: int) -> dict[str
 
 
 def _alone(name: str, n_channels: int, n_pixels: int, n_threads: int) -> dict[str, Any]:
-    torch.set_num_threads(n_threads)
+    with torch_threads(n_threads):
+        return _measured(name, n_channels, n_pixels, n_threads)
+
+
+def _measured(name: str, n_channels: int, n_pixels: int, n_threads: int) -> dict[str, Any]:
     preview = preview_of(name, n_channels)
     preview(_latents(n_channels, 128))  # code pages, lazy set-up
     latents = _latents(n_channels, n_pixels)

@@ -3,11 +3,14 @@
 They name no flag, no node and no cell of a notebook: each front words the remedy in its own terms (`worded`).
 """
 
+import re
 from collections.abc import Callable
 from typing import Any, Self, TypeVar
 
 Wording = Callable[[str, object], str]
 """How a front writes a setting, of its name and value: `as_argument`, `as_flag` or `as_choice`."""
+_STYLE = re.compile(r"\x1b\[[0-9;]*m")  # of a terminal, in the messages of torch
+_LONGEST_REASON = 300
 
 
 class Remedy:
@@ -82,13 +85,13 @@ def as_choice(name: str, value: object) -> str:
 
 
 class Place(str):
-    """Where something is wrong: a file, or whatever has a name, and the part of it, such as a field of its header.
+    """The place of an error: a file, or whatever has a name, and the part of it, such as a field of its header.
 
     Attributes
     ----------
     whole : str
     part : str
-        As it follows the whole's name: ``.domain.shift``; "" for all of it.
+        The part as it follows the whole's name: ``.domain.shift``; "" for all of it.
     """
 
     __slots__ = ("part", "whole")
@@ -204,6 +207,12 @@ class LatentfitError(Told, ValueError):
         remedy = self.remedy.renamed(**names) if isinstance(self.remedy, Remedy) else self.remedy
         return self.as_(type(self), remedy=remedy)
 
+    def advising(self, more: str) -> Self:
+        """The same error with something more to do about it; settings that its remedy names stay data."""
+        if isinstance(self.remedy, Remedy):
+            return self.as_(type(self), remedy=Remedy(f"{self.remedy.text}; {more}", **self.remedy.settings))
+        return self.as_(type(self), remedy=more if self.remedy is None else f"{self.remedy}; {more}")
+
     def told_as(self, word: Wording) -> Self:
         """The same error whose text words settings so: for fronts whose host shows ``str(error)``."""
         return _told(type(self), self._fields(), word)
@@ -277,9 +286,24 @@ class ComfyUiError(LatentfitError):
     """A folder is no ComfyUI, or what stands in the node pack's place is not ours."""
 
 
-def reason_of(error: Exception) -> str:
-    """What any error says, without the place: for the error of a file that was met inside."""
-    return error.reason() if isinstance(error, LatentfitError) else str(error)
+def reason_of(error: BaseException) -> str:
+    """What any error says in one line, without the place: for the error that tells what was met inside.
+
+    Ours say it as they are; of others' the line breaks, a terminal's colours, the last full stop and what is past 300
+    characters go. An error that says nothing is told by its type.
+    """
+    if isinstance(error, LatentfitError):
+        return error.reason()
+    said = " ".join(_STYLE.sub("", str(error)).split())
+    return said[:_LONGEST_REASON].rstrip(".") or type(error).__name__
+
+
+def gist_of(error: BaseException) -> str:
+    """The first sentence of what any error says: torch's second one advises to run the code of a refused file."""
+    if isinstance(error, LatentfitError):
+        return error.reason()
+    first = _STYLE.sub("", str(error)).strip().partition("\n")[0]
+    return first.partition(". ")[0][:_LONGEST_REASON].rstrip(".") or type(error).__name__
 
 
 def _remedy(text: str, settings: dict[str, object]) -> Remedy:

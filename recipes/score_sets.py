@@ -22,7 +22,7 @@ from latentfit.errors import BadFileError
 from latentfit.images import resampled
 from latentfit.maps import Approximation, LatentMap, resampling
 from latentfit.pairs import Batch, PairStore, Sample
-from latentfit.runtime import write_atomic
+from latentfit.runtime import torch_threads, write_atomic
 from latentfit.scores import (
     BASELINE,
     ColourSums,
@@ -36,16 +36,16 @@ from latentfit.scores import (
     oracles,
     tables,
 )
+from recipes.cards.results_tables import COMFYUI
 from recipes.scored_sets import ROOT, SETS, SHOWN, SIZE, assets_folder, pictures_of, shown_set
+from recipes.tables import VAES
 
 ROWS, RESULTS = ROOT / "runs" / "results" / "rows", ROOT / "data" / "results"
 DATA = ROOT / "data"
-VAES = {"sd1": "taesd", "sdxl": "taesdxl", "flux1": "taef1", "flux2": "taef2"}
 MAPPED = ("sd1", "sdxl", "flux1")
 """Spaces that have decoders and maps between latents."""
 PAIRS = (("sd1", "sdxl"), ("sdxl", "sd1"), ("sd1", "flux1"), ("flux1", "sd1"))
 JOBS = ("collect", "tables", "decoders", "palettes", "upscalers", "interposers")
-COMFYUI = {"sd1": "comfyui/SD15", "sdxl": "comfyui/SDXL", "flux1": "comfyui/Flux", "flux2": "comfyui/Flux2"}
 FORMS = ("linear", "affine", "quadratic", "cubic", "3", "3_1", "5", "5_1", "5_3")
 CLOSED = "its closed form alone"
 Row = dict[str, Any]
@@ -354,5 +354,5 @@ JOBS_BY_NAME: dict[str, Callable[[str, str, Path, int | None], object]] = {
 }
 
 if __name__ == "__main__":
-    torch.set_num_threads(1)
-    main()
+    with torch_threads(1):
+        main()

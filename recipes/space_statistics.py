@@ -22,11 +22,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from latentfit import latents as families
 from latentfit.formats import encoder_in
 from latentfit.images import Picture, crop_to_cells, pictures, rgb_tensor
 from latentfit.latents import Domain, Family, LatentSpace, get_space
-from latentfit.latents import likely_space as families
-from latentfit.runtime import write_atomic
+from latentfit.runtime import load_plainly, torch_threads, write_atomic
 
 OUT = Path(__file__).parents[1] / "data" / "spaces" / "families.json"
 ENCODERS = {
@@ -52,9 +52,9 @@ Known = dict[str, dict[str, Moments]]  # space -> picture -> its moments
 Hypothesis = tuple[LatentSpace, Domain]
 
 
+@torch_threads(1)
 def main(arguments: Sequence[str]) -> None:
     """Encode, measure, write the file, and say how well it tells them apart."""
-    torch.set_num_threads(1)
     cache = Path(arguments[0] if arguments else "runs/families")
     fitted, drawings, photographs = (_moments(cache, part) for part in ("fit", "drawings", "photographs"))
     entries = {name: _measured(name, list(every.values())) for name, every in fitted.items()}
@@ -76,7 +76,7 @@ def _moments(cache: Path, part: str) -> Known:
             latents = _encoded(encoders, picture, with_sana=index % SANA_EVERY == 0)
             torch.save(latents, path.with_suffix(".part"))
             path.with_suffix(".part").rename(path)
-        for name, latents in torch.load(path, weights_only=True).items():
+        for name, latents in load_plainly(path).items():
             found = families.moments_of(latents.float())
             assert found is not None
             known[name][path.stem] = found[:2]

@@ -20,7 +20,8 @@ from latentfit.runtime import write_atomic
 from latentfit.scores import audit, audit_summary, tables
 
 ROOT = Path(__file__).resolve().parents[1]
-VAES = {"sd1": "taesd", "sdxl": "taesdxl", "flux1": "taef1", "flux2": "taef2"}
+SPACES = ("sd1", "sdxl", "flux1", "flux2")
+VAES = {space: next(iter(lf.get_space(space).facts.tiny_vaes)) for space in SPACES}
 FORMS = ("linear", "affine", "quadratic", "cubic", "3", "3,1", "5", "5,1", "5,3")
 DECODERS = ("1", "3")
 SIZE = 320  # the short side of the BSDS photographs, so that nothing is enlarged

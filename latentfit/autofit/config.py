@@ -11,7 +11,7 @@ from latentfit.pairs.config import QUICK_PX
 
 @dataclass(frozen=True)
 class AutofitConfig:
-    """What `autofit` does.
+    """The settings of `autofit`.
 
     Attributes
     ----------

@@ -70,14 +70,14 @@ class Clock:
 
 @dataclass(frozen=True)
 class Plan:
-    """What is collected.
+    """The pictures that are collected, and the time that the VAE takes for them.
 
     Attributes
     ----------
     n_pictures, crops : int
         Pictures, and crops of each.
     seconds_per_crop, seconds_per_decode : float
-        Of the VAE, measured.
+        Time that the VAE takes, as measured.
     """
 
     n_pictures: int
@@ -145,8 +145,8 @@ def _collect_in_turns(
             count = _next_turn(min(n_turn, len(waiting)), pace, clock.left(SHARE_FOR_COLLECTING))
             if not count and _can_be_scored(folder):
                 clock.left_out.append(
-                    f"collect: time is up after {len(chosen) - len(waiting)} of {len(chosen)} pictures; the same "
-                    "command goes on with the others"
+                    f"collect: time is up after {len(chosen) - len(waiting)} of {len(chosen)} pictures; the next "
+                    "run goes on with the others"
                 )
                 print(clock.left_out[-1])
                 break

@@ -30,7 +30,7 @@ SHARE_FOR_FITTING, SHARE_FOR_SCORING = 0.5, 0.6  # of the time that is left then
 
 @dataclass
 class AutofitResult:
-    """What `autofit` made.
+    """Everything that a run of `autofit` wrote and measured.
 
     Attributes
     ----------

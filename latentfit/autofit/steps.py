@@ -27,7 +27,7 @@ ORDERS = 3  # of the training pictures, over which a learning curve is averaged
 
 @dataclass
 class Exports:
-    """Files for other programs.
+    """The files that were written for other programs.
 
     Attributes
     ----------

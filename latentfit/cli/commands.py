@@ -23,7 +23,7 @@ from latentfit.cli.scores import audit, evaluate
 from latentfit.cli.train import name_presets, train
 from latentfit.cli.usage import command, held_until_a_command, in_one_line
 from latentfit.errors import LatentfitError, LatentfitWarning, ScaleError, StoreError, as_flag
-from latentfit.pairs.config import CollectConfig
+from latentfit.pairs.config import CollectConfig, Keep
 from latentfit.runtime.escaping import one_line
 
 
@@ -33,7 +33,7 @@ def collect(
     images: Annotated[tuple[str, ...], tyro.conf.arg(metavar="DIR...")] = ("bundled",),
     space: Name = None,
     size: int = CollectConfig.size,
-    keep: Literal["cells", "rgb", "photo"] = CollectConfig.keep,
+    keep: Keep = CollectConfig.keep,
     crops: int = CollectConfig.crops,
     limit: Annotated[int | None, tyro.conf.arg(metavar="INT", help_behavior_hint="")] = CollectConfig.limit,
     scales: Annotated[tuple[str, ...], tyro.conf.arg(metavar="S...", help_behavior_hint="")] = (),
@@ -96,7 +96,7 @@ def collect(
 
 
 def autofit(config: Annotated[AutofitConfig, tyro.conf.arg(name="")]) -> None:
-    """From a VAE to tables in one command: collect, fit every form, score on held-out pictures, export, write a page.
+    """Go from a VAE to tables in one command: collect, fit every form, score on held-out pictures, export, draw a page.
 
     Killed, the same command goes on where it was. Open DIR/index.html afterwards.
     """
@@ -181,7 +181,7 @@ def _run(arguments: Sequence[str]) -> None:
     if "WORLD_SIZE" in os.environ:
         from latentfit.runtime import distributed as parallel
 
-        parallel.stop()
+        parallel.stop_ranks()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -55,7 +55,7 @@ def export(
     space : str or None
         Latent space of another project's file, which does not say it.
     palette : str or None
-        Of pixelvae's file, which does not hold it.
+        Palette of pixelvae's file, which does not hold it.
     """
     from latentfit.formats.exporter import export as run
     from latentfit.formats.exporter import export_encoder
@@ -98,7 +98,7 @@ def decode(
     space : str or None
         Latent space of another project's decoder, whose file does not say it.
     palette : str or None
-        Of pixelvae's decoder, whose file does not hold it: a bundled name such as ega16, or a palette's file.
+        Palette of pixelvae's decoder, whose file does not hold it: a bundled name such as ega16, or a file.
     domain : str or None
         What the file's numbers are: "raw", as a VAE emits them and ComfyUI stores them, or "model", as a denoiser sees
         them and diffusers gives them with output_type="latent". Left out: raw, and a note where that looks wrong.
@@ -194,7 +194,7 @@ def info(file: File, space: Name = None, target: Name = None, palette: Name = No
     target : str or None
         Latent space to which another project's interposer leads.
     palette : str or None
-        Of pixelvae's decoder, whose file does not hold it.
+        Palette of pixelvae's decoder, whose file does not hold it.
     """
     from latentfit.formats.opening import load_either
     from latentfit.formats.saved import read_card

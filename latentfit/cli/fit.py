@@ -35,7 +35,7 @@ def fit(
     source : Path or None
         With --target: from this store's latents to the other's, collected from the same pictures.
     target : Path or None
-        Of another VAE, or of the same one at another size.
+        Store of another VAE, or of the same one at another size.
     scale : int or None
         Pixels per latent cell: 1, also when left out, for a table, the space's cell size for a full-size decoder.
         Between latents the stores decide.

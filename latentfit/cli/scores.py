@@ -51,7 +51,7 @@ def evaluate(
     store : Path or None
         A pair store that `collect` wrote.
     source : Path or None
-        Of maps between latents: the store whose latents come in,
+        For maps between latents: the store whose latents come in,
     target : Path or None
         and the one, of the same pictures, whose latents should come out.
     source_vae : str or None
@@ -63,7 +63,7 @@ def evaluate(
     split : str
         Which pictures to consider before those that were fitted are left out.
     palette : str or None
-        Of pixelvae's decoders, whose files do not hold it.
+        Palette of pixelvae's decoders, whose files do not hold it.
     device : str
         Where the two VAEs run.
     """
@@ -100,8 +100,7 @@ def _evaluate_between(
     """Maps between latents; an inverse beside one, ``NAME_back`` or called as bundled ones, scores the round trip."""
     from latentfit.formats.opening import load_latent_map, named_apart
     from latentfit.pairs.store import PairStore
-    from latentfit.scores.latent_maps import evaluate_latent_maps
-    from latentfit.scores.latent_tables import latent_map_summary
+    from latentfit.scores.latent_maps import evaluate_latent_maps, latent_map_summary
 
     joined = PairStore(source).join(PairStore(target))
     here, there = joined.source, joined.target

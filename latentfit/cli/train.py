@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from latentfit.maps.contracts import Approximation
     from latentfit.pairs.pixelvae_folder import PixelvaeFolder
     from latentfit.train.config import TrainConfig
-    from latentfit.train.latent_map_preset import LatentPreset
+    from latentfit.train.latent_map_presets import LatentPreset
 
 
 MaybeInt = Annotated[int | None, tyro.conf.arg(metavar="INT", help_behavior_hint="")]
@@ -24,7 +24,7 @@ MaybeFloat = Annotated[float | None, tyro.conf.arg(metavar="FLOAT", help_behavio
 
 @dataclass(frozen=True)
 class TrainFlags:
-    """How to train.
+    """The settings of a training run.
 
     Attributes
     ----------
@@ -364,7 +364,7 @@ def _say(*lines: str) -> None:
     """Once, whatever the number of processes."""
     from latentfit.runtime import distributed as parallel
 
-    parallel.start()
+    parallel.start_ranks()
     if parallel.rank() == 0:
         say("\n".join(lines))
 

@@ -76,7 +76,7 @@ def in_one_line(page: str, arguments: Sequence[str], parse: Parse) -> str:
     Parameters
     ----------
     page : str
-        As it drew it.
+        The page as the parser drew it.
     arguments : sequence of str
         The command line.
     parse : callable

@@ -17,7 +17,7 @@ _BYTES_A_PIXEL = 4 * 64  # of a tile: what a cell decoder's widest features take
 
 
 class LatentFitDecode(inputs.OfMapFile):
-    """Latents -> IMAGE."""
+    """A node that decodes latents to an IMAGE."""
 
     DESCRIPTION = (
         "Turns latents into a picture with a fitted map or a small network: tables, 3x3 kernels, cell decoders, TAESD. "

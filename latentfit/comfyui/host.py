@@ -36,7 +36,7 @@ def model_files(folder: str) -> list[str]:
 
 
 def model_path(folder: str, name: str) -> Path | None:
-    """Where a listed file lies; None when it is gone."""
+    """Return the path of a listed file; None when it is gone."""
     import folder_paths
 
     found = folder_paths.get_full_path(folder, name)
@@ -44,14 +44,14 @@ def model_path(folder: str, name: str) -> Path | None:
 
 
 def output_folder() -> Path:
-    """ComfyUI's output folder."""
+    """Return ComfyUI's output folder."""
     import folder_paths
 
     return Path(folder_paths.get_output_directory())
 
 
 def image_device() -> torch.device:
-    """Where nodes leave pictures and latents: the CPU, unless ComfyUI was started with --gpu-only."""
+    """Return the device where nodes leave pictures and latents: the CPU, unless ComfyUI was started with --gpu-only."""
     import comfy.model_management
 
     device: torch.device = comfy.model_management.intermediate_device()

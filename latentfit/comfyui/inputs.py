@@ -49,7 +49,7 @@ MODEL: Input = (
 
 
 def map_name(tooltip: str, *gives: Gives) -> Input:
-    """A combo of files."""
+    """Return a combo of files."""
     where = "From models/latentfit, models/vae_approx, and those that come with the package. Press R after adding one."
     return (labels(*gives), {"tooltip": f"{tooltip} {where}"})
 

@@ -41,7 +41,7 @@ def labels(*gives: Gives) -> list[str]:
 
 
 def path_of(label: str) -> Path | None:
-    """Where the file of a label lies; None when it is gone, or the label is the advice."""
+    """Return the path of a label's file; None when it is gone, or the label is the advice."""
     folder, _, rest = label.replace(os.sep, "/").partition("/")
     if folder == BUNDLED:
         root = data_path()
@@ -51,7 +51,7 @@ def path_of(label: str) -> Path | None:
 
 
 def existing(label: str) -> Path:
-    """As `path_of`.
+    """Return the path of a label's file, which must be there.
 
     Raises
     ------
@@ -87,7 +87,7 @@ class Stamp:
 
     @classmethod
     def of(cls, path: Path) -> "Stamp":
-        """As it is now."""
+        """Read the stamp of a file as it is now."""
         stat = path.stat()
         return cls(str(path), stat.st_mtime_ns, stat.st_size)
 
@@ -141,7 +141,7 @@ def _gives(stamp: Stamp) -> Gives | None:
     except _NoMapError as reason:
         _tell_left_out(stamp.path, str(reason), logging.INFO)
     except Exception as error:  # noqa: BLE001 - one odd file must not take the node out of ComfyUI's menus; it is logged
-        _tell_left_out(stamp.path, reason_of(error) or type(error).__name__, logging.WARNING)
+        _tell_left_out(stamp.path, reason_of(error), logging.WARNING)
     return None
 
 

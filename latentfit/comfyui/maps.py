@@ -38,7 +38,7 @@ class Ready:
     patcher: Any
 
     def device_for(self, n_bytes: int) -> torch.device:
-        """Where it runs now, with room for `n_bytes` beside it."""
+        """Return the device on which the map runs now, with room for `n_bytes` beside it."""
         return host.on_device(self.patcher, n_bytes)
 
 
@@ -117,7 +117,7 @@ def latent_map_of(label: str, stated: LatentSpace | None) -> tuple[LatentMap, Re
 
 
 def fresh_approximation(label: str, stated: LatentSpace | None) -> Approximation:
-    """As `approximation_of`, in nobody's hands: for previews, which must not move what is managed."""
+    """Load as `approximation_of` does, outside ComfyUI's memory management: previews must not move managed models."""
     asked = Asked(label, None if stated is None else stated.name)
     return _pictures(asked.read(existing(label)), label, stated)
 

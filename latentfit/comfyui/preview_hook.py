@@ -36,9 +36,9 @@ class Choice:
     Attributes
     ----------
     label : str
-        Of a map file.
+        Label of a map file.
     space : str or None
-        Of the model, or of a file that does not say it; None: neither is known.
+        Space of the model, or of a file that does not say it; None: neither is known.
     every : int
         Show each so many steps.
     """

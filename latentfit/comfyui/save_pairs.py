@@ -103,7 +103,7 @@ class _Given:
     images : Tensor or None, (N, H, W, 3)
     are_photographs : bool
     name : str
-        Of the VAE, as the node calls it; may be empty.
+        Name of the VAE, as the node calls it; may be empty.
     """
 
     latents: Tensor
@@ -114,7 +114,7 @@ class _Given:
     name: str
 
     def origin(self) -> Origin:
-        """Which VAE it is, by its weights, or by its name alone."""
+        """The origin of the samples: the VAE by its weights, or by its name alone."""
         if self.vae is not None:
             weights = vaes.fingerprint(self.vae)
             name = self.name or f"ComfyUI's VAE {weights[:8]}"

@@ -15,7 +15,7 @@ _log = logging.getLogger(__name__)
 
 
 def choices() -> list[str]:
-    """What a combo offers."""
+    """Return the choices of a combo of spaces."""
     return [AUTO, *(space.name for space in list_spaces())]
 
 
@@ -38,7 +38,7 @@ def space_of_model(model: Any) -> LatentSpace:
 
 
 def stated_space(choice: str, model: Any | None) -> LatentSpace | None:
-    """What the node says its latents are: the chosen space, else that of the model; None where it says neither.
+    """Return the space that the node states: the chosen one, else that of the model; None where it says neither.
 
     Raises
     ------

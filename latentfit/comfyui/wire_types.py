@@ -96,7 +96,7 @@ def replaced(wire: Latent, latents: Tensor, space: LatentSpace, px_ratios: tuple
     Parameters
     ----------
     wire : dict
-        As it came; stays as it is.
+        The wire as it came; it is left unchanged.
     latents : Tensor, (N, C, h, w) or (N, C, T, h, w)
         Model domain of `space`.
     space : LatentSpace

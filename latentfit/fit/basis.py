@@ -105,7 +105,7 @@ class Basis:
         return sum(self.n_terms_of(degree) for degree in range(1, len(self.kernels) + 1))
 
     def n_terms_of(self, degree: int) -> int:
-        """Monomials of one degree."""
+        """Return the number of monomials of one degree."""
         return comb(self.n_channels * self.kernels[degree - 1] ** 2 + degree - 1, degree)
 
     def variables_of(self, degree: int) -> list[int]:

@@ -91,7 +91,7 @@ class ChannelMap:
 
     @property
     def ratio(self) -> Fraction:
-        """`scale`, exact."""
+        """The scale as an exact fraction."""
         return as_scale(self.scale)
 
     def n_terms(self, n_channels: int) -> int:
@@ -122,7 +122,7 @@ class ChannelMap:
         FitError
             When there are no pictures, or the basis does not fit in memory.
         """
-        parallel.start()
+        parallel.start_ranks()
         chosen = list(store.split(split) if samples is None else samples)
         ratio = Fraction(self.scale).limit_denominator(64)  # `of_store` says which the store's pictures have
         examples = of_store(store, chosen, ratio, self.n_folds)
@@ -141,7 +141,7 @@ class ChannelMap:
         Parameters
         ----------
         joined : JoinedStores
-            Its scale must be this map's.
+            Two stores joined; their scale must be this map's.
         split : {"train", "test", "all"}
         pairs : sequence of Pair or None
             Fit on exactly these instead of a split.
@@ -153,7 +153,7 @@ class ChannelMap:
         FitError
             When there are no pictures, the scales differ, or the basis does not fit in memory.
         """
-        parallel.start()
+        parallel.start_ranks()
         chosen = list(joined.split(split) if pairs is None else pairs)
         examples = of_joined(joined, chosen, self.ratio, self.n_folds)
         return self._fit(examples, split if pairs is None else "chosen samples", progress)
@@ -167,7 +167,7 @@ class ChannelMap:
         space: LatentSpace | str,
         target_space: LatentSpace | str | None = None,
     ) -> "ChannelMap":
-        """Fit on tensors.
+        """Fit on tensors that are in memory.
 
         Parameters
         ----------
@@ -204,7 +204,7 @@ class ChannelMap:
 
     @property
     def name(self) -> str:
-        """Its form: "affine", "3×3 affine", "(5, 3)"."""
+        """The name of its form: "affine", "3×3 affine", "(5, 3)"."""
         kernels, has_intercept = parse_kernels(self.kernels)
         name = form_name(kernels, self.intercept and has_intercept, self.ratio)
         return name if self.smoothing is None else f"{name}, smoothed"

@@ -25,7 +25,7 @@ NEAR_BOUND = 0.06  # a cell this near 0 or 1 (of the range 0 to 1) is taken as "
 
 @dataclass(frozen=True)
 class Example:
-    """One picture.
+    """One picture to fit on.
 
     Attributes
     ----------
@@ -35,7 +35,7 @@ class Example:
     fold : int
         For cross-validation; all crops of a picture are in one.
     kind : str
-        Of the picture, which may decide its weight; "" where there is none.
+        Kind of the picture, which may decide its weight; "" where there is none.
     """
 
     latents: Tensor
@@ -46,7 +46,7 @@ class Example:
 
 @dataclass(frozen=True)
 class Examples:
-    """Pictures to fit on.
+    """The pictures of a fit, read one by one.
 
     Attributes
     ----------
@@ -192,7 +192,7 @@ class Cells:
         Where a target is an upper bound, and where a lower one.
     fold : int
     weight : float
-        Of each cell.
+        Weight of each cell.
     """
 
     variables: Floats
@@ -244,7 +244,7 @@ class Cells:
 
 
 def bounds_of(signed: NDArray[np.floating]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Where a signed target is an upper bound (near black) and where a lower one (near white).
+    """Return where a signed target is an upper bound (near black) and where a lower one (near white).
 
     Near is enough: decoders bend before they clip, and what a cell's mean hides is clipped in some of its pixels.
     """

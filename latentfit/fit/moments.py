@@ -71,7 +71,7 @@ class Moments:
 
     @property
     def counts(self) -> Floats:
-        """Cells in each fold."""
+        """The number of cells in each fold."""
         counted: Floats = self.sums[:, 0, 0]
         return counted
 

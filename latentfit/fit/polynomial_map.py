@@ -102,11 +102,11 @@ class PolynomialMap(nn.Module):
 
     @property
     def n_fitted(self) -> int:
-        """Numbers that were fitted."""
+        """The count of fitted numbers."""
         return int(self.coefficients.numel()) - (0 if self.intercept else int(self.coefficients.shape[1]))
 
     def config(self) -> dict[str, Any]:
-        """Constructor arguments, JSON-able."""
+        """The constructor's arguments, JSON-able."""
         return {
             "n_channels": self.n_channels,
             "kernels": list(self.kernels),
@@ -120,7 +120,7 @@ class PolynomialMap(nn.Module):
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "PolynomialMap":
-        """Inverse of `config`, without coefficients; a file's config is checked by `polynomial_config` first."""
+        """Build from a `config`, without coefficients; a file's config is checked by `polynomial_config` first."""
         return cls(**{**config, "kernels": tuple(config["kernels"])})
 
     def forward(self, latents: Tensor) -> Tensor:
@@ -201,7 +201,7 @@ def polynomial_config(config: Any, where: str, shape: tuple[int, ...] | None = N
     where : str
         The file, for errors.
     shape : tuple of int or None
-        Of the coefficients that come with it.
+        Shape of the coefficients that come with it.
 
     Raises
     ------

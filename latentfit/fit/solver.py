@@ -26,7 +26,8 @@ class Solution:
     rank : int
         Directions above rounding, of n_terms.
     condition : float
-        Of the standardised terms: largest over smallest kept singular value. Normal equations square it.
+        Condition number of the standardised terms: largest over smallest kept singular value. Normal equations square
+        it.
     residual : float
         Root mean square over cells and targets, in the targets' units. Of a bounded fit: between the true targets and
         the prediction held within [-1, 1], as it is shown.
@@ -36,7 +37,7 @@ class Solution:
         Ridge -> mean squared error on left-out folds; empty when the ridge was given.
     n_cells : int
     n_passes : int
-        Of a bounded fit: how often it was solved; 0 for plain least squares, which needs no passes.
+        How often a bounded fit was solved; 0 for plain least squares, which needs no passes.
     converged : bool
         False for a bounded fit whose coefficients still moved by a thousandth of the largest in the last pass.
     """
@@ -80,7 +81,7 @@ class Solver:
     Parameters
     ----------
     moments, intercept, ridge, ridges
-        As `solve` takes them.
+        The arguments of `solve`.
     """
 
     def __init__(

@@ -96,7 +96,7 @@ def export_encoder(
 
 
 def read(path: str | os.PathLike[str], to: str, space: LatentSpace | str | None = None) -> Approximation:
-    """Read an export back.
+    """Read a map back from an exported file.
 
     Parameters
     ----------

@@ -64,7 +64,7 @@ def checked_header(header: Any, where: str, tensors: Mapping[str, tuple[int, ...
     Parameters
     ----------
     header : JSON-able
-        As it was read.
+        The header as it was read.
     where : str
         The file, for errors.
     tensors : mapping of str to tuple of int

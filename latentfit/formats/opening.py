@@ -53,7 +53,7 @@ def load_either(
     palette: Palette | str | None = None,
     target: LatentSpace | str | None = None,
 ) -> Approximation | LatentMap:
-    """As `load_any`; also a map between latents, `space` and `target` being another project's."""
+    """Load as `load_any` does, or load a map between latents, `space` and `target` being another project's."""
     path = _checked(path)
     return _table(path) if path.suffix.lower() == ".json" else load(path, space, palette, target=target)
 

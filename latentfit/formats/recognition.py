@@ -21,14 +21,14 @@ from latentfit.vae.single_file import read_renamed
 
 @dataclass(frozen=True)
 class Recognised:
-    """What a checkpoint is.
+    """A checkpoint whose architecture is known by its keys and shapes.
 
     Attributes
     ----------
     module : nn.Module
         Loaded, float32, in evaluation mode.
     architecture : Architecture
-        Its row in the registry.
+        Row in the registry.
     space : str or None
         The latent space, where the file's own numbers tell it.
     """
@@ -39,7 +39,7 @@ class Recognised:
 
     @property
     def title(self) -> str:
-        """For people."""
+        """The architecture's title."""
         return self.architecture.title_of(self.module)
 
     @property
@@ -61,7 +61,7 @@ class Recognised:
 
     @property
     def times(self) -> float | None:
-        """Of an upscaler: it wants raw latents times this; None: it is none."""
+        """The factor that an upscaler wants its raw latents multiplied by; None: it is no upscaler."""
         return self.architecture.times(self.module) if self.architecture.keeps_space else None
 
 

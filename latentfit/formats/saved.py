@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_bytes
 
 from latentfit.errors import BadFileError, Remedy, ScaleError, SpaceMismatchError
@@ -20,7 +19,7 @@ from latentfit.nets.state_dict import put_in
 from latentfit.palettes.palette import Palette
 from latentfit.runtime.schemas import parse_json, plain
 from latentfit.runtime.storage import write_atomic
-from latentfit.runtime.weights import WeightsFile, check_name, is_safetensors
+from latentfit.runtime.weights import TensorFile, WeightsFile, is_safetensors
 
 
 def save(wrapper: Approximation | LatentMap, path: str | os.PathLike[str], *, dtype: torch.dtype | None = None) -> Path:
@@ -29,11 +28,11 @@ def save(wrapper: Approximation | LatentMap, path: str | os.PathLike[str], *, dt
     Parameters
     ----------
     wrapper : Approximation or LatentMap
-        Its module must be of a kind in `latentfit.formats.KINDS`.
+        A map whose module is of a kind in `latentfit.formats.KINDS`.
     path : path
         ``.safetensors`` is added when there is no ending.
     dtype : torch.dtype, optional
-        Of the stored numbers: float16 halves a file; they are computed with in float32 again when loaded. None: as
+        Type of the stored numbers: float16 halves a file; they are computed with in float32 again when loaded. None: as
         they are.
 
     Raises
@@ -59,12 +58,12 @@ def encoded(wrapper: Approximation | LatentMap, where: str, *, dtype: torch.dtyp
     where : str
         What errors begin with.
     dtype : torch.dtype, optional
-        Of the stored numbers.
+        Type of the stored numbers.
 
     Raises
     ------
     BadFileError
-        As `save` does.
+        Where `save` raises it.
     """
     network, described_so = described(wrapper.module)
     header = {
@@ -98,17 +97,17 @@ def load(
         .safetensors, or a torch file of plain tensors; which decoder it is, its keys and shapes say. Or the folder of
         a TAESD as the hub ships it.
     space : LatentSpace or str, optional
-        Of another project's file, which does not say it. Ours do: theirs stays.
+        Space of another project's file, which does not say it. The space of a file of ours stays.
     palette : Palette, str or path, optional
-        Of pixelvae's file, which does not hold it: a bundled name such as "ega16", or a palette's file.
+        Palette of pixelvae's file, which does not hold it: a bundled name such as "ega16", or a palette's file.
     domain : {"model", "raw"}
-        Of pixelvae's file: what it learned from. The released ones learned the model domain; one that its scripts made
+        Domain that pixelvae's file learned from. The released ones learned the model domain; one that its scripts made
         from files of ComfyUI since 2023-06-23 learned raw latents, and no file tells.
     target : LatentSpace or str, optional
         Where another project's interposer leads; city96's usual file names tell both.
     scale : int, float, Fraction or str, optional
-        Of a map of any factor between sizes: another one than it was saved at, 2 for Ttl's. Of city96's upscaler: what
-        it was trained for, which its usual file name tells.
+        For a map of any factor between sizes: another one than it was saved at, 2 for Ttl's. For city96's upscaler:
+        what it was trained for, which its usual file name tells.
 
     Raises
     ------
@@ -139,8 +138,9 @@ def load(
 def _ours(path: str | os.PathLike[str]) -> Approximation | LatentMap:
     """What `save` wrote."""
     with _opened(path) as file:
-        header = _header(path, file)
-        tensors = {name: _tensor_in(path, name, file) for name in file.keys()}  # noqa: SIM118
+        shapes = {name: file.shape(name) for name in file.names}
+        header = checked_header(_raw_header(file), os.fspath(path), shapes)
+        tensors = {name: _tensor_in(file, name) for name in file.names}
     try:
         network = put_in(KINDS[header["kind"]](header["config"]), tensors, header["kind"])
         module = wrapped(network, header).eval()
@@ -154,21 +154,16 @@ def _ours(path: str | os.PathLike[str]) -> Approximation | LatentMap:
     return Approximation(module, space, scale, name=name, card=card)
 
 
-def _tensor_in(path: str | os.PathLike[str], name: str, file: Any) -> torch.Tensor:
+def _tensor_in(file: TensorFile, name: str) -> torch.Tensor:
     """A tensor of the file; of real, finite numbers."""
-    try:
-        tensor: torch.Tensor = file.get_tensor(name)
-    except (SafetensorError, OSError, RuntimeError, TypeError, ValueError) as error:
-        raise BadFileError(
-            f"tensor {name!r} cannot be read ({error})", place=path, remedy="copy or fit it again"
-        ) from error
+    tensor: torch.Tensor = file.tensor(name)
     if tensor.is_complex():
         raise BadFileError(
-            f"tensor {name!r}", place=path, expected="real numbers", got=f"{tensor.dtype}", remedy="fit it anew"
+            f"tensor {name!r}", place=file.path, expected="real numbers", got=f"{tensor.dtype}", remedy="fit it anew"
         )
     values = tensor.float() if tensor.is_floating_point() and tensor.element_size() == 1 else tensor
     if values.is_floating_point() and not bool(torch.isfinite(values).all()):
-        raise BadFileError(f"tensor {name!r} holds NaN or Inf", place=path, remedy="fit it anew")
+        raise BadFileError(f"tensor {name!r} holds NaN or Inf", place=file.path, remedy="fit it anew")
     return values
 
 
@@ -227,8 +222,8 @@ def read_card(path: str | os.PathLike[str]) -> dict[str, Any]:
         When the file is none, or a field of its header is of another type or out of range.
     """
     with _opened(path) as file:
-        raw = _raw_header(path, file)
-        checked = checked_fields(raw, os.fspath(path), len(file.keys()))
+        raw = _raw_header(file)
+        checked = checked_fields(raw, os.fspath(path), len(file.names))
     return {**plain(raw, os.fspath(path)), "name": checked["name"], "card": checked["card"]}
 
 
@@ -238,42 +233,21 @@ def _spaces(wrapper: Approximation | LatentMap) -> dict[str, Any]:
     return {"space": wrapper.space.to_dict()}
 
 
-def _opened(path: str | os.PathLike[str]) -> Any:
+def _opened(path: str | os.PathLike[str]) -> TensorFile:
     if str(path).endswith(".json"):
         raise BadFileError(
             place=path, expected="a .safetensors map", remedy="a table in JSON is read by `latentfit.formats.read`"
         )
     if not Path(path).is_file():
         raise BadFileError("no such file", place=path, expected="a saved map")
-    check_name(path)
-    try:
-        return safe_open(os.fspath(path), framework="pt")
-    except (SafetensorError, OSError) as error:
-        raise BadFileError(
-            f"not a whole safetensors file ({error})", place=path, remedy="copy or fit it again"
-        ) from error
+    return TensorFile(path, remedy="copy or fit it again")
 
 
-def _header(path: str | os.PathLike[str], file: Any) -> dict[str, Any]:
-    """The header, checked, of a file that is open."""
-    return checked_header(_raw_header(path, file), os.fspath(path), _shapes(path, file))
-
-
-def _raw_header(path: str | os.PathLike[str], file: Any) -> Any:
-    metadata = file.metadata() or {}
-    if "latentfit" not in metadata:
+def _raw_header(file: TensorFile) -> Any:
+    if "latentfit" not in file.metadata:
         raise BadFileError(
             "a safetensors file without this project's header",
-            place=path,
+            place=file.path,
             expected="one that was fitted or trained here",
         )
-    return parse_json(metadata["latentfit"], os.fspath(path))
-
-
-def _shapes(path: str | os.PathLike[str], file: Any) -> dict[str, tuple[int, ...]]:
-    try:
-        return {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
-    except SafetensorError as error:
-        raise BadFileError(
-            f"not a whole safetensors file ({error})", place=path, remedy="copy or fit it again"
-        ) from error
+    return parse_json(file.metadata["latentfit"], os.fspath(file.path))

@@ -30,11 +30,14 @@ from .pixels import save_png as save_png
 from .pixels import square_crops as square_crops
 from .pixels import to_pil as to_pil
 from .profiles import ADOBE_RGB as ADOBE_RGB
+from .profiles import SRGB as SRGB
 from .profiles import declared as declared
 from .profiles import in_srgb as in_srgb
 from .profiles import matrix_profile as matrix_profile
+from .profiles import srgb_curve as srgb_curve
 from .sources import TEST_SHARE as TEST_SHARE
 from .sources import Picture as Picture
+from .sources import chart_pictures as chart_pictures
 from .sources import fold_of as fold_of
 from .sources import folder as folder
 from .sources import is_test as is_test

@@ -20,7 +20,7 @@ def chart_names() -> list[str]:
 
 
 def draw_chart(name: str, side_px: int = 512) -> NDArray[np.uint8]:
-    """Draw one chart.
+    """Draw one test chart.
 
     Parameters
     ----------

@@ -65,7 +65,7 @@ def groups(looks: Sequence[str]) -> NDArray[np.int64]:
     Parameters
     ----------
     looks : sequence of str
-        As `look_of` gives them; "" is like no other.
+        Hashes as `look_of` gives them; "" is like no other.
     """
     known, where = _unique(looks)
     labels = np.arange(len(looks))
@@ -94,7 +94,7 @@ def groups(looks: Sequence[str]) -> NDArray[np.int64]:
 
 
 def are_near(looks: Sequence[str], others: Sequence[str]) -> NDArray[np.bool_]:
-    """For each of `looks`, whether it is a copy of one of `others`."""
+    """Tell for each of `looks` whether it is a copy of one of `others`."""
     (known, where), (among, _) = _unique(looks), _unique(others)
     hit = np.zeros(len(known) + 1, bool)  # the last is for those without a look
     if known and among:

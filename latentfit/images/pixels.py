@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError, features
 from torch import Tensor
 
-from latentfit.errors import ImageError
+from latentfit.errors import ImageError, reason_of
 from latentfit.images.profiles import Declared, bare_png, declared, declared_beside, in_srgb, lab_in_srgb
 from latentfit.runtime.storage import write_atomic
 
@@ -67,7 +67,7 @@ def open_rgb(blob: bytes, name: str = "picture") -> Image.Image:
     Raises
     ------
     ImageError
-        As `open_picture`.
+        Where `open_picture` raises it.
     """
     return open_picture(blob, name).image
 
@@ -93,7 +93,7 @@ def open_picture(blob: bytes, name: str = "picture") -> Opened:
             image, colours = _decoded(blob)
             return _as_rgb(ImageOps.exif_transpose(image), colours)
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
-        raise ImageError(str(error).rstrip("."), place=name, remedy="shrink it first if you trust it") from error
+        raise ImageError(reason_of(error), place=name, remedy="shrink it first if you trust it") from error
     except UnidentifiedImageError as error:
         what = _unread(blob) or "not a picture"
         raise ImageError(f"{what}", place=name, expected=f"the content of one of {', '.join(FORMATS)}") from error

@@ -71,7 +71,7 @@ def declared(image: Image.Image, blob: bytes) -> Declared:
     Parameters
     ----------
     image : Image
-        As Pillow opened it, not turned yet.
+        The picture as Pillow opened it, not turned yet.
     blob : bytes
         The file.
     """
@@ -211,8 +211,8 @@ def matrix_profile(primaries: Primaries, to_linear: Callable[[Floats], Floats]) 
     return header + struct.pack(">I", len(tags)) + index + body
 
 
-def srgb_to_linear(encoded: Floats) -> Floats:
-    """IEC 61966-2-1's curve."""
+def srgb_curve(encoded: Floats) -> Floats:
+    """Apply the curve of IEC 61966-2-1."""
     return np.where(encoded <= 0.04045, encoded / 12.92, ((encoded + 0.055) / 1.055) ** 2.4)
 
 
@@ -264,11 +264,11 @@ def _of_points(primaries: int, transfer: int, full_range: bool) -> Declared:
         return Declared(note=f"its colours are HDR ({_HDR[transfer]}), which are not tone-mapped here")
     curve: Callable[[Floats], Floats] | None = {4: _power(2.2), 5: _power(2.8), 8: _power(1.0)}.get(transfer)
     if transfer in _CAMERA_CURVES:
-        curve = srgb_to_linear
+        curve = srgb_curve
     if curve is None or primaries not in _PRIMARIES or not full_range:
         told = f"primaries {primaries}, transfer {transfer}{'' if full_range else ', narrow range'}"
         return Declared(note=f"its code points for colour are not supported ({told})")
-    if curve is srgb_to_linear and _PRIMARIES[primaries] is SRGB:
+    if curve is srgb_curve and _PRIMARIES[primaries] is SRGB:
         return Declared()
     return Declared(matrix_profile(_PRIMARIES[primaries], curve))
 
@@ -278,7 +278,7 @@ def _of_chunks(gamma: float | None, chromaticity: tuple[float, ...] | None) -> D
     if gamma is not None and not 0.01 < gamma < 100:
         return Declared(note=f"its gamma is {gamma:g}")
     is_srgb_curve = gamma is None or abs(gamma / SRGB_GAMMA - 1) <= SAME_GAMMA
-    to_linear = srgb_to_linear if is_srgb_curve or gamma is None else _power(1 / gamma)
+    to_linear = srgb_curve if is_srgb_curve or gamma is None else _power(1 / gamma)
     pairs = SRGB if chromaticity is None else tuple(zip(chromaticity[::2], chromaticity[1::2], strict=True))
     try:
         return Declared(matrix_profile(pairs, to_linear))  # type: ignore[arg-type]

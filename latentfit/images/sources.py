@@ -31,7 +31,7 @@ class Picture:
     name : str
         Path below the source's folder, or the chart's name.
     kind : {"photograph", "chart", "drawing", "greyscale"} (or "latents", where there is no picture)
-        As its source declares it; `kind_of` looks for greyscale when it is opened.
+        The kind that its source declares; `kind_of` looks for greyscale when it is opened.
     read : callable
         Gives the file's bytes.
     """
@@ -52,7 +52,7 @@ class Picture:
         return opened.image, sha256
 
     def opened(self) -> tuple[Opened, str]:
-        """As `load`, with what was done to its colours."""
+        """Load it as `load` does, and return also what was done to its colours."""
         try:
             blob = self.read()
         except (OSError, MemoryError) as error:
@@ -100,7 +100,7 @@ def _is_dangling(path: Path) -> bool:
     return path.is_symlink() and not path.exists()
 
 
-def charts() -> list[Picture]:
+def chart_pictures() -> list[Picture]:
     """The charts and drawings of `latentfit.images.charts`, as PPM bytes: uncompressed, so their hash is stable."""
     return [Picture(f"chart/{name}", _declared(chart_kind(name)), _ChartBytes(name)) for name in chart_names()]
 
@@ -122,7 +122,7 @@ def photographs() -> list[Picture]:
 
 def bundled() -> list[Picture]:
     """`photographs`, then `charts`: what every default uses."""
-    return [*photographs(), *charts()]
+    return [*photographs(), *chart_pictures()]
 
 
 def hf_dataset(identifier: str, split: str = "train", column: str = "image") -> list[Picture]:
@@ -183,7 +183,11 @@ def pictures(source: str | os.PathLike[str] | Sequence[Picture | str | os.PathLi
     """
     if not isinstance(source, str | os.PathLike):
         return [found for part in source for found in ([part] if isinstance(part, Picture) else pictures(part))]
-    named: dict[str, Callable[[], list[Picture]]] = {"bundled": bundled, "photographs": photographs, "charts": charts}
+    named: dict[str, Callable[[], list[Picture]]] = {
+        "bundled": bundled,
+        "photographs": photographs,
+        "charts": chart_pictures,
+    }
     if str(source) in named:
         return named[str(source)]()
     if str(source).startswith("hf:"):

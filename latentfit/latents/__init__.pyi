@@ -4,10 +4,17 @@ from .files import latent_folder as latent_folder
 from .files import open_latents as open_latents
 from .files import read_latents as read_latents
 from .files import write_latents as write_latents
+from .likely_space import LIKELIER as LIKELIER
 from .likely_space import Domain as Domain
 from .likely_space import Doubt as Doubt
 from .likely_space import Family as Family
 from .likely_space import doubt_of as doubt_of
+from .likely_space import gain_of as gain_of
+from .likely_space import hypotheses as hypotheses
+from .likely_space import known_families as known_families
+from .likely_space import known_limits as known_limits
+from .likely_space import label as label
+from .likely_space import likeliest as likeliest
 from .likely_space import moments_of as moments_of
 from .png import read_latent_png as read_latent_png
 from .png import write_latent_png as write_latent_png

@@ -12,15 +12,13 @@ import tokenize
 import warnings
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import IO, Any, Literal
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_bytes
 from torch import Tensor
 
@@ -30,7 +28,7 @@ from latentfit.latents.png import read_latent_png
 from latentfit.latents.spaces import LatentSpace
 from latentfit.runtime import schemas
 from latentfit.runtime.storage import write_atomic
-from latentfit.runtime.weights import check_storages, is_safetensors, load_plainly, odd_kind
+from latentfit.runtime.weights import TensorFile, check_storages, is_safetensors, load_plainly, odd_kind
 
 ENDINGS = frozenset({".latent", ".safetensors", ".npy", ".npz", ".pt", ".pth", ".bin"})
 _Read = tuple[Tensor, dict[str, str], bool]  # what is stored, the header's facts, whether times ComfyUI's old factor
@@ -80,13 +78,13 @@ class Estimate:
     schedule: Literal["ve", "flow"]
 
     def to_metadata(self) -> dict[str, str]:
-        """For the header of a latent file."""
+        """Return the fields for the header of a latent file."""
         return {_ESTIMATE: json.dumps(asdict(self))}
 
 
 @dataclass(frozen=True)
 class LatentFile:
-    """Latents of one file.
+    """The latents of one file.
 
     Attributes
     ----------
@@ -97,7 +95,7 @@ class LatentFile:
     is_legacy : bool
         A `.latent` without the version marker: it was stored times 0.18215.
     estimate : Estimate or None
-        Of a live preview's recording: which step's x0 it is.
+        The step whose x0 a live preview recorded; None for other latents.
     doubt : Doubt or None
         What its numbers look to be, where that is not what they were read as.
     """
@@ -140,7 +138,7 @@ def read_latents(path: str | os.PathLike[str], space: LatentSpace, domain: Domai
 
 
 def open_latents(path: str | os.PathLike[str], space: LatentSpace, domain: Domain | None = None) -> LatentFile:
-    """As `read_latents`, without a warning: what speaks against how the file was read is its `doubt`."""
+    """Read as `read_latents` does, without a warning: `doubt` holds what speaks against how the file was read."""
     source = Path(path)
     if not source.is_file():
         raise BadFileError("no such file", place=source, expected=f"{', '.join(sorted(ENDINGS))}")
@@ -184,16 +182,15 @@ def _crossed(source: Path, stored: Tensor, space: LatentSpace, domain: Domain) -
         space.check(stored)
         return stored
     except SpaceMismatchError as error:
-        steps = [] if error.remedy is None else [str(error.remedy)]
+        told = error.at(source)
         if stored.shape[0] == 1 and stored.shape[-1] == 4 * space.channels:
-            steps.append(
+            told = told.advising(
                 "packed tokens (N, L, C * 4), as pipelines of FLUX and Qwen-Image give with output_type='latent'? "
                 "Unpack them with the pipeline's _unpack_latents, and save (N, C, h, w)"
             )
         elif stored.shape[-1] == space.channels:
-            steps.append("channels last, or tokens (N, L, C)? Save them as (N, C, h, w)")
-        told = error.as_(SpaceMismatchError, remedy="; ".join(steps)) if steps else error
-        raise told.at(source) from error
+            told = told.advising("channels last, or tokens (N, L, C)? Save them as (N, C, h, w)")
+        raise told from error
 
 
 def _advice(doubt: Doubt) -> Remedy:
@@ -224,9 +221,9 @@ def _is_network(path: Path) -> bool:
     """Whether a safetensors file holds weights or a map, by its header; what cannot be read is tried, and told of."""
     try:
         with _opened(path) as file:
-            names = set(file.keys())
-            return "latentfit" in (file.metadata() or {}) or (
-                len(names) > 1 and not any(name in _LATENT_NAMES or _SIZED_LATENTS.match(name) for name in names)
+            return "latentfit" in file.metadata or (
+                len(file.names) > 1
+                and not any(name in _LATENT_NAMES or _SIZED_LATENTS.match(name) for name in file.names)
             )
     except BadFileError:
         return False
@@ -252,11 +249,8 @@ def _estimate_in(path: Path, metadata: Mapping[str, str]) -> Estimate | None:
 def _read_comfy(path: Path) -> _Read:
     """ComfyUI's: `latent_tensor`, whose marker says whether it is of today."""
     with _opened(path) as file:
-        names = set(file.keys())
-        key = _latents_among({name: tuple(file.get_slice(name).get_shape()) for name in names - {_MARKER}}, path)
-        raw = file.get_tensor(key)
-        metadata = dict(file.metadata() or {})
-    return raw, metadata, key == "latent_tensor" and _MARKER not in names
+        key = _latents_among({name: file.shape(name) for name in file.names if name != _MARKER}, path)
+        return file.tensor(key), file.metadata, key == "latent_tensor" and _MARKER not in file.names
 
 
 def _read_safetensors(path: Path) -> _Read:
@@ -264,16 +258,9 @@ def _read_safetensors(path: Path) -> _Read:
     return (*_read_comfy(path)[:2], False)
 
 
-@contextmanager
-def _opened(path: Path) -> Iterator[Any]:
-    try:
-        with safe_open(os.fspath(path), framework="pt") as file:
-            yield file
-    except (SafetensorError, OSError, ValueError, RuntimeError, TypeError, AttributeError) as error:
-        if isinstance(error, BadFileError):
-            raise
-        what = "ComfyUI latent" if path.suffix.lower() == ".latent" else "safetensors file of latents"
-        raise BadFileError(f"not a whole {what} ({error})", place=path, remedy="save it again") from error
+def _opened(path: Path) -> TensorFile:
+    what = "ComfyUI latent" if path.suffix.lower() == ".latent" else "safetensors file of latents"
+    return TensorFile(path, what, "save it again")
 
 
 def _latents_among(shapes: Mapping[str, tuple[int, ...]], path: Path) -> str:
@@ -364,10 +351,7 @@ def _array_in(file: IO[bytes], path: Path, n_bytes: int) -> Tensor:
 
 def _read_torch(path: Path) -> _Read:
     """A tensor, or the latents in a dictionary, such as ComfyUI's ``{"samples": …}``."""
-    try:
-        is_safetensors(path)  # a file that is often taken for another is named
-    except BadFileError as error:
-        raise error.as_(BadFileError, expected="latents") if error.expected == "a weights file" else error from error
+    is_safetensors(path, expected="latents")  # a file that is often taken for another is named
     loaded = load_plainly(path)
     if isinstance(loaded, Mapping):
         tensors = {str(name): value for name, value in loaded.items() if isinstance(value, Tensor)}

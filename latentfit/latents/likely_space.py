@@ -188,12 +188,12 @@ def _likelier(stored: Tensor, declared: LatentSpace, domain: Domain) -> Doubt | 
 
 
 def likeliest(mean: Tensor, square: Tensor, declared: Hypothesis) -> Hypothesis | None:
-    """Of all known spaces of as many channels, in both domains, the likeliest where it is that by far; else None.
+    """Return the likeliest of all known spaces of as many channels, in both domains; None where none is by far.
 
     Parameters
     ----------
     mean : Tensor, (4 * C,) float64
-        Of blocks of latents as they are stored; see `moments_of`.
+        Mean of blocks of latents as they are stored; see `moments_of`.
     square : Tensor, (4 * C, 4 * C) float64
     declared : tuple of LatentSpace and {"model", "raw"}
         What they were taken for.
@@ -278,7 +278,7 @@ def _with_aliases(space: LatentSpace) -> str:
 
 @cache
 def known_families() -> dict[str, Family]:
-    """Of each space whose statistics are known, by its name."""
+    """Return the statistics of each space for which they are known, by its name."""
     entries = _file()["families"]
     found = {}
     for name, entry in entries.items():

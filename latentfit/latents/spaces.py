@@ -24,7 +24,7 @@ _ENTRY = schemas.record(NUMBERS, ("name", "channels", "cell_px"))
 
 @dataclass(frozen=True)
 class LatentSpace:
-    """One latent space.
+    """A latent space, with every fact that is known of it.
 
     Attributes
     ----------
@@ -139,12 +139,12 @@ class LatentSpace:
 
     @classmethod
     def from_dict(cls, entry: Any, where: str = "latent space") -> "LatentSpace":
-        """Inverse of `to_dict`.
+        """Build from what `to_dict` gave.
 
         Parameters
         ----------
         entry : mapping
-            As a file has it.
+            The entry as a file has it.
         where : str
             Names the file in errors.
 

@@ -14,7 +14,7 @@ class Autoencoder(Protocol):
     Attributes
     ----------
     space : LatentSpace
-        Of its latents.
+        Space of its latents.
     name : str
         What it is called in files and figures.
     reference : str

@@ -61,7 +61,7 @@ class Approximation(nn.Module):
 
     @torch.no_grad()
     def unclamped(self, latents: Tensor) -> Tensor:
-        """As the call, before clamping: what clipping scores look at. Keeps dtype and device of `latents`."""
+        """Decode without clamping: what clipping scores look at. Keeps dtype and device of `latents`."""
         return _run(self, self.space, latents, (3,), self.module)
 
     @torch.no_grad()

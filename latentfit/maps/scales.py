@@ -64,16 +64,16 @@ class AtScale(nn.Module):
 
     @property
     def factors(self) -> tuple[float, float]:
-        """The least and the largest, as the network says."""
+        """The least and the largest factor that the network takes."""
         return factors_of(self.network)
 
     @property
     def receptive_cells(self) -> int | None:
-        """The network's."""
+        """The receptive field of the network, in cells."""
         return receptive_cells_of(self.network)
 
     def forward(self, latents: Tensor, size: tuple[int, int] | None = None) -> Tensor:
-        """As the class says; with `size`, latents of exactly that size."""
+        """Enlarge by the factor of this map; with `size`, to latents of exactly that size."""
         rows, columns = latents.shape[-2:]
         if size is None:
             size = int(rows * self.scale), int(columns * self.scale)

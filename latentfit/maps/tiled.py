@@ -6,7 +6,7 @@ import warnings
 import torch
 from torch import Tensor
 
-from latentfit.errors import SpaceMismatchError
+from latentfit.errors import LatentfitWarning, SpaceMismatchError
 from latentfit.maps.contracts import Approximation, LatentMap, as_blocks, in_dtype_of
 from latentfit.maps.tiles import Tiles, map_in_tiles
 from latentfit.nets.palette import Palettized
@@ -26,7 +26,7 @@ def decode_in_tiles(approximation: Approximation, latents: Tensor, tile_cells: i
     Parameters
     ----------
     approximation : Approximation
-        Of a whole number of pixels a cell.
+        A map of a whole number of pixels a cell.
     latents : Tensor
     tile_cells : int
         Side of a tile.
@@ -108,8 +108,10 @@ def _tiles(approximation: Approximation | LatentMap, tile_cells: int, block: int
     margin = receptive_cells_of(approximation.module)
     if margin is None:
         warnings.warn(
-            f"{approximation.name!r} looks at the whole picture: tiles are blended, and what differs from the whole "
-            "is low in contrast but not zero",
+            LatentfitWarning(
+                f"{approximation.name!r} looks at the whole picture",
+                remedy="tiles are blended, and what differs from the whole is low in contrast but not zero",
+            ),
             stacklevel=3,
         )
     tiles = Tiles.around(tile_cells, margin, block)

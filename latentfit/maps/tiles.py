@@ -46,7 +46,7 @@ class Tiles:
         tile_cells : int
             Side of a tile, rounded up to whole blocks.
         receptive_cells : int or None
-            Of the network; see `latentfit.nets.receptive_cells_of`.
+            Receptive field of the network; see `latentfit.nets.receptive_cells_of`.
         block : int
             Cells of what the tiles count in: a map of scale 3/2 takes blocks of 2 cells.
 

@@ -53,7 +53,7 @@ class AnyUpscaler(nn.Module):
         return 1 + 2 * self.n_blocks + 2 + self.n_fine + 1
 
     def config(self) -> dict[str, Any]:
-        """Constructor arguments, JSON-able."""
+        """The constructor's arguments, JSON-able."""
         return {name: getattr(self, name) for name in ("n_channels", "width", "n_blocks", "fine_width", "n_fine")}
 
     def forward(self, latents: Tensor, size: tuple[int, int]) -> Tensor:

@@ -34,7 +34,7 @@ class ApproxCnn(nn.Module):
             self.add_module(f"conv{index}", nn.Conv2d(n_in, n_out, side))
 
     def config(self) -> dict[str, Any]:
-        """Constructor arguments, JSON-able."""
+        """The constructor's arguments, JSON-able."""
         return {"n_channels": self.n_channels}
 
     def forward(self, latents: Tensor) -> Tensor:

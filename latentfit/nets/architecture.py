@@ -32,7 +32,7 @@ class Architecture:
     Attributes
     ----------
     kind : str
-        Its name in the header of a saved map: never changed, or files of before would not load.
+        Name in the header of a saved map: never changed, or files of before would not load.
     network : type of nn.Module
         Has `config`, which gives its constructor's arguments, JSON-able. A network of pixels says `cell_px`, pixels a
         cell; one of any factor `factors`; one whose weights do not say their factor `at_scale`.
@@ -53,7 +53,7 @@ class Architecture:
         Those weights -> the network, float32, in evaluation mode. It may be of a sibling's class, where only shapes
         tell them apart: then both have the same `recognise` and `load`.
     keeps_space : bool
-        Of maps between latents: an upscaler, which leads from a space to the same one.
+        True for an upscaler between latents, which leads from a space to the same one.
     times : callable
         Network -> the factor by which it wants raw latents multiplied, of an upscaler of another project.
     """
@@ -109,7 +109,7 @@ def architectures() -> Mapping[str, Architecture]:
 
 
 def by_kind(rows: Iterable[Architecture]) -> dict[str, Architecture]:
-    """Rows by kind.
+    """Return the rows by kind.
 
     Raises
     ------

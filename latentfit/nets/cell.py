@@ -44,7 +44,7 @@ class CellDecoder(nn.Module):
     fine_width, n_fine : int
         Channels and number of the convolutions at twice the latents' resolution: there edges find their place.
     sharp_side : int
-        Of the filter that the picture goes through in the end, in pixels, odd; 0: none.
+        Side of the filter that the picture goes through in the end, in pixels, odd; 0: none.
 
     Attributes
     ----------
@@ -95,7 +95,7 @@ class CellDecoder(nn.Module):
         return 2 + 2 * self.n_blocks + math.ceil(fine + self.sharp_side // 2 / self.cell_px)
 
     def config(self) -> dict[str, Any]:
-        """Constructor arguments, JSON-able."""
+        """The constructor's arguments, JSON-able."""
         names = ("n_channels", "width", "n_blocks", "cell_px", "fine_width", "n_fine")
         return {name: getattr(self, name) for name in (*names, "sharp_side")}
 

@@ -72,7 +72,7 @@ class InterposerV4(nn.Module):
         return 3 + int((3 * self.n_blocks + 1) / min(self.scale, 1.0))
 
     def config(self) -> dict[str, Any]:
-        """Constructor arguments, JSON-able."""
+        """The constructor's arguments, JSON-able."""
         return {name: getattr(self, name) for name in ("n_channels", "n_outputs", "width", "n_blocks", "scale")}
 
     def at_scale(self, scale: float) -> "InterposerV4":
@@ -100,7 +100,7 @@ class InterposerV3(nn.Module):
         self.tail = nn.Sequential(nn.ReLU(), conv3(width, n_channels))
 
     def config(self) -> dict[str, Any]:
-        """Constructor arguments, JSON-able."""
+        """The constructor's arguments, JSON-able."""
         return {"n_channels": self.n_channels, "width": self.width}
 
     def forward(self, raw: Tensor) -> Tensor:
@@ -125,7 +125,7 @@ class InterposerV1(nn.Module):
         )  # fmt: skip
 
     def config(self) -> dict[str, Any]:
-        """Constructor arguments, JSON-able."""
+        """The constructor's arguments, JSON-able."""
         return {"n_channels": self.n_channels}
 
     def forward(self, raw: Tensor) -> Tensor:
@@ -134,7 +134,7 @@ class InterposerV1(nn.Module):
 
 
 class Interposer(nn.Module):
-    """Ours: latents ``(N, C, h, w)`` of one space -> latents ``(N, C', h, w)`` of another, model domain of both.
+    """This project's interposer: latents ``(N, C, h, w)`` -> ``(N, C', h, w)`` of another space, model domain.
 
     A frozen linear neighbourhood map, which least squares found, and a residual network that learns what it leaves. No
     batch norm: its running statistics break on latents unlike those of the training.
@@ -146,7 +146,7 @@ class Interposer(nn.Module):
     width, n_blocks : int
         Residual blocks of two 3×3 convolutions.
     side : int
-        Of the skip's neighbourhood, odd.
+        Side of the skip's neighbourhood, odd.
     n_dilated : int
         So many blocks, the last, look with their first convolution at every second cell: sight at no cost. The others
         may come from a decoder, see `latentfit.nets.shared_trunk`.
@@ -174,7 +174,7 @@ class Interposer(nn.Module):
         return max(self.side // 2, 2 + 2 * self.n_blocks + self.n_dilated)
 
     def config(self) -> dict[str, Any]:
-        """Constructor arguments, JSON-able."""
+        """The constructor's arguments, JSON-able."""
         names = ("n_channels", "n_outputs", "width", "n_blocks", "side", "n_dilated")
         return {name: getattr(self, name) for name in names}
 

@@ -21,7 +21,7 @@ class ModelDomain(nn.Module):
     network : nn.Module
         Speaks ``raw = model / scale + shift`` on both sides.
     shift_in, scale_in, shift_out, scale_out : sequence of float, length 1 or C
-        Of the spaces, or of a domain of the network's own.
+        Shift and scale of the spaces, or of a domain of the network's own.
     """
 
     shift_in: Tensor
@@ -65,7 +65,7 @@ class ModelDomain(nn.Module):
 
     @property
     def receptive_cells(self) -> int | None:
-        """The network's."""
+        """The receptive field of the network, in cells."""
         return receptive_cells_of(self.network)
 
     def forward(self, latents: Tensor, *size: tuple[int, int]) -> Tensor:

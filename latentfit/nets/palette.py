@@ -49,7 +49,7 @@ class NearestColour(nn.Module):
 
     @property
     def n_channels(self) -> int:
-        """C."""
+        """Channels of the latents, C."""
         return int(self.rgb_map.n_channels)  # type: ignore[arg-type]
 
     @property
@@ -148,7 +148,7 @@ class Palettized(nn.Module):
     dither : str
         Name of the ordered dithering that the network learned the shares of, or "none".
     thresholds : Tensor, (side, side) in (0, 1), optional
-        Its matrix.
+        Matrix of thresholds.
 
     Attributes
     ----------

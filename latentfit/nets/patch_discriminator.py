@@ -24,7 +24,7 @@ class PatchDiscriminator(nn.Module):
     width : int
         Channels of the first level; twice as many at each next one.
     sees_detail : bool
-        As said; False: it is given what there is, as it is. Latents, whose every cell is detail.
+        Give it detail apart, as said above; False: the input as it is, for latents, whose every cell is detail.
     """
 
     def __init__(self, n_channels: int = 3, width: int = 32, *, sees_detail: bool = True) -> None:

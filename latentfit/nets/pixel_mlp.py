@@ -19,7 +19,7 @@ class PixelMlp(nn.Module):
     n_channels : int
         C.
     width : int
-        Of the hidden layers.
+        Width of the hidden layers.
     n_hidden : int
         Hidden layers after the first.
     encodes : bool
@@ -38,7 +38,7 @@ class PixelMlp(nn.Module):
     receptive_cells = 0
 
     def config(self) -> dict[str, Any]:
-        """Constructor arguments, JSON-able."""
+        """The constructor's arguments, JSON-able."""
         return {
             "n_channels": self.n_channels,
             "width": self.width,

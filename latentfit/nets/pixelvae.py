@@ -62,7 +62,7 @@ class PixelVae(nn.Sequential):
         return loaded(PixelVae(*sizes, space.shift, space.scale), self.state_dict(), "pixelvae's decoder")
 
     def config(self) -> dict[str, Any]:
-        """Constructor arguments, JSON-able."""
+        """The constructor's arguments, JSON-able."""
         sizes = {name: getattr(self, name) for name in ("n_channels", "n_classes", "width", "n_blocks")}
         return {**sizes, **self.crossing}
 

@@ -39,7 +39,7 @@ class Resampling(nn.Module):
     receptive_cells = 2
 
     def config(self) -> dict[str, Any]:
-        """Constructor arguments, JSON-able."""
+        """The constructor's arguments, JSON-able."""
         return {"method": self.method}
 
     def forward(self, latents: Tensor, size: tuple[int, int]) -> Tensor:

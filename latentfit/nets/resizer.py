@@ -47,7 +47,7 @@ class LatentResizer(nn.Module):
         self.conv_out = conv3(width, n_channels)
 
     def config(self) -> dict[str, Any]:
-        """Constructor arguments, JSON-able."""
+        """The constructor's arguments, JSON-able."""
         return {name: getattr(self, name) for name in ("n_channels", "width", "n_before", "n_after")}
 
     def forward(self, latents: Tensor, size: tuple[int, int]) -> Tensor:

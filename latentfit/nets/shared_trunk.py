@@ -27,7 +27,7 @@ def put_trunk_in(network: nn.Module, decoder: nn.Module) -> None:
     Parameters
     ----------
     network : Interposer, Upscaler or AnyUpscaler
-        Of the decoder's channels and width, with at least as many blocks.
+        A network of the decoder's channels and width, with at least as many blocks.
     decoder : CellDecoder
 
     Raises

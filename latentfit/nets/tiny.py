@@ -60,12 +60,12 @@ def _pool(width: int) -> nn.Sequential:
 
 
 def blocks(width: int, n_blocks: int = 3, *, pool: bool = False) -> list[nn.Module]:
-    """Separate blocks."""
+    """Return the blocks of a level, one after another."""
     return [Block(width, pool=pool) for _ in range(n_blocks)]
 
 
 def down(width: int) -> nn.Conv2d:
-    """Half the size."""
+    """Return the layer that halves the sides."""
     return conv3(width, width, stride=2, bias=False)
 
 
@@ -105,7 +105,7 @@ class TinyEncoder(nn.Sequential):
         self.n_channels, self.width, self.pool, self.n_blocks = n_channels, width, pool, tuple(n_blocks)
 
     def config(self) -> dict[str, Any]:
-        """Constructor arguments, JSON-able."""
+        """The constructor's arguments, JSON-able."""
         return {
             "n_channels": self.n_channels, "width": self.width, "pool": self.pool, "n_blocks": list(self.n_blocks)
         }  # fmt: skip
@@ -147,7 +147,7 @@ class TinyDecoder(nn.Sequential):
         return None if self.pool else receptive_cells(self.n_blocks)
 
     def config(self) -> dict[str, Any]:
-        """Constructor arguments, JSON-able."""
+        """The constructor's arguments, JSON-able."""
         return {
             "n_channels": self.n_channels, "width": self.width, "pool": self.pool, "n_blocks": list(self.n_blocks)
         }  # fmt: skip
@@ -187,7 +187,7 @@ class TinyEncoder32(nn.Sequential):
         self.n_channels = n_channels
 
     def config(self) -> dict[str, Any]:
-        """Constructor arguments, JSON-able."""
+        """The constructor's arguments, JSON-able."""
         return {"n_channels": self.n_channels}
 
 
@@ -210,7 +210,7 @@ class TinyDecoder32(nn.Sequential):
         self.n_channels = n_channels
 
     def config(self) -> dict[str, Any]:
-        """Constructor arguments, JSON-able."""
+        """The constructor's arguments, JSON-able."""
         return {"n_channels": self.n_channels}
 
 

@@ -49,7 +49,7 @@ class UpscalerV2(nn.Module):
         return 2 + math.ceil((self.n_convs + 1) / self.scale)
 
     def config(self) -> dict[str, Any]:
-        """Constructor arguments, JSON-able."""
+        """The constructor's arguments, JSON-able."""
         return {name: getattr(self, name) for name in ("n_channels", "width", "n_convs", "scale")}
 
     def at_scale(self, scale: float) -> "UpscalerV2":
@@ -84,7 +84,7 @@ class UpscalerV1(nn.Module):
         return 3 + math.ceil(11 / self.scale)
 
     def config(self) -> dict[str, Any]:
-        """Constructor arguments, JSON-able."""
+        """The constructor's arguments, JSON-able."""
         return {"n_channels": self.n_channels, "scale": self.scale}
 
     def at_scale(self, scale: float) -> "UpscalerV1":
@@ -99,7 +99,7 @@ class UpscalerV1(nn.Module):
 
 
 class Upscaler(nn.Module):
-    """Ours: latents ``(N, C, h, w)`` -> latents ``(N, C, 2h, 2w)``, model domain.
+    """This project's upscaler: latents ``(N, C, h, w)`` -> latents ``(N, C, 2h, 2w)``, model domain.
 
     A frozen linear map from a neighbourhood to a patch of cells, which least squares found, and a residual network that
     learns what it leaves: blocks at the source's size, a pixel shuffle, a few narrow convolutions at the target's. No
@@ -114,7 +114,7 @@ class Upscaler(nn.Module):
     fine_width, n_fine : int
         Channels and number of the convolutions at the target's size.
     side : int
-        Of the skip's neighbourhood, odd.
+        Side of the skip's neighbourhood, odd.
 
     Attributes
     ----------
@@ -144,7 +144,7 @@ class Upscaler(nn.Module):
         return max(self.side // 2, 2 + 2 * self.n_blocks + (self.n_fine + FINE) // FINE)
 
     def config(self) -> dict[str, Any]:
-        """Constructor arguments, JSON-able."""
+        """The constructor's arguments, JSON-able."""
         names = ("n_channels", "width", "n_blocks", "fine_width", "n_fine", "side")
         return {name: getattr(self, name) for name in names}
 

@@ -4,7 +4,7 @@ import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import torch
 from torch import Tensor
@@ -15,7 +15,7 @@ from latentfit.latents.likely_space import Domain
 from latentfit.latents.spaces import LatentSpace
 from latentfit.maps.autoencoder import Autoencoder
 from latentfit.maps.scales import Scale, as_scale
-from latentfit.pairs.config import MOST_CROPS, MOST_SIDE, CollectConfig, CollectReport
+from latentfit.pairs.config import MOST_CROPS, MOST_SIDE, CollectConfig, CollectReport, Keep
 from latentfit.pairs.preparation import Prepared, Preparer, SavedLatents, batched, found, joined, prefetched
 from latentfit.pairs.shards import Origin, Sample, write_shard
 from latentfit.pairs.store import PairStore
@@ -36,7 +36,7 @@ def collect(
     out: str | os.PathLike[str],
     *,
     size: int = CollectConfig.size,
-    keep: Literal["cells", "rgb", "photo"] = CollectConfig.keep,
+    keep: Keep = CollectConfig.keep,
     crops: int = CollectConfig.crops,
     square: bool = CollectConfig.square,
     limit: int | None = CollectConfig.limit,
@@ -55,7 +55,7 @@ def collect(
     vae : Vae
         The reference.
     images : str, path or sequence
-        As `latentfit.images.pictures` takes it, or `SavedLatents`; folders may hold latent files.
+        Pictures as `latentfit.images.pictures` takes them, or `SavedLatents`; folders may hold latent files.
     out : path
         Folder of the store.
     size, keep, crops, square, limit, scale, scales, domain
@@ -75,7 +75,7 @@ def collect(
     StoreError
         When the folder holds pairs of another VAE, size or columns, or the disk is full.
     """
-    parallel.start()
+    parallel.start_ranks()
     config = CollectConfig(size, keep, crops, square, limit, as_scale(scale), tuple(map(as_scale, scales)), domain)
     _check(config, vae.space)
     folder = Path(out)

@@ -10,6 +10,8 @@ from latentfit.runtime.escaping import one_line
 if TYPE_CHECKING:
     from latentfit.latents.likely_space import Domain
 
+Keep = Literal["cells", "rgb", "photo"]
+
 MOST_SIDE = 1 << 15  # pixels of a side: above, one picture in float32 takes 12 GiB
 MOST_CROPS = 1 << 12  # a picture
 QUICK_PX = 256  # of the short side, where all of a run shall take minutes: autofit and the notebooks
@@ -34,15 +36,15 @@ class CollectConfig:
     scale : Fraction
         The store's sides over those of `size`.
     scales : tuple of Fraction
-        Of all stores that are to hold the same crops: they are cut for the largest, and each is resampled from the
-        original once.
+        Scales of all stores that are to hold the same crops: they are cut for the largest, and each is resampled from
+        the original once.
     domain : {"model", "raw"} or None
         What latent files hold. None: raw, and a file whose numbers speak against that, or against the VAE's space, is
         skipped; said, it is collected, and noted.
     """
 
     size: int = 512
-    keep: Literal["cells", "rgb", "photo"] = "rgb"
+    keep: Keep = "rgb"
     crops: int = 1
     square: bool = False
     limit: int | None = None
@@ -67,7 +69,7 @@ class CollectConfig:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """Columns of the shards."""
+        """The columns of the shards."""
         return ("latents", "cells", "clipped", *{"cells": (), "rgb": ("rgb",), "photo": ("rgb", "photo")}[self.keep])
 
 

@@ -23,7 +23,7 @@ class SamplePair:
     Attributes
     ----------
     source, target : Sample
-        Of equal key.
+        Two samples of equal key.
     """
 
     source: Sample
@@ -31,7 +31,7 @@ class SamplePair:
 
     @property
     def sha256(self) -> str:
-        """Of the picture."""
+        """SHA-256 of the picture."""
         return self.source.sha256
 
 

@@ -19,7 +19,7 @@ MARK = "test"
 
 @dataclass(frozen=True)
 class PixelvaeFolder:
-    """Its latents beside their decodes, split as their paths say.
+    """A folder of pixelvae: latents beside their decodes, split as their paths say.
 
     Attributes
     ----------
@@ -42,7 +42,7 @@ def collect_pixelvae(
     folder : path
         Files at any depth; those without ComfyUI's version marker are read as ComfyUI reads them.
     vae : Vae
-        Of the latents' space.
+        A VAE of the latents' space.
     out : path
         Folder of the store.
     progress : bool

@@ -82,7 +82,7 @@ class Prepared:
     ----------
     sample : Sample
     rgb : Tensor or None, (1, 3, H, W) in [0, 1]
-        To be encoded; None for latents that were read.
+        Picture to encode; None for latents that were read.
     latents : Tensor or None, (1, C, h, w)
         Model domain, to be decoded only.
     """

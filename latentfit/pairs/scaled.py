@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from latentfit.errors import Remedy, ScaleError, StoreError
+from latentfit.errors import LatentfitWarning, Remedy, ScaleError, StoreError
 from latentfit.images.sources import Picture
 from latentfit.maps.autoencoder import Autoencoder
 from latentfit.maps.scales import Scale, as_scale
@@ -32,7 +32,7 @@ class ScaledStores:
     Parameters
     ----------
     path : path
-        As `collect_scales` wrote it.
+        Folder that `collect_scales` wrote.
 
     Attributes
     ----------
@@ -72,7 +72,7 @@ class ScaledStores:
 
     @property
     def factors(self) -> list[Fraction]:
-        """From the smallest store to each larger one."""
+        """The factors from the smallest store to each larger one."""
         least, *larger = self.stores
         return [scale / least for scale in larger]
 
@@ -113,7 +113,7 @@ def collect_scales(
     ----------
     vae : Vae
     images
-        As `collect` takes them; no latent files, which have one size.
+        Pictures as `collect` takes them; no latent files, which have one size.
     out : path
         The folder of the stores.
     scales : sequence of int, float, Fraction or str
@@ -207,8 +207,11 @@ def _check_crops(wanted: tuple[Fraction, ...], size: int, cell_px: int, folder: 
         )
     if size % multiple_px:
         warnings.warn(
-            f"size {size}: at scales {', '.join(map(str, wanted))} sides are multiples of {multiple_px} px, so short "
-            f"sides have {size // multiple_px * multiple_px} px at scale 1",
+            LatentfitWarning(
+                f"size {size}",
+                expected=f"a multiple of {multiple_px} px at scales {', '.join(map(str, wanted))}",
+                remedy=f"short sides have {size // multiple_px * multiple_px} px at scale 1",
+            ),
             stacklevel=3,
         )
     alike = {"multiple_cells": cut.multiple_cells, "largest": str(cut.largest)}

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_bytes
 from torch import Tensor
 
@@ -21,9 +20,11 @@ from latentfit.images.sources import is_test
 from latentfit.latents.spaces import LatentSpace
 from latentfit.runtime import schemas
 from latentfit.runtime.storage import write_atomic
+from latentfit.runtime.weights import TensorFile
 
 SCHEMA = "latentfit-pairs/1"
 COLUMNS = ("latents", "cells", "clipped", "rgb", "photo")
+_COLLECT_AGAIN = "delete it and run collect again"
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class Sample:
     key : str
         SHA-256 over the picture's hash and the crop box: the same in every store of these pictures.
     name, sha256, kind : str
-        Of the picture; see `latentfit.images.Picture`.
+        Facts of the picture; see `latentfit.images.Picture`.
     box : tuple of int
         Crop in the original, pixels: left, top, right, bottom.
     size_cells : tuple of int
@@ -45,12 +46,12 @@ class Sample:
     row : int
         In the shard.
     sigma : float or None
-        Of a denoiser's estimate of x0, as `latentfit.previews.Step` counts it; None: clean latents.
+        Noise of a denoiser's estimate of x0, as `latentfit.previews.Step` counts it; None: clean latents.
     step : int or None
         Which call of the model gave the estimate, from 0.
     look : str or None
-        The picture's, as `latentfit.images.look_of` gives it; None where there is no picture, or in stores of before
-        looks were kept and declared colours were converted to sRGB.
+        Hash of the picture, as `latentfit.images.look_of` gives it; None where there is no picture, or in stores of
+        before looks were kept and declared colours were converted to sRGB.
     group : str
         Hash that stands for the picture and its copies in a store; "": its own. `PairStore` finds it, no file holds it.
     """
@@ -106,7 +107,7 @@ class Origin:
 
     @classmethod
     def from_dict(cls, entry: Mapping[str, Any]) -> "Origin":
-        """Inverse of `to_dict`.
+        """Build from what `to_dict` gave.
 
         Raises
         ------
@@ -176,7 +177,7 @@ def write_shard(
     folder : Path
         The store.
     origin : Origin
-        Of the whole store.
+        Origin of the whole store.
     samples : sequence of Sample
         One a row.
     tensors : mapping of str to Tensor
@@ -210,7 +211,7 @@ def write_shard(
         raise StoreError(
             f"{folder / name}: could not be written ({error.strerror or error})",
             remedy=(
-                "nothing half-written remains. Free some space and run the same command: it goes on where it stopped"
+                "nothing half-written remains. Free some space and run the same again: it goes on where it stopped"
             ),
         ) from error
 
@@ -258,7 +259,7 @@ def read_shard(path: Path) -> Shard:
     """
     with open_shard(path) as file:
         try:
-            header = schemas.parse_json((file.metadata() or {})["latentfit_pairs"], os.fspath(path), has_infinity=True)
+            header = schemas.parse_json(file.metadata["latentfit_pairs"], os.fspath(path), has_infinity=True)
             schema = header["schema"]
         except (LookupError, TypeError, BadFileError) as error:
             raise StoreError(
@@ -272,11 +273,10 @@ def read_shard(path: Path) -> Shard:
             )
         try:
             fields = _HEADER(header, os.fspath(path))
-            slices = {column: file.get_slice(column) for column in fields["columns"]}
-            shapes = {column: tuple(one.get_shape()) for column, one in slices.items()}
-            dtypes = {column: one.get_dtype() for column, one in slices.items()}
-        except (BadFileError, SafetensorError) as error:
-            raise _edited(path, f" ({error})") from error
+        except BadFileError as error:
+            raise _edited(path, f" ({reason_of(error)})") from error
+        shapes = {column: file.shape(column) for column in fields["columns"]}
+        dtypes = {column: file.dtype(column) for column in fields["columns"]}
     samples = [Sample(**entry, shard=path.name, row=row) for row, entry in enumerate(fields["samples"])]
     shard = Shard(path, fields["origin"], fields["columns"], samples, fields["checksum"])
     is_keyed = all(sample.key == sample_key(sample.sha256, sample.box) for sample in samples)
@@ -308,27 +308,24 @@ def check_values(shard: Shard) -> None:
         When it was edited.
     """
     with open_shard(shard.path) as file:
-        values = {column: file.get_tensor(column) for column in shard.columns}
+        values = {column: file.tensor(column) for column in shard.columns}
         if _checksum(values) != shard.checksum:
             raise _edited(shard.path)
 
 
-def open_shard(path: Path, framework: str = "pt") -> Any:
-    """The safetensors file, open; its tensors as `framework` has them, "pt" or "np".
+def open_shard(path: Path, framework: str = "pt") -> TensorFile:
+    """A shard's file, open; its tensors as `framework` has them, "pt" or "np".
 
     Raises
     ------
     StoreError
         When it is cut short or gone.
     """
-    try:
-        return safe_open(os.fspath(path), framework=framework)
-    except (SafetensorError, OSError) as error:
-        raise StoreError(f"a damaged shard ({error})", place=path, remedy="delete it and run collect again") from error
+    return TensorFile(path, "shard", _COLLECT_AGAIN, StoreError, framework)
 
 
 def _edited(path: Path, why: str = "") -> StoreError:
-    return StoreError(f"was edited or damaged{why}", place=path, remedy="delete it and run collect again")
+    return StoreError(f"was edited or damaged{why}", place=path, remedy=_COLLECT_AGAIN)
 
 
 def _entry(sample: Sample) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -16,6 +16,7 @@ from latentfit.images.perceptual_hash import groups
 from latentfit.latents.spaces import LatentSpace
 from latentfit.pairs.joined import JoinedStores
 from latentfit.pairs.shards import COLUMNS, Origin, Sample, Shard, check_values, open_shard, read_shard
+from latentfit.runtime.weights import TensorFile
 
 __all__ = ["Batch", "Origin", "PairStore", "Sample", "Split"]
 
@@ -24,7 +25,7 @@ Split = Literal["train", "test", "all"]
 
 @dataclass(frozen=True)
 class Batch:
-    """Samples of equal size.
+    """A batch of samples of equal size.
 
     Attributes
     ----------
@@ -118,7 +119,7 @@ class PairStore:
 
     @property
     def space(self) -> LatentSpace:
-        """Space of the latents."""
+        """The space of the latents."""
         return self.origin.space
 
     @property
@@ -192,7 +193,7 @@ class PairStore:
         )
 
     def join(self, target: "PairStore") -> JoinedStores:
-        """This store's samples beside another's of the same pictures and crops, by key; see `JoinedStores`."""
+        """Join this store's samples with another's of the same pictures and crops, by key; see `JoinedStores`."""
         return JoinedStores(self, target)
 
     def verify(self) -> int:
@@ -250,14 +251,15 @@ def _common_origin(folder: Path, shards: Sequence[Shard]) -> Origin:
     return first
 
 
-def _batch(file: Any, members: list[Sample], columns: Sequence[str]) -> Batch:
+def _batch(file: TensorFile, members: list[Sample], columns: Sequence[str]) -> Batch:
     rows = [sample.row for sample in members]
     wanted = {"latents", "cells", *columns}
     read = {}
     for column in wanted:
-        stored = file.get_slice(column)
         together = rows == list(range(rows[0], rows[0] + len(rows)))
-        tensor = stored[rows[0] : rows[-1] + 1] if together else torch.cat([stored[row : row + 1] for row in rows])
+        slices = [slice(rows[0], rows[-1] + 1)] if together else [slice(row, row + 1) for row in rows]
+        parts = [file.part(column, one) for one in slices]
+        tensor = parts[0] if together else torch.cat(parts)
         read[column] = tensor.float().div_(255) if tensor.dtype == torch.uint8 else tensor.float()
     return Batch(members, **read)
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from latentfit.errors import PaletteError
+from latentfit.errors import PaletteError, reason_of
 from latentfit.images.profiles import declared, in_srgb
 from latentfit.runtime.escaping import one_line
 
@@ -41,14 +41,14 @@ Colours = NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Listed:
-    """What a file lists.
+    """The colours that a file lists.
 
     Attributes
     ----------
     colours : ndarray of uint8, (K, 3)
         In the file's order.
     name, source : str
-        As the file says, or empty.
+        Name and source that the file states, or "".
     """
 
     colours: Colours
@@ -122,7 +122,7 @@ def hex_text(listed: Listed) -> str:
 
 
 def gpl_text(listed: Listed) -> str:
-    """GIMP's palette format."""
+    """Return a palette in GIMP's format."""
     head = ["GIMP Palette", f"Name: {one_line(listed.name) or 'palette'}", "Columns: 16"]
     if listed.source:
         head.append(f"# source: {one_line(listed.source)}")
@@ -299,7 +299,7 @@ def _of_png(blob: bytes, name: str) -> Colours:
             image.load()
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
         raise PaletteError(
-            str(error).rstrip("."), place=name, expected=f"a strip of at most {MOST_COLOURS} swatches"
+            reason_of(error), place=name, expected=f"a strip of at most {MOST_COLOURS} swatches"
         ) from error
     except PaletteError:
         raise

@@ -134,7 +134,7 @@ class Palette:
         Parameters
         ----------
         pictures : Tensor or sequence of Tensor, (3, H, W) or (N, 3, H, W) in [0, 1]
-            Of any sizes. Of more than 65536 distinct colours so many are drawn.
+            Pictures of any sizes. Of more than 65536 distinct colours so many are drawn.
         n_colours : int
             2 to 256.
         seed : int
@@ -164,7 +164,7 @@ class Palette:
 
     @classmethod
     def from_dict(cls, facts: Mapping[str, Any]) -> "Palette":
-        """Inverse of `to_dict`; name and source may be absent.
+        """Build from what `to_dict` gave; name and source may be absent.
 
         Raises
         ------
@@ -187,7 +187,7 @@ class Palette:
         return cls(levels, one_line(facts.get("name", "")), one_line(facts.get("source", ""), 1000))
 
     def to_dict(self) -> dict[str, Any]:
-        """For a file's header: name, source, and colours as ``"#RRGGBB"``; JSON can hold it."""
+        """Return the fields of a file's header: name, source, and colours as ``"#RRGGBB"``; JSON can hold it."""
         return {"name": self.name, "source": self.source, "colours": self.hex}
 
     def __len__(self) -> int:
@@ -208,7 +208,7 @@ class Palette:
 
     @cached_property
     def oklab(self) -> Tensor:
-        """``(K, 3)`` float32."""
+        """The colours in OKLab, ``(K, 3)`` float32."""
         return rgb_to_oklab(self.colours.double().div(255).T[None])[0].T.float().contiguous()
 
     def nearest(self, rgb: Tensor) -> Tensor:

@@ -41,7 +41,7 @@ def palettize(
     dither : {"none", "bayer-2", "bayer-4", "bayer-8"}
         Ordered dithering of the cells' colours; not with "vote", which has none.
     strength : float
-        Of the dithering, 0 to 1.
+        Strength of the dithering, 0 to 1.
 
     Returns
     -------

@@ -11,11 +11,10 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_bytes
 from torch import Tensor
 
-from latentfit.errors import PaletteError, Remedy, StoreError
+from latentfit.errors import LatentfitError, PaletteError, Remedy, StoreError
 from latentfit.pairs.shards import Shard, read_shard
 from latentfit.pairs.store import PairStore, Sample
 from latentfit.palettes.dithering import DITHERS, Dither
@@ -24,9 +23,12 @@ from latentfit.palettes.quantization import METHODS, Method, palettize
 from latentfit.runtime import distributed as parallel
 from latentfit.runtime.schemas import parse_json, plain, record, text
 from latentfit.runtime.storage import write_atomic
+from latentfit.runtime.weights import TensorFile
 
 SCHEMA = "latentfit-palette-targets/1"
 FOLDER = "palettes"
+_FIELD = "latentfit_palette_targets"
+_MAKE_AGAIN = "delete it: it is made again from the store"
 
 Indices = NDArray[np.uint8]
 
@@ -79,7 +81,7 @@ class Palettizing:
         return ", ".join(parts + ([self.dither] if self.dither != "none" else []))
 
     def to_dict(self) -> dict[str, Any]:
-        """For cards: the palette's name, method, dither and strength."""
+        """Return the fields of a card: the palette's name, method, dither and strength."""
         names = ("method", "dither", "strength")
         return {"palette": self.palette.name, **{name: getattr(self, name) for name in names}}
 
@@ -90,7 +92,7 @@ class PaletteTargets:
     Parameters
     ----------
     store : PairStore
-        That keeps rgb.
+        A store that keeps rgb.
     how : Palettizing
     samples : sequence of Sample, optional
         Only the shards of these are looked at; None: all.
@@ -149,8 +151,9 @@ class PaletteTargets:
         if not path.is_file():
             return False
         try:
-            header = _header(path)
-        except (SafetensorError, OSError, ValueError, KeyError, TypeError):
+            with _opened(path) as file:
+                header = _header(file)
+        except LatentfitError:
             return False  # what is cut short or foreign is made again, from the store
         return bool(header["schema"] == SCHEMA and header["of"] == shard.checksum and header["key"] == self.how.key)
 
@@ -158,7 +161,7 @@ class PaletteTargets:
         checksum = hashlib.sha256(indices.numpy().tobytes()).hexdigest()
         header: dict[str, Any] = {"schema": SCHEMA, "key": self.how.key, "of": shard.checksum, "checksum": checksum}
         header |= {"how": self.how.to_dict(), "palette": self.how.palette.to_dict()}
-        blob = to_bytes({"indices": indices.contiguous()}, {"latentfit_palette_targets": json.dumps(header)})
+        blob = to_bytes({"indices": indices.contiguous()}, {_FIELD: json.dumps(header)})
         path = self.folder / shard.path.name
         try:
             write_atomic(path, blob)
@@ -168,15 +171,18 @@ class PaletteTargets:
                 place=path,
                 remedy=(
                     "nothing half-written remains. Free some space, or copy the store to "
-                    "where you can write, and run the same command: it goes on"
+                    "where you can write, and run the same again: it goes on"
                 ),
             ) from error
 
 
-def _header(path: Path) -> dict[str, Any]:
-    with safe_open(path, framework="np") as file:
-        said = (file.metadata() or {})["latentfit_palette_targets"]
-    header: dict[str, Any] = _HEADER(parse_json(said, str(path)), str(path))
+def _opened(path: Path) -> TensorFile:
+    return TensorFile(path, "shard of palette targets", _MAKE_AGAIN, StoreError, "np")
+
+
+def _header(file: TensorFile) -> dict[str, Any]:
+    place = str(file.path)
+    header: dict[str, Any] = _HEADER(parse_json(file.metadata.get(_FIELD, "{}"), place), place)
     return header
 
 
@@ -191,13 +197,8 @@ def _read(path: Path) -> Indices:
     StoreError
         When its values are not those that were written.
     """
-    try:
-        with safe_open(path, framework="np") as file:
-            indices: Indices = file.get_tensor("indices")
-    except (SafetensorError, OSError) as error:
-        raise StoreError(
-            f"damaged ({error})", place=path, remedy="delete it: it is made again from the store"
-        ) from error
-    if hashlib.sha256(indices.tobytes()).hexdigest() != _header(path)["checksum"]:
-        raise StoreError("was edited or damaged", place=path, remedy="delete it: it is made again from the store")
+    with _opened(path) as file:
+        indices: Indices = file.tensor("indices")
+        if hashlib.sha256(indices.tobytes()).hexdigest() != _header(file)["checksum"]:
+            raise StoreError("was edited or damaged", place=path, remedy=_MAKE_AGAIN)
     return indices

@@ -14,6 +14,5 @@ from .steps import Step as Step
 from .token_layouts import axes_of as axes_of
 from .token_layouts import canonical as canonical
 from .token_layouts import check_pipeline as check_pipeline
-from .token_layouts import check_vae as check_vae
-from .token_layouts import space_stated as space_stated
+from .token_layouts import stated_by as stated_by
 from .x0 import X0Reader as X0Reader

@@ -51,7 +51,7 @@ class Calls:
         Parameters
         ----------
         arguments : mapping
-            Of the scheduler's `step` by name: timestep, sample.
+            Arguments of the scheduler's `step` by name: timestep, sample.
         is_part : bool
             Whether its sample is a view of the picture.
         """

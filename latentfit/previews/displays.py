@@ -29,7 +29,7 @@ class Screen(Protocol):
         ...
 
     def end(self, summary: str) -> None:
-        """No more will come."""
+        """Close the display: no more steps will come."""
         ...
 
 

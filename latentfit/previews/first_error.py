@@ -4,6 +4,8 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
+from latentfit.errors import LatentfitWarning
+
 
 class FirstError:
     """Keeps the first error, counts all, and warns once.
@@ -37,4 +39,5 @@ class FirstError:
             return
         self.first = self.first or error
         with suppress(Warning):  # where warnings are errors, this one must not stop the run either
-            warnings.warn(f"{self._what}: {type(error).__name__}: {error}; the run goes on", stacklevel=2)
+            told = f"{type(error).__name__}: {error}"
+            warnings.warn(LatentfitWarning(told, place=self._what, remedy="the run goes on"), stacklevel=2)

@@ -41,7 +41,7 @@ class Row:
 
 
 def few(latents: Tensor) -> Tensor:
-    """At most `MOST_PICTURES` of them as ``(n, C, h, w)``: the first of a batch, frames of a video evenly."""
+    """Return at most `MOST_PICTURES` of them as ``(n, C, h, w)``: the first of a batch, frames of a video evenly."""
     if latents.ndim == 4:
         return latents[:MOST_PICTURES]
     n_frames = max(MOST_PICTURES // latents.shape[0], 1)

@@ -60,7 +60,7 @@ class MethodHook:
         self._tapped: type | None = None
 
     def open(self) -> None:
-        """Begin to watch."""
+        """Begin to watch the method."""
         name = type(self._instance).__name__
         there = getattr(type(self._instance), "_latentfit_tap", None)
         if there is not None and there.watches(self._instance):

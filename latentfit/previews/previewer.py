@@ -13,7 +13,7 @@ from latentfit.previews.recording import EstimateFolder, PictureFolder
 from latentfit.previews.rendering import Painter, Source
 from latentfit.previews.session import Live
 from latentfit.previews.steps import Step
-from latentfit.previews.token_layouts import check_pipeline, space_stated
+from latentfit.previews.token_layouts import check_pipeline, stated_by
 
 
 def preview(
@@ -61,7 +61,7 @@ def preview(
     Returns
     -------
     Live
-        To be entered; holds the states.
+        A context to run the pipeline in; it holds the states.
 
     Raises
     ------
@@ -86,8 +86,9 @@ def preview(
     if picture_size is not None and not _are_pixels(picture_size):
         raise PreviewError("picture_size", expected="(height, width) in whole pixels", got=f"{picture_size!r}")
     own = getattr(pipe, "vae", None)
-    painter = Painter(approximation, size, space_stated(own))
-    is_told = check_pipeline(pipe, painter.space)
+    stated = stated_by(own)
+    painter = Painter(approximation, size, stated.space)
+    is_told = check_pipeline(pipe, painter.space, stated)
     if record is not None and vae is None and not isinstance(own, torch.nn.Module):
         raise PreviewError(
             f"record: {type(pipe).__name__} has no vae to decode what is recorded", remedy="pass one with vae="

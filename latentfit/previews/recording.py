@@ -41,7 +41,7 @@ class PictureFolder:
         self._frames: list[Image.Image] = []
 
     def begin(self) -> None:
-        """A run begins."""
+        """Begin a run."""
         self._run += 1
         self._frames = []
 
@@ -69,7 +69,7 @@ class EstimateFolder:
         The store.
     space : LatentSpace
     vae : Vae or None
-        That will decode, if it is known already.
+        VAE that will decode, if it is known already.
 
     Raises
     ------
@@ -120,7 +120,7 @@ class EstimateFolder:
         self._pictures = []
 
     def add(self, step: Step) -> None:
-        """Write one step's estimates.
+        """Write the estimates of one step.
 
         Raises
         ------

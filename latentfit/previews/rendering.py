@@ -24,7 +24,7 @@ Source = Approximation | Vae | str | os.PathLike[str]
 
 @dataclass(frozen=True)
 class Painted:
-    """A step's picture.
+    """The picture of one step.
 
     Attributes
     ----------
@@ -35,7 +35,7 @@ class Painted:
     map_ms : dict of str to float
         Milliseconds of each approximation.
     errors : list of Exception
-        Of approximations that failed; the reason stands where their picture would be.
+        Errors of approximations that failed; the reason stands where their picture would be.
     """
 
     tiles: Image.Image
@@ -53,7 +53,7 @@ class Painter:
     long_side : int
         Pixels of a picture's long side.
     space : LatentSpace or None
-        Of files of other projects, which do not say theirs.
+        Space of other projects' files, which do not say it.
 
     Raises
     ------

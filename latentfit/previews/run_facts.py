@@ -35,7 +35,7 @@ class Told:
         self._state: Mapping[str, Any] = {}
 
     def hooks(self, begin: Callable[[], None], end: Callable[[], None]) -> list[MethodHook]:
-        """To be opened; `begin` and `end` are called before and after the pipeline."""
+        """Return the hooks to open; `begin` and `end` are called before and after the pipeline."""
         pipe, hooks = self._pipe, []
         watches: dict[str, Watch] = {}
         if inspect.ismethod(getattr(pipe, "prepare_latents", None)):

@@ -11,7 +11,7 @@ from typing import Any, final
 import torch
 from torch import Tensor
 
-from latentfit.errors import PreviewError
+from latentfit.errors import LatentfitWarning, PreviewError
 from latentfit.latents.likely_space import doubt_of
 from latentfit.maps.autoencoder import Autoencoder
 from latentfit.pairs.store import PairStore
@@ -169,8 +169,11 @@ class Live:
                 self.store = self._estimates.collect(self._pipe, self._vae)
         if not self.n_seen:
             warnings.warn(
-                "latentfit preview: no step was seen; expected the pipeline to run inside the block, with the "
-                "scheduler that it had when preview was called",
+                LatentfitWarning(
+                    "latentfit preview: no step was seen",
+                    expected="the pipeline to run inside the block, with the scheduler that it had when preview was "
+                    "called",
+                ),
                 stacklevel=2,
             )
 
@@ -191,8 +194,10 @@ class Live:
         doubt = doubt_of(last.latents, self._painter.space, "model")
         if doubt is not None and doubt.kind == "space":
             warnings.warn(
-                f"latentfit preview: the estimates were {doubt}; if so, take an approximation of "
-                f"{doubt.spaces[0].name!r}",
+                LatentfitWarning(
+                    f"latentfit preview: the estimates were {doubt}",
+                    remedy=f"if so, take an approximation of {doubt.spaces[0].name!r}",
+                ),
                 stacklevel=3,
             )
 

@@ -19,10 +19,10 @@ class Step:
     Attributes
     ----------
     index : int
-        Of the step, from 0. Second-order schedulers and PNDM's warm-up call the model at trial points, too: each such
-        call is a step here.
+        Number of the step, from 0. Second-order schedulers and PNDM's warm-up call the model at trial points, too: each
+        such call is a step here.
     timestep : float
-        As the scheduler counts it.
+        Timestep as the scheduler counts it.
     sigma : float
         Strength of the noise in what the model saw; see `schedule`.
     latents : Tensor, (N, C, h, w) or (N, C, T, h, w) float32, on the CPU
@@ -87,9 +87,9 @@ class Costs:
     previews_ms, steps_ms : float
         Milliseconds of the previews, and of the pipeline's own steps beside them.
     every_ms : list of float
-        Of each preview.
+        Milliseconds of each preview.
     animations_ms : float
-        Of the animations that `save` writes after each run; no part of `share`.
+        Milliseconds of the animations that `save` writes after each run; no part of `share`.
     """
 
     previews_ms: float = 0.0

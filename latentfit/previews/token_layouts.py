@@ -1,6 +1,7 @@
 """How pipelines lay out their latents in the loop, and whose latents they are."""
 
 import math
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
@@ -123,11 +124,91 @@ def _from_tokens(tokens: Tensor, space: LatentSpace, size_px: tuple[int, int] | 
     return pictures.reshape(n_pictures, n_frames, *pictures.shape[1:]).movedim(1, 2)
 
 
-def check_pipeline(pipe: Any, space: LatentSpace) -> bool:
+@dataclass(frozen=True)
+class VaeStatement:
+    """What a pipeline's autoencoder states of its latents in its config, read once.
+
+    Attributes
+    ----------
+    class_name : str
+        Class of the autoencoder, for errors.
+    n_channels : int or None
+    numbers : tuple of tuple of float, or None
+        Shift and scale. TAESD's kind speaks the model domain of any space, and states none.
+    """
+
+    class_name: str
+    n_channels: int | None = None
+    numbers: tuple[tuple[float, ...], tuple[float, ...]] | None = None
+
+    @property
+    def space(self) -> LatentSpace | None:
+        """The one registered space of this shift and scale; None unless just one fits."""
+        if self.numbers is None:
+            return None
+        known = [one for one in list_spaces() if one.channels == self.n_channels and not one.normalised_by_vae]
+        fitting = [one for one in known if all(map(_agree, self.numbers, (one.shift, one.scale)))]
+        return fitting[0] if len(fitting) == 1 else None
+
+    def tells(self, space: LatentSpace) -> bool:
+        """Compare it with a space; what it does not state passes.
+
+        Returns
+        -------
+        bool
+            Whether it states shift and scale, and these are the space's.
+
+        Raises
+        ------
+        SpaceMismatchError
+            When channels, or shift and scale, are another space's.
+        """
+        if self.n_channels is not None and self.n_channels != space.channels:
+            raise SpaceMismatchError(
+                f"preview: the approximation is of space {space.name!r} with {space.channels} "
+                f"channels, the pipeline's {self.class_name} has {self.n_channels}",
+                remedy="take an approximation of the pipeline's own space",
+            )
+        if self.numbers is None or space.normalised_by_vae:
+            return False
+        if not all(map(_agree, self.numbers, (space.shift, space.scale))):
+            raise SpaceMismatchError(
+                f"preview: the approximation is of space {space.name!r}, shift "
+                f"{_brief(space.shift)} and scale {_brief(space.scale)}; the pipeline's "
+                f"{self.class_name} states {_brief(self.numbers[0])} and {_brief(self.numbers[1])}: another "
+                "space of as many channels",
+                remedy="take an approximation of that one",
+            )
+        return True
+
+
+def stated_by(vae: Any) -> VaeStatement:
+    """Read what a pipeline's autoencoder states; anything may stand in its place, or nothing."""
+    called = type(vae).__name__
+    config: Any = getattr(vae, "config", None)
+    if not hasattr(config, "get"):
+        return VaeStatement(called)
+    stated = [config.get(name) for name in ("latent_channels", "z_dim")]
+    n_channels = next((value for value in stated if isinstance(value, int)), None)
+    if n_channels is None or not isinstance(vae, torch.nn.Module):
+        return VaeStatement(called, n_channels)
+    network = DiffusersNetwork(vae)
+    return VaeStatement(
+        called, n_channels, None if speaks_model_domain(network) else stated_numbers(network, n_channels)
+    )
+
+
+def check_pipeline(pipe: Any, space: LatentSpace, stated: VaeStatement) -> bool:
     """Compare a space with what a pipeline's autoencoder states; where that states no numbers, with its denoiser's.
 
-    TAESD's kind of autoencoder speaks the model domain of any space: it states none. What neither tells passes, as do
-    spaces of one's own, which are not registered.
+    What neither tells passes, as do spaces of one's own, which are not registered.
+
+    Parameters
+    ----------
+    pipe : diffusers pipeline
+    space : LatentSpace
+    stated : VaeStatement
+        What its autoencoder states; see `stated_by`.
 
     Returns
     -------
@@ -139,7 +220,7 @@ def check_pipeline(pipe: Any, space: LatentSpace) -> bool:
     SpaceMismatchError
         When channels, shift or scale are another space's, or the denoiser is of other spaces.
     """
-    is_told = check_vae(getattr(pipe, "vae", None), space)
+    is_told = stated.tells(space)
     if is_told or not any(space == one for one in list_spaces()):
         return is_told
     for part in ("transformer", "unet", "prior"):
@@ -158,62 +239,6 @@ def check_pipeline(pipe: Any, space: LatentSpace) -> bool:
 def _spaces_of(denoiser: Any) -> tuple[str, ...]:
     """Names of the spaces that a denoiser may be of, by its class; empty where the class leaves it open."""
     return tuple(space.name for space in list_spaces() if any(one.fits(denoiser) for one in space.facts.denoisers))
-
-
-def check_vae(vae: Any, space: LatentSpace) -> bool:
-    """Compare what a pipeline's autoencoder states in its config with a space; what it does not state passes.
-
-    Returns
-    -------
-    bool
-        Whether it states shift and scale, and these are the space's.
-
-    Raises
-    ------
-    SpaceMismatchError
-        When channels, or shift and scale, are another space's.
-    """
-    n_channels, numbers = _stated_by(vae)
-    if n_channels is not None and n_channels != space.channels:
-        raise SpaceMismatchError(
-            f"preview: the approximation is of space {space.name!r} with {space.channels} "
-            f"channels, the pipeline's {type(vae).__name__} has {n_channels}",
-            remedy="take an approximation of the pipeline's own space",
-        )
-    if numbers is None or space.normalised_by_vae:
-        return False
-    if not all(map(_agree, numbers, (space.shift, space.scale))):
-        raise SpaceMismatchError(
-            f"preview: the approximation is of space {space.name!r}, shift "
-            f"{_brief(space.shift)} and scale {_brief(space.scale)}; the pipeline's "
-            f"{type(vae).__name__} states {_brief(numbers[0])} and {_brief(numbers[1])}: another "
-            "space of as many channels",
-            remedy="take an approximation of that one",
-        )
-    return True
-
-
-def space_stated(vae: Any) -> LatentSpace | None:
-    """The one registered space whose shift and scale a pipeline's autoencoder states; None unless just one fits."""
-    n_channels, numbers = _stated_by(vae)
-    if numbers is None:
-        return None
-    known = [space for space in list_spaces() if space.channels == n_channels and not space.normalised_by_vae]
-    fitting = [space for space in known if all(map(_agree, numbers, (space.shift, space.scale)))]
-    return fitting[0] if len(fitting) == 1 else None
-
-
-def _stated_by(vae: Any) -> tuple[int | None, tuple[tuple[float, ...], tuple[float, ...]] | None]:
-    """Channels, and shift and scale, that a pipeline's autoencoder states in its config; None for what it does not."""
-    config: Any = getattr(vae, "config", None)
-    if not hasattr(config, "get"):
-        return None, None
-    stated = [config.get(name) for name in ("latent_channels", "z_dim")]
-    n_channels = next((value for value in stated if isinstance(value, int)), None)
-    if n_channels is None or not isinstance(vae, torch.nn.Module):
-        return n_channels, None
-    network = DiffusersNetwork(vae)
-    return n_channels, None if speaks_model_domain(network) else stated_numbers(network, n_channels)
 
 
 def _agree(stated: tuple[float, ...], known: tuple[float, ...]) -> bool:

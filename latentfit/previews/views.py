@@ -11,7 +11,7 @@ from latentfit.errors import PreviewError
 
 @dataclass(frozen=True)
 class Place:
-    """Where a view lies: its first row and column in the picture's latents, past whose edges it goes round."""
+    """The place of a view: its first row and column in the picture's latents, past whose edges it goes round."""
 
     top: int
     left: int
@@ -26,7 +26,7 @@ class Views:
     whole : tuple of int
         Shape of the picture's latents ``(N, C, h, w)``.
     places : list of Place
-        Of every view so far; a call may hold several, one after another in its batch.
+        Places of every view so far; a call may hold several, one after another in its batch.
     estimates : list of Tensor
         x0 of every view, ``(N, C, h', w')`` each.
     """
@@ -111,14 +111,14 @@ def _base(sample: Tensor, known: Tensor | None) -> Tensor | None:
 
 
 def place_in_base(sample: Tensor, base: Tensor) -> Place:
-    """Where a slice begins in what it is a slice of; see `base_of`."""
+    """Return where a slice begins in what it is a slice of; see `base_of`."""
     first = sample.storage_offset() - base.storage_offset()
     rows, columns = base.stride()[-2:]
     return Place(first // rows, first % rows // columns)
 
 
 def places_in(whole: Tensor, sample: Tensor) -> list[Place]:
-    """Where the views of a sample were cut from, found by their numbers.
+    """Return where the views of a sample were cut from, by comparing their numbers.
 
     Parameters
     ----------

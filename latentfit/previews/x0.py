@@ -27,7 +27,7 @@ Where the config inverts the sigmas (Mochi) they are the share of x0, and the mo
 
 @dataclass(frozen=True)
 class X0:
-    """An estimate of x0.
+    """A denoiser's estimate of x0.
 
     Attributes
     ----------
@@ -97,7 +97,7 @@ class X0Reader:
         Parameters
         ----------
         arguments : mapping
-            Of the scheduler's `step` by name: model_output, timestep, sample.
+            Arguments of the scheduler's `step` by name: model_output, timestep, sample.
         output
             What `step` returned.
         trial_sigma : float or None

@@ -1,6 +1,10 @@
 from .devices import device_name as device_name
 from .devices import device_of as device_of
 from .distributed import rank as rank
+from .distributed import start_ranks as start_ranks
+from .distributed import stop_ranks as stop_ranks
+from .distributed import world_size as world_size
+from .escaping import MOST_CHARACTERS as MOST_CHARACTERS
 from .escaping import Escape as Escape
 from .escaping import csv_cell as csv_cell
 from .escaping import csv_comment as csv_comment
@@ -23,6 +27,7 @@ from .storage import write_atomic as write_atomic
 from .threads import one_thread as one_thread
 from .threads import torch_threads as torch_threads
 from .version import __version__ as __version__
+from .weights import TensorFile as TensorFile
 from .weights import WeightsFile as WeightsFile
 from .weights import check_name as check_name
 from .weights import check_storages as check_storages

@@ -51,6 +51,6 @@ def plain_float32() -> Iterator[None]:
 
 
 def device_of(module: nn.Module) -> torch.device:
-    """Where its numbers lie; the CPU when it has none."""
+    """Return the device of a module's numbers; the CPU when it has none."""
     tensors = (*module.parameters(), *module.buffers())
     return tensors[0].device if tensors else torch.device("cpu")

@@ -12,14 +12,14 @@ from torch import Tensor
 T = TypeVar("T")
 
 
-def start() -> None:
+def start_ranks() -> None:
     """Join the process group when torchrun (or accelerate launch) started several processes; gloo on a CPU."""
     if int(os.environ.get("WORLD_SIZE", "1")) > 1 and dist.is_available() and not dist.is_initialized():
         _bind_to_loopback()
         dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
 
 
-def stop() -> None:
+def stop_ranks() -> None:
     """Leave the process group, once all ranks are done."""
     if dist.is_available() and dist.is_initialized():
         dist.barrier()
@@ -34,7 +34,7 @@ def _bind_to_loopback() -> None:
 
 
 def rank() -> int:
-    """This process's number, from 0."""
+    """Return the number of this process, from 0."""
     return dist.get_rank() if dist.is_available() and dist.is_initialized() else 0
 
 
@@ -44,7 +44,7 @@ def world_size() -> int:
 
 
 def share(items: Sequence[T]) -> list[T]:
-    """This rank's items: every world_size-th, starting at its rank."""
+    """Return the items of this rank: every world_size-th, starting at its rank."""
     return list(items[rank() :: world_size()])
 
 

@@ -31,7 +31,7 @@ def one_line(text: object, most: int = MOST_CHARACTERS) -> str:
     Parameters
     ----------
     text : object
-        Its `str` is taken.
+        Anything; its `str` is escaped.
     most : int
         A longer text ends in "…".
 
@@ -52,23 +52,23 @@ def lines(text: str) -> str:
 
 
 def python_comment(text: str) -> str:
-    """For a comment of Python, behind its ``#``: neither a second line nor a declaration of the file's encoding."""
+    """Escape for a comment of Python, behind its ``#``: no second line, no declaration of an encoding."""
     return _COOKIE.sub(lambda found: f"{found[0]} ", one_line(text))
 
 
 def c_comment(text: str) -> str:
-    """For a comment of C, C++, Metal or Swift: opens and closes none, and no backslash joins the next line to it."""
+    """Escape for a comment of C, C++, Metal or Swift: it opens and closes none, and joins no line to it."""
     said = one_line(text).replace("\\", "/").replace("??", "? ?")
     return said.replace("*/", "* /").replace("/*", "/ *")
 
 
 def markdown(text: str) -> str:
-    """For a line or a table's cell of Markdown: no link, no emphasis, no code, no column, no HTML."""
+    """Escape for a line or a table's cell of Markdown: no link, no emphasis, no code, no column, no HTML."""
     return _MARKDOWN.sub(r"\\\1", one_line(text))
 
 
 def csv_cell(value: object) -> object:
-    """For a cell of a spreadsheet: text that would be computed begins with an apostrophe; numbers stay numbers."""
+    """Escape for a spreadsheet's cell: text that would be computed gets an apostrophe; numbers stay numbers."""
     if not isinstance(value, str):
         return value
     said = one_line(value, 4000)
@@ -76,12 +76,12 @@ def csv_cell(value: object) -> object:
 
 
 def csv_comment(text: str) -> str:
-    """For a comment line of CSV, which a spreadsheet splits at its commas all the same."""
+    """Escape for a comment line of CSV, which a spreadsheet splits at its commas all the same."""
     return _CELL_WITHIN.sub(r"\1'", one_line(text))
 
 
 def html(text: object) -> str:
-    """For HTML and SVG, in an element or in a quoted attribute; line breaks and tabs stay, for preformatted text."""
+    """Escape for HTML and SVG, in an element or a quoted attribute; line breaks and tabs stay."""
     return html_module.escape(lines(str(text)))
 
 

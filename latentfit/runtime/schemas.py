@@ -185,7 +185,7 @@ def number(low: float = -1e30, high: float = 1e30, nonzero: bool = False) -> Che
 
 
 def flag(value: Any, where: str) -> bool:
-    """True or false."""
+    """Check a value that is true or false."""
     if type(value) is not bool:
         raise wrong(where, "true or false", value)
     return value
@@ -215,7 +215,7 @@ def digest(value: Any, where: str) -> str:
 
 
 def one_of(*allowed: Any) -> Check:
-    """Just one of these."""
+    """Return a check that a value is one of these."""
 
     def check(value: Any, where: str) -> Any:
         if not any(type(value) is type(one) and value == one for one in allowed):

@@ -8,16 +8,15 @@ import re
 import struct
 import warnings
 import zipfile
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
-from latentfit.errors import BadFileError
+from latentfit.errors import BadFileError, LatentfitError, gist_of
 
 _LARGEST_HEADER = 100 << 20
 _MOST_NESTED = 8  # state_dict in state_dict; a dict may hold itself
@@ -37,8 +36,93 @@ _OTHERS = (
     (b"\x08", "what looks like an ONNX file", "take the model's .safetensors"),
 )
 # Keys that only quantised weights have: the scaled fp8 of ComfyUI and others, bitsandbytes, torchao.
-_STYLE = re.compile(r"\x1b\[[0-9;]*m")  # of a terminal, in torch's own messages
 _QUANTISED_KEY = re.compile(r"(^|\.)(scaled_fp8|comfy_quant|scale_weight|weight_scale|absmax|quant_map|SCB)$")
+
+
+class TensorFile:
+    """A safetensors file, open: its header and, one by one, its tensors; whatever is damaged is told in one way.
+
+    Used in a ``with``, or for as long as something refers to it. Tensors are read when they are asked for.
+
+    Parameters
+    ----------
+    path : path
+    what : str
+        What it should be, as errors call it: "shard".
+    remedy : str
+        What to do about a damaged one.
+    kind : type of LatentfitError
+        Type of the errors that are raised.
+    framework : {"pt", "np"}
+        Whose tensors it gives.
+
+    Attributes
+    ----------
+    names : list of str
+    metadata : dict of str
+        Text fields of the header.
+
+    Raises
+    ------
+    LatentfitError
+        An error of this kind, when the file is gone, cut short or none; so do all methods.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        what: str = "safetensors file",
+        remedy: str = "fetch it again",
+        kind: type[LatentfitError] = BadFileError,
+        framework: str = "pt",
+    ) -> None:
+        check_name(path)
+        self.path, self._what, self._remedy, self._kind = path, what, remedy, kind
+        try:
+            self._file = _safe_open(path, framework)
+            self.names: list[str] = list(self._file.keys())
+            self.metadata: dict[str, str] = dict(self._file.metadata() or {})
+        except _DAMAGE as error:
+            raise self._damaged(error) from error
+
+    def tensor(self, name: str) -> Any:
+        """A whole tensor, of the type that the file keeps; an array of NumPy where the framework is "np"."""
+        try:
+            return self._file.get_tensor(name)
+        except _DAMAGE as error:
+            raise self._damaged(error, f"tensor {name!r}: ") from error
+
+    def part(self, name: str, index: Any) -> Any:
+        """A part of a tensor, ``tensor[index]``; only this part is read."""
+        try:
+            return self._file.get_slice(name)[index]
+        except _DAMAGE as error:
+            raise self._damaged(error, f"tensor {name!r}: ") from error
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """A tensor's shape, of the header."""
+        return self._header_of(name)[0]
+
+    def dtype(self, name: str) -> str:
+        """A tensor's type as safetensors calls it, "F16", of the header."""
+        return self._header_of(name)[1]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *reason: object) -> None:
+        self._file.__exit__(*reason)
+
+    def _header_of(self, name: str) -> tuple[tuple[int, ...], str]:
+        try:
+            stored = self._file.get_slice(name)
+            return tuple(stored.get_shape()), str(stored.get_dtype())
+        except _DAMAGE as error:
+            raise self._damaged(error, f"tensor {name!r}: ") from error
+
+    def _damaged(self, error: BaseException, where: str = "") -> LatentfitError:
+        what = f"not a whole {self._what} ({where}{gist_of(error)})"
+        return self._kind(what, place=self.path, remedy=self._remedy)
 
 
 class WeightsFile:
@@ -53,7 +137,7 @@ class WeightsFile:
     ----------
     names : list of str
     metadata : dict of str
-        Of the safetensors header; empty for a torch file.
+        Text fields of the safetensors header; empty for a torch file.
 
     Raises
     ------
@@ -66,9 +150,8 @@ class WeightsFile:
         self._unpickled: dict[str, Tensor] | None = None
         self.metadata: dict[str, str] = {}
         if is_safetensors(path):
-            with _opened(path) as file:
-                self.names = list(file.keys())
-                self.metadata = dict(file.metadata() or {})
+            with TensorFile(path) as file:
+                self.names, self.metadata = file.names, file.metadata
         else:
             self._unpickled = _unpickle(path)
             self.names = list(self._unpickled)
@@ -88,8 +171,8 @@ class WeightsFile:
         if self._unpickled is not None:
             found: Mapping[str, Tensor] = self._unpickled
             return {name: self._plain(name, found[name]) for name in names}
-        with _opened(self.path) as file:
-            return {name: self._plain(name, file.get_tensor(name)) for name in names}
+        with TensorFile(self.path) as file:
+            return {name: self._plain(name, file.tensor(name)) for name in names}
 
     def _plain(self, name: str, tensor: Tensor) -> Tensor:
         kind = odd_kind(tensor)
@@ -110,6 +193,12 @@ class WeightsFile:
                 place=self.path,
                 expected="plain floating weights",
             ) from error
+
+
+def _safe_open(path: str | os.PathLike[str], framework: str) -> Any:
+    from safetensors import safe_open
+
+    return safe_open(os.fspath(path), framework=framework)
 
 
 def odd_kind(tensor: Tensor) -> str | None:
@@ -136,10 +225,14 @@ def odd_kind(tensor: Tensor) -> str | None:
     return None
 
 
-def load_plainly(path: Path) -> Any:
+def load_plainly(path: Path, *, is_mapped: bool = True) -> Any:
     """What a torch file holds, by torch's restricted unpickler, which refuses all that is not data.
 
-    Of a zip archive the numbers are mapped, not read.
+    Parameters
+    ----------
+    path : Path
+    is_mapped : bool
+        Map the numbers of a zip archive, not read them; they are the file's for as long as it stays as it is.
 
     Raises
     ------
@@ -152,10 +245,10 @@ def load_plainly(path: Path) -> Any:
         with warnings.catch_warnings():
             # Files of other pickle protocols than torch's own are warned of; they are read, or refused below.
             warnings.simplefilter("ignore", UserWarning)
-            return torch.load(path, map_location="cpu", weights_only=True, mmap=is_zip)
+            return torch.load(path, map_location="cpu", weights_only=True, mmap=is_zip and is_mapped)
     except pickle.UnpicklingError as error:
         raise BadFileError(
-            f"refused, because it is no torch file of plain tensors ({_first_line(error)})",
+            f"refused, because it is no torch file of plain tensors ({gist_of(error)})",
             place=path,
             remedy=("code that a file carries is never run: convert it to safetensors where you trust it"),
         ) from error
@@ -163,7 +256,7 @@ def load_plainly(path: Path) -> Any:
         raise
     except (*_DAMAGE, RecursionError) as error:
         raise BadFileError(
-            place=path, expected=f"a safetensors or torch file: {_first_line(error)}", remedy="fetch it again"
+            place=path, expected=f"a safetensors or torch file: {gist_of(error)}", remedy="fetch it again"
         ) from error
 
 
@@ -241,29 +334,14 @@ def check_name(path: str | os.PathLike[str]) -> None:
         raise BadFileError(place=path, expected="a file's name in UTF-8", remedy="rename it") from error
 
 
-@contextmanager
-def _opened(path: Path) -> Iterator[Any]:
-    """An open safetensors file whose damage is reported as ours."""
-    from safetensors import safe_open
-
-    check_name(path)
-    try:
-        str(path).encode("utf-8")  # safetensors opens no other names
-    except UnicodeEncodeError as error:
-        raise BadFileError(place=path, expected="a file's name in UTF-8", remedy="rename it") from error
-    try:
-        with safe_open(str(path), framework="pt") as file:
-            yield file
-    except BadFileError:
-        raise
-    except _DAMAGE as error:
-        raise BadFileError(
-            place=path, expected=f"a whole safetensors file: {_first_line(error)}", remedy="fetch it again"
-        ) from error
-
-
-def is_safetensors(path: Path) -> bool:
+def is_safetensors(path: Path, expected: str = "a weights file") -> bool:
     """Whether a file begins as safetensors do: eight bytes of header length, then JSON.
+
+    Parameters
+    ----------
+    path : Path
+    expected : str
+        What the file should be, for the errors.
 
     Raises
     ------
@@ -271,16 +349,14 @@ def is_safetensors(path: Path) -> bool:
         When it cannot be read, is empty, or its first bytes are those of something that is often taken for weights.
     """
     if path.exists() and not path.is_file():
-        raise BadFileError(
-            place=path, expected="a weights file", got=f"{('a folder' if path.is_dir() else 'no plain file')}"
-        )
+        raise BadFileError(place=path, expected=expected, got=f"{('a folder' if path.is_dir() else 'no plain file')}")
     try:
         with path.open("rb") as file:
             head = file.read(32)
     except OSError as error:
-        raise BadFileError(f"cannot be read ({error})", place=path, expected="a weights file") from error
+        raise BadFileError(f"cannot be read ({error})", place=path, expected=expected) from error
     if not head:
-        raise BadFileError(place=path, expected="a weights file", got="zero bytes", remedy="fetch it again")
+        raise BadFileError(place=path, expected=expected, got="zero bytes", remedy="fetch it again")
     if len(head) >= 9 and head[8:9] == b"{" and int.from_bytes(head[:8], "little") < _LARGEST_HEADER:
         return True
     for magic, what, remedy in _OTHERS:
@@ -302,9 +378,3 @@ def _unpickle(path: Path) -> dict[str, Tensor]:
         raise BadFileError(place=path, expected="named tensors", got=f"{type(loaded).__name__} without any")
     check_storages(path, tensors.values())
     return tensors
-
-
-def _first_line(error: BaseException) -> str:
-    """Without torch's advice to load what it refused all the same, which begins in its first line."""
-    lines = re.split(r" This file can still be loaded| In PyTorch 2\.6", _STYLE.sub("", str(error)))[0].splitlines()
-    return lines[0][:200] if lines else type(error).__name__

@@ -12,7 +12,7 @@ from .held_out import samples_to_score as samples_to_score
 from .latent_maps import BASELINE as BASELINE
 from .latent_maps import IDENTITY as IDENTITY
 from .latent_maps import evaluate_latent_maps as evaluate_latent_maps
-from .latent_tables import latent_map_summary as latent_map_summary
+from .latent_maps import latent_map_summary as latent_map_summary
 from .noise_masking import ErrorBands as ErrorBands
 from .noise_masking import Schedule as Schedule
 from .noise_masking import masking_strength as masking_strength

@@ -82,13 +82,13 @@ class ColourSums:
         return self
 
     def merge(self, other: "ColourSums") -> "ColourSums":
-        """Add another's sums."""
+        """Add the sums of another."""
         for each in fields(self):
             setattr(self, each.name, getattr(self, each.name) + getattr(other, each.name))
         return self
 
     def scores(self) -> dict[str, float]:
-        """Pooled scores.
+        """Return the pooled scores.
 
         Returns
         -------

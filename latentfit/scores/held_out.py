@@ -99,7 +99,7 @@ class HeldOut(NamedTuple, Generic[Scored]):
 
 
 def are_fitted(cards: Iterable[Mapping[str, Any]], samples: Sequence[Sample]) -> list[tuple[bool, bool]]:
-    """For each sample, whether a map of these cards was fitted on its picture's file, and whether on it or a copy.
+    """Tell for each sample whether a map of these cards was fitted on its picture's file, and whether on it or a copy.
 
     Copies are told by the looks that cards hold (see `latentfit.images.perceptual_hash`), and by the store's own
     groups: files of before looks were recorded hold hashes alone.
@@ -153,7 +153,7 @@ def samples_held_out(
 def pairs_to_score(
     maps: Iterable[LatentMap], joined: JoinedStores, split: Split, pairs: Sequence[SamplePair] | None = None
 ) -> HeldOut[SamplePair]:
-    """As `samples_to_score`, of joined stores: what maps between latents are scored on.
+    """Return what maps between latents are scored on, as `samples_to_score` does, of joined stores.
 
     Raises
     ------
@@ -194,7 +194,7 @@ def _held_out(
 
 
 def left_out_in_words(attrs: Mapping[Any, Any]) -> str:
-    """Of a table's `attrs`: "3 left out because a compared map was fitted on them", copies named."""
+    """Tell what a table's `attrs` say: "3 left out because a compared map was fitted on them", copies named."""
     copies = attrs.get("n_copies", 0)
     said = f", {copies} of them as copies (saved anew, resized or mirrored)" if copies else ""
     return f"{attrs['n_left_out']} left out because a compared map was fitted on them{said}"

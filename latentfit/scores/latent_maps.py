@@ -3,10 +3,10 @@
 import math
 import statistics
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -21,7 +21,7 @@ from latentfit.nets.resampling import Method
 from latentfit.pairs.joined import JoinedStores, SamplePair
 from latentfit.pairs.store import Split
 from latentfit.scores.colour_errors import ColourSums
-from latentfit.scores.held_out import pairs_to_score
+from latentfit.scores.held_out import left_out_in_words, pairs_to_score
 from latentfit.scores.noise_masking import ErrorBands, masking_strength, schedule_of
 from latentfit.scores.running_costs import peak_mib
 from latentfit.scores.similarity import PictureFeatures, ms_ssim
@@ -31,6 +31,10 @@ if TYPE_CHECKING:
 
 BASELINE, IDENTITY = "decode → encode", "identity"
 RESAMPLED: tuple[Method, ...] = ("bilinear", "bicubic")
+SHOWN = (
+    "r2", "l1", "psnr", "ms_ssim", "delta_e", "hue", "saturation", "photo_psnr", "round", "buried_sigma",
+    "buried_strength", "parameters", "ms", "extra_mib",
+)  # fmt: skip
 _MOST_RUNS, _ENOUGH_MS = 15, 400.0
 
 Call = Callable[[Tensor], Tensor]
@@ -273,3 +277,39 @@ def _check(
         raise StoreError(
             f"{joined.target.path}: keeps no rgb to compare with", remedy=Remedy("collect it with {}", keep="rgb")
         )
+
+
+def latent_map_summary(frame: "pd.DataFrame") -> str:
+    """Return the pooled rows of `evaluate_latent_maps` as text: decode → encode first, then by PSNR."""
+    attrs = frame.attrs
+    pooled = frame[frame["image"] == "all"]
+    ranked = pooled.sort_values("psnr", ascending=False)
+    ranked = ranked.sort_values("map", key=lambda names: names != BASELINE, kind="stable")
+    columns = ["map", *(name for name in SHOWN if name in ranked and ranked[name].notna().any())]
+    table = ranked[columns].to_string(index=False, float_format=_three_digits, na_rep="")
+    left_out = left_out_in_words(attrs)
+    lines = [
+        f"{attrs['n_images']} pictures scored, {left_out}",
+        f"from {attrs['source']}",
+        f"to {attrs['target']}, whose decode of the true latents is the reference",
+        "",
+        table,
+        "",
+        _about_strength(attrs),
+    ]
+    return "\n".join(lines)
+
+
+def _about_strength(attrs: Mapping[Hashable, Any]) -> str:
+    if attrs.get("schedule", "") is None:
+        return (
+            f"buried_strength is missing: the registry knows no noise schedule of {attrs['target_space']!r}; "
+            "latentfit.scores.masking_strength gives it from buried_sigma and the schedule of your sampler"
+        )
+    return "buried_strength: the least image-to-image strength whose noise covers the error at every frequency"
+
+
+def _three_digits(value: float) -> str:
+    if math.isclose(value, round(value)) and abs(value) >= 100:
+        return f"{value:.0f}"
+    return f"{value:.3g}" if abs(value) < 10 else f"{value:.2f}"

@@ -23,13 +23,13 @@ class Difference:
     Attributes
     ----------
     mean, low, high : float
-        Of the pictures' differences, and the interval that pictures drawn anew would give; in the score's unit.
+        Mean of the pictures' differences, and the interval that pictures drawn anew would give; in the score's unit.
     won : float
         Share of the pictures on which the first is better, 0 to 1; equal ones count half.
     n : int
         Pictures.
     level : float
-        Of the interval.
+        Confidence level of the interval.
     """
 
     mean: float
@@ -46,7 +46,7 @@ class Difference:
 
     @property
     def in_words(self) -> str:
-        """Such as ``+0.31 (0.12 to 0.49), better on 80 % of 40``; a tie is called one."""
+        """Return the difference in words: ``+0.31 (0.12 to 0.49), better on 80 % of 40``; a tie is called one."""
         tie = ", a tie" if self.is_tie else ""
         return f"{self.mean:+.2f} ({self.low:+.2f} to {self.high:+.2f}{tie}), better on {self.won:.0%} of {self.n}"
 
@@ -67,7 +67,7 @@ def paired_bootstrap(
     first, second : sequence of float, (n,)
         A score a picture of each, in the same order of pictures.
     level : float
-        Of the interval, between 0 and 1.
+        Confidence level of the interval, between 0 and 1.
     n_resamples : int
         How often n pairs are drawn anew, with replacement.
     seed : int
@@ -120,7 +120,7 @@ def difference(
     Parameters
     ----------
     frame : DataFrame
-        Of `evaluate`, `evaluate_palettes` or `evaluate_latent_maps`, with its rows of single pictures.
+        Scores of `evaluate`, `evaluate_palettes` or `evaluate_latent_maps`, with its rows of single pictures.
     first, second : str
         Names of two maps in it.
     score : str
@@ -130,7 +130,7 @@ def difference(
     kind : str
         "all", or pictures of one kind.
     seed : int
-        Of the bootstrap.
+        Seed of the bootstrap.
 
     Returns
     -------

@@ -26,13 +26,13 @@ class PublishedTable:
         ``status``: current, superseded, copy, dubious, random_search, placeholder, test_node.
     space : LatentSpace
     domain : {"model", "raw"}
-        Of the latents it wants.
+        Domain of the latents it wants.
     output_range : tuple of float or str
         ``(-1, 1)``, ``(0, 1)``, ``(0, 255)``, or "logit", "minmax", "oklab".
     weights : tuple of tuple of float
         A row a channel; columns R, G, B.
     bias : tuple of float or None
-        As the consumer applies it: None where it has one and drops it.
+        Bias as the consumer applies it: None where it has one and drops it.
     smoothing : tuple of tuple of float or None
         A 3×3 kernel that the consumer applies afterwards.
     overflow : {"clamp", "wrap"}

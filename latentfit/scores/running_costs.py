@@ -54,7 +54,7 @@ def in_best_layout(call: Callable[[Tensor], object], latents: Tensor, n_trials: 
     Parameters
     ----------
     call : callable
-        Of latents (N, C, h, w).
+        A function of latents (N, C, h, w).
     latents : Tensor, (N, C, h, w)
     n_trials : int
         Calls of each layout that count.

@@ -33,7 +33,7 @@ class SpaceComparison:
     by_table : float
         R² with a full affine 1×1 map.
     slopes, offsets : tuple of float
-        Of each channel by its namesake; empty where channels differ.
+        Regression of each channel on its namesake; empty where channels differ.
     verdict : str
         In words.
     """
@@ -77,7 +77,7 @@ def same_space(
     first, second : Vae
         Equal pixels a cell, or the answer is no without encoding.
     images : str or sequence
-        As `latentfit.images.pictures` takes it.
+        Pictures as `latentfit.images.pictures` takes them.
     size : int
         Short side that pictures are shrunk to.
     limit : int or None

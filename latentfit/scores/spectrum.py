@@ -24,7 +24,7 @@ class Spectrum:
     Attributes
     ----------
     mean : Tensor, (C,) float64
-        Of each channel.
+        Mean of each channel.
     covariance : Tensor, (N_BANDS, C, C) float64
         Between channels, of the mean-free coefficients of each band. Bands are rings, narrow at low frequencies, where
         photographs change fast, and reach from 0 to the corner of the plane.
@@ -91,7 +91,7 @@ def spectrum_of(store: PairStore, samples: Sequence[Sample] | None = None) -> Sp
 
 
 def spectrum_of_latents(latents: Callable[[], Iterable[Tensor]], n_channels: int) -> Spectrum | None:
-    """As `spectrum_of`, of latents ``(n, C, h, w)`` from anywhere, read twice; None where there are none."""
+    """Measure as `spectrum_of` does, of latents ``(n, C, h, w)`` that are read twice; None where there are none."""
     total, n_cells = torch.zeros(n_channels, dtype=torch.float64), 0
     for batch in latents():
         total += batch.double().sum((0, 2, 3))
@@ -145,8 +145,8 @@ def explained_by_band(made: Tensor, true: Tensor) -> tuple[Tensor, Tensor]:
     Returns
     -------
     frequencies, r2 : Tensor, (n,) and (C, n) float64
-        Of the bands that hold anything, cycles a cell, low ones first. R² is 1 where made is true, 0 where nothing is
-        known but the mean, and below where it is worse.
+        Middles of the bands that hold anything, cycles a cell, low ones first. R² is 1 where made is true, 0 where
+        nothing is known but the mean, and below where it is worse.
 
     Raises
     ------

@@ -40,9 +40,9 @@ def audit(
     store : PairStore
         With the column "photo" the photograph is a second reference.
     approximations : sequence of Approximation
-        Ours.
+        The maps to rank beside them.
     references, places
-        As `latentfit.scores.evaluate` takes them.
+        Arguments of `latentfit.scores.evaluate`.
     with_oracles : bool
         Also the same forms fitted on the scored pictures themselves: what each form could reach.
     with_pictures : bool
@@ -97,7 +97,7 @@ def audit(
 
 @dataclass(frozen=True)
 class Contenders:
-    """Who is ranked.
+    """The maps that are ranked.
 
     Attributes
     ----------
@@ -106,7 +106,7 @@ class Contenders:
     origin : dict of str to str
         "published" or "ours", of copies too.
     status : dict of str to str
-        Of published tables.
+        Status of published tables.
     copies : list of list of str
         Published tables of equal numbers; the first of each is in `named`.
     """
@@ -212,7 +212,7 @@ def unsuited(pooled: "pd.DataFrame", kind: str) -> frozenset[str] | None:
     pooled : DataFrame
         Pooled rows of `audit`.
     kind : str
-        Of pictures, as in the column ``kind``; "all" for every picture of the store.
+        Kind of pictures, as in the column ``kind``; "all" for every picture of the store.
 
     Returns
     -------
@@ -240,7 +240,7 @@ def verdict(name: str, by_kind: Mapping[str, Collection[str] | None], vae_name: 
     by_kind : mapping of str to collection of str or None
         Kind of pictures of `KINDS` -> the tables that `unsuited` found on them; None where nothing can be said.
     vae_name : str
-        Of the VAE whose latents and decodes they were.
+        Name of the VAE whose latents and decodes they were.
 
     Returns
     -------

@@ -7,13 +7,13 @@ from .crops import CropSource as CropSource
 from .decoder_presets import Preset as Preset
 from .decoders import train_decoder as train_decoder
 from .decoders import train_encoder as train_encoder
-from .interposer_presets import city96_losses as city96_losses
 from .last_layer import solve_head as solve_head
 from .latent_map_crops import JoinedCrops as JoinedCrops
 from .latent_map_objective import BothWays as BothWays
 from .latent_map_objective import LatentObjective as LatentObjective
 from .latent_map_objective import looks_at_pictures as looks_at_pictures
-from .latent_map_preset import LatentPreset as LatentPreset
+from .latent_map_presets import LatentPreset as LatentPreset
+from .latent_map_presets import city96_losses as city96_losses
 from .latent_maps import train_latent_map as train_latent_map
 from .loop import Trained as Trained
 from .loop import train as train

@@ -8,16 +8,17 @@ from typing import Any
 
 import torch
 
-from latentfit.errors import Remedy, TrainError
+from latentfit.errors import Remedy, TrainError, gist_of
 from latentfit.runtime import schemas
 from latentfit.runtime.storage import write_atomic
+from latentfit.runtime.weights import load_plainly
 
 SCHEMA = "latentfit-run/1"
 
 
 @dataclass
 class State:
-    """Where a run is.
+    """The state of a run, as a checkpoint holds it.
 
     Attributes
     ----------
@@ -60,7 +61,7 @@ def save_state(path: Path, state: State, identity: dict[str, Any]) -> None:
         raise TrainError(
             f"checkpoint at {state.seen_images} images could not be written ({error.strerror or error})",
             place=path,
-            remedy=("the one before is still there. Free some space and run the same command: it goes on from that"),
+            remedy="the one before is still there. Free some space and run the same again: it goes on from that",
         ) from error
 
 
@@ -75,14 +76,13 @@ def load_state(path: Path, identity: dict[str, Any]) -> State | None:
     if not path.is_file():
         return None
     try:
-        read = torch.load(path, map_location="cpu", weights_only=True)
+        read = load_plainly(path, is_mapped=False)
         header = _HEADER(json.loads(read["header"]), str(path))
         state = State(int(read["seen_images"]), dict(read["tensors"]), list(header["rows"]))
         found, schema = header["identity"], header["schema"]
     except Exception as error:  # whatever a damaged or foreign file raises, it is one thing to the user
-        reason = str(error).splitlines()[0] if str(error) else repr(error)
         raise TrainError(
-            f"not a whole checkpoint of a run ({reason})", place=path, remedy="remove it to begin anew"
+            f"not a whole checkpoint of a run ({gist_of(error)})", place=path, remedy="remove it to begin anew"
         ) from error
     if schema != SCHEMA:
         raise TrainError(place=path, expected=f"schema {SCHEMA!r}", got=f"{schema!r}", remedy="remove it to begin anew")

@@ -15,7 +15,7 @@ NOT_IN_RESULT = frozenset(
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """How to train.
+    """The settings of a training run.
 
     Attributes
     ----------
@@ -29,12 +29,12 @@ class TrainConfig:
     lr : float
         At the schedule's top; 1 for Prodigy, which finds its own; about 0.01 for Muon.
     adversary_lr : float
-        Of the adversary, where the losses bring one in; it learns by AdamW.
+        Rate of the adversary, where the losses bring one in; it learns by AdamW.
     weight_decay : float
     betas : tuple of float
-        Of AdamW (Muon's too) and LAMB.
+        Betas of AdamW (Muon's too) and LAMB.
     schedule : {"constant", "cosine", "one_cycle"}
-        Of the rate over the images seen; one_cycle rises for 30 % of them from a 25th.
+        Course of the rate over the images seen; one_cycle rises for 30 % of them from a 25th.
     warmup_images : int
         Images over which the rate rises from zero, before the schedule's own course.
     clip : float
@@ -105,7 +105,7 @@ class TrainConfig:
         return {name: value for name, value in _jsonable(asdict(self)).items() if name not in NOT_IN_RESULT}
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything, JSON-able."""
+        """Return all settings, JSON-able."""
         return _jsonable(asdict(self))
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import torch
@@ -12,13 +12,14 @@ from torch import Tensor
 from latentfit.errors import Remedy, TrainError
 from latentfit.pairs.shards import open_shard
 from latentfit.pairs.store import PairStore, Sample
+from latentfit.runtime.weights import TensorFile
 
 Floats = NDArray[np.float32]
 Target = Literal["rgb", "photo", "cells"]
 
 
 class WeightedDraw:
-    """Which of some samples a chance in [0, 1) draws, by what pictures of a kind count.
+    """A draw of samples by a chance in [0, 1), weighted by what pictures of a kind count.
 
     Parameters
     ----------
@@ -47,7 +48,7 @@ def inside_of(sample: Sample, top: int, left: int, side: int, border: int, px: i
     ----------
     sample : Sample
     top, left, side, border : int
-        Of the crop and its rim, in the sample's cells.
+        Place of the crop and its rim, in the sample's cells.
     px : int
         Pixels a cell.
     """
@@ -62,7 +63,7 @@ def inside_of(sample: Sample, top: int, left: int, side: int, border: int, px: i
 
 
 class CropSource:
-    """Which crop the k-th image of a run is, and its pixels; only what is asked for is read.
+    """The k-th crop of a run and its pixels, for every k; only what is asked for is read.
 
     Which sample image k is cut from, and where, derives from (seed, k) alone, so any process can fetch any image, in
     any order. Samples are drawn with replacement.
@@ -123,7 +124,7 @@ class CropSource:
         self.store, self.crop_cells, self.target, self.encodes, self.seed = store, crop_cells, target, encodes, seed
         self.border_cells = border_cells
         self.scale = (1 if target == "cells" else store.space.cell_px) if scale is None else scale
-        self._files: dict[str, Any] = {}
+        self._files: dict[str, TensorFile] = {}
         self._draw = WeightedDraw(self.samples, weights or {})
         if self._draw.is_empty:
             raise TrainError(
@@ -170,6 +171,7 @@ class CropSource:
         if sample.shard not in self._files:
             self._files[sample.shard] = open_shard(Path(self.store.path) / sample.shard, "np")
         rows, columns = (slice(start * px, (start + self.crop_cells) * px) for start in (top, left))
-        part = self._files[sample.shard].get_slice(column)[sample.row : sample.row + 1, :, rows, columns][0]
+        where = slice(sample.row, sample.row + 1), slice(None), rows, columns
+        part = self._files[sample.shard].part(column, where)[0]
         values: Floats = part.astype(np.float32)
         return values / np.float32(255) if part.dtype == np.uint8 else values

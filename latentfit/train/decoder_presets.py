@@ -60,7 +60,7 @@ class Preset:
 
     @property
     def kind(self) -> Literal["decoder", "encoder"]:
-        """What it trains."""
+        """The kind of network that it trains."""
         return "encoder" if self.encodes else "decoder"
 
 

@@ -62,7 +62,7 @@ def train_decoder(
     Returns
     -------
     Approximation
-        As it was saved.
+        The decoder as it was saved.
     """
     first = WarmStart.at(begin, store.space)
 

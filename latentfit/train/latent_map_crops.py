@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -13,13 +12,14 @@ from latentfit.errors import Remedy, TrainError
 from latentfit.pairs.joined import JoinedStores, SamplePair
 from latentfit.pairs.shards import open_shard
 from latentfit.pairs.store import PairStore, Sample, Split
+from latentfit.runtime.weights import TensorFile
 from latentfit.train.crops import WeightedDraw, inside_of
 
 Floats = NDArray[np.float32]
 
 
 class JoinedCrops:
-    """Which crop the k-th image of a run is: source and target latents of one place.
+    """The k-th crop of a run, for every k: source and target latents of one place.
 
     Which pair image k is cut from, and where, derives from (seed, k) alone. Pairs are drawn with replacement. Of stores
     at several scales each batch is of one, which its first image draws.
@@ -56,7 +56,7 @@ class JoinedCrops:
         every = [joined] if isinstance(joined, JoinedStores) else joined
         self.places = [_Place(one, split, crop_cells, weights or {}) for one in every]
         self.border_cells, self.seed = border_cells, seed
-        self._files: dict[Path, Any] = {}
+        self._files: dict[Path, TensorFile] = {}
 
     @property
     def pairs(self) -> list[SamplePair]:
@@ -87,7 +87,8 @@ class JoinedCrops:
         if path not in self._files:
             self._files[path] = open_shard(path, "np")
         rows, columns = slice(top, top + side), slice(left, left + side)
-        part = self._files[path].get_slice("latents")[sample.row : sample.row + 1, :, rows, columns][0]
+        where = slice(sample.row, sample.row + 1), slice(None), rows, columns
+        part = self._files[path].part("latents", where)[0]
         values: Floats = part.astype(np.float32)
         return values
 

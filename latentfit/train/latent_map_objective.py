@@ -52,7 +52,7 @@ class LatentObjective:
         Names of `PIXEL_LOSSES`, on latents; the same after ``decoded_``, on what `decoder` makes of both; ``oklab``, L1
         in OKLab over cells (hue and saturation); and, L1 as city96 has them, ``round``, ``back`` and ``back_round``.
     decoder : Approximation or None
-        Of the target's space, frozen; needed by the decoded losses.
+        Decoder of the target's space, frozen; needed by the decoded losses.
     decoded_cells : int or None
         Side of the middle of each crop, in target cells, that is decoded: a decoder costs more than the map. None: all.
     adversary : PatchDiscriminator or None

@@ -26,7 +26,7 @@ from latentfit.train.config import TrainConfig
 from latentfit.train.last_layer import solve_head
 from latentfit.train.latent_map_crops import JoinedCrops
 from latentfit.train.latent_map_objective import CYCLES, BothWays, LatentObjective
-from latentfit.train.latent_map_preset import LatentPreset
+from latentfit.train.latent_map_presets import LatentPreset
 from latentfit.train.loop import Callback
 from latentfit.train.objective import ADVERSARIAL
 from latentfit.train.presets import preset_named
@@ -59,8 +59,8 @@ def train_latent_map(
         The map, .safetensors; where the preset's losses teach its inverse too, that lies beside it as
         ``NAME_back.safetensors``. ``NAME.run/`` holds checkpoint, metrics and config.
     decoder : Approximation or None
-        Of the target's space, frozen: what decoded losses look through, and sample sheets. Presets with such losses
-        need one.
+        Decoder of the target's space, frozen: what decoded losses look through, and sample sheets. Presets with such
+        losses need one.
     config : TrainConfig, optional
         Instead of the preset's.
     split : {"train", "all"}
@@ -77,7 +77,7 @@ def train_latent_map(
     Returns
     -------
     LatentMap
-        As it was saved.
+        The map as it was saved.
 
     Raises
     ------

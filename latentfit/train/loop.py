@@ -19,14 +19,14 @@ from latentfit.train.state import RunState
 
 
 class Source(Protocol):
-    """Where batches come from: the same for the same images."""
+    """The source of a run's batches: the same for the same images."""
 
     def batch(self, images: Sequence[int]) -> dict[str, Tensor]: ...
 
 
 @dataclass(frozen=True)
 class Trained:
-    """What a run gave.
+    """The result of a run.
 
     Attributes
     ----------
@@ -63,7 +63,7 @@ def train(
     Parameters
     ----------
     model : nn.Module
-        Its weights at the start must derive from the seed too.
+        Network whose weights at the start must derive from the seed too.
     objective : Objective, or one of its kind
     source : Source
         ``batch(images)`` -> tensors "input" and "target"; a function of the images' numbers alone.
@@ -84,7 +84,7 @@ def train(
     TrainError
         When the loss is no longer finite; the last good checkpoint is kept.
     """
-    parallel.start()
+    parallel.start_ranks()
     state = RunState(model, objective, config, checkpoint, identity or {}, device)
     state.resume()
     _Loop(state, objective, source, config).go(callbacks, progress)

@@ -10,12 +10,12 @@ from latentfit.scores.similarity import LEAST_MS_SSIM_PX
 
 
 def l1(made: Tensor, target: Tensor) -> Tensor:
-    """Mean absolute error."""
+    """Return the mean absolute error."""
     return (made - target).abs().mean()
 
 
 def mse(made: Tensor, target: Tensor) -> Tensor:
-    """Mean squared error."""
+    """Return the mean squared error."""
     return (made - target).square().mean()
 
 
@@ -109,7 +109,7 @@ def hinge_generator(verdict_on_made: Tensor) -> Tensor:
 
 
 def hinge_discriminator(verdict_on_real: Tensor, verdict_on_made: Tensor) -> Tensor:
-    """What the discriminator wants: above 1 on the real, below −1 on the made (Lim & Ye 2017)."""
+    """The discriminator's loss: it wants above 1 on real ones, below −1 on generated ones (Lim & Ye 2017)."""
     return (1 - verdict_on_real).relu().mean() + (1 + verdict_on_made).relu().mean()
 
 

@@ -67,7 +67,7 @@ class Objective:
 def judged(
     adversary: PatchDiscriminator, made: Tensor, real: Tensor, weights: Mapping[str, float]
 ) -> dict[str, Tensor]:
-    """Those of "gan" and "features" that have weights."""
+    """The terms among "gan" and "features" that have weights."""
     found = {}
     features = adversary.features(made)
     if "features" in weights:

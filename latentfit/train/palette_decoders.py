@@ -75,7 +75,7 @@ def train_palette(
     Returns
     -------
     Approximation
-        As it was saved.
+        The decoder as it was saved.
 
     Raises
     ------
@@ -100,7 +100,7 @@ def train_palette(
         store, wanted, chosen.crop_cells, "cells", 1,
         border_cells=chosen.border_cells, weights=chosen.draw, seed=course.seed,
     )  # fmt: skip
-    parallel.start()
+    parallel.start_ranks()
     targets = PaletteTargets(store, how, crops.samples, progress=progress)
     objective = ClassObjective(how.palette, targets.counts(crops.samples), chosen.balance, chosen.oklab)
     chosen_by = split if samples is None else "given"

@@ -50,7 +50,8 @@ class ClassObjective:
     counts : Tensor, (K,)
         How often each class is there in what is trained on.
     balance : float
-        From 0, every cell counts alike, to 1, every class does: cells count ``1 / share ** balance``, 1 on average.
+        Balance of the classes, from 0, every cell counts alike, to 1, every class does: a cell counts
+        ``1 / share ** balance``, 1 on average.
     oklab : float
         Weight of the expected distance, in units of OKLab's lightness; 0: cross-entropy alone.
     """
@@ -92,7 +93,7 @@ class ClassObjective:
         return {"loss": total, **found, "accuracy": right}
 
     def adversary_loss(self, adversary: nn.Module, losses: Mapping[str, Tensor]) -> Tensor:
-        """There is none."""
+        """Raise: classes have no adversary."""
         raise TrainError("classes are learned without an adversary", remedy="leave it out")
 
 

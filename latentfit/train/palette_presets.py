@@ -47,7 +47,7 @@ class PalettePreset:
 
     @property
     def kind(self) -> Literal["palette"]:
-        """What it trains."""
+        """The kind of network that it trains."""
         return "palette"
 
 

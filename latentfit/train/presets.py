@@ -6,10 +6,8 @@ from typing import Literal, get_args, overload
 
 from latentfit.errors import TrainError
 from latentfit.train.decoder_presets import AUTOENCODER_PRESETS, Preset
-from latentfit.train.interposer_presets import INTERPOSERS
-from latentfit.train.latent_map_preset import LatentPreset
+from latentfit.train.latent_map_presets import INTERPOSERS, UPSCALERS, LatentPreset
 from latentfit.train.palette_presets import PALETTE_PRESETS, PalettePreset
-from latentfit.train.upscaler_presets import UPSCALERS
 
 PresetKind = Literal["decoder", "encoder", "palette", "interposer", "upscaler"]
 AnyPreset = Preset | PalettePreset | LatentPreset

@@ -54,7 +54,7 @@ class WarmStart:
     Attributes
     ----------
     network : nn.Module
-        Of the run's own make.
+        Network of the run's own make.
     card : mapping or None
         Where it comes from: the pictures that it learned from count as the run's too.
     """
@@ -88,9 +88,9 @@ class Run:
     Attributes
     ----------
     path : Path
-        Of the result. Beside it, in ``NAME.run/``: checkpoint, metrics, config.
+        File of the result. Beside it, in ``NAME.run/``: checkpoint, metrics, config.
     name, title : str
-        Of the preset.
+        Name and title of the preset.
     store : PairStore
         Whose latents go in; of a map between latents the source.
     samples : sequence of Sample
@@ -176,7 +176,7 @@ class Run:
         )  # fmt: skip
 
     def card(self, trained: Trained, about: Mapping[str, Any]) -> dict[str, Any]:
-        """For the result's file: what was run on what, and `about` what is the recipe's own."""
+        """Return the card of the result's file: what was run on what, and `about` what is the recipe's own."""
         hashes, looks = {sample.sha256 for sample in self.samples}, set(looks_of(self.samples))
         begun: dict[str, Any] = {}
         if self.begin is not None and self.begin.card is not None:
@@ -211,7 +211,7 @@ class Task(Generic[Result]):
     data : Source
         Batches.
     network : nn.Module
-        Its weights drawn, or begun from.
+        Network whose weights are drawn, or taken over from another.
     objective : Objective, or one of its kind
     identity : mapping
         What the result depends on besides the config, the samples and what the run begins from: JSON-able. A run that
@@ -263,6 +263,6 @@ def hold_skip(network: HasSkip, fit: Callable[[], PolynomialMap] | None) -> None
 
 
 def result_path(out: str | os.PathLike[str]) -> Path:
-    """Where a result goes: ``.safetensors`` is added where the name does not end so."""
+    """Return the path of a result: ``.safetensors`` is added where the name does not end so."""
     path = Path(out)
     return path if path.suffix == ".safetensors" else path.with_name(f"{path.name}.safetensors")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from latentfit.errors import TrainError
+from latentfit.errors import TrainError, reason_of
 from latentfit.runtime import distributed as parallel
 from latentfit.runtime.devices import device_name
 from latentfit.train.checkpoint import State, load_state, save_state
@@ -27,13 +27,13 @@ class RunState:
     Attributes
     ----------
     model, averaged : nn.Module
-        As trained, and its running mean, which is the result.
+        The network as trained, and its running mean, which is the result.
     adversary : nn.Module or None
     seen_images : int
     rows : list of dict
         Metrics so far.
     means : Means
-        Of the losses since the last row.
+        Means of the losses since the last row.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class RunState:
             self._take_over(state)
         except (RuntimeError, LookupError, TypeError, ValueError, AttributeError) as error:
             raise TrainError(
-                f"not the checkpoint of this network and optimiser ({' '.join(str(error).split())[:200]})",
+                f"not the checkpoint of this network and optimiser ({reason_of(error)})",
                 place=self.checkpoint,
                 remedy="remove it to begin anew",
             ) from error
@@ -169,7 +169,7 @@ class Means:
         self._n = 0
 
     def add(self, losses: dict[str, Tensor]) -> None:
-        """Of one step."""
+        """Add the losses of one step."""
         for name, value in losses.items():
             self._sums[name] = self._sums[name] + value.double() if name in self._sums else value.double()
         self._n += 1
@@ -190,9 +190,9 @@ class Means:
         return means
 
     def state_dict(self) -> dict[str, Any]:
-        """What a checkpoint holds."""
+        """Return what a checkpoint holds."""
         return {"sums": dict(self._sums), "n": self._n}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take a checkpoint's over."""
+        """Take over what a checkpoint holds."""
         self._sums, self._n = dict(state["sums"]), int(state["n"])

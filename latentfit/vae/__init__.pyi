@@ -1,3 +1,5 @@
+from .configs import bundled_configs as bundled_configs
+from .configs import shape_differences as shape_differences
 from .diffusers_folder import folder_weights as folder_weights
 from .diffusers_folder import save_tiny_folder as save_tiny_folder
 from .keys import TinyHalves as TinyHalves
@@ -8,9 +10,7 @@ from .keys import without_wrapper as without_wrapper
 from .networks import DiffusersNetwork as DiffusersNetwork
 from .networks import TinyNetwork as TinyNetwork
 from .private_copies import departures as departures
-from .single_file import bundled_configs as bundled_configs
 from .single_file import read_renamed as read_renamed
-from .single_file import shape_differences as shape_differences
 from .sources import ASSETS_VARIABLE as ASSETS_VARIABLE
 from .spaces import BUNDLED as BUNDLED
 from .spaces import PUBLIC_TINY as PUBLIC_TINY

@@ -31,10 +31,10 @@ def save_tiny_folder(
     Parameters
     ----------
     encoder, decoder : TinyEncoder, TinyDecoder
-        Of one width and one number of channels: diffusers' class knows no other.
+        Two halves of one width and one number of channels: diffusers' class knows no other.
     folder : path
     dtype : torch.dtype
-        Of the stored weights.
+        Type of the stored weights.
     card : str
         README.md.
 

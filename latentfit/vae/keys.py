@@ -52,7 +52,7 @@ _VIDEO_KEY = re.compile(r"(^|\.)(encoder|decoder)\.\d+\.conv\.weight$")
 
 @dataclass(frozen=True)
 class TinyHalves:
-    """Where a file that holds TAESD's halves under other names has them: TAESD's own key -> the file's.
+    """The keys of a file that holds TAESD's halves under other names: TAESD's own key -> the file's.
 
     Attributes
     ----------

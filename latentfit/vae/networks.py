@@ -7,7 +7,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from latentfit.errors import VaeError
+from latentfit.errors import VaeError, gist_of
 from latentfit.latents.spaces import rgb_to_signed, signed_to_rgb
 from latentfit.nets.tiny import TinyDecoder, TinyDecoder32, TinyEncoder, TinyEncoder32
 from latentfit.vae.stills import (
@@ -134,7 +134,7 @@ class Crossing(nn.Module):
         return (own.float() - _repeated(self.shift, rows, columns)) * _repeated(self.scale, rows, columns)
 
     def to_own(self, latents: Tensor) -> Tensor:
-        """Inverse of `to_model`."""
+        """Undo `to_model`."""
         rows, columns = latents.shape[-2:]
         return latents.float() / _repeated(self.scale, rows, columns) + _repeated(self.shift, rows, columns)
 
@@ -167,7 +167,7 @@ def shape_of_latents(network: Network) -> tuple[int, int]:
             with torch.no_grad():
                 own = network.encode(torch.full((1, 3, n_pixels, n_pixels), 0.5))
         except (RuntimeError, ValueError, TypeError, IndexError) as error:
-            failures.append(str(error).splitlines()[0])
+            failures.append(gist_of(error))
             continue
         if own.ndim == 4 and own.shape[-1] and n_pixels % own.shape[-1] == 0 and own.shape[-1] == own.shape[-2]:
             return int(own.shape[1]), n_pixels // int(own.shape[-1])

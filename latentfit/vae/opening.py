@@ -10,17 +10,10 @@ from latentfit.errors import BadFileError, VaeError, reason_of
 from latentfit.latents.spaces import LatentSpace
 from latentfit.runtime.schemas import read_json
 from latentfit.runtime.weights import WeightsFile
+from latentfit.vae.configs import autoencoder_class, build_module, check_config, check_weights, load_weights
 from latentfit.vae.keys import to_diffusers_keys
 from latentfit.vae.networks import DiffusersNetwork, TinyNetwork
-from latentfit.vae.single_file import (
-    autoencoder_class,
-    build_module,
-    check_config,
-    check_weights,
-    load_weights,
-    open_tiny_pair,
-    open_vae_file,
-)
+from latentfit.vae.single_file import open_tiny_pair, open_vae_file
 from latentfit.vae.sources import Source, weights_in
 from latentfit.vae.spaces import NAMED, Spoken, space_of
 

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from latentfit.errors import Remedy, SpaceMismatchError, VaeError
 from latentfit.latents.space_facts import all_facts
 from latentfit.latents.spaces import LatentSpace, get_space, list_spaces
+from latentfit.vae.configs import bundled_configs
 from latentfit.vae.networks import (
     Crossing,
     DiffusersNetwork,
@@ -21,7 +22,6 @@ from latentfit.vae.networks import (
     plain_crossing,
     shape_of_latents,
 )
-from latentfit.vae.single_file import bundled_configs
 
 Numbers = tuple[tuple[float, ...], tuple[float, ...]]
 

@@ -206,11 +206,11 @@ class Vae:
         return self.decode_unclamped(latents).clamp_(0, 1)
 
     def decode_unclamped(self, latents: Tensor) -> Tensor:
-        """As `decode`, before clamping: what clipping scores look at."""
+        """Decode as `decode` does, without clamping: what clipping scores look at."""
         return self._decode_here(latents).cpu()
 
     def approximation(self) -> Approximation:
-        """This decoder as an `Approximation` of scale `cell_px`: the row that every table is compared with."""
+        """Return this decoder as an `Approximation` of scale `cell_px`: the row that every table is compared with."""
         card = {
             "form": "autoencoder", "vae": self.name, "reference": self.reference, "fingerprint": self.fingerprint,
             "space": self.space.name,
@@ -316,11 +316,12 @@ def measured_space(vae: Vae, rgb: Iterable[Tensor], name: str | None = None) -> 
     Parameters
     ----------
     vae : Vae
-        Its present crossing is taken back first, so that the numbers hold for the network's own latents.
+        An autoencoder; its present crossing is taken back first, so that the numbers hold for the network's own
+        latents.
     rgb : iterable of Tensor of shape (N, 3, H, W), in [0, 1]
         Pictures like those that will be decoded.
     name : str, optional
-        Of the space; by default the present one's.
+        Name of the space; by default the present one's.
 
     Examples
     --------

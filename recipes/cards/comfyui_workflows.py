@@ -22,7 +22,7 @@ from PIL.PngImagePlugin import PngInfo
 import latentfit as lf
 from latentfit.comfyui.installing import PACK, install
 from latentfit.latents import write_latents
-from latentfit.runtime import write_atomic
+from latentfit.runtime import torch_threads, write_atomic
 
 ROOT = Path(__file__).resolve().parents[2]
 from tests.support import chromium  # noqa: E402
@@ -245,12 +245,12 @@ EXAMPLES = {
 }  # fmt: skip
 
 
+@torch_threads(1)
 def main() -> None:
     """Start ComfyUI, and make every example."""
     comfyui = os.environ.get(FOLDER)
     if not comfyui:
         sys.exit(f"{FOLDER}: name a folder with ComfyUI")
-    torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
         base = Path(folder)
         prepare(base)

@@ -16,7 +16,7 @@ import torch
 import latentfit as lf
 from latentfit.compare import figures
 from latentfit.images import delta_e2000, photographs, rgb_tensor
-from latentfit.runtime import write_atomic
+from latentfit.runtime import torch_threads, write_atomic
 from latentfit.scores import table
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -24,9 +24,9 @@ PICTURE = "skimage/coffee"
 FORMS = {"our affine": "affine", "our 3×3": "3", "our (5, 3)": "5,3"}
 
 
+@torch_threads(1)
 def main() -> None:
     """Fit without the picture, decode it, draw, and write the caption."""
-    torch.set_num_threads(1)  # two wait for each other when the machine does anything else
     assets = os.environ.get("LATENTFIT_ASSETS") or sys.exit("make_hero: set LATENTFIT_ASSETS to a folder with weights/")
     vae = lf.Vae.load(str(Path(assets) / "weights" / "taesd" / "taesd"), space="sd1")
     image, sha256 = next(picture for picture in photographs() if picture.name == PICTURE).load()

@@ -17,7 +17,15 @@ import pandas as pd
 from latentfit.formats import load_approximation
 from latentfit.formats.programs import PROGRAMS
 from latentfit.latents import get_space
-from recipes.cards.results_tables import VAES, differences_block, drawn_rows, kinds_block, verdicts_of, weak_spots
+from recipes.cards.results_tables import (
+    SPACES,
+    VAES,
+    differences_block,
+    drawn_rows,
+    kinds_block,
+    verdicts_of,
+    weak_spots,
+)
 from recipes.cards.tables import (
     decoders_block,
     interposers_block,
@@ -29,7 +37,6 @@ from recipes.cards.tables import (
 )
 
 ROOT = Path(__file__).resolve().parents[2]
-SPACES = ("sd1", "sdxl", "flux1", "flux2")
 FORMS = ("linear", "affine", "quadratic", "cubic", "3×3 affine", "(3, 1)", "5×5 affine", "(5, 1)", "(5, 3)")
 
 

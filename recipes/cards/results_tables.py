@@ -14,11 +14,12 @@ import pandas as pd
 from latentfit.latents import get_space
 from latentfit.scores import Difference, paired_bootstrap, tables, unsuited, verdict
 from recipes.scored_sets import SHOWN
+from recipes.tables import SPACES
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "data" / "results"
-SPACES = ("sd1", "sdxl", "flux1", "flux2")
-VAES = {"sd1": "TAESD", "sdxl": "TAESDXL", "flux1": "TAEF1", "flux2": "TAEF2"}
+VAES = {space: next(iter(get_space(space).facts.tiny_vaes.values())) for space in SPACES}
+"""Titles of the references."""
 COMFYUI = {"sd1": "comfyui/SD15", "sdxl": "comfyui/SDXL", "flux1": "comfyui/Flux", "flux2": "comfyui/Flux2"}
 DRAWN = ("illustrations", "clip art")
 """The held-out drawings."""

@@ -13,13 +13,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import torch
 from PIL import Image
 
 import latentfit as lf
 from latentfit.compare.reports import Page
 from latentfit.images import photographs
-from latentfit.runtime import write_atomic
+from latentfit.runtime import torch_threads, write_atomic
 from latentfit.scores import table
 from latentfit.tutorial import decoders_at_hand, open_pairs, open_vae
 
@@ -46,9 +45,9 @@ document.body.style.padding = "10px 18px";
 """
 
 
+@torch_threads(1)
 def main() -> None:
     """Fit, decode, record, and write the animation."""
-    torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
         path = write_atomic(Path(folder) / "workbench.html", page())
         with opened(path) as shown:

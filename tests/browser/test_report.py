@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import latentfit as lf
-from latentfit.compare.figures import errors
+from latentfit.compare import figures as errors
 from latentfit.compare.reports import VAE
 from latentfit.formats import read
 from tests.support.browser import Watched

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 import latentfit as lf
-from latentfit.cli import commands as cli
+from latentfit import cli
 from latentfit.latents import write_latents
 from tests.support.fake_vae import FakeVae
 from tests.support.paths import ROOT

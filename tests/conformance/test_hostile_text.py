@@ -16,16 +16,16 @@ import pytest
 import torch
 
 import latentfit as lf
-from latentfit.cli import commands as cli
+from latentfit import cli
+from latentfit import formats as dialects
+from latentfit import runtime as escaping
 from latentfit.cli import write_csv
 from latentfit.compare.reports import Page
 from latentfit.errors import ExportError
 from latentfit.fit import PolynomialMap
-from latentfit.formats import exporter as dialects
 from latentfit.formats.programs import PROGRAMS
 from latentfit.latents import get_space
 from latentfit.maps import Approximation
-from latentfit.runtime import escaping
 
 MARK = "EVIL"  # within every hostile text: where it stands says what became of it
 BREAKS = ("\n", "\r", "\r\n", "\u2028", "\u2029", "\x0b", "\x0c", "\x85", "\x1c", "\\\n", "\\ \n")

@@ -12,14 +12,14 @@ import torch
 from safetensors.torch import save as to_bytes
 
 import latentfit as lf
+from latentfit import formats as dialects
 from latentfit.errors import BadFileError, LatentfitError, TrainError
 from latentfit.fit import PolynomialMap
-from latentfit.formats import exporter as dialects
 from latentfit.formats import read_card
 from latentfit.latents import LatentSpace
 from latentfit.maps import as_scale
 from latentfit.palettes import Palette
-from latentfit.runtime import data_path, schemas
+from latentfit.runtime import data_path, parse_json
 from latentfit.train import load_state
 from latentfit.vae import Vae
 from tests.support.paths import ROOT, environment
@@ -135,7 +135,7 @@ def test_a_wrong_field_is_named(where: str, value: Any, said: str, header: dict[
 )
 def test_strict_json(text: str | bytes, said: str) -> None:
     with pytest.raises(BadFileError, match=re.escape(said)):
-        schemas.parse_json(text, "x.json")
+        parse_json(text, "x.json")
 
 
 def test_other_tensors_than_the_headers_are_named(header: dict[str, Any], tmp_path: Path) -> None:

@@ -157,3 +157,12 @@ def test_what_they_cannot_hold(tmp_path: Path) -> None:
     latents = torch.randn(1, 4, 7, 9)
     made = onnxruntime.InferenceSession(smoothed).run(None, {"latents": latents.numpy()})[0]
     np.testing.assert_allclose(made, fitted.approximation()(latents).numpy(), atol=2e-5)
+
+
+def test_onnx_leaves_the_module_where_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    module, moved = torch.nn.Conv2d(4, 3, 1).eval(), []
+    monkeypatch.setattr(
+        module, "_apply", lambda *given, **named: moved.append(given)
+    )  # what cpu(), to() and cuda() call
+    onnx_of(module, torch.rand(2, 4, 8, 12), "latents", "rgb", {})
+    assert moved == []

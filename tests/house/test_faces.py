@@ -88,6 +88,48 @@ def test_what_is_outside_imports_faces_only(path: Path) -> None:
     assert found == []
 
 
+def needless(source: str) -> Iterator[str]:
+    """Modules imported from a face that are not patched, although the face, or no private name, is what is used."""
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.ImportFrom) or node.module not in FACES - {"latentfit"}:
+            continue
+        public = set(getattr(import_module(node.module), "__all__", []))
+        for one in node.names:
+            folder, name = PACKAGE.joinpath(*node.module.split(".")[1:]), one.asname or one.name
+            if one.name in public or not (folder / f"{one.name}.py").is_file():
+                continue
+            patched = rf"(setattr|patch\.object)\(\s*{name}\s*,|^\s*{name}\.\w+ = "
+            private = rf"\b{name}\._[a-z]"
+            used = {getattr(inner, "attr", "") for inner in ast.walk(tree) if is_of(inner, name)}
+            if not re.search(patched, source, re.M) and (used & public or not re.search(private, source)):
+                yield f"line {node.lineno}: {node.module}.{one.name}"
+
+
+def is_of(node: ast.AST, name: str) -> bool:
+    return isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == name
+
+
+@pytest.mark.parametrize("path", [path for path in OUTSIDE if path.suffix == ".py"], ids=lambda path: path.name)
+def test_a_module_is_imported_only_to_patch_it(path: Path) -> None:
+    assert list(needless(path.read_text("utf-8"))) == []
+
+
+@pytest.mark.parametrize(
+    ("source", "count"),
+    [
+        ("from latentfit.images import sources\nsources.pictures()", 1),
+        ("from latentfit.images import sources as images\nimages.no_name_of_the_face()", 1),
+        ("from latentfit import images\nimages.pictures()", 0),
+        ("from latentfit.images import sources\npatch.setattr(sources, 'pictures', None)", 0),
+        ("from latentfit.images import profiles\nprofiles._nclx(b'')", 0),
+        ("from latentfit.images import profiles\nprofiles._nclx(b'')\nprofiles.matrix_profile()", 1),
+    ],
+)
+def test_a_needless_module_is_seen(source: str, count: int) -> None:
+    assert len(list(needless(source))) == count
+
+
 @pytest.mark.parametrize(
     ("source", "count"),
     [

@@ -87,7 +87,7 @@ import sys
 from pathlib import Path
 import latentfit as lf
 from latentfit.scores import published
-from latentfit.vae import single_file as vae_files
+from latentfit import vae as vae_files
 from latentfit.images import pictures
 from latentfit.runtime import data_path
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from latentfit import images
 from latentfit.images import chart_kind, chart_names, draw_chart, hsv_to_rgb
-from latentfit.images import sources as images
 
 SIDE = 128
 CORNERS = np.array([[r, g, b] for r in (0, 255) for g in (0, 255) for b in (0, 255)])
@@ -59,7 +59,7 @@ def test_any_side(side: int) -> None:
 
 
 def test_as_pictures_they_keep_name_kind_and_bytes() -> None:
-    found = images.charts()
+    found = images.chart_pictures()
     assert [picture.name for picture in found] == [f"chart/{name}" for name in chart_names()]
     assert [picture.kind for picture in found] == [chart_kind(name) for name in chart_names()]
     image, sha256 = found[-1].load()

@@ -13,9 +13,9 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 import latentfit as lf
+from latentfit import images as looks
 from latentfit.formats import load_approximation
 from latentfit.images import ADOBE_RGB, is_test, matrix_profile, photographs, pictures
-from latentfit.images import perceptual_hash as looks
 from latentfit.pairs import CollectReport
 from latentfit.scores import samples_held_out, score_summary
 from tests.support.fake_vae import FakeVae

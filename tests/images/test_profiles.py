@@ -12,15 +12,13 @@ from PIL import Image, ImageCms
 
 from latentfit.compare.widgets import as_picture
 from latentfit.errors import ImageError
-from latentfit.images import folder, open_picture, open_rgb, profiles
+from latentfit.images import ADOBE_RGB, SRGB, folder, matrix_profile, open_picture, open_rgb, profiles, srgb_curve
 from latentfit.palettes import Palette
 from tests.support.paths import GOLDEN
 
-P3 = profiles.matrix_profile(((0.3127, 0.329), (0.68, 0.32), (0.265, 0.69), (0.15, 0.06)), profiles.srgb_to_linear)
-ADOBE = profiles.matrix_profile(profiles.ADOBE_RGB, lambda x: x ** (563 / 256))
-PROPHOTO = profiles.matrix_profile(
-    ((0.3457, 0.3585), (0.7347, 0.2653), (0.1596, 0.8404), (0.0366, 0.0001001)), lambda x: x**1.8
-)
+P3 = matrix_profile(((0.3127, 0.329), (0.68, 0.32), (0.265, 0.69), (0.15, 0.06)), srgb_curve)
+ADOBE = matrix_profile(ADOBE_RGB, lambda x: x ** (563 / 256))
+PROPHOTO = matrix_profile(((0.3457, 0.3585), (0.7347, 0.2653), (0.1596, 0.8404), (0.0366, 0.0001001)), lambda x: x**1.8)
 _XYZ = {  # D65, linear, from the standards' own tables
     "srgb": [[0.4124564, 0.3575761, 0.1804375], [0.2126729, 0.7151522, 0.0721750], [0.0193339, 0.1191920, 0.9503041]],
     "p3": [[0.4865709, 0.2656677, 0.1982173], [0.2289746, 0.6917385, 0.0792869], [0.0, 0.0451134, 1.0439444]],
@@ -48,7 +46,7 @@ def with_chunk(png: bytes, name: bytes, content: bytes) -> bytes:
 def srgb_of(encoded_: NDArray[np.uint8], space: str, exponent: float | None = None) -> NDArray[np.float64]:
     """The oracle: levels of another space -> sRGB levels, in plain numpy."""
     unit = encoded_ / 255
-    linear = profiles.srgb_to_linear(unit) if exponent is None else unit**exponent
+    linear = srgb_curve(unit) if exponent is None else unit**exponent
     moved = np.clip(linear @ np.array(_XYZ[space]).T @ np.linalg.inv(np.array(_XYZ["srgb"])).T, 0, 1)
     return 255 * np.where(moved <= 0.0031308, 12.92 * moved, 1.055 * moved ** (1 / 2.4) - 0.055)
 
@@ -81,7 +79,7 @@ def test_a_neutral_grey_of_prophoto_is_one_in_srgb() -> None:
     "icc",
     [
         ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes(),
-        profiles.matrix_profile(profiles.SRGB, profiles.srgb_to_linear),
+        matrix_profile(SRGB, srgb_curve),
     ],
 )
 @pytest.mark.parametrize("mode", ["RGB", "RGBA", "L", "P"])
@@ -109,7 +107,7 @@ def test_grey_with_a_grey_profile_and_with_one_of_rgb() -> None:
     linear_grey = _grey_profile(1.0)
     wanted = 255 * np.where(grey <= 0.0031308 * 255, 12.92 * grey / 255, 1.055 * (grey / 255) ** (1 / 2.4) - 0.055)
     assert off(encoded(grey, icc_profile=linear_grey), wanted[..., None]) <= 2
-    linear_rgb = profiles.matrix_profile(profiles.SRGB, lambda x: x)
+    linear_rgb = matrix_profile(SRGB, lambda x: x)
     assert off(encoded(grey, icc_profile=linear_rgb), wanted[..., None]) <= 2
 
 

@@ -21,9 +21,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import latentfit as lf
+from latentfit import images
 from latentfit.errors import ImageError, NoPicturesError
-from latentfit.images import pixels
-from latentfit.images import sources as images
 from tests.support.fake_vae import FakeVae
 
 LOSSLESS = {"png": "PNG", "bmp": "BMP", "tiff": "TIFF"}
@@ -47,7 +46,7 @@ def encoded(picture: Image.Image | Bytes, form: str, **settings: object) -> byte
 
 
 def opened(blob: bytes) -> Bytes:
-    image = pixels.open_rgb(blob)
+    image = images.open_rgb(blob)
     assert image.mode == "RGB"
     return np.asarray(image)
 
@@ -82,8 +81,10 @@ def test_sources_come_one_after_another(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(encoded(noise(), "PNG"))
     mine = images.folder(tmp_path)[0]
     found = images.pictures([mine, str(tmp_path), "charts"])
-    assert [p.name for p in found[:3]] == ["a.png", "a.png", images.charts()[0].name]
-    assert [p.name for p in images.pictures("bundled")] == [p.name for p in [*images.photographs(), *images.charts()]]
+    assert [p.name for p in found[:3]] == ["a.png", "a.png", images.chart_pictures()[0].name]
+    assert [p.name for p in images.pictures("bundled")] == [
+        p.name for p in [*images.photographs(), *images.chart_pictures()]
+    ]
     assert len(images.photographs()) >= 15
 
 
@@ -241,14 +242,14 @@ def test_what_is_no_picture_is_refused_by_name(tmp_path: Path, content: bytes) -
 def test_files_that_are_cut_short(form: str, share: float) -> None:
     whole = encoded(noise(64, 64), form)
     with pytest.raises(ImageError, match="picture"):
-        pixels.open_rgb(whole[: int(len(whole) * share)])
+        images.open_rgb(whole[: int(len(whole) * share)])
 
 
 def test_one_pixel_is_a_picture_but_not_a_cell() -> None:
-    image = pixels.open_rgb(encoded(Image.new("RGB", (1, 1)), "PNG"))
+    image = images.open_rgb(encoded(Image.new("RGB", (1, 1)), "PNG"))
     assert image.size == (1, 1)
     with pytest.raises(ImageError, match="1x1 px: expected at least 8x8"):
-        pixels.crop_to_cells(image, 512, 8)
+        images.crop_to_cells(image, 512, 8)
 
 
 def bomb(form: str, side: int = 60_000) -> bytes:
@@ -265,7 +266,7 @@ def test_decompression_bombs_are_refused_quickly_in_little_memory(form: str) -> 
     blob, unit = bomb(form), 1 if sys.platform == "darwin" else 1024
     before, started = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit, time.process_time()
     with pytest.raises(ImageError, match=r"3600000000 pixels.*shrink it"):
-        pixels.open_rgb(blob)
+        images.open_rgb(blob)
     assert time.process_time() - started < 1
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit - before < 32 << 20
 
@@ -290,7 +291,7 @@ def whole_files() -> list[bytes]:
 
 def read_or_refused(blob: bytes) -> None:
     try:
-        assert pixels.open_rgb(blob, "fuzzed").mode == "RGB"
+        assert images.open_rgb(blob, "fuzzed").mode == "RGB"
     except ImageError as error:
         if not str(error).startswith("fuzzed: "):
             raise AssertionError("the message does not name the file") from error
@@ -328,9 +329,9 @@ def test_crops_are_whole_cells_inside_and_never_enlarged(
     image = Image.new("RGB", (wide, high))
     if min(wide, high, size) < multiple:
         with pytest.raises(ImageError, match="expected at least"):
-            pixels.crop_to_cells(image, size, multiple, square)
+            images.crop_to_cells(image, size, multiple, square)
         return
-    rgb, (left, top, right, bottom) = pixels.crop_to_cells(image, size, multiple, square)
+    rgb, (left, top, right, bottom) = images.crop_to_cells(image, size, multiple, square)
     rows, columns = rgb.shape[:2]
     assert rows % multiple == columns % multiple == 0
     assert min(rows, columns) <= size
@@ -342,13 +343,13 @@ def test_crops_are_whole_cells_inside_and_never_enlarged(
 
 
 def test_a_small_picture_is_cut_not_scaled() -> None:
-    rgb, (left, top, right, bottom) = pixels.crop_to_cells(Image.fromarray(noise(45, 60)), 512, 16)
+    rgb, (left, top, right, bottom) = images.crop_to_cells(Image.fromarray(noise(45, 60)), 512, 16)
     assert rgb.shape == (32, 48, 3)
     np.testing.assert_array_equal(rgb, noise(45, 60)[top:bottom, left:right])
 
 
 def test_a_large_picture_is_shrunk_to_the_short_side_around_its_centre() -> None:
-    rgb, box = pixels.crop_to_cells(Image.fromarray(smooth(400, 700)), 100, 8)
+    rgb, box = images.crop_to_cells(Image.fromarray(smooth(400, 700)), 100, 8)
     assert rgb.shape == (96, 168, 3)
     left, top, right, bottom = box
     assert abs((left + right) - 700) <= 4
@@ -359,7 +360,7 @@ def test_a_large_picture_is_shrunk_to_the_short_side_around_its_centre() -> None
 
 def test_square_crops_are_decided_by_the_hash() -> None:
     image = Image.fromarray(noise(120, 200))
-    first, again, other = (pixels.square_crops(image, 64, 16, 5, sha * 64) for sha in ("a", "a", "b"))
+    first, again, other = (images.square_crops(image, 64, 16, 5, sha * 64) for sha in ("a", "a", "b"))
     assert len(first) == 5
     for (one, one_box), (two, two_box) in zip(first, again, strict=True):
         assert one.shape == (64, 64, 3)
@@ -368,7 +369,7 @@ def test_square_crops_are_decided_by_the_hash() -> None:
     boxes = [box for _, box in first]
     assert len(set(boxes)) == 5
     assert boxes[1:] != [box for _, box in other][1:]
-    assert boxes[0] == other[0][1] == pixels.crop_to_cells(image, 64, 16, square=True)[1]
+    assert boxes[0] == other[0][1] == images.crop_to_cells(image, 64, 16, square=True)[1]
     for left, top, right, bottom in boxes:
         assert 0 <= left < right <= 200
         assert 0 <= top < bottom <= 120
@@ -390,9 +391,9 @@ def test_one_picture_in_five_is_held_out_whatever_the_fold() -> None:
 
 def test_grey_photographs_are_known_as_such() -> None:
     grey = Image.fromarray(noise(channels=1)[..., 0]).convert("RGB")
-    assert pixels.kind_of(grey, "photograph") == pixels.kind_of(grey, "drawing") == "greyscale"
-    assert pixels.kind_of(grey, "chart") == "chart"
-    assert pixels.kind_of(Image.fromarray(smooth()), "photograph") == "photograph"
+    assert images.kind_of(grey, "photograph") == images.kind_of(grey, "drawing") == "greyscale"
+    assert images.kind_of(grey, "chart") == "chart"
+    assert images.kind_of(Image.fromarray(smooth()), "photograph") == "photograph"
 
 
 # Hugging Face data sets
@@ -488,16 +489,16 @@ def test_without_the_extra_the_error_names_it(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_saved_pictures_come_back(tmp_path: Path) -> None:
-    rgb = pixels.rgb_tensor(noise())[0]
+    rgb = images.rgb_tensor(noise())[0]
     assert rgb.shape == (3, 24, 40)
-    path = pixels.save_png(rgb, tmp_path / "new" / "a.png")
+    path = images.save_png(rgb, tmp_path / "new" / "a.png")
     np.testing.assert_array_equal(opened(path.read_bytes()), noise())
-    pixels.save_png(torch.stack([rgb[0] * 9, rgb[1] - 5, rgb[2]]), path, enlarge=3)
+    images.save_png(torch.stack([rgb[0] * 9, rgb[1] - 5, rgb[2]]), path, enlarge=3)
     assert opened(path.read_bytes()).shape == (72, 120, 3)
 
 
 def test_a_picture_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = pixels.save_png(pixels.rgb_tensor(noise())[0], tmp_path / "a.png")
+    path = images.save_png(images.rgb_tensor(noise())[0], tmp_path / "a.png")
     before = path.read_bytes()
 
     def no_space(handle: int) -> None:
@@ -505,6 +506,6 @@ def test_a_picture_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: p
 
     monkeypatch.setattr(os, "fsync", no_space)
     with pytest.raises(OSError, match="No space left"):
-        pixels.save_png(torch.zeros(3, 8, 8), path)
+        images.save_png(torch.zeros(3, 8, 8), path)
     assert path.read_bytes() == before
     assert [p.name for p in tmp_path.iterdir()] == ["a.png"]

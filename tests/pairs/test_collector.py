@@ -161,7 +161,7 @@ def test_damaged_shards_are_named(photos: Path, tmp_path: Path) -> None:
     with pytest.raises(StoreError, match=f"{shard.name}.*edited"):
         PairStore(store.path).verify()
     shard.write_bytes(whole[:-7])
-    with pytest.raises(StoreError, match=f"{shard.name}.*damaged"):
+    with pytest.raises(StoreError, match=f"{shard.name}.*not a whole shard"):
         PairStore(store.path)
     with pytest.raises(StoreError, match="no pair store"):
         PairStore(tmp_path / "nowhere")
@@ -187,7 +187,7 @@ def test_no_space_in_the_middle_of_a_shard_keeps_the_others(photos: Path, tmp_pa
     limited = ["bash", "-c", 'ulimit -f 15; exec "$@"', "bash", *command]
     failed = subprocess.run(limited, capture_output=True, text=True)
     assert failed.returncode != 0
-    assert "nothing half-written remains. Free some space and run the same command" in failed.stderr
+    assert "nothing half-written remains. Free some space and run the same again" in failed.stderr
     assert not list(out.glob(".*.part"))
     whole = PairStore(out)
     assert [sample.name for sample in whole.samples] == ["02.png", "04.png"]

@@ -9,7 +9,7 @@ from safetensors.torch import save_file
 import latentfit as lf
 from latentfit.errors import BadFileError
 from latentfit.nets import TinyDecoder, TinyEncoder
-from latentfit.previews import space_stated
+from latentfit.previews import stated_by
 from latentfit.vae import folder_weights
 from tests.support import pipelines
 from tests.support.paths import GOLDEN as GOLDEN_FOLDER
@@ -33,15 +33,15 @@ def test_a_file_that_does_not_say_its_space_takes_the_pipelines(tmp_path: Path, 
         run(pipe, call, n_steps=2)
     assert len(live.states) == 2
     assert all(step.picture is not None for step in live.states)
-    assert space_stated(pipe.vae) == lf.get_space("sd1")
+    assert stated_by(pipe.vae).space == lf.get_space("sd1")
 
 
 def test_where_the_pipeline_states_none_it_must_be_named(tmp_path: Path) -> None:
     pipe, _ = pipelines.sd()
     pipe.vae.register_to_config(scaling_factor=0.777)
-    assert space_stated(pipe.vae) is None
-    assert space_stated(None) is None
-    assert space_stated(torch.nn.Linear(1, 1)) is None
+    assert stated_by(pipe.vae).space is None
+    assert stated_by(None).space is None
+    assert stated_by(torch.nn.Linear(1, 1)).space is None
     with pytest.raises(BadFileError, match="the file does not say which latent space"):
         lf.preview(pipe, hub_file(tmp_path), size=32, display="none")
     (tmp_path / "x.gguf").write_bytes(b"GGUF\3\0\0\0")

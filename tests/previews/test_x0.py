@@ -13,7 +13,7 @@ from torch import Tensor, nn
 import latentfit as lf
 from latentfit.errors import PreviewError, SpaceMismatchError
 from latentfit.latents import get_space
-from latentfit.previews import X0Reader, canonical, check_vae
+from latentfit.previews import X0Reader, canonical, stated_by
 from tests.support.pipelines import Oracle, flux2, loop, tiny_vae
 
 BETAS = {"beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012}
@@ -330,7 +330,7 @@ def test_other_layouts_are_refused(shape: tuple[int, ...], size_px: tuple[int, i
 )
 def test_an_autoencoder_of_another_space_is_refused(vae: Any, space: str, reason: str) -> None:
     with pytest.raises(SpaceMismatchError, match=reason):
-        check_vae(vae(), get_space(space))
+        stated_by(vae()).tells(get_space(space))
 
 
 def test_an_autoencoder_that_says_nothing_passes() -> None:
@@ -339,13 +339,13 @@ def test_an_autoencoder_that_says_nothing_passes() -> None:
             return latents
 
     for vae in (None, Silent(), tiny_vae(4), diffusers.AutoencoderTiny()):
-        check_vae(vae, get_space("sd1"))
-    check_vae(diffusers.AutoencoderTiny(), get_space("sdxl"))  # it speaks any model domain
+        stated_by(vae).tells(get_space("sd1"))
+    stated_by(diffusers.AutoencoderTiny()).tells(get_space("sdxl"))  # it speaks any model domain
 
 
 def test_statistics_of_each_channel_are_compared() -> None:
     wan = diffusers.AutoencoderKLWan(base_dim=4, num_res_blocks=1)
-    check_vae(wan, get_space("wan21"))
+    stated_by(wan).tells(get_space("wan21"))
     with pytest.raises(SpaceMismatchError, match=r"AutoencoderKLWan states -0\.7571"):
-        check_vae(wan, get_space("flux1"))
-    check_vae(diffusers.AutoencoderKLFlux2(block_out_channels=(4,) * 4, norm_num_groups=1), get_space("flux2"))
+        stated_by(wan).tells(get_space("flux1"))
+    stated_by(diffusers.AutoencoderKLFlux2(block_out_channels=(4,) * 4, norm_num_groups=1)).tells(get_space("flux2"))

@@ -8,9 +8,9 @@ import pytest
 from PIL import Image
 
 import latentfit as lf
+from latentfit import runtime as escaping
 from latentfit.cli import say
 from latentfit.compare.reports import Page, line_chart
-from latentfit.runtime import escaping
 from tests.support.fake_vae import FakeVae
 
 EVIL = "\"'><script>EVIL()</script><b onclick=EVIL()>&amp;"

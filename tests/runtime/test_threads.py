@@ -6,6 +6,7 @@ from threadpoolctl import threadpool_info
 
 import latentfit
 from latentfit.runtime import device_of, one_thread, torch_threads
+from tests.support.paths import ROOT
 
 
 def blas() -> list[int]:
@@ -43,3 +44,13 @@ def test_the_version_is_said_once() -> None:
     from latentfit import runtime
 
     assert latentfit.__version__ == runtime.__version__
+
+
+def test_only_this_room_sets_threads() -> None:
+    setting = {
+        path.relative_to(ROOT).as_posix()
+        for folder in ("latentfit", "recipes", "benchmarks")
+        for path in (ROOT / folder).rglob("*.py")
+        if "set_num_threads(" in path.read_text("utf-8")
+    }
+    assert setting == {"latentfit/runtime/threads.py"}

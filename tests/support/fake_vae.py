@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 import latentfit as lf
+from latentfit import runtime as parallel
 from latentfit.latents import LatentSpace, get_space
-from latentfit.runtime import distributed as parallel
 
 MIXING = torch.tensor([[1.0, 0.2, 0.1], [0.0, 1.0, -0.3], [0.3, 0.0, 1.0], [0.1, -0.2, 0.3]])
 
@@ -43,14 +43,14 @@ def main() -> None:
 
     collector.FLUSH_SECONDS = 0.05
     preparing.BATCH_PIXELS = 1
-    parallel.start()
+    parallel.start_ranks()
     os.write(1, f"world {parallel.world_size()}\n".encode())  # one write: two ranks share the pipe
     store = lf.collect(FakeVae(seconds=float(seconds)), photos, out, size=48, progress=False)
     if rest:
         fitted = lf.ChannelMap("3").fit(store, "all").approximation()
         if parallel.rank() == 0:
             lf.save(fitted, rest[0])
-    parallel.stop()
+    parallel.stop_ranks()
 
 
 if __name__ == "__main__":

@@ -796,7 +796,7 @@ FAULTS = (
     Fault(
         "security",
         "checkpoints of training are unpickled",
-        'read = torch.load(path, map_location="cpu", weights_only=True)',
+        "read = load_plainly(path, is_mapped=False)",
         'read = torch.load(path, map_location="cpu", weights_only=False)',
         "test_resumption",
     ),

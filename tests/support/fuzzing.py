@@ -24,9 +24,9 @@ from safetensors import safe_open
 from safetensors.torch import save as to_bytes
 
 import latentfit as lf
+from latentfit import formats as dialects
 from latentfit.errors import LatentfitError
 from latentfit.formats import KINDS, read_card
-from latentfit.formats import exporter as dialects
 from latentfit.nets import CellDecoder, Interposer
 from latentfit.pairs import check_values, read_shard
 from latentfit.palettes import Palette, nearest_of

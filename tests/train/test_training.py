@@ -15,11 +15,13 @@ import torch
 from torch import nn
 
 import latentfit as lf
+from latentfit import runtime as parallel
+from latentfit import train as losses_of
 from latentfit.cli import main
 from latentfit.errors import BadFileError, LatentfitError, SpaceMismatchError, TrainError
 from latentfit.nets import CellDecoder, PatchDiscriminator, TinyDecoder, TinyEncoder
 from latentfit.pairs import Origin, PairStore, Sample, columns_of, sample_key, write_shard
-from latentfit.runtime import distributed as parallel
+from latentfit.scores import LEAST_MS_SSIM_PX
 from latentfit.train import (
     PRESETS,
     CropSource,
@@ -34,7 +36,6 @@ from latentfit.train import (
     train_decoder,
     train_encoder,
 )
-from latentfit.train import losses as losses_of
 from tests.support.paths import environment
 
 QUICK = TrainConfig(n_images=64, batch_images=8, warmup_images=16, log_images=16, ema_images=8, lr=1e-2)
@@ -184,12 +185,12 @@ import sys
 from pathlib import Path
 import torch
 from tests.train.test_training import run_rank
-from latentfit.runtime import distributed as parallel
+from latentfit import runtime as parallel
 from latentfit.pairs import PairStore
 torch.set_num_threads(1)
-parallel.start()
+parallel.start_ranks()
 run_rank(PairStore(sys.argv[1]), Path(sys.argv[2]))
-parallel.stop()
+parallel.stop_ranks()
 """
 
 
@@ -417,7 +418,7 @@ def test_what_cannot_be_trained_is_named(store: PairStore, tmp_path: Path) -> No
     with pytest.raises(TrainError, match="losses: expected some of"):
         Objective({"gan": 1.0})
     with pytest.raises(TrainError, match=r"MS-SSIM: expected pictures of 176 px or more"):
-        losses_of.ms_ssim(torch.rand(1, 3, 160, 200), torch.rand(1, 3, 160, 200))
+        losses_of.PIXEL_LOSSES["ms_ssim"](torch.rand(1, 3, 160, 200), torch.rand(1, 3, 160, 200))
     with pytest.raises(TrainError, match=r"n_images: expected 1 or more, got 0"):
         TrainConfig(n_images=0)
     for wrong, said in (
@@ -469,7 +470,7 @@ def test_every_preset_can_be_made_and_has_what_its_losses_need() -> None:
         made = module(latents)
         assert made.shape[-1] == preset.crop_cells * scale, name
         if "ms_ssim" in preset.losses:
-            assert made.shape[-1] >= losses_of.LEAST_MS_SSIM_PX
+            assert made.shape[-1] >= LEAST_MS_SSIM_PX
 
 
 def test_from_the_command_line(store: PairStore, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -78,7 +78,7 @@ def placed(picture: Tensor, size: tuple[int, int], *, smooth: bool = True) -> Te
     Parameters
     ----------
     picture : Tensor, (3, h, w) in [0, 1]
-        Of another shape where one side is off by more than 2 % and by more than one of its pixels.
+        The picture; it has another shape where one side is off by more than 2 % and by more than one of its pixels.
     size : tuple of int
         Rows and columns.
     smooth : bool
@@ -107,7 +107,7 @@ def _resized(picture: Tensor, size: tuple[int, int], smooth: bool) -> Tensor:
 
 
 def something(given: Collection[object], what: str) -> None:
-    """Refuse to draw nothing.
+    """Raise where there is nothing to draw.
 
     Raises
     ------

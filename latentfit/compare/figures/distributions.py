@@ -116,11 +116,11 @@ def joint_channels(
     Parameters
     ----------
     across, up : Tensor, (C, h, w) or (N, C, h, w)
-        Of equal N, h and w: latents and `cells`, for example.
+        Two arrays of equal N, h and w: latents and `cells`, for example.
     names : tuple of sequence of str or None
-        Of the channels across and up; None: as `channel_histograms` names them.
+        Names of the channels across and up; None: as `channel_histograms` names them.
     most : int
-        Of more channels, those that correlate most with the other side are drawn, in their order.
+        Most channels on a side: of more, those that correlate most with the other side are drawn, in their order.
     path : path or None
         Also save as PNG.
 
@@ -174,7 +174,7 @@ def clipping(
     title : str
         Before each panel's R, G, B.
     seed : int
-        Of the places that are drawn.
+        Seed of the draw of places.
     most : int
         Places that are drawn, of all N × h × w.
     path : path or None

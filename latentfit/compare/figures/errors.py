@@ -48,7 +48,7 @@ def error_map(
         Enlarged to the reference's size, as seen.
     reference : Tensor, (3, H, W) in [0, 1]
     title : str
-        Of the picture; "": "approximation".
+        Title of the picture; "": "approximation".
     path : path or None
         Also save as PNG.
 
@@ -99,9 +99,9 @@ def error_sheet(
         Enlarged to the reference's size, as seen.
     reference : Tensor, (3, H, W) in [0, 1]
     gain : float
-        Of the amplified difference.
+        Factor of the amplified difference.
     width_in : float
-        Of a picture.
+        Width of a picture, inches.
     path : path or None
         Also save as PNG.
 
@@ -152,7 +152,7 @@ def amplified_differences(
     reference : Tensor, (3, H, W) in [0, 1]
     gain : float
     height_in : float
-        Of a picture.
+        Height of a picture, inches.
     path : path or None
         Also save as PNG.
     """

@@ -28,7 +28,7 @@ def turns_by_hue(shown: Tensor, truth: Tensor, *, n_hues: int = 24) -> "pd.DataF
     Parameters
     ----------
     shown, truth : Tensor, (3, H, W) in [0, 1]
-        Of equal size, sRGB.
+        Two pictures of equal size, sRGB.
     n_hues : int
         Equal parts of OKLab's circle of hues.
 
@@ -62,7 +62,7 @@ def hue_rings(
     title: str = "",
     path: str | os.PathLike[str] | None = None,
 ) -> Figure:
-    """Where each colour of a wheel goes: a panel a picture, from the truth's place (ring) to its own (dot).
+    """Draw where each colour of a wheel goes: a panel a picture, from the truth's place (ring) to its own (dot).
 
     Pixels are gathered by the truth's hue and, in each hue, by thirds of its chroma.
 
@@ -70,7 +70,7 @@ def hue_rings(
     ----------
     pictures : mapping of str to Tensor, (3, H, W) in [0, 1]
     truth : Tensor, (3, H, W) in [0, 1]
-        Of equal size.
+        The reference, of the pictures' size.
     n_hues, columns : int
     title : str
     path : path or None
@@ -119,7 +119,7 @@ def hue_turns(
     ----------
     pictures : mapping of str to Tensor, (3, H, W) in [0, 1]
     truth : Tensor, (3, H, W) in [0, 1]
-        Of equal size.
+        The reference, of the pictures' size.
     n_hues : int
     title : str
     path : path or None

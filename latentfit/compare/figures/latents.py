@@ -36,7 +36,7 @@ def latent_sheet(
         Below each of those, a row of what it is off by, on the same scale.
     title : str
     width_in : float
-        Of a map.
+        Width of a map, inches.
     path : path or None
         Also save as PNG.
 
@@ -104,7 +104,7 @@ def explained(
     Parameters
     ----------
     r2 : mapping of str to Tensor, (C, n)
-        As `latentfit.scores.explained_by_band` gives it; drawn from 0 to 1.
+        R² by channel and band, as `latentfit.scores.explained_by_band` gives it; drawn from 0 to 1.
     frequencies : Tensor, (n,)
         Middles of the bands, cycles a cell.
     title : str
@@ -155,7 +155,8 @@ def noise_masking(
     errors : mapping of str to ErrorBands
         A line each; the least strength that buries all of it is in the legend.
     schedule : {"sd", "flow"}
-        Of the target's models, such as `latentfit.scores.schedule_of` says; None, an unknown one, is refused.
+        Noise schedule of the target's models, such as `latentfit.scores.schedule_of` says; None, an unknown one, is
+        refused.
     strengths : sequence of float
         A line each, at the energy of the noise.
     title : str

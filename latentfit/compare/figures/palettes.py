@@ -67,7 +67,7 @@ def palette_usage(
         are the first entry's.
     palette : Palette
     most : int
-        Of more colours those are drawn that are used most, in the palette's order.
+        Most colours drawn: of more, those that are used most, in the palette's order.
     title : str
     path : path or None
         Also save as PNG.

@@ -58,7 +58,7 @@ def pareto(
         Pooled rows of one reference at one place of `latentfit.evaluate`, with a column ``family`` of `FAMILIES`.
     title : str
     scores : tuple of str
-        Of `SCORES`, a panel each.
+        Names in `SCORES`, a panel each.
     path : path or None
         Also save as PNG.
     """

@@ -40,7 +40,7 @@ def curves(
         Column that tells the lines apart.
     title : str
     labels : tuple of str or None
-        Of both axes, with their units; None: the columns' names.
+        Labels of both axes, with their units; None: the columns' names.
     logarithmic : bool
         Doublings across; of a column ``n_pictures`` always.
     path : path or None
@@ -73,7 +73,7 @@ def ranking(
     Parameters
     ----------
     frame : DataFrame
-        Of `latentfit.audit`, a bar a row: columns ``approximation``, ``origin`` (of `ORIGINS`) and the score.
+        Rows of `latentfit.audit`, a bar each: columns ``approximation``, ``origin`` (of `ORIGINS`) and the score.
     title : str
     score : str
         Column: ``psnr`` in dB, or ``delta_e`` as mean CIEDE2000, where the best stands lowest.
@@ -158,9 +158,9 @@ def coefficient_heatmap(
     Parameters
     ----------
     approximation : Approximation
-        Of a map fitted by `ChannelMap`.
+        A map that `ChannelMap` fitted.
     against : Approximation or None
-        Of equal form: a second panel shows what was changed from it, with a scale of its own.
+        A map of equal form: a second panel shows what was changed from it, with a scale of its own.
     most_terms : int
     path : path or None
         Also save as PNG.

@@ -51,7 +51,7 @@ def contact_sheet(
     smooth : bool
         Enlarge bilinearly, as a preview is shown; False: show pixels as blocks.
     height_in : float
-        Of a picture.
+        Height of a picture, inches.
     path : path or None
         Also save as PNG.
 
@@ -101,7 +101,7 @@ def score_sheet(
     milliseconds : mapping of str to float or None
         Beside the approximations' names.
     width_in : float
-        Of a picture.
+        Width of a picture, inches.
     path : path or None
         Also save as PNG.
 
@@ -161,14 +161,14 @@ def sweep_strip(
     Parameters
     ----------
     strips : mapping of str to sequence of Tensor, (3, H, W) in [0, 1], or str
-        As many as there are values.
+        Pictures of each row, as many as there are values.
     values : sequence of float
     label : str
         What the values are.
     reference : str or None
         The row that the others are scored against, column by column.
     width_in : float
-        Of a picture.
+        Width of a picture, inches.
     path : path or None
         Also save as PNG.
 
@@ -262,7 +262,7 @@ def curtain(
     smooth : bool
         Enlarge bilinearly; False: show pixels as blocks.
     height_in : float
-        Of the picture.
+        Height of the picture, inches.
     path : path or None
         Also save as PNG.
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from latentfit.compare.reports.page import Page
 from latentfit.compare.reports.pictures import PHOTO, VAE, ShownPicture, ranked, shown_pictures
 from latentfit.compare.reports.sections import Given, show_pictures, show_provenance, show_scores, show_tables
-from latentfit.errors import SpaceMismatchError, StoreError
+from latentfit.errors import SpaceMismatchError, StoreError, reason_of
 from latentfit.formats.opening import load_any, named_apart
 from latentfit.maps.contracts import Approximation
 from latentfit.pairs.store import PairStore, Sample, Split
@@ -132,7 +132,7 @@ def _why_not(approximation: Approximation, store: PairStore) -> str:
         try:
             rgb = approximation(latents.to(device_of(approximation)))
         except Exception as error:  # noqa: BLE001 - whatever a decoder raises is shown in its place
-            return f"raised {type(error).__name__}: {' '.join(str(error).split())[:300]}"
+            return f"raised {type(error).__name__}: {reason_of(error)}"
         if not bool(rgb.isfinite().all()):
             return f"gave NaN or Inf for {sample.name}"
     return ""

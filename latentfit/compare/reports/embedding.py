@@ -32,7 +32,7 @@ def data_block(name: str, value: object) -> str:
     Parameters
     ----------
     name : str
-        Its id in the page.
+        Identifier in the page.
     value : JSON-able
         Finite numbers only.
 
@@ -45,12 +45,12 @@ def data_block(name: str, value: object) -> str:
 
 
 def slot(kind: str, block: str, shared: Mapping[str, str]) -> str:
-    """Where a widget of `kind` will stand, over the data of `block`; folded ones are drawn when they are opened.
+    """Return the element of a widget of `kind` over the data of `block`; folded ones are drawn when opened.
 
     Parameters
     ----------
     kind : str
-        As ``mount`` of ``compare/widgets.js`` takes it.
+        Kind of the widget, as ``mount`` of ``compare/widgets.js`` takes it.
     block : str
         Name of its `data_block`.
     shared : mapping of str to str
@@ -65,7 +65,7 @@ def slot(kind: str, block: str, shared: Mapping[str, str]) -> str:
 
 
 def widget_style() -> str:
-    """The widgets' looks."""
+    """Return the style sheet of the widgets."""
     return (files("latentfit.compare.widgets") / "widgets.css").read_text("utf-8")
 
 

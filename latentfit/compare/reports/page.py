@@ -33,20 +33,20 @@ class Page:
             self._parts.append(f'<p class="lead">{escaping.html(lead)}</p>')
 
     def heading(self, text: str) -> None:
-        """A section's heading."""
+        """Add a section's heading."""
         self._parts.append(f"<h2>{escaping.html(text)}</h2>")
 
     def text(self, text: str, is_soft: bool = False) -> None:
-        """A paragraph of plain text; `is_soft` for what is read last."""
+        """Add a paragraph of plain text; `is_soft` for what is read last."""
         kind = ' class="soft"' if is_soft else ""
         self._parts.append(f"<p{kind}>{escaping.html(text)}</p>")
 
     def callout(self, text: str) -> None:
-        """A sentence that is to be seen first."""
+        """Add a sentence that is to be seen first."""
         self._parts.append(f'<p class="callout">{escaping.html(text)}</p>')
 
     def pictures(self, pictures: Sequence[tuple[str, str, bytes]], strong: Collection[str] = ()) -> None:
-        """PNGs in one row at one size, which wraps only where the window is narrow.
+        """Add PNGs in one row at one size, which wraps only where the window is narrow.
 
         Parameters
         ----------
@@ -63,7 +63,7 @@ class Page:
         self._parts.append(f'<div class="row" style="--n:{len(cells)}">{"".join(cells)}</div>')
 
     def figure(self, figure: "Figure", caption: str, dpi: int = 110) -> None:
-        """A matplotlib figure, embedded as PNG; the caption is its alternative text too."""
+        """Add a matplotlib figure, embedded as PNG; the caption is its alternative text too."""
         buffer = io.BytesIO()
         figure.savefig(buffer, format="png", dpi=dpi, bbox_inches="tight", metadata={"Software": None})
         words = escaping.html(caption)
@@ -71,13 +71,13 @@ class Page:
         self._parts.append(f'<figure class="plain">{image}<figcaption>{words}</figcaption></figure>')
 
     def chart(self, series: Mapping[str, Points], x_label: str, y_label: str) -> None:
-        """Lines over an axis that doubles from tick to tick."""
+        """Add lines over an axis that doubles from tick to tick."""
         self._parts.append(line_chart(series, x_label, y_label))
 
     def table(
         self, rows: Sequence[Mapping[str, object]], bar: str = "", left: Collection[str] = (), fold: str = ""
     ) -> None:
-        """Rows of equal keys; floats with at most four significant digits.
+        """Add a table of rows with equal keys; floats with at most four significant digits.
 
         Parameters
         ----------
@@ -104,20 +104,20 @@ class Page:
         self._parts.append(f"<details><summary>{escaping.html(fold)}</summary>{table}</details>" if fold else table)
 
     def code(self, summary: str, code: str, is_open: bool = False) -> None:
-        """Code to copy, folded under its summary."""
+        """Add code to copy, folded under its summary."""
         state = " open" if is_open else ""
         self._parts.append(
             f"<details{state}><summary>{escaping.html(summary)}</summary><pre>{escaping.html(code)}</pre></details>"
         )
 
     def share(self, name: str, value: object) -> None:
-        """Data, JSON-able, that several widgets show, by a name."""
+        """Add data, JSON-able, that several widgets show, by a name."""
         self._blocks.append(data_block(name, value))
 
     def widget(
         self, kind: str, data: Mapping[str, object], shared: Mapping[str, str] | None = None, fold: str = ""
     ) -> None:
-        """Something that answers the hand, of ``compare/widgets.js``; drawn when it is unfolded, if it is folded.
+        """Add a widget of ``compare/widgets.js``; a folded one is drawn when it is unfolded.
 
         Parameters
         ----------
@@ -136,7 +136,7 @@ class Page:
         self._parts.append(f"<details><summary>{escaping.html(fold)}</summary>{place}</details>" if fold else place)
 
     def html(self) -> str:
-        """The whole page."""
+        """Return the whole page as HTML."""
         style = (files("latentfit.compare.reports") / "page.css").read_text("utf-8")
         if self._blocks:
             style = f"{style}\n{widget_style()}"

@@ -45,7 +45,7 @@ class ShownPicture:
         Model domain.
     cells : Tensor, (3, h, w) in [0, 1]
     n_bytes : int
-        Of the page.
+        Bytes that it takes of the page.
     """
 
     name: str
@@ -64,7 +64,7 @@ def ranked(store: PairStore, scores: "pd.DataFrame", place: str) -> list[tuple[S
     ----------
     store : PairStore
     scores : DataFrame
-        As `latentfit.evaluate` gives it.
+        Scores as `latentfit.evaluate` gives them.
     place : str
         Where the PSNR that decides is taken.
     """
@@ -102,7 +102,7 @@ def shown_pictures(
     reasons : mapping of str to str
         Name -> why nothing can be shown, which then stands where the picture would be.
     scores : DataFrame
-        As `latentfit.evaluate` gives it.
+        Scores as `latentfit.evaluate` gives them.
     place : str
         Where the scores beside the pictures are taken.
     """

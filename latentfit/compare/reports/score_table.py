@@ -39,7 +39,7 @@ def score_rows(
     Parameters
     ----------
     scores : DataFrame
-        As `latentfit.evaluate` gives it.
+        Scores as `latentfit.evaluate` gives them.
     place : {"seen", "cells"}
     first : str
         What the first column is called.

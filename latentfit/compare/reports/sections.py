@@ -24,7 +24,7 @@ MOST_EDITORS = 6
 
 @dataclass(frozen=True)
 class Given:
-    """What was given.
+    """The maps that a report compares, and the files that could not be used.
 
     Attributes
     ----------
@@ -33,7 +33,7 @@ class Given:
     reasons : dict of str to str
         Why the others cannot.
     files : dict of str to Path
-        Of the maps that were read from one.
+        Files of the maps that were read from one.
     paths : list of Path
         All files that were given, those that cannot be scored too.
     """
@@ -52,7 +52,7 @@ def show_pictures(
     n_scored: int,
     most_mib: float,
 ) -> None:
-    """The workbench over the shown pictures, what is left out, and a still of the first."""
+    """Add the workbench over the pictures, a note on those left out, and a still of the first."""
     page.heading("Compare")
     sides = list(shown[0].still)
     data = {

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
+from latentfit.errors import LatentfitWarning
+
 if TYPE_CHECKING or find_spec("anywidget"):
     import anywidget
     import traitlets
@@ -21,7 +23,10 @@ if TYPE_CHECKING or find_spec("anywidget"):
         now = traitlets.Dict().tag(sync=True)
 
 else:
-    warnings.warn("anywidget is not installed: widgets are still pictures; pip install anywidget", stacklevel=2)
+    warnings.warn(
+        LatentfitWarning("anywidget is not installed: widgets are still pictures", remedy="pip install anywidget"),
+        stacklevel=2,
+    )
 
     class PageSide:
         """Keeps what a page would be told, and tells nobody: `still`, `code` and `data` work."""
@@ -30,10 +35,10 @@ else:
             self.kind, self.page, self.now, self.model_id = kind, page, {}, uuid4().hex
 
         def on_msg(self, callback: Callable[..., None]) -> None:
-            """No page, no messages."""
+            """Do nothing: without a page there are no messages."""
 
         def send(self, content: dict[str, Any], buffers: list[bytes] | None = None) -> None:
-            """To nobody."""
+            """Do nothing: there is nobody to send to."""
 
         def _repr_mimebundle_(self, **kwargs: Any) -> None:
             """No widget to show."""

@@ -22,7 +22,7 @@ class Widget(PageSide):
     Attributes
     ----------
     kind : str
-        As ``mount`` of ``widgets.js`` takes it.
+        Kind of the widget, as ``mount`` of ``widgets.js`` takes it.
     page : dict
         What the page begins with; the contract stands at the head of ``widgets.js``.
     now : dict

@@ -25,7 +25,7 @@ class CompareSlider(Widget):
     labels : tuple of str or None
         In the corners; None: names of files, else "left" and "right".
     position : float
-        Of the curtain, in percent of the width.
+        Place of the curtain, in percent of the width.
     smooth : bool
         Enlarge the smaller one bilinearly, as a preview is shown; False: show its pixels as blocks.
     height : int

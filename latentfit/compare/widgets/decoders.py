@@ -42,7 +42,7 @@ class Side:
     scores: Mapping[str, float] = field(default_factory=dict)
 
     def against(self, truth: "Side | None") -> "Side":
-        """With scores against a reference, as seen at its size."""
+        """The same side with scores against a reference, as seen at its size."""
         if self.rgb is None or truth is None or truth.rgb is None or truth is self:
             return self
         size = (truth.rgb.shape[-2], truth.rgb.shape[-1])
@@ -69,7 +69,7 @@ class Decoders:
     ----------
     named : mapping of str to Approximation
     space : LatentSpace
-        Of the latents that will be decoded.
+        Space of the latents that will be decoded.
     n_kept : int
         Decodes that are kept.
     """

@@ -45,7 +45,7 @@ class StepScrubber(Widget):
     vae : Vae, Approximation or None
         One pane more, at the end, that the others are scored against; each step costs one of its decodes.
     space : LatentSpace or str, or None
-        Of the latents; None: the VAE's, else that of the first approximation with as many channels.
+        Space of the latents; None: the VAE's, else that of the first approximation with as many channels.
     number : int
         Which of the N pictures; of a video its first frame is shown.
     smooth : bool

@@ -189,7 +189,7 @@ class TableEditor(Widget):
         return contact_sheet(shown, captions)
 
     def code(self) -> str:
-        """One call for the present view; the edited coefficients with it, where they are few."""
+        """Return one call that makes the present view; few changed coefficients are written in it."""
         imports, said = self._said(*self._given)
         shown = f"still(picture={self._picture})" if self._picture else "still()"
         if not self.is_edited or said.isidentifier():

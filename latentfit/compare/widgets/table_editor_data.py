@@ -45,7 +45,7 @@ class EditorPicture:
     cells: Tensor | None
 
     def for_page(self, module: PolynomialMap) -> dict[str, Any]:
-        """As the page takes it; smoothed as the map smooths, which for such a map is the same before it and after."""
+        """Return the picture as the page takes it, smoothed as the map smooths: before or after it is one."""
         latents = smoothed(self.latents, module.smoothing)[0]
         return {
             "name": self.name,

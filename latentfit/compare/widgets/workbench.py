@@ -48,7 +48,7 @@ class Workbench(Widget):
     latents : Tensor (N, C, h, w), or mapping of str to Tensor, or None
         Instead of images; model domain.
     space : LatentSpace or str, or None
-        Of `latents`, where no VAE says it.
+        Space of `latents`, where no VAE says it.
     size_px : int
         Pictures are shrunk to this short side and cut to whole cells, at most twice as long.
     sigma_most : float

@@ -33,7 +33,7 @@ _MOST_SCORED = 64
 
 @dataclass(frozen=True)
 class View:
-    """What a workbench shows.
+    """The state of a workbench's view.
 
     Attributes
     ----------
@@ -44,11 +44,11 @@ class View:
     mode : {"picture", "brightness", "delta_e", "difference"}
         The pictures, or their errors against the reference.
     sigma, gain : float
-        Of the simulated x0 estimate that is decoded; see `latentfit.simulate_x0`.
+        Noise and gain of the simulated x0 estimate that is decoded; see `latentfit.simulate_x0`.
     exposure : float
         Stops, in linear light; of pictures only.
     position : float
-        Of the curtain, in percent of the width.
+        Place of the curtain, in percent of the width.
     smooth : bool
         Smaller pictures are enlarged bilinearly; False: shown as blocks. Errors are of what is enlarged bilinearly.
     """

@@ -31,7 +31,7 @@ def write(approximation: Approximation, bias_free: Approximation | None = None) 
 
 
 def read(path: Path, space: LatentSpace) -> Approximation:
-    """Inverse of `write`."""
+    """Read what `write` wrote."""
     table = read_compiled(path, space, "weights:", "bias:")
     return from_table(table.from_unit_range(), space, path.stem)
 

@@ -57,7 +57,7 @@ def _comfy_hook(space: LatentSpace, side: int) -> str:
 
 
 def read(path: Path, space: LatentSpace) -> Approximation:
-    """Inverse of `write`."""
+    """Read what `write` wrote."""
     return from_table(read_python(path, space), space, path.stem)
 
 

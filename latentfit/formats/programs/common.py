@@ -34,19 +34,19 @@ class Table:
     side: int = 1
 
     def in_unit_range(self) -> "Table":
-        """For consumers that want [0, 1]: exactly W / 2 and b / 2 + 1/2."""
+        """Return the table for consumers that want [0, 1]: exactly W / 2 and b / 2 + 1/2."""
         return Table(self.weights / 2, self._bias() / 2 + 0.5, self.side)
 
     def in_byte_range(self) -> "Table":
-        """For consumers that want [0, 255]: exactly 127.5 W and 127.5 b + 127.5."""
+        """Return the table for consumers that want [0, 255]: exactly 127.5 W and 127.5 b + 127.5."""
         return Table(self.weights * 127.5, self._bias() * 127.5 + 127.5, self.side)
 
     def from_unit_range(self) -> "Table":
-        """Inverse of `in_unit_range`."""
+        """Undo `in_unit_range`."""
         return Table(self.weights * 2, self._bias() * 2 - 1, self.side)
 
     def from_byte_range(self) -> "Table":
-        """Inverse of `in_byte_range`."""
+        """Undo `in_byte_range`."""
         return Table(self.weights / 127.5, self._bias() / 127.5 - 1, self.side)
 
     def _bias(self) -> Tensor:
@@ -136,7 +136,8 @@ def provenance(approximation: Approximation, escape: Escape = one_line) -> list[
     ----------
     approximation : Approximation
     escape : callable
-        Of `latentfit.runtime.escaping`: makes text of the map's file harmless in the language that is written.
+        A function of `latentfit.runtime.escaping`, which makes text of the map's file harmless in the language that is
+        written.
     """
     card, space = approximation.card, approximation.space
     lines = [f"latentfit: {escape(approximation.name)} for {escape(space.title)} ({space.channels} channels)"]

@@ -3,15 +3,14 @@
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from safetensors.torch import save as to_bytes
 
-from latentfit.errors import BadTableError
+from latentfit.errors import BadFileError, BadTableError, reason_of
 from latentfit.formats.programs.common import Table, from_table, linear_table, provenance
 from latentfit.formats.programs.program import Program
 from latentfit.latents.spaces import LatentSpace
 from latentfit.maps.contracts import Approximation
+from latentfit.runtime.weights import WeightsFile
 
 
 def write(approximation: Approximation, bias_free: Approximation | None = None) -> bytes:
@@ -27,12 +26,14 @@ def write(approximation: Approximation, bias_free: Approximation | None = None) 
 
 
 def read(path: Path, space: LatentSpace) -> Approximation:
-    """Inverse of `write`."""
+    """Read what `write` wrote."""
     try:
-        tensors = load_file(path)
+        tensors = WeightsFile(path).read()
         weight, bias = tensors["weight"].double(), tensors["bias"].double()
-    except (SafetensorError, KeyError, OSError) as error:
-        raise BadTableError(f"not a Conv2d state dict ({error})", place=path, remedy="export it again") from error
+    except (BadFileError, KeyError) as error:
+        raise BadTableError(
+            f"not a Conv2d state dict ({reason_of(error)})", place=path, remedy="export it again"
+        ) from error
     if weight.ndim != 4 or weight.shape[0] != 3 or weight.shape[2] != weight.shape[3] or bias.shape != (3,):
         raise BadTableError(place=path, expected="a weight (3, C, k, k) and a bias (3,)", got=f"{tuple(weight.shape)}")
     table = Table(weight.reshape(3, -1).T, bias, weight.shape[-1])

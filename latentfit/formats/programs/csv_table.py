@@ -33,7 +33,7 @@ def write(approximation: Approximation, bias_free: Approximation | None = None) 
 
 
 def read(path: Path, space: LatentSpace) -> Approximation:
-    """Inverse of `write`: terms say the form."""
+    """Read what `write` wrote; the terms tell the form."""
     lines = [line for line in path.read_text("utf-8").splitlines() if line and not line.startswith("#")]
     table = list(csv.reader(lines))
     if len(table) < 2 or len({len(row) for row in table}) > 1:

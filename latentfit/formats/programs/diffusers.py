@@ -81,7 +81,7 @@ biases = ({bias})
 
 
 def read(path: Path, space: LatentSpace) -> Approximation:
-    """Inverse of `write`."""
+    """Read what `write` wrote."""
     return from_table(read_python(path, space, transposed=True).from_byte_range(), space, path.stem)
 
 

@@ -43,7 +43,7 @@ def write(approximation: Approximation, bias_free: Approximation | None = None) 
 
 
 def read(path: Path, space: LatentSpace) -> Approximation:
-    """Inverse of `write`."""
+    """Read what `write` wrote."""
     return from_table(read_python(path, space), space, path.stem)
 
 

@@ -40,7 +40,7 @@ def write(approximation: Approximation, bias_free: Approximation | None = None) 
 
 
 def read(path: Path) -> Approximation:
-    """Inverse of `write`.
+    """Read what `write` wrote.
 
     Raises
     ------

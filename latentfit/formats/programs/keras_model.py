@@ -86,7 +86,7 @@ def keras_of(module: nn.Module, n_inputs: int, *, clamp: bool = False, name: str
     clamp : bool
         Put the output into [0, 1].
     name : str
-        Of the model.
+        Name of the model.
     """
     layers = _layers()
     source = layers.Input((None, None, n_inputs), name="input")

@@ -38,7 +38,7 @@ def write(approximation: Approximation, bias_free: Approximation | None = None) 
 
 
 def read(path: Path, space: LatentSpace) -> Approximation:
-    """Inverse of `write`; what its parts unpack to is counted before they are."""
+    """Read what `write` wrote; what its parts unpack to is counted before they are."""
     with zipfile.ZipFile(path) as parts:
         sizes = {one.filename: one.file_size for one in parts.infolist()}
     if sizes.get("config.npy", 0) > MOST_CONFIG_BYTES:

@@ -16,6 +16,7 @@ from latentfit.fit.polynomial_map import PolynomialMap, smoothed
 from latentfit.formats.programs.program import Program
 from latentfit.maps.contracts import Approximation
 from latentfit.nets.tiny import TinyEncoder, TinyEncoder32
+from latentfit.runtime.devices import device_of
 from latentfit.runtime.escaping import one_line
 
 OPSET = 20
@@ -110,6 +111,7 @@ def onnx_of(module: nn.Module, example: Tensor, source: str, target: str, about:
         import onnxscript  # noqa: F401
     except ImportError as error:
         raise ExportError("onnx: needs the extra", remedy="pip install 'latentfit[onnx]'") from error
+    here = module if device_of(module).type == "cpu" else copy.deepcopy(module).cpu()  # the caller's stays where it is
     dynamic = {0: torch.export.Dim.DYNAMIC, 2: torch.export.Dim.DYNAMIC, 3: torch.export.Dim.DYNAMIC}
     quiet = logging.getLogger("torch.onnx")
     level = quiet.level
@@ -117,7 +119,7 @@ def onnx_of(module: nn.Module, example: Tensor, source: str, target: str, about:
     try:
         with warnings.catch_warnings(action="ignore"), redirect_stdout(io.StringIO()), torch.no_grad():
             program: Any = torch.onnx.export(
-                module.cpu(), (example,), dynamo=True, opset_version=OPSET, dynamic_shapes=(dynamic,),
+                here, (example,), dynamo=True, opset_version=OPSET, dynamic_shapes=(dynamic,),
                 input_names=[source], output_names=[target], verbose=False,
             )  # fmt: skip
     finally:

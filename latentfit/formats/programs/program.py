@@ -25,17 +25,17 @@ class Program:
     Attributes
     ----------
     name : str
-        As `export(…, name, …)` and the command line take it; the first word of the name of its file.
+        Name as `export(…, name, …)` and the command line take it; the first word of the name of its file.
     title : str
-        As people call it: "stable-diffusion.cpp".
+        Name as people write it: "stable-diffusion.cpp".
     ending : str
-        Of the file that is written: ".py".
+        Ending of the file that is written: ".py".
     how_to_use : str
         What to do with the file, in one line.
     runs : str
         The forms that it runs, in one line.
     write : callable
-        Of a map, and of the same space's map without intercept or None, makes the file's content: text or bytes, the
+        Given a map, and the same space's map without intercept or None, makes the file's content: text or bytes, the
         same each time. Raises `ExportError` for a form that it cannot run.
     output_range : str
         What the coefficients give: "[-1, 1]", "[0, 1]" or "[0, 255]".
@@ -48,7 +48,7 @@ class Program:
     read_alone : callable or None
         Reads a file that says its space back. At most one of `read` and `read_alone` is given.
     write_encoder : callable or None
-        Of an encoder and the name of its space ("" for none) makes the file's content.
+        Given an encoder and the name of its space ("" for none), makes the file's content.
     extra : str or None
         The extra of the package that must be installed.
     in_autofit : bool

@@ -18,7 +18,7 @@ def read_python(path: Path, space: LatentSpace, *, transposed: bool = False) -> 
     ----------
     path : Path
     space : LatentSpace
-        Its number of channels tells the side of the neighbourhood.
+        A space whose number of channels tells the side of the neighbourhood.
     transposed : bool
         Whether a row of the file is a colour, not a channel.
 

@@ -6,7 +6,7 @@ from latentfit.maps.contracts import Approximation
 
 
 def write(approximation: Approximation, bias_free: Approximation | None = None) -> bytes:
-    """What `latentfit.save` writes."""
+    """Return the bytes that `latentfit.save` writes."""
     return encoded(approximation, "export to safetensors")
 
 

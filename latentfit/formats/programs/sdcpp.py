@@ -24,7 +24,7 @@ def write(approximation: Approximation, bias_free: Approximation | None = None) 
 
 
 def read(path: Path, space: LatentSpace) -> Approximation:
-    """Inverse of `write`."""
+    """Read what `write` wrote."""
     return from_table(read_compiled(path, space, "=", "latent_rgb_bias"), space, path.stem)
 
 

@@ -57,7 +57,7 @@ def count_of(keys: Iterable[str], pattern: str) -> int:
 
 
 def window_of(buffers: Weights, key: str, usual: tuple[int, int]) -> tuple[int, int]:
-    """As the largest offset says; weights alone do not tell."""
+    """Return the window's side by the largest offset; weights alone do not tell it."""
     if key not in buffers:
         return usual
     rows, columns = (int(side) + 1 for side in buffers[key].amax(0).tolist())

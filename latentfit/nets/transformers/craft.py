@@ -58,7 +58,7 @@ class Craft(TransformerUpscaler):
         self.norm = _ChannelNorm(width)
 
     def config(self) -> dict[str, Any]:
-        """Constructor arguments, JSON-able."""
+        """The constructor's arguments, JSON-able."""
         sizes = {name: getattr(self, name) for name in ("n_channels", "width", "n_heads", "hidden", "gated")}
         return {**sizes, "depths": list(self.depths), "window": list(self.window)}
 

@@ -71,7 +71,7 @@ class Dat(TransformerUpscaler):
         self.norm = nn.LayerNorm(width)
 
     def config(self) -> dict[str, Any]:
-        """Constructor arguments, JSON-able."""
+        """The constructor's arguments, JSON-able."""
         sizes = {name: getattr(self, name) for name in ("n_channels", "width", "n_heads", "hidden")}
         return {**sizes, "depths": list(self.depths), "window": list(self.window)}
 

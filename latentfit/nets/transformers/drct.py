@@ -26,9 +26,9 @@ class Drct(TransformerUpscaler):
     n_channels, width : int
         C, and channels of the body.
     n_groups : int
-        Of five blocks each.
+        Groups of five blocks each.
     n_heads : int
-        Of a group's first block; the others have as many as divide their channels, by the authors' rule.
+        Heads of a group's first block; the others have as many as divide their channels, by the authors' rule.
     window : int
         Side of the square windows.
     growth : int
@@ -61,11 +61,11 @@ class Drct(TransformerUpscaler):
 
     @property
     def title(self) -> str:
-        """Its authors' name for it."""
+        """The name that its authors give this size."""
         return "DRCTFIR" if self.fourier else "DRCT"
 
     def config(self) -> dict[str, Any]:
-        """Constructor arguments, JSON-able."""
+        """The constructor's arguments, JSON-able."""
         names = ("n_channels", "width", "n_groups", "n_heads", "window", "growth", "mlp_ratio", "fourier")
         return {name: getattr(self, name) for name in names}
 

@@ -47,7 +47,7 @@ class TransformerUpscaler(nn.Module, ABC):
 
     @abstractmethod
     def config(self) -> dict[str, Any]:
-        """Constructor arguments, JSON-able."""
+        """The constructor's arguments, JSON-able."""
 
     @abstractmethod
     def buffers_of(self, side_cells: int = REFERENCE_CELLS) -> dict[str, Tensor]:

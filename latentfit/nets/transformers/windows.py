@@ -26,7 +26,7 @@ def picture_of(windows: Tensor, window: Window, size: tuple[int, int]) -> Tensor
 
 
 def attended(q: Tensor, k: Tensor, v: Tensor, n_heads: int, bias: Tensor, mask: Tensor | None = None) -> Tensor:
-    """Attention inside windows.
+    """Compute attention inside windows.
 
     Parameters
     ----------
@@ -61,7 +61,7 @@ def offsets_of(window: Window) -> Tensor:
 
 
 def offset_index(window: Window) -> Tensor:
-    """Which of `offsets_of` leads from each token to each, ``(T, T)`` int64."""
+    """Return which of `offsets_of` leads from each token to each, ``(T, T)`` int64."""
     high, wide = window
     places = torch.cartesian_prod(torch.arange(high), torch.arange(wide))
     down, across = (places[:, None] - places[None]).unbind(-1)
