@@ -510,7 +510,7 @@ def test_save_pairs_keeps_given_images_and_photographs(comfyui: ComfyUi, latents
     [
         ({"space": spaces.AUTO, "vae": FakeVae()}, "choose it in 'space', or connect 'model'"),
         ({}, "connect 'vae'"),
-        ({"images": torch.rand(2, 72, 96, 3)}, "say in 'vae_name' which VAE"),
+        ({"images": torch.rand(2, 72, 96, 3)}, "not said which VAE.*name it in 'vae_name'"),
         ({"images": torch.rand(2, 72, 96, 3), "images_are": PHOTO, "vae_name": "x"}, "connect 'vae'"),
         ({"images": torch.rand(1, 72, 96, 3), "vae": FakeVae()}, "belong to 2 images of 96x72 px, got 1 of 96x72"),
         ({"images": torch.rand(2, 64, 96, 3), "vae": FakeVae()}, "got 2 of 96x64"),

@@ -92,7 +92,11 @@ ODD: dict[str, tuple[str, Callable[[Path], Any], str | None]] = {
     "random bytes": ("x.pt", lambda path: path.write_bytes(np.random.default_rng(0).bytes(999)), "torch file"),
     "half a pickle": ("x.pt", lambda path: path.write_bytes(b"\x80\x02}q\x00("), "torch file"),
     "gguf": ("x.safetensors", lambda path: path.write_bytes(b"GGUF\3\0\0\0" + bytes(99)), "a GGUF file"),
-    "a huge model": ("x.safetensors", lambda path: sparse_file(path, 6 << 30), "6144 MiB, more than any map"),
+    "a huge model": (
+        "x.safetensors",
+        lambda path: sparse_file(path, 6 << 30),
+        "most what a map or a small decoder has, got 6144 MiB",
+    ),
     "another model": ("x.safetensors", lambda path: save_file({"lm_head.weight": torch.ones(3)}, path), "no map"),
     "an encoder": ("x.safetensors", lambda path: save_file(TinyEncoder(4).state_dict(), path), "no map|encoder"),
     "a video decoder": (
