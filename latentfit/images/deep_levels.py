@@ -52,15 +52,21 @@ def deep_levels(blob: bytes, formats: Sequence[str], image: Image.Image) -> Deep
         return None
     again.tile = [tile._replace(args=_with_mode(tile.args, low)) for tile in again.tile]
     again.load()
-    second = np.asarray(again).astype(np.uint16)
+    second = np.asarray(again)
+    first = np.asarray(image)
     if low == "RGBA":  # grey and alpha, both bytes of each
-        return second[..., ::2] << 8 | second[..., 1::2]
-    return np.asarray(image).astype(np.uint16) << 8 | second
+        first, second = second[..., ::2], second[..., 1::2]
+    levels = first.astype(np.uint16)
+    levels <<= 8
+    levels |= second
+    return levels
 
 
-def eight_bit(levels: NDArray[np.generic]) -> NDArray[np.uint8]:
+def eight_bit(levels: Deep) -> NDArray[np.uint8]:
     """Levels of 16 bits to the nearest of 8."""
-    return ((levels.astype(np.uint32) * 255 + TOP // 2) // TOP).astype(np.uint8)
+    nearest = ((np.arange(TOP + 1) * 255 + TOP // 2) // TOP).astype(np.uint8)
+    found: NDArray[np.uint8] = nearest[levels]
+    return found
 
 
 def deep_in_srgb(levels: Deep, icc: bytes) -> NDArray[np.uint8] | None:

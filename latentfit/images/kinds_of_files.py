@@ -6,7 +6,7 @@ from PIL import features
 
 _AVIF = ("AVIF",) if features.check("avif") else ()  # Pillow has it since 11.3
 _JPEG2000 = ("JPEG2000",) if features.check("jpg_2000") else ()
-FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF", "PPM", *_AVIF, *_JPEG2000, "QOI", "SGI", "DDS")
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF", "PPM", *_AVIF, *_JPEG2000, "QOI", "SGI")
 """Pillow's readers that are asked, which tell a file by its content; some others start programs."""
 
 _BY_ENDING = {".tga": "TGA", ".icb": "TGA", ".vda": "TGA", ".vst": "TGA", ".pcx": "PCX", ".dib": "DIB"}
@@ -14,7 +14,7 @@ _BY_ENDING = {".tga": "TGA", ".icb": "TGA", ".vda": "TGA", ".vst": "TGA", ".pcx"
 
 ENDINGS = frozenset(
     {".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".avif", ".bmp", ".tif", ".tiff", ".gif", ".ppm",
-     ".pgm", ".pbm", ".pnm", ".pfm", ".jp2", ".j2k", ".j2c", ".jpc", ".jpf", ".jpx", ".qoi", ".sgi", ".dds",
+     ".pgm", ".pbm", ".pnm", ".pfm", ".jp2", ".j2k", ".j2c", ".jpc", ".jpf", ".jpx", ".qoi", ".sgi",
      *_BY_ENDING}
 )  # fmt: skip
 """Of pictures that are read."""
@@ -31,7 +31,7 @@ UNREAD = {
     ".wmf": "a drawing of vectors (Windows)", ".emf": "a drawing of vectors (Windows)",
     ".exr": "an OpenEXR picture", ".hdr": "a Radiance picture", ".rgbe": "a Radiance picture",
     ".ico": "an icon", ".cur": "a mouse pointer", ".icns": "an icon", ".xbm": "an X bitmap", ".xpm": "an X pixmap",
-    ".fits": "a FITS picture", ".dcm": "a DICOM picture", ".ktx": "a texture (KTX)", ".ktx2": "a texture (KTX)",
+    ".fits": "a FITS picture", ".dcm": "a DICOM picture", ".dds": "a texture (DDS)", ".ktx": "a texture (KTX)", ".ktx2": "a texture (KTX)",
     ".mng": "an animation (MNG)", ".wbmp": "a WBMP picture", ".pict": "a PICT picture", ".ras": "a Sun raster",
     **dict.fromkeys(
         (".dng", ".cr2", ".cr3", ".crw", ".nef", ".nrw", ".arw", ".sr2", ".orf", ".rw2", ".raf", ".pef", ".srw",

@@ -47,6 +47,7 @@ _DAMAGED: tuple[type[Exception], ...] = (
     EOFError,
     ArithmeticError,
     MemoryError,
+    NotImplementedError,
     struct.error,
 )
 
@@ -140,9 +141,10 @@ def _decoded(blob: bytes, formats: Sequence[str]) -> _Decoded:
 
 def _loaded(blob: bytes, formats: Sequence[str]) -> tuple[Image.Image, Deep | None]:
     image = Image.open(io.BytesIO(blob), formats=list(formats))
-    if image.format == "JPEG2000" and image.width * image.height > max(1 << 24, 1000 * len(blob)):
+    is_thin = image.width * image.height > max(1 << 24, 1000 * len(blob))  # for its bytes: a bomb, or one colour
+    if image.format == "JPEG2000" and is_thin:
         raise Image.DecompressionBombError(f"{image.width * image.height} pixels of {len(blob)} bytes could be a bomb")
-    has_16 = is_deep(image)
+    has_16 = is_deep(image) and not is_thin
     image.load()
     return image, deep_levels(blob, formats, image) if has_16 else None
 

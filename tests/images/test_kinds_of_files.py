@@ -23,7 +23,7 @@ WRITERS = {
     ".png": "PNG", ".apng": "PNG", ".bmp": "BMP", ".dib": "DIB", ".tif": "TIFF", ".tiff": "TIFF", ".ppm": "PPM",
     ".pnm": "PPM", ".jp2": "JPEG2000", ".j2k": "JPEG2000", ".jpx": "JPEG2000", ".jpf": "JPEG2000", ".j2c": "JPEG2000",
     ".jpc": "JPEG2000", ".tga": "TGA", ".icb": "TGA", ".vda": "TGA", ".vst": "TGA", ".pcx": "PCX", ".sgi": "SGI",
-    ".qoi": "QOI", ".dds": "DDS",
+    ".qoi": "QOI",
 }  # fmt: skip
 OTHERS = {".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".avif", ".gif", ".pgm", ".pbm", ".pfm"}
 
