@@ -31,7 +31,8 @@ UNREAD = {
     ".wmf": "a drawing of vectors (Windows)", ".emf": "a drawing of vectors (Windows)",
     ".exr": "an OpenEXR picture", ".hdr": "a Radiance picture", ".rgbe": "a Radiance picture",
     ".ico": "an icon", ".cur": "a mouse pointer", ".icns": "an icon", ".xbm": "an X bitmap", ".xpm": "an X pixmap",
-    ".fits": "a FITS picture", ".dcm": "a DICOM picture", ".dds": "a texture (DDS)", ".ktx": "a texture (KTX)", ".ktx2": "a texture (KTX)",
+    ".fits": "a FITS picture", ".dcm": "a DICOM picture", ".dds": "a texture (DDS)",
+    ".ktx": "a texture (KTX)", ".ktx2": "a texture (KTX)",
     ".mng": "an animation (MNG)", ".wbmp": "a WBMP picture", ".pict": "a PICT picture", ".ras": "a Sun raster",
     **dict.fromkeys(
         (".dng", ".cr2", ".cr3", ".crw", ".nef", ".nrw", ".arw", ".sr2", ".orf", ".rw2", ".raf", ".pef", ".srw",

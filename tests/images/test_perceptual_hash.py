@@ -67,7 +67,7 @@ def test_bundled_pictures_are_all_distinct_and_each_copy_finds_its_own() -> None
 
 def test_groups_are_those_of_every_pair_compared_one_by_one() -> None:
     rng = np.random.default_rng(5)
-    made = [looks.look_of(painted(seed)) for seed in range(40)]
+    made = [looks.look_of(painted(seed))[:118] for seed in range(40)]  # of before amplitudes were kept
     for one in made[:15]:  # some bits and levels away from another
         raw = np.frombuffer(bytes.fromhex(one), np.uint8).copy()
         bits = np.unpackbits(raw[:32])
