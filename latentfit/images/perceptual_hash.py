@@ -18,15 +18,17 @@ _SHORT = 2 * (_N_BITS // 8 + _N_COLOURS)
 LENGTH = _SHORT + 2 * N_WAVES * N_WAVES
 """Hexadecimal digits of a look; those of earlier versions end before the waves' amplitudes."""
 MOST_BITS, MOST_LEVELS = 80, 24
-"""Two pictures of which one has no amplitudes are one where so few of 255 signs and levels of mean colours differ.
+"""Two pictures are alike where so few of 255 signs differ and no mean colour differs by more of 255 levels.
+
+Where one of the two has no amplitudes that is all there is; else `registration` decides, of these and of trims.
 
 Copies of 178 photographs and drawings (JPEG of quality 50 to 95, a quarter to twice the size, 2 % cut off two sides,
 5 % brighter or darker, 10 % more contrast, mirrored, and some of these together) differ by at most 80 signs and 21
 levels. Of 902 distinct pictures (406,000 pairs) those within 24 levels differ by 91 signs or more, but for two sprites
 of one set (73).
 """
-TRIMMED_LEVELS = 40
-"""No mean colour of a copy differs by more, trims included; of what else copies differ in, see `registration`."""
+TRIMMED_LEVELS, CHROMA_LEVELS = 60, 24
+"""No mean colour of a copy differs by more, trims of white margins included, and none less its luma by more."""
 _LEAST_DETAIL = 2.0  # levels: what varies less is as good as one colour, and signs of its waves are rounding
 _AT_ONCE, _AMONG = 512, 8192  # pairs that are compared in one product of matrices
 
@@ -159,29 +161,27 @@ def _near(
         for begin in range(int(first), stop, _AMONG):
             columns = there_order[begin : min(begin + _AMONG, stop)]
             by_signs, by_waves = _by_signs(here, rows, there, columns), _could_be(here, rows, there, columns)
+            whole = here.is_whole[rows][:, None] & there.is_whole[columns]
             for place in np.nonzero((by_signs | by_waves).any(1))[0]:
                 row = int(rows[place])
-                hits = columns[by_signs[place]]
-                maybe = columns[by_waves[place]]
-                if there is here:
-                    hits, maybe = hits[hits != row], maybe[maybe != row]
+                is_open = (by_signs[place] | by_waves[place]) & ~((columns == row) & (there is here))
                 if label is not None:
-                    maybe = maybe[label[maybe] != label[row]]
-                hits = np.concatenate([hits, maybe[here.waves.matches(row, there.waves, maybe)]])
+                    is_open &= label[columns] != label[row]
+                hits = columns[is_open & ~whole[place]]
+                maybe = is_open & whole[place]
+                registered = here.waves.matches(row, there.waves, columns[maybe], by_signs[place][maybe])
+                hits = np.concatenate([hits, columns[maybe][registered]])
                 if len(hits):
                     yield row, hits
 
 
 def _by_signs(here: _Parsed, rows: NDArray[np.int64], there: _Parsed, columns: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Which pairs are near by signs and colours, as they are or mirrored, where one of the two has no amplitudes."""
+    """Which pairs are near by signs and colours, as they are or mirrored."""
     found = np.zeros((len(rows), len(columns)), bool)
-    short = ~(here.is_whole[rows][:, None] & there.is_whole[columns])
-    if not short.any():
-        return found
     even = np.tile(np.arange(_WAVES) % 2 == 0, _WAVES)
     straight = here.signs[rows][:, even] @ there.signs[columns][:, even].T
     turned = here.signs[rows][:, ~even] @ there.signs[columns][:, ~even].T
-    i, j = np.nonzero((straight + np.abs(turned) >= _N_BITS - 2 * MOST_BITS) & short)
+    i, j = np.nonzero(straight + np.abs(turned) >= _N_BITS - 2 * MOST_BITS)
     agreeing = (straight[i, j], turned[i, j])
     found[i, j] = _alike_either_way(here.colours[rows[i]], there.colours[columns[j]], *agreeing, MOST_LEVELS)
     return found
@@ -199,6 +199,9 @@ def _could_be(here: _Parsed, rows: NDArray[np.int64], there: _Parsed, columns: N
     agreeing = (straight[i, j] * scale, turned[i, j] * scale)
     found = np.zeros((len(rows), len(columns)), bool)
     found[i, j] = _alike_either_way(here.colours[rows[i]], there.colours[columns[j]], *agreeing, TRIMMED_LEVELS)
+    i, j = np.nonzero(found)
+    chroma, other_chroma = _chroma(here.colours[rows[i]]), _chroma(there.colours[columns[j]])
+    found[i, j] = _alike(chroma, other_chroma, CHROMA_LEVELS) | _alike(_mirrored(chroma), other_chroma, CHROMA_LEVELS)
     return found
 
 
@@ -213,6 +216,14 @@ def _alike_either_way(colours: Levels, others: Levels, straight: Signs, turned: 
 def _alike(colours: Levels, others: Levels, most: int) -> NDArray[np.bool_]:
     within: NDArray[np.bool_] = np.abs(colours - others).max(1, initial=0) <= most
     return within
+
+
+def _chroma(colours: Levels) -> Levels:
+    """Mean colours less their luma."""
+    rgb = colours.reshape(len(colours), _GRID * _GRID, 3)
+    luma = np.round(rgb @ np.array((0.299, 0.587, 0.114))).astype(np.int16)
+    less: Levels = (rgb - luma[..., None]).reshape(colours.shape)
+    return less
 
 
 def _mirrored(colours: Levels) -> Levels:

@@ -13,12 +13,15 @@ from numpy.typing import NDArray
 
 Waves = NDArray[np.float32]
 N_WAVES = 16  # down and across
-LEAST_WHOLE, LEAST_REST = 0.70, 0.62
+LEAST_WHOLE, LEAST_REST = 0.70, 0.68
 """Two pictures are one where all waves correlate so, and also what is left without the two strongest outer products.
 
 Of 352 photographs, drawings, sprites, pages of text and plots, copies trimmed by 2 to 5 % of up to four sides have 0.74
 and 0.70 or more but for sprites of few pixels (0.70 and 0.58); distinct ones have at most 0.97 (pages) and 0.57.
 """
+LEAST_REST_ALIKE, LEAST_REST_UNTRIMMED = 0.8, 0.9
+"""The latter where pictures lie on one another as they are, without a trim; the former where their signs agree."""
+MOST_CONTRAST = 1.35  # times that one picture's waves are as large as the other's
 LEAST_SLOW = 0.6  # correlation of the slowest waves as they are: with less, trims are not tried
 _N_SLOW = 6
 _SAMPLES = 64
@@ -71,8 +74,13 @@ class Registration:
         found: Waves = self._trimmed_norms[rows]
         return found
 
-    def matches(self, row: int, others: "Registration", rows: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """Which of others' `rows` are picture `row` trimmed, or what that was trimmed of, or mirrored."""
+    def matches(
+        self, row: int, others: "Registration", rows: NDArray[np.int64], are_alike: NDArray[np.bool_]
+    ) -> NDArray[np.bool_]:
+        """Which of others' `rows` are picture `row` trimmed, or what that was trimmed of, or mirrored.
+
+        Those that `are_alike` by signs and colours already need agree less.
+        """
         found = np.zeros(len(rows), bool)
         if not self._flat[row].any():
             return found
@@ -91,18 +99,24 @@ class Registration:
                 for index in np.nonzero((score[best, np.arange(len(rows))] >= LEAST_WHOLE) & ~found)[0]:
                     there = others._waves[rows[index]]
                     pair = (_trim(own, best[index]), there) if is_inner else (own, _trim(there, best[index]))
-                    found[index] = _rest(*pair) >= LEAST_REST
+                    least = LEAST_REST if best[index] else LEAST_REST_UNTRIMMED
+                    found[index] = _agree(*pair, LEAST_REST_ALIKE if are_alike[index] else least)
         return found
 
 
-def _rest(one: Waves, other: Waves) -> float:
-    """Correlation of two pictures' weighted waves without the two outer products that they share most."""
-    first, second = ((waves * _WEIGHT) / max(float(np.linalg.norm(waves * _WEIGHT)), 1e-6) for waves in (one, other))
+def _agree(one: Waves, other: Waves, least: float) -> bool:
+    """Whether two pictures' weighted waves are as large, and agree without the two outer products they share most."""
+    first, second = one * _WEIGHT, other * _WEIGHT
+    lengths = np.maximum([np.linalg.norm(first), np.linalg.norm(second)], 1e-6)
+    if lengths.max() > MOST_CONTRAST * lengths.min():
+        return False
+    first, second = first / lengths[0], second / lengths[1]
     left, _, right = np.linalg.svd(first + second)
     down = np.eye(N_WAVES) - left[:, :2] @ left[:, :2].T
     across = np.eye(N_WAVES) - right[:2].T @ right[:2]
     first, second = down @ first @ across, down @ second @ across
-    return float((first * second).sum() / max(float(np.linalg.norm(first) * np.linalg.norm(second)), 1e-9))
+    rest = (first * second).sum() / max(float(np.linalg.norm(first) * np.linalg.norm(second)), 1e-9)
+    return bool(rest >= least)
 
 
 def _basis(places: NDArray[np.float64]) -> NDArray[np.float64]:
