@@ -4,10 +4,11 @@ import io
 import struct
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageFile
 
 from latentfit.images.profiles import SRGB, to_d50
 
@@ -19,7 +20,7 @@ _ROWS = 256  # converted at once
 _NATIVE = "L" if sys.byteorder == "little" else "B"
 
 
-def is_deep(image: Image.Image) -> bool:
+def is_deep(image: ImageFile.ImageFile) -> bool:
     """Whether a picture, opened but not loaded, has 16 bits a channel."""
     return bool(image.tile) and (image.mode.startswith("I;16") or _low_mode(image) is not None)
 
@@ -107,7 +108,7 @@ def deep_in_srgb(levels: Deep, icc: bytes) -> NDArray[np.uint8] | None:
     return made
 
 
-def _low_mode(image: Image.Image) -> str | None:
+def _low_mode(image: ImageFile.ImageFile) -> str | None:
     """The raw mode that gives the second of two bytes."""
     args = image.tile[0].args if image.tile else None
     mode = args[0] if isinstance(args, tuple) else args
@@ -118,7 +119,7 @@ def _low_mode(image: Image.Image) -> str | None:
     return swapped.get(native) if native.startswith(image.mode + ";") else None
 
 
-def _with_mode(args: object, mode: str) -> object:
+def _with_mode(args: tuple[Any, ...] | str | None, mode: str) -> tuple[Any, ...] | str:
     return (mode, *args[1:]) if isinstance(args, tuple) else mode
 
 

@@ -33,13 +33,15 @@ _STEPS = 12.0  # of a wave's logarithm to an octave: 6 % each
 def packed(waves: NDArray[np.float64]) -> bytes:
     """Amplitudes ``(16, 16)`` in levels -> a byte each: sign and logarithm, from an eighth to 191 levels."""
     steps = np.clip(np.round(np.sign(waves) * _STEPS * np.log2(1 + 8 * np.abs(waves))), -127, 127)
-    return steps.astype(np.int8).tobytes()
+    raw: bytes = steps.astype(np.int8).tobytes()
+    return raw
 
 
 def unpacked(raw: bytes) -> Waves:
     """As `packed` wrote them: ``(n, 16, 16)`` of n · 256 bytes."""
     steps = np.frombuffer(raw, np.int8).astype(np.float32).reshape(-1, N_WAVES, N_WAVES)
-    return np.sign(steps) * (2 ** (np.abs(steps) / _STEPS) - 1) / 8
+    found: Waves = (np.sign(steps) * (2 ** (np.abs(steps) / _STEPS) - 1) / 8).astype(np.float32)
+    return found
 
 
 class Registration:
@@ -98,9 +100,10 @@ class Registration:
                 best = score.argmax(0)
                 for index in np.nonzero((score[best, np.arange(len(rows))] >= LEAST_WHOLE) & ~found)[0]:
                     there = others._waves[rows[index]]
-                    pair = (_trim(own, best[index]), there) if is_inner else (own, _trim(there, best[index]))
+                    one = _trim(own, best[index]) if is_inner else own
+                    other = there if is_inner else _trim(there, best[index])
                     least = LEAST_REST if best[index] else LEAST_REST_UNTRIMMED
-                    found[index] = _agree(*pair, LEAST_REST_ALIKE if are_alike[index] else least)
+                    found[index] = _agree(one, other, LEAST_REST_ALIKE if are_alike[index] else least)
         return found
 
 
