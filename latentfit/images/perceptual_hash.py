@@ -27,7 +27,7 @@ Copies of 178 photographs and drawings (JPEG of quality 50 to 95, a quarter to t
 levels. Of 902 distinct pictures (406,000 pairs) those within 24 levels differ by 91 signs or more, but for two sprites
 of one set (73).
 """
-TRIMMED_LEVELS, CHROMA_LEVELS = 60, 24
+TRIMMED_LEVELS, CHROMA_LEVELS = 60, 22
 """No mean colour of a copy differs by more, trims of white margins included, and none less its luma by more."""
 _LEAST_DETAIL = 2.0  # levels: what varies less is as good as one colour, and signs of its waves are rounding
 _AT_ONCE, _AMONG = 512, 8192  # pairs that are compared in one product of matrices

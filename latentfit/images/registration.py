@@ -19,7 +19,7 @@ LEAST_WHOLE, LEAST_REST = 0.70, 0.68
 Of 352 photographs, drawings, sprites, pages of text and plots, copies trimmed by 2 to 5 % of up to four sides have 0.74
 and 0.70 or more but for sprites of few pixels (0.70 and 0.58); distinct ones have at most 0.97 (pages) and 0.57.
 """
-LEAST_REST_ALIKE, LEAST_REST_UNTRIMMED = 0.8, 0.9
+LEAST_REST_ALIKE, LEAST_REST_UNTRIMMED = 0.86, 0.92
 """The latter where pictures lie on one another as they are, without a trim; the former where their signs agree."""
 MOST_CONTRAST = 1.35  # times that one picture's waves are as large as the other's
 LEAST_SLOW = 0.6  # correlation of the slowest waves as they are: with less, trims are not tried
