@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
-from latentfit.errors import BadFileError, LatentfitWarning, Remedy, SpaceMismatchError, StoreError
+from latentfit.errors import (
+    BadFileError,
+    LatentfitError,
+    LatentfitWarning,
+    Remedy,
+    SpaceMismatchError,
+    StoreError,
+    as_flag,
+)
 from latentfit.runtime.escaping import lines
 
 if TYPE_CHECKING:
@@ -89,6 +97,44 @@ def check_places(command: str, store: Path | None, source: Path | None, target: 
     return source is not None
 
 
+def check_without(command: str, reason: str, **flags: object) -> None:
+    """Refuse options that would change nothing: whoever gives one believes that it does.
+
+    Parameters
+    ----------
+    command : str
+        Such as ``evaluate``.
+    reason : str
+        Why they would change nothing, as the end of a sentence.
+    **flags : object
+        Values by name; None, False, empty and "auto" are as good as left out.
+
+    Raises
+    ------
+    LatentfitError
+        When one of them is given.
+    """
+    given = [as_flag(name, ...) for name, value in flags.items() if value not in (None, False, (), "auto")]
+    if given:
+        raise LatentfitError(
+            f"{command}: {' and '.join(given)} would change nothing: {reason}",
+            remedy=f"leave {'it' if len(given) == 1 else 'them'} out",
+        )
+
+
+def check_at_least(command: str, least: int, **flags: int | None) -> None:
+    """Refuse counts below the least that means anything.
+
+    Raises
+    ------
+    LatentfitError
+        When one is.
+    """
+    for name, value in flags.items():
+        if value is not None and value < least:
+            raise LatentfitError(f"{command}: {as_flag(name, ...)}", expected=f"{least} or more", got=f"{value}")
+
+
 def check_said(flag: str, said: str | None, file: Path, own: "LatentSpace") -> None:
     """Refuse a space that is said where the file says another: it would change nothing."""
     from latentfit.latents.spaces import get_space
@@ -163,20 +209,20 @@ def evaluate_classes(named: "dict[str, Approximation]", store: "PairStore", spli
         say(path)
 
 
-def check_out(path: Path | None, ending: str = "", or_none: bool = False) -> None:
+def check_out(path: Path | None, ending: str = "", or_none: bool = False, flag: str = "--out") -> None:
     """Refuse an output that could not be written before the long work, not after it."""
     if path is None:
         return
     if path.is_dir():
-        raise BadFileError(f"--out {path}", expected="a file to write", got="a folder")
+        raise BadFileError(f"{flag} {path}", expected="a file to write", got="a folder")
     parent = next(folder for folder in path.absolute().parents if folder.exists())
     if not parent.is_dir() or not os.access(parent, os.W_OK):
         raise BadFileError(
-            f"--out {path}: cannot be written", expected="a folder that can be written to", got=f"{parent}"
+            f"{flag} {path}: cannot be written", expected="a folder that can be written to", got=f"{parent}"
         )
     if ending and path.suffix.lower() != ending and not (or_none and not path.suffix):
         raise BadFileError(
-            f"--out {path}", expected=f"a name ending in {ending}", got=f"{path.suffix or 'no ending'!r}"
+            f"{flag} {path}", expected=f"a name ending in {ending}", got=f"{path.suffix or 'no ending'!r}"
         )
 
 

@@ -15,7 +15,7 @@ from typing import Annotated, Literal
 import tyro
 
 from latentfit.autofit.config import AutofitConfig
-from latentfit.cli.arguments import Device, Dtype, MaybeDomain, Name, open_streams, say
+from latentfit.cli.arguments import Device, Dtype, MaybeDomain, Name, check_at_least, check_without, open_streams, say
 from latentfit.cli.files import decode, export, info, report
 from latentfit.cli.fit import fit
 from latentfit.cli.latents import convert, same_space, upscale
@@ -79,8 +79,12 @@ def collect(
     from latentfit.pairs.collector import collect as run
     from latentfit.vae.vae import Vae
 
+    check_at_least("collect", 1, limit=limit, crops=crops, size=size)
+    check_at_least("collect", 0, random_scales=random_scales)
     if random_scales and not scales:
         raise ScaleError("--random-scales: lie between those of --scales", remedy="name these, such as 1 2")
+    if scales:
+        check_without("collect", "stores of several scales are made of pictures, never of latent files", domain=domain)
     loaded = Vae.load(vae, space=space, device=device, dtype=dtype)
     if scales:
         from latentfit.pairs.scaled import collect_scales
@@ -123,6 +127,8 @@ def comfyui(
     """
     from latentfit.comfyui.installing import install, uninstall
 
+    if action == "uninstall":
+        check_without("comfyui uninstall", "a link and a copy are taken away alike", copy=copy)
     say(install(path, copy=copy) if action == "install" else uninstall(path))
 
 

@@ -14,8 +14,10 @@ from latentfit.cli.arguments import (
     Name,
     OutFile,
     Store,
+    check_at_least,
     check_out,
     check_said,
+    check_without,
     noticed_latents,
     say,
     store_in_words,
@@ -58,19 +60,22 @@ def export(
         Palette of pixelvae's file, which does not hold it.
     """
     from latentfit.formats.exporter import export as run
-    from latentfit.formats.exporter import export_encoder
+    from latentfit.formats.exporter import export_encoder, is_bias_free_needed
     from latentfit.formats.opening import load_any
     from latentfit.formats.recognition import encoder_in
 
     check_out(out)
     encoder = encoder_in(file) if file.suffix in (".safetensors", ".pt", ".pth") and file.is_file() else None
     if encoder is not None:
+        check_without("export", f"{file} holds an encoder", bias_free=bias_free, palette=palette)
         say(export_encoder(encoder, space, to, out))
         return
     loaded, plain = load_any(file, space, palette), load_any(bias_free, space) if bias_free else None
     check_said("--space", space, file, loaded.space)
     if palette is not None:
         _check_palette(file, loaded, palette)
+    if plain is not None and not is_bias_free_needed(loaded, to):
+        check_without("export", f"{to!r} takes {file} as it is", bias_free=bias_free)
     say(run(loaded, to, out, bias_free=plain))
 
 
@@ -178,6 +183,7 @@ def report(
     from latentfit.compare.reports.builder import report as run
 
     check_out(out, ".html")
+    check_at_least("report", 1, pictures=pictures)
     path = run(store, files, out, n_pictures=pictures, split=split, progress=True)
     say(f"{path}: {path.stat().st_size / 2**20:.1f} MiB; open it in any browser")
 
@@ -200,6 +206,7 @@ def info(file: File, space: Name = None, target: Name = None, palette: Name = No
     from latentfit.formats.saved import read_card
 
     if file.is_dir():
+        check_without("info", f"{file} is a folder, which says its own", space=space, target=target, palette=palette)
         say(store_in_words(file))
         return
     loaded = load_either(file, space, palette, target)

@@ -5,8 +5,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from latentfit.cli.arguments import MaybeStore, OutFile, check_out, check_places, say, solution_line
-from latentfit.errors import FitError
+from latentfit.cli.arguments import MaybeStore, OutFile, check_out, check_places, check_without, say, solution_line
 
 
 def fit(
@@ -63,11 +62,10 @@ def fit(
     if check_places("fit", store, source, target):
         assert source is not None
         assert target is not None
-        if scale is not None or smoothing is not None:
-            raise FitError(
-                "fit: --scale and --smoothing are of maps to pictures",
-                remedy="leave them out: between latents the stores decide",
-            )
+        check_without(
+            "fit", "between latents the stores decide the scale, and no colour is clipped or smoothed",
+            scale=scale, smoothing=smoothing, no_censored=not censored,
+        )  # fmt: skip
         joined = PairStore(source).join(PairStore(target))
         channel_map = ChannelMap(sides, joined.scale, intercept, ridge)
         fitted: Approximation | LatentMap = channel_map.fit_joined(joined, split, progress=True).latent_map()

@@ -12,6 +12,7 @@ from latentfit.cli.arguments import (
     MaybeFile,
     Name,
     OutFile,
+    check_at_least,
     check_out,
     check_said,
     noticed_latents,
@@ -182,6 +183,7 @@ def same_space(
     device : str
         Where the VAEs run.
     """
+    check_at_least("same-space", 1, size=size, limit=limit)
     from latentfit.scores.space_comparison import same_space as run
     from latentfit.vae.vae import Vae
 

@@ -14,6 +14,7 @@ from latentfit.cli.arguments import (
     Store,
     check_out,
     check_places,
+    check_without,
     evaluate_classes,
     show_scores,
     tables_unless_fitted_on,
@@ -21,7 +22,9 @@ from latentfit.cli.arguments import (
 from latentfit.errors import SpaceMismatchError, StoreError
 
 if TYPE_CHECKING:
-    from latentfit.maps.contracts import LatentMap
+    from collections.abc import Iterable
+
+    from latentfit.maps.contracts import Approximation, LatentMap
     from latentfit.pairs.store import PairStore
     from latentfit.vae.vae import Vae
 
@@ -73,19 +76,34 @@ def evaluate(
     from latentfit.scores.evaluation import evaluate as run
     from latentfit.scores.evaluation import score_summary
 
-    check_out(csv, ".csv")
+    check_out(csv, ".csv", flag="--csv")
     if check_places("evaluate", store, source, target):
         assert source is not None
         assert target is not None
+        check_without("evaluate", "maps between latents have no palette", palette=palette)
         _evaluate_between(files, source, target, (source_vae, target_vae), csv, split, device)
         return
     assert store is not None
+    reason = "with one store no VAE is run, as the store holds what it decoded"
+    check_without("evaluate", reason, source_vae=source_vae, target_vae=target_vae, device=device)
     opened = PairStore(store)
     named = load_named(files, opened.space, palette)
+    if palette is not None:
+        _check_any_has(named.values(), palette)
     frame = run(named, opened, split=split, progress=True)
     show_scores(frame, score_summary(frame), csv)
     if any(map(is_palettized, named.values())):
         evaluate_classes(named, opened, split, csv)
+
+
+def _check_any_has(maps: "Iterable[Approximation]", named: str) -> None:
+    """Refuse a palette that is none, or that no map has: pixelvae's took it, others have their own or none."""
+    from latentfit.palettes.decoder import is_palettized, palette_of
+    from latentfit.palettes.palette import Palette
+
+    wanted = Palette.load(named).hex
+    if not any(is_palettized(one) and palette_of(one).hex == wanted for one in maps):
+        check_without("evaluate", "none of the files is pixelvae's, which lacks its palette", palette=named)
 
 
 def _evaluate_between(
@@ -157,7 +175,7 @@ def audit(store: Store, files: MaybeFiles = (), csv: MaybeFile = None) -> None:
     from latentfit.scores.table_audit import audit as run
     from latentfit.scores.table_audit import audit_summary
 
-    check_out(csv, ".csv")
+    check_out(csv, ".csv", flag="--csv")
     opened = PairStore(store)
     paths = files or tables_unless_fitted_on(opened)
     frame = run(opened, list(load_named(paths, opened.space).values()), progress=True)

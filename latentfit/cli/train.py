@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
-from latentfit.cli.arguments import Device, MaybeFile, Name, Store, check_out, say
+from latentfit.cli.arguments import Device, MaybeFile, Name, Store, check_out, check_without, say
 from latentfit.cli.usage import command
 from latentfit.errors import StoreError, TrainError
 
@@ -180,6 +180,8 @@ def palette(
     config = how.config(preset_named(how.preset, "palette").config)
     palettizing = Palettizing(Palette.load(palette), method, dither)
     pairs = _folder_pairs(how, folder, vae, space, store)
+    if folder is not None and how.split != "train":
+        check_without("train palette", "names with 'test' in their path decide which latents are held out", split="all")
     opened, train, test = (PairStore(pairs), None, None) if isinstance(pairs, Path) else (
         pairs.store, pairs.train, pairs.test
     )  # fmt: skip
@@ -314,6 +316,9 @@ def _trunk_for(
     from latentfit.formats.saved import load_approximation
 
     if file is not None and file == Path("none"):
+        if how.begin is not None or not preset.takes_trunk:
+            reason = f"{how.begin} brings all weights" if how.begin else f"preset {how.preset!r} begins with no trunk"
+            check_without("train", reason, trunk=file)
         return None
     if file is not None and not preset.takes_trunk:
         raise TrainError(

@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from latentfit.errors import SpaceMismatchError
+
 FOLDER = "latentfit"  # below ComfyUI's models, and its name in extra_model_paths.yaml
 MAP_ENDINGS = frozenset({".safetensors", ".sft", ".pt", ".pth", ".ckpt", ".bin", ".json"})
 PALETTE_ENDINGS = frozenset({".hex", ".txt", ".gpl", ".pal", ".act", ".png"})
@@ -89,5 +91,21 @@ def progress(n_steps: int) -> Iterator[Any]:
 
 
 def latent_format_of(model: Any) -> Any:
-    """The latent format of a MODEL."""
-    return model.get_model_object("latent_format") if hasattr(model, "get_model_object") else model.model.latent_format
+    """The latent format of a MODEL.
+
+    Raises
+    ------
+    SpaceMismatchError
+        When it has none: something else runs on the wire.
+    """
+    try:
+        return (
+            model.get_model_object("latent_format") if hasattr(model, "get_model_object") else model.model.latent_format
+        )
+    except AttributeError as error:
+        raise SpaceMismatchError(
+            "model",
+            expected="a MODEL with a latent format",
+            got=type(model).__name__,
+            remedy="connect a loaded diffusion model, or choose the space in the node",
+        ) from error

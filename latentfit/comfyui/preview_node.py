@@ -32,6 +32,13 @@ class LatentFitPreview(inputs.OfMapFile):
 
     @inputs.told_of_widgets
     def choose(self, model: Any, map_name: str, every_n_steps: int, space: str) -> tuple[Any]:
+        if not hasattr(model, "clone"):
+            raise SpaceMismatchError(
+                "model",
+                expected="a MODEL, as checkpoint and diffusion model loaders give it",
+                got=type(model).__name__,
+                remedy="connect the model that will be sampled",
+            )
         stated = _space_of(model, space)
         choice = preview_hook.Choice(map_name, None if stated is None else stated.name, every_n_steps)
         choice.load()  # what is wrong with the file, or its space, is said before the sampling begins

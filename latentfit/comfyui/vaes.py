@@ -20,8 +20,9 @@ def decoded(vae: Any, latents: Tensor, space: LatentSpace) -> Tensor:
     Raises
     ------
     VaeError
-        When the VAE gives another size or NaN: it is not this space's, or overflowed.
+        When it is no VAE, or gives another size or NaN: it is not this space's, or overflowed.
     """
+    _check(vae, "decode")
     samples = space.model_to_comfy(latents)
     images = vae.decode(samples[:, :, None] if space.dims == 3 else samples)
     rgb: Tensor = images.reshape(-1, *images.shape[-3:])[..., :3].movedim(-1, 1).float().cpu()
@@ -37,9 +38,21 @@ def decoded(vae: Any, latents: Tensor, space: LatentSpace) -> Tensor:
 
 def fingerprint(vae: Any) -> str:
     """SHA-256 over the weights, as `Vae.fingerprint` of the same file has it where ComfyUI holds them in float32."""
+    _check(vae, "first_stage_model")
     network: nn.Module = vae.first_stage_model
     if network not in _known:
         weights = to_diffusers_keys(network.state_dict())
         prefix = "module." if "decoder.conv_in.weight" in weights else ""  # as `DiffusersNetwork` holds it
         _known[network] = fingerprint_of({f"{prefix}{key}": tensor for key, tensor in weights.items()})
     return _known[network]
+
+
+def _check(vae: Any, part: str) -> None:
+    """Refuse what a node upstream put on the wire in a VAE's place."""
+    if not hasattr(vae, part):
+        raise VaeError(
+            "vae",
+            expected="a VAE, as Load VAE and checkpoint loaders give it",
+            got=type(vae).__name__,
+            remedy="connect one; a checkpoint without a VAE gives none",
+        )

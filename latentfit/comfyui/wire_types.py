@@ -1,5 +1,6 @@
 """What runs on ComfyUI's wires: LATENT dictionaries, raw, and IMAGE tensors, channels last."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -8,6 +9,7 @@ from torch import Tensor
 from latentfit.comfyui import host
 from latentfit.errors import DomainError, SpaceMismatchError
 from latentfit.latents.spaces import LatentSpace
+from latentfit.runtime.escaping import one_line
 
 Latent = dict[str, Any]
 _OF_EMPTY = ("downscale_ratio_spacial", "downscale_ratio_temporal")  # what EmptyLatentImage says of its zeros
@@ -19,16 +21,11 @@ def latents_on(wire: Latent, space: LatentSpace) -> Tensor:
     Raises
     ------
     SpaceMismatchError
-        When there are several parts or none, or another number of channels or axes than the space has.
+        When the wire holds no latents, several parts, or another number of channels or axes than the space has.
     DomainError
-        When they hold NaN or Inf.
+        When they hold NaN or Inf, or are no numbers that a decoder takes.
     """
-    samples = wire["samples"]
-    if getattr(samples, "is_nested", False) or not isinstance(samples, Tensor):
-        raise SpaceMismatchError(
-            "latents: got several parts in one wire (video beside audio)",
-            remedy="separate them first, and connect the video's",
-        )
+    samples = _samples_of(wire)
     if samples.ndim not in (4, 5):
         raise SpaceMismatchError(
             f"latents of space {space.name!r}",
@@ -41,12 +38,68 @@ def latents_on(wire: Latent, space: LatentSpace) -> Tensor:
             f"latents: there are none on the wire, {tuple(samples.shape)}",
             remedy="check what picks or cuts the batch before",
         )
-    if not bool(torch.isfinite(samples).all()):
+    if not bool(torch.isfinite(samples.float()).all()):
         raise DomainError(
             "latents: hold NaN or Inf, which no decoder can show: what made them overflowed",
             remedy=("start ComfyUI with --force-upcast-attention, --fp32-vae or --force-fp32, or take another sampler"),
         )
     return space.comfy_to_model(samples.detach().float())
+
+
+def _samples_of(wire: Any) -> Tensor:
+    """The one tensor of numbers that a wire carries, whatever a node upstream put on it.
+
+    Raises
+    ------
+    SpaceMismatchError
+        When there is none, or more than one.
+    DomainError
+        When its numbers are of a kind that no decoder takes.
+    """
+    if not isinstance(wire, Mapping) or "samples" not in wire:
+        got = f"keys {', '.join(map(repr, wire)) or 'none'}" if isinstance(wire, Mapping) else _kind_of(wire)
+        raise SpaceMismatchError(
+            "latents: the wire carries none",
+            expected="a dictionary with 'samples', as every node that gives LATENT makes",
+            got=one_line(got, 200),
+            remedy="connect the output LATENT of a sampler, of VAE Encode or of Load Latent",
+        )
+    samples = wire["samples"]
+    if getattr(samples, "is_nested", False) or isinstance(samples, list | tuple | Mapping):
+        raise SpaceMismatchError(
+            "latents: got several parts in one wire (video beside audio)",
+            remedy="separate them first, and connect the video's",
+        )
+    if not isinstance(samples, Tensor):
+        raise SpaceMismatchError(
+            "latents: the wire carries none",
+            expected="'samples' to be a tensor",
+            got=_kind_of(samples),
+            remedy="check the node before: it made no latents",
+        )
+    if samples.layout != torch.strided or samples.is_quantized or samples.is_complex() or samples.is_meta:
+        kind = (
+            "without numbers (meta)" if samples.is_meta else f"{samples.layout}, {samples.dtype}".replace("torch.", "")
+        )
+        raise DomainError(
+            "latents: the wire's tensor is of another kind",
+            expected="a plain tensor of floating point",
+            got=kind,
+            remedy="check the node before: what it made is no latents",
+        )
+    if samples.dtype == torch.bool:
+        raise DomainError(
+            "latents: the wire's tensor is of another kind",
+            expected="a plain tensor of floating point",
+            got="bool, as of a mask",
+            remedy="connect latents",
+        )
+    return samples
+
+
+def _kind_of(thing: object) -> str:
+    """What a thing is, for people: ``a tensor (1, 4, 8, 8)``, ``NoneType``."""
+    return f"a tensor {tuple(thing.shape)}" if isinstance(thing, Tensor) else type(thing).__name__
 
 
 def frames_of(latents: Tensor) -> Tensor:
@@ -81,10 +134,9 @@ def rgb_of(image: Tensor) -> Tensor:
     DomainError
         When it holds NaN or Inf.
     """
-    if image.ndim != 4 or image.shape[-1] not in (3, 4):
-        raise SpaceMismatchError(
-            "image", expected="(N, H, W, 3)", got=f"{tuple(image.shape)}", remedy="connect an IMAGE"
-        )
+    if not isinstance(image, Tensor) or image.ndim != 4 or image.shape[-1] not in (3, 4):
+        got = f"{tuple(image.shape)}" if isinstance(image, Tensor) else _kind_of(image)
+        raise SpaceMismatchError("image", expected="(N, H, W, 3)", got=got, remedy="connect an IMAGE")
     if not bool(torch.isfinite(image[..., :3]).all()):
         raise DomainError("image: holds NaN or Inf: what decoded it overflowed", remedy="start ComfyUI with --fp32-vae")
     return image[..., :3].detach().float().movedim(-1, 1).clamp(0, 1)
@@ -105,9 +157,10 @@ def replaced(wire: Latent, latents: Tensor, space: LatentSpace, px_ratios: tuple
     """
     came = wire["samples"]
     out = {key: value for key, value in wire.items() if key not in _OF_EMPTY}
-    out["samples"] = space.model_to_comfy(latents).to(came.dtype).to(host.image_device())
+    made = space.model_to_comfy(latents)
+    out["samples"] = (made.to(came.dtype) if came.is_floating_point() else made).to(host.image_device())
     mask = wire.get("noise_mask")
-    if isinstance(mask, Tensor) and px_ratios != (1, 1):
+    if isinstance(mask, Tensor) and mask.ndim >= 2 and mask.numel() and px_ratios != (1, 1):
         out["noise_mask"] = _resized(mask, px_ratios)
     return out
 

@@ -56,6 +56,22 @@ def export(
     return write_atomic(target, program.write(approximation, bias_free))
 
 
+def is_bias_free_needed(approximation: Approximation, to: str) -> bool:
+    """Whether a program cannot take a map alone, so that `export`'s `bias_free` matters.
+
+    Raises
+    ------
+    ExportError
+        When there is no such program.
+    """
+    program = _named(to)
+    try:
+        program.write(approximation, None)
+    except ExportError:
+        return True
+    return False
+
+
 def export_encoder(
     encoder: TinyEncoder | TinyEncoder32, space: LatentSpace | str | None, to: str, path: str | os.PathLike[str]
 ) -> Path:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
@@ -9,32 +10,37 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from latentfit.errors import StoreError
+from latentfit.images.registration import LEAST_SLOW, N_WAVES, Registration, packed, unpacked
 
 _SIDE, _WAVES, _GRID = 64, 16, 3
 _N_BITS, _N_COLOURS = _WAVES * _WAVES, 3 * _GRID * _GRID
-LENGTH = 2 * (_N_BITS // 8 + _N_COLOURS)
-"""Hexadecimal digits of a look."""
+_SHORT = 2 * (_N_BITS // 8 + _N_COLOURS)
+LENGTH = _SHORT + 2 * N_WAVES * N_WAVES
+"""Hexadecimal digits of a look; those of earlier versions end before the waves' amplitudes."""
 MOST_BITS, MOST_LEVELS = 80, 24
-"""Two pictures are one where so few of 255 signs differ and no mean colour differs by more of 255 levels.
+"""Two pictures are alike where so few of 255 signs differ and no mean colour differs by more of 255 levels.
+
+Where one of the two has no amplitudes that is all there is; else `registration` decides, of these and of trims.
 
 Copies of 178 photographs and drawings (JPEG of quality 50 to 95, a quarter to twice the size, 2 % cut off two sides,
 5 % brighter or darker, 10 % more contrast, mirrored, and some of these together) differ by at most 80 signs and 21
 levels. Of 902 distinct pictures (406,000 pairs) those within 24 levels differ by 91 signs or more, but for two sprites
 of one set (73).
 """
+TRIMMED_LEVELS, CHROMA_LEVELS = 60, 22
+"""No mean colour of a copy differs by more, trims of white margins included, and none less its luma by more."""
 _LEAST_DETAIL = 2.0  # levels: what varies less is as good as one colour, and signs of its waves are rounding
 _AT_ONCE, _AMONG = 512, 8192  # pairs that are compared in one product of matrices
 
 Signs = NDArray[np.float32]
 Levels = NDArray[np.int16]
-Pairs = NDArray[np.int64]
 
 
 def look_of(image: Image.Image) -> str:
     """The look of an upright sRGB picture.
 
     The signs of the 16 × 16 slowest waves (DCT) of luma, shrunk to 64 × 64 by area, and the mean colours of 3 × 3
-    parts.
+    parts, and the waves' amplitudes.
 
     Returns
     -------
@@ -51,12 +57,14 @@ def look_of(image: Image.Image) -> str:
     edges = [round(_SIDE * part / _GRID) for part in range(_GRID + 1)]
     parts = [small[top:bottom, left:right].mean((0, 1)) for top, bottom in pairwise(edges)
              for left, right in pairwise(edges)]  # fmt: skip
-    return np.packbits(found > 0).tobytes().hex() + np.round(parts).astype(np.uint8).tobytes().hex()
+    short = np.packbits(found > 0).tobytes() + np.round(parts).astype(np.uint8).tobytes()
+    first = np.where(np.arange(_WAVES) == 0, math.sqrt(0.5), 1.0)
+    return (short + packed(found * first * first[:, None] / _SIDE)).hex()
 
 
 def is_look(word: object) -> bool:
     """Whether it is a look: what a file says may be anything."""
-    return isinstance(word, str) and len(word) == LENGTH and set(word) <= set("0123456789abcdef")
+    return isinstance(word, str) and len(word) in (_SHORT, LENGTH) and set(word) <= set("0123456789abcdef")
 
 
 def groups(looks: Sequence[str]) -> NDArray[np.int64]:
@@ -72,22 +80,10 @@ def groups(looks: Sequence[str]) -> NDArray[np.int64]:
     if not known:
         return labels
 
-    def joined(edges: Pairs) -> NDArray[np.int64]:
-        from scipy.sparse import coo_array
-        from scipy.sparse.csgraph import connected_components
-
-        graph = coo_array((np.ones(len(edges), bool), (edges[:, 0], edges[:, 1])), shape=(len(known), len(known)))
-        found: NDArray[np.int64] = connected_components(graph, directed=False)[1].astype(np.int64)
-        return found
-
-    edges = np.empty((0, 2), np.int64)
-    for part in _near(known, known):
-        if len(part := part[part[:, 0] != part[:, 1]]):
-            edges = np.concatenate([edges, part])
-        if len(edges) > 1 << 20:  # a film's frames are all alike: keep what joins them, not every pair
-            label = joined(edges)
-            edges = np.stack([np.unique(label, return_index=True)[1][label], np.arange(len(known))], 1)
-    label = joined(edges) if len(edges) else np.arange(len(known))
+    label = np.arange(len(known))
+    for row, hits in _near(known, known, label):
+        merged = np.unique(np.append(label[hits], label[row]))
+        label[np.isin(label, merged)] = merged[0]
     is_known = where >= 0
     labels[is_known] = len(looks) + label[where[is_known]]
     return np.unique(labels, return_inverse=True)[1].astype(np.int64)
@@ -98,8 +94,8 @@ def are_near(looks: Sequence[str], others: Sequence[str]) -> NDArray[np.bool_]:
     (known, where), (among, _) = _unique(looks), _unique(others)
     hit = np.zeros(len(known) + 1, bool)  # the last is for those without a look
     if known and among:
-        for part in _near(known, among):
-            hit[part[:, 0]] = True
+        for row, _ in _near(known, among):
+            hit[row] = True
     return hit[where]
 
 
@@ -114,48 +110,120 @@ def _unique(looks: Sequence[str]) -> tuple[list[str], NDArray[np.int64]]:
     return known, np.array([place.get(look, -1) for look in looks], np.int64)
 
 
-def _parsed(looks: Sequence[str]) -> tuple[Signs, Levels]:
-    """Signs ``(n, 256)``, each -1 or 1, and mean colours ``(n, 27)``."""
-    raw = np.frombuffer(bytes.fromhex("".join(looks)), np.uint8).reshape(len(looks), -1)
-    signs = np.unpackbits(raw[:, : _N_BITS // 8], axis=1).astype(np.float32) * 2 - 1
-    return signs, raw[:, _N_BITS // 8 :].astype(np.int16)
+@dataclass(frozen=True)
+class _Parsed:
+    """Looks as numbers.
 
-
-def _near(looks: Sequence[str], others: Sequence[str]) -> Iterator[Pairs]:
-    """(index of a look, index of another) of those that are near, as they are or mirrored, in parts.
-
-    Every pair of like brightness is compared, by products of matrices: 20,000 pictures take five seconds on a busy
-    core, and the time grows with the square. Mirroring changes the sign of odd waves across, so that one product of
-    even waves and one of odd ones tell both.
+    Attributes
+    ----------
+    signs : ndarray, (n, 256)
+        Each -1 or 1.
+    colours : ndarray, (n, 27)
+        Mean colours.
+    waves : Registration
+    is_whole : ndarray of bool, (n,)
+        Whether the look has amplitudes.
     """
-    (signs, colours), (there, there_colours) = _parsed(looks), _parsed(others)
-    even = np.tile(np.arange(_WAVES) % 2 == 0, _WAVES)
-    bright, there_bright = colours.mean(1), there_colours.mean(1)
+
+    signs: Signs
+    colours: Levels
+    waves: Registration
+    is_whole: NDArray[np.bool_]
+
+
+def _parsed(looks: Sequence[str]) -> _Parsed:
+    raw = np.frombuffer(bytes.fromhex("".join(look[:_SHORT] for look in looks)), np.uint8).reshape(len(looks), -1)
+    signs = np.unpackbits(raw[:, : _N_BITS // 8], axis=1).astype(np.float32) * 2 - 1
+    none = "00" * N_WAVES * N_WAVES
+    waves = unpacked(bytes.fromhex("".join(look[_SHORT:] or none for look in looks)))
+    is_whole = np.array([len(look) == LENGTH for look in looks])
+    return _Parsed(signs, raw[:, _N_BITS // 8 :].astype(np.int16), Registration(waves), is_whole)
+
+
+def _near(
+    looks: Sequence[str], others: Sequence[str], label: NDArray[np.int64] | None = None
+) -> Iterator[tuple[int, NDArray[np.int64]]]:
+    """Each look that is near some others, with their indices; `label`: pairs of one label need no look.
+
+    Every pair of like brightness is compared, by products of matrices: 20,000 pictures take some seconds on a busy
+    core, and the time grows with the square. Mirroring changes the sign of odd waves across, so that one product of
+    even waves and one of odd ones tell both. What could be a copy then is registered.
+    """
+    here = _parsed(looks)
+    there = here if looks is others else _parsed(others)
+    bright, there_bright = here.colours.mean(1), there.colours.mean(1)
     order, there_order = np.argsort(bright, kind="stable"), np.argsort(there_bright, kind="stable")
     along = there_bright[there_order]
-    least = _N_BITS - 2 * MOST_BITS
-    is_whole = looks is others
     for start in range(0, len(order), _AT_ONCE):
         rows = order[start : start + _AT_ONCE]
-        first = start if is_whole else np.searchsorted(along, bright[rows[0]] - MOST_LEVELS)
-        stop = int(np.searchsorted(along, bright[rows[-1]] + MOST_LEVELS, "right"))
+        first = start if there is here else np.searchsorted(along, bright[rows[0]] - TRIMMED_LEVELS)
+        stop = int(np.searchsorted(along, bright[rows[-1]] + TRIMMED_LEVELS, "right"))
         for begin in range(int(first), stop, _AMONG):
             columns = there_order[begin : min(begin + _AMONG, stop)]
-            straight = signs[rows][:, even] @ there[columns][:, even].T
-            turned = signs[rows][:, ~even] @ there[columns][:, ~even].T
-            i, j = np.nonzero(straight + np.abs(turned) >= least)
-            as_it_is = straight[i, j] + turned[i, j] >= least
-            mirrored = straight[i, j] - turned[i, j] >= least
-            i, j = rows[i], columns[j]
-            found = (as_it_is & _alike(colours[i], there_colours[j])) | (
-                mirrored & _alike(_mirrored(colours[i]), there_colours[j])
-            )
-            yield np.stack([i[found], j[found]], 1)
+            by_signs, by_waves = _by_signs(here, rows, there, columns), _could_be(here, rows, there, columns)
+            whole = here.is_whole[rows][:, None] & there.is_whole[columns]
+            for place in np.nonzero((by_signs | by_waves).any(1))[0]:
+                row = int(rows[place])
+                is_open = (by_signs[place] | by_waves[place]) & ~((columns == row) & (there is here))
+                if label is not None:
+                    is_open &= label[columns] != label[row]
+                hits = columns[is_open & ~whole[place]]
+                maybe = is_open & whole[place]
+                registered = here.waves.matches(row, there.waves, columns[maybe], by_signs[place][maybe])
+                hits = np.concatenate([hits, columns[maybe][registered]])
+                if len(hits):
+                    yield row, hits
 
 
-def _alike(colours: Levels, others: Levels) -> NDArray[np.bool_]:
-    within: NDArray[np.bool_] = np.abs(colours - others).max(1, initial=0) <= MOST_LEVELS
+def _by_signs(here: _Parsed, rows: NDArray[np.int64], there: _Parsed, columns: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Which pairs are near by signs and colours, as they are or mirrored."""
+    found = np.zeros((len(rows), len(columns)), bool)
+    even = np.tile(np.arange(_WAVES) % 2 == 0, _WAVES)
+    straight = here.signs[rows][:, even] @ there.signs[columns][:, even].T
+    turned = here.signs[rows][:, ~even] @ there.signs[columns][:, ~even].T
+    i, j = np.nonzero(straight + np.abs(turned) >= _N_BITS - 2 * MOST_BITS)
+    agreeing = (straight[i, j], turned[i, j])
+    found[i, j] = _alike_either_way(here.colours[rows[i]], there.colours[columns[j]], *agreeing, MOST_LEVELS)
+    return found
+
+
+def _could_be(here: _Parsed, rows: NDArray[np.int64], there: _Parsed, columns: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Which pairs are worth to be registered: of like colours and like slowest waves."""
+    one, other = here.waves.slow[rows], there.waves.slow[columns]
+    straight, turned = (
+        one[:, :, part].reshape(len(rows), -1) @ other[:, :, part].reshape(len(columns), -1).T
+        for part in (slice(0, None, 2), slice(1, None, 2))
+    )
+    i, j = np.nonzero(straight + np.abs(turned) >= LEAST_SLOW)
+    scale = (_N_BITS - 2 * MOST_BITS) / LEAST_SLOW
+    agreeing = (straight[i, j] * scale, turned[i, j] * scale)
+    found = np.zeros((len(rows), len(columns)), bool)
+    found[i, j] = _alike_either_way(here.colours[rows[i]], there.colours[columns[j]], *agreeing, TRIMMED_LEVELS)
+    i, j = np.nonzero(found)
+    chroma, other_chroma = _chroma(here.colours[rows[i]]), _chroma(there.colours[columns[j]])
+    found[i, j] = _alike(chroma, other_chroma, CHROMA_LEVELS) | _alike(_mirrored(chroma), other_chroma, CHROMA_LEVELS)
+    return found
+
+
+def _alike_either_way(colours: Levels, others: Levels, straight: Signs, turned: Signs, most: int) -> NDArray[np.bool_]:
+    """Whether waves and colours agree as they are, or both mirrored."""
+    least = _N_BITS - 2 * MOST_BITS
+    as_it_is = (straight + turned >= least) & _alike(colours, others, most)
+    mirrored: NDArray[np.bool_] = (straight - turned >= least) & _alike(_mirrored(colours), others, most)
+    return as_it_is | mirrored
+
+
+def _alike(colours: Levels, others: Levels, most: int) -> NDArray[np.bool_]:
+    within: NDArray[np.bool_] = np.abs(colours - others).max(1, initial=0) <= most
     return within
+
+
+def _chroma(colours: Levels) -> Levels:
+    """Mean colours less their luma."""
+    rgb = colours.reshape(len(colours), _GRID * _GRID, 3)
+    luma = np.round(rgb @ np.array((0.299, 0.587, 0.114))).astype(np.int16)
+    less: Levels = (rgb - luma[..., None]).reshape(colours.shape)
+    return less
 
 
 def _mirrored(colours: Levels) -> Levels:

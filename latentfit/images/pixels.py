@@ -5,6 +5,7 @@ import math
 import os
 import struct
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -13,17 +14,25 @@ from typing import Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError, features
+from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from latentfit.errors import ImageError, reason_of
-from latentfit.images.profiles import Declared, bare_png, declared, declared_beside, in_srgb, lab_in_srgb
+from latentfit.images.deep_levels import Deep, deep_in_srgb, deep_levels, eight_bit, is_deep
+from latentfit.images.kinds_of_files import readers_of, unread_kind
+from latentfit.images.profiles import (
+    Declared,
+    bare_png,
+    declared,
+    declared_beside,
+    in_srgb,
+    is_srgb_profile,
+    lab_in_srgb,
+)
 from latentfit.runtime.storage import write_atomic
 
 Kind = Literal["photograph", "chart", "drawing", "greyscale", "latents"]
 Box = tuple[int, int, int, int]
-_AVIF = ("AVIF",) if features.check("avif") else ()  # Pillow has it since 11.3
-FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF", "PPM", *_AVIF)  # by content; some others start programs
 WHOLE = Fraction(1)
 MOST_PIXELS = 1 << 28  # of a picture that is written
 GREY_CHROMA = 6  # 8-bit levels between the channels below which 99 % of a greyscale picture's pixels lie
@@ -38,6 +47,7 @@ _DAMAGED: tuple[type[Exception], ...] = (
     EOFError,
     ArithmeticError,
     MemoryError,
+    NotImplementedError,
     struct.error,
 )
 
@@ -53,7 +63,8 @@ class Opened:
     is_converted : bool
         Whether its file declared other colours than sRGB, from which it was converted.
     note : str
-        What of its colours could not be read, so that its levels are taken as sRGB's; "" where all could.
+        What of the file was left: colours that could not be read, so that its levels are taken as sRGB's; all but the
+        first picture of an animation; "" where nothing was.
     """
 
     image: Image.Image
@@ -75,9 +86,10 @@ def open_rgb(blob: bytes, name: str = "picture") -> Image.Image:
 def open_picture(blob: bytes, name: str = "picture") -> Opened:
     """A file's bytes -> RGB in sRGB, 8 bit, upright, with what was done to its colours.
 
-    EXIF orientation is applied, 16 bit scaled to 8, the colours that the file declares converted to sRGB (see
-    `latentfit.images.profiles`), then alpha composited over white, as browsers do. What declares nothing, or sRGB,
-    keeps its levels to the bit.
+    EXIF orientation is applied, the colours that the file declares are converted to sRGB (see
+    `latentfit.images.profiles`; those of 16 bits a channel before they are rounded to 8), then alpha is composited over
+    white, as browsers do. What declares nothing, or sRGB, keeps its levels to the bit. Of an animation or of several
+    pages the first picture is taken, and noted.
 
     Raises
     ------
@@ -90,45 +102,62 @@ def open_picture(blob: bytes, name: str = "picture") -> Opened:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             warnings.filterwarnings("ignore", category=UserWarning)
-            image, colours = _decoded(blob)
-            return _as_rgb(ImageOps.exif_transpose(image), colours)
+            return _as_rgb(_decoded(blob, readers_of(name)))
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
         raise ImageError(reason_of(error), place=name, remedy="shrink it first if you trust it") from error
     except UnidentifiedImageError as error:
-        what = _unread(blob) or "not a picture"
-        raise ImageError(f"{what}", place=name, expected=f"the content of one of {', '.join(FORMATS)}") from error
+        kind = unread_kind(blob, name)
+        what = f"{kind}, which is not read" if kind else "not a picture"
+        remedy = "export it as PNG" if kind else None
+        formats = ", ".join(readers_of(name))
+        raise ImageError(what, place=name, expected=f"the content of one of {formats}", remedy=remedy) from error
     except _DAMAGED as error:
         raise ImageError(
             f"a damaged picture ({type(error).__name__}: {error})", place=name, remedy="export it again"
         ) from error
 
 
-def _decoded(blob: bytes) -> tuple[Image.Image, Declared]:
+@dataclass(frozen=True)
+class _Decoded:
+    """What a file holds, before its colours are converted; `levels` where it has 16 bits a channel."""
+
+    image: Image.Image
+    colours: Declared
+    levels: Deep | None = None
+
+
+def _decoded(blob: bytes, formats: Sequence[str]) -> _Decoded:
     """Pixels, and what the file says of their colours; a PNG whose other chunks are damaged is read without them."""
     try:
-        image = _loaded(blob)
-        return image, declared(image, blob)
+        image, levels = _loaded(blob, formats)
+        return _Decoded(image, declared(image, blob), levels)
     except _DAMAGED:
         bare = bare_png(blob)
         if bare is None:
             raise
-    return _loaded(bare), declared_beside(blob)
+    image, levels = _loaded(bare, formats)
+    return _Decoded(image, declared_beside(blob), levels)
 
 
-def _loaded(blob: bytes) -> Image.Image:
-    image = Image.open(io.BytesIO(blob), formats=FORMATS)
+def _loaded(blob: bytes, formats: Sequence[str]) -> tuple[Image.Image, Deep | None]:
+    image = Image.open(io.BytesIO(blob), formats=list(formats))
+    is_thin = image.width * image.height > max(1 << 24, 1000 * len(blob))  # for its bytes: a bomb, or one colour
+    if image.format == "JPEG2000" and is_thin:
+        raise Image.DecompressionBombError(f"{image.width * image.height} pixels of {len(blob)} bytes could be a bomb")
+    has_16 = is_deep(image) and not is_thin
     image.load()
-    return image
+    return image, deep_levels(blob, formats, image) if has_16 else None
 
 
-def _unread(blob: bytes) -> str | None:
-    """What a picture of a format that is not read is, by its first bytes."""
-    if blob.startswith((b"\xff\x0a", b"\0\0\0\x0cJXL ")):
-        return "a JPEG XL picture, which is not read"
-    if blob[4:8] == b"ftyp":
-        avif = blob[8:12] in (b"avif", b"avis")
-        return f"{'an AVIF' if avif else 'a HEIC'} picture, which is not read{' by this Pillow' if avif else ''}"
-    return None
+def _left_out(image: Image.Image) -> str:
+    """What of a file of several pictures is left; a camera's second, smaller copy (MPO) is not told."""
+    if image.format == "MPO" or not getattr(image, "is_animated", False):
+        return ""
+    return (
+        "several pages, of which the first is taken"
+        if image.format == "TIFF"
+        else "an animation: its first picture is taken"
+    )
 
 
 def kind_of(image: Image.Image, declared: Kind) -> Kind:
@@ -253,32 +282,87 @@ def save_png(rgb: Tensor, path: str | os.PathLike[str], enlarge: int = 1) -> Pat
     return write_atomic(path, buffer.getvalue())
 
 
-def _as_rgb(image: Image.Image, colours: Declared) -> Opened:
-    """Any PIL mode -> RGB in sRGB."""
-    if image.mode.startswith("I") or image.mode == "F":
+def _as_rgb(read: _Decoded) -> Opened:
+    """Any PIL mode -> RGB in sRGB, upright."""
+    image, levels, colours = read.image, read.levels, read.colours
+    if levels is None and (image.mode.startswith("I") or image.mode == "F"):
         image = _eight_bit(image)
     if image.mode == "LAB":
-        return Opened(lab_in_srgb(image), True, colours.note)
+        return _upright(lab_in_srgb(image), read, is_converted=True, note=colours.note)
+    flat = image if levels is None else _of_levels(levels)
     note, converted = colours.note, None
     if colours.icc is not None:
-        levels = _without_alpha(image)
-        converted, note = in_srgb(levels, colours.icc)
-        if converted is levels:
-            converted = None
-    if image.mode in ("RGBA", "LA", "PA", "RGBa") or "transparency" in image.info:
-        with_alpha = image.convert("RGBA")
-        if converted is not None:
-            with_alpha = Image.merge("RGBA", (*converted.split(), with_alpha.getchannel("A")))
-        white = Image.new("RGBA", with_alpha.size, (255, 255, 255, 255))
-        return Opened(Image.alpha_composite(white, with_alpha).convert("RGB"), converted is not None, note)
-    return Opened(image.convert("RGB") if converted is None else converted, converted is not None, note)
+        whole = None if levels is None else _deep_converted(levels, colours.icc)
+        if whole is not None:
+            converted = whole
+        else:
+            plain = _without_alpha(flat)
+            converted, note = in_srgb(plain, colours.icc)
+            converted = None if converted is plain else converted
+    alpha = _alpha_of(image, flat, levels)
+    opaque = flat.convert("RGB") if converted is None else converted
+    if alpha is None:
+        return _upright(opaque, read, is_converted=converted is not None, note=note)
+    if converted is None:
+        opaque = flat.convert("RGBA").convert("RGB")
+    over = Image.merge("RGBA", (*opaque.split(), alpha))
+    white = Image.new("RGBA", over.size, (255, 255, 255, 255))
+    laid = Image.alpha_composite(white, over).convert("RGB")
+    return _upright(laid, read, is_converted=converted is not None, note=note)
+
+
+def _upright(image: Image.Image, read: _Decoded, *, is_converted: bool, note: str) -> Opened:
+    """Turned as the file's Exif says, with what was left out noted."""
+    turned = _TURNS.get(read.image.getexif().get(0x112, 1))
+    notes = "; ".join(filter(None, (note, _left_out(read.image))))
+    return Opened(image if turned is None else image.transpose(turned), is_converted, notes)
+
+
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+def _of_levels(levels: Deep) -> Image.Image:
+    """16 bits a channel, rounded to 8: L, LA, RGB or RGBA."""
+    pixels = eight_bit(levels)
+    return Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
+
+
+def _deep_converted(levels: Deep, icc: bytes) -> Image.Image | None:
+    """16 bits a channel through a profile; None where it is sRGB, which is kept, or none of curves and a matrix."""
+    if is_srgb_profile(icc):
+        return None
+    made = deep_in_srgb(levels[..., :3] if levels.shape[-1] > 2 else levels[..., :1], icc)
+    return None if made is None else Image.fromarray(made)
+
+
+def _alpha_of(image: Image.Image, flat: Image.Image, levels: Deep | None) -> Image.Image | None:
+    """Opacity, of a channel, a palette or one colour that is clear; None where all is opaque."""
+    clear = image.info.get("transparency")
+    if levels is not None and clear is not None:
+        mask = (levels == np.asarray(clear, np.uint16).reshape(-1)).all(-1)
+        return Image.fromarray(np.where(mask, 0, 255).astype(np.uint8))
+    if flat.mode in ("RGBA", "LA", "PA", "RGBa") or clear is not None:
+        return flat.convert("RGBA").getchannel("A")
+    return None
 
 
 def _eight_bit(image: Image.Image) -> Image.Image:
     """Grey of 16 or 32 bits, or of floats -> L."""
     with np.errstate(invalid="ignore"):  # widening a signalling NaN
         levels = np.nan_to_num(np.asarray(image).astype(np.float64))
-    top = 65535.0 if image.mode.startswith("I;16") else _top_level(levels, image.mode)
+    top = (
+        65535.0
+        if image.mode.startswith("I;16") or (image.format, image.mode) == ("PPM", "I")
+        else _top_level(levels, image.mode)
+    )
     return Image.fromarray(np.round(np.clip(levels / top, 0, 1) * 255).astype(np.uint8), "L")
 
 

@@ -88,6 +88,8 @@ def declared(image: Image.Image, blob: bytes) -> Declared:
         return _of_chunks(image.info.get("gamma"), image.info.get("chromaticity"))
     if image.format == "AVIF" and (points := _nclx(blob)) is not None:
         return _of_points(*points)
+    if image.format in _BESIDE and (icc := _BESIDE[image.format](blob)) is not None:
+        return Declared(icc)
     return Declared(matrix_profile(ADOBE_RGB, _power(563 / 256))) if _is_exif_adobe(image) else Declared()
 
 
@@ -193,7 +195,7 @@ def matrix_profile(primaries: Primaries, to_linear: Callable[[Floats], Floats]) 
     curve = np.clip(to_linear(np.linspace(0, 1, 256)), 0, 1)
     table = np.round(curve * 65535).astype(">u2").tobytes()
     trc = struct.pack(">4sII", b"curv", 0, 256) + table
-    columns = _to_d50(primaries).T
+    columns = to_d50(primaries).T
     tags = [
         (b"desc", b"desc" + bytes(4) + struct.pack(">I", 9) + b"declared\0" + bytes(78)),
         (b"cprt", b"text" + bytes(4) + b"none\0"),
@@ -228,7 +230,7 @@ _D50 = np.array([0.9642, 1.0, 0.8249])
 _BRADFORD = np.array([[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]])
 
 
-def _to_d50(primaries: Primaries) -> Floats:
+def to_d50(primaries: Primaries) -> Floats:
     """Linear RGB -> XYZ under D50, columns red, green, blue; white adapted by Bradford's matrix."""
     white, *corners = (np.array([x / y, 1.0, (1 - x - y) / y]) for x, y in primaries if _is_real(x, y))
     if len(corners) != 3:
@@ -320,6 +322,33 @@ def _chunks(blob: bytes, most: int = 64) -> Iterator[tuple[bytes, bytes]]:
         place += 12 + length
 
 
+def _of_gif(blob: bytes) -> bytes | None:
+    """The profile in a GIF's application block, which Pillow does not join: parts of at most 255 bytes."""
+    place = blob.find(b"\x21\xff\x0bICCRGBG1012")
+    if place < 0:
+        return None
+    place, parts = place + 14, []
+    while place < len(blob) and (length := blob[place]):
+        parts.append(blob[place + 1 : place + 1 + length])
+        place += 1 + length
+    return b"".join(parts)
+
+
+def _of_jpeg2000(blob: bytes) -> bytes | None:
+    """The profile of a JP2's colour box of method 2 or 3, which Pillow does not read."""
+    place = blob.find(b"colr", 0, 1 << 16)
+    if place < 4 or blob[place + 4 : place + 5] not in (b"\2", b"\3"):
+        return None
+    (length,) = struct.unpack_from(">I", blob, place - 4)
+    return blob[place + 7 : place - 4 + length]
+
+
+_BESIDE: dict[str | None, Callable[[bytes], bytes | None]] = {
+    "GIF": _of_gif,
+    "JPEG2000": _of_jpeg2000,
+}
+
+
 def _nclx(blob: bytes) -> tuple[int, int, bool] | None:
     """Primaries and transfer of an AVIF's colour box; the decoder has undone matrix and range."""
     place = blob.find(b"colrnclx", 0, 1 << 16)
@@ -355,6 +384,14 @@ def _transform(icc: bytes, mode: str) -> ImageCms.ImageCmsTransform:
         ImageCms.Intent.RELATIVE_COLORIMETRIC,
         ImageCms.Flags.BLACKPOINTCOMPENSATION | exact,
     )
+
+
+def is_srgb_profile(icc: bytes) -> bool:
+    """Whether a profile is sRGB in any spelling; one that cannot be used is not."""
+    try:
+        return _space_of(icc) == "RGB" and _is_srgb(icc)
+    except (ImageCms.PyCMSError, OSError, ValueError, TypeError, ImportError):
+        return False
 
 
 @lru_cache(maxsize=64)

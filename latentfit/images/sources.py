@@ -12,13 +12,12 @@ from PIL import Image
 
 from latentfit.errors import ImageError, NoPicturesError
 from latentfit.images.charts import chart_kind, chart_names, draw_chart
+from latentfit.images.kinds_of_files import ENDINGS, is_named_as_picture
 from latentfit.images.pixels import Kind, Opened, open_picture
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
-ENDINGS = frozenset({".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".avif", ".bmp", ".tif", ".tiff"})
-UNREAD = frozenset({".heic", ".heif", ".jxl"})  # pictures that are found, and counted among the skipped
 TEST_SHARE = 5  # one picture in so many is held out
 
 
@@ -63,7 +62,7 @@ class Picture:
 
 
 def folder(path: str | os.PathLike[str], kind: Kind = "photograph") -> list[Picture]:
-    """All pictures below a folder, sorted by path: png, jpg, webp, avif, bmp, tiff; and heic and jxl, to be refused.
+    """All pictures below a folder, sorted by path; also those of formats that are not read, to be named and refused.
 
     Raises
     ------
@@ -91,7 +90,7 @@ def folder(path: str | os.PathLike[str], kind: Kind = "photograph") -> list[Pict
 
 def picture_paths(root: Path) -> list[Path]:
     """The files below a folder that are named as pictures, sorted; hidden ones (macOS leaves such) are none."""
-    named = (path for path in root.rglob("*") if path.suffix.lower() in ENDINGS | UNREAD and path.name[0] != ".")
+    named = (path for path in root.rglob("*") if is_named_as_picture(path.name))
     return sorted(path for path in named if path.is_file() or _is_dangling(path))
 
 

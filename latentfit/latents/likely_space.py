@@ -3,7 +3,7 @@
 import json
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from typing import Any, Literal
 
@@ -22,6 +22,7 @@ LIKELIER = 0.05  # nats a value: hardly a held-out picture of a space reached it
 NOISE = 0.03  # correlation of neighbouring cells: below, latents may be noise, which is of any space
 AMPLITUDES = 0.15  # nats a value that an amplitude of e or 1 / e costs
 LEAST_BLOCKS = 200
+_MOST_OF_BATCH = 64  # latents of a batch that are looked at one by one
 MOST_BLOCKS = 20_000
 _FAR = 3.0  # a scale further from 1 than so many times shows in the spread alone, where no statistics are known
 _NEAR_UNIT = (0.5, 2.0)  # standard deviation of a channel in the model domain, nearly always
@@ -44,6 +45,8 @@ class Doubt:
         What they may be of: the likelier one; for "axes" all registered ones of five dimensions and as many channels.
     domain : {"model", "raw"}
         The likelier domain.
+    share : tuple of int or None
+        Of a batch whose parts disagree: how many of how many that were looked at. None: all of it together.
     """
 
     kind: Literal["axes", "space", "domain"]
@@ -51,8 +54,13 @@ class Doubt:
     taken_domain: Domain
     spaces: tuple[LatentSpace, ...]
     domain: Domain
+    share: tuple[int, int] | None = None
 
     def __str__(self) -> str:
+        said = self._of_one()
+        return said if self.share is None else f"a mixed batch: {self.share[0]} of {self.share[1]} are {said}"
+
+    def _of_one(self) -> str:
         if self.kind == "axes":
             return (
                 f"of five dimensions, (N, C, T, h, w), but read as {self.taken.title} latents, which have four; spaces "
@@ -157,7 +165,7 @@ def doubt_of(latents: Tensor, declared: LatentSpace, domain: Domain = "raw") -> 
             return Doubt("axes", declared, domain, of_video, domain)
     stored = latents if domain == "model" or declared.normalised_by_vae else declared.to_raw(latents)
     if declared.name in known_families() and get_space(declared.name) == declared:
-        return _likelier(stored, declared, domain)
+        return _likelier(stored, declared, domain) or _doubt_of_some(stored, declared, domain)
     return _unlike_unit(stored, latents, declared) if domain == "raw" else None
 
 
@@ -185,6 +193,21 @@ def _likelier(stored: Tensor, declared: LatentSpace, domain: Domain) -> Doubt | 
     if found is None:
         return None
     return Doubt("domain" if found[0] == declared else "space", declared, domain, (found[0],), found[1])
+
+
+def _doubt_of_some(stored: Tensor, declared: LatentSpace, domain: Domain) -> Doubt | None:
+    """Of a batch that passes as a whole: what speaks against some of it, such as files of both domains in one tensor.
+
+    One in twenty at least, as one in a thousand is doubted wrongly; of very many every n-th is looked at.
+    """
+    if len(stored) == 1:
+        return None
+    some = stored[:: -(-len(stored) // _MOST_OF_BATCH)]
+    doubts = [_likelier(one[None], declared, domain) for one in some]
+    found = [doubt for doubt in doubts if doubt is not None]
+    if not found or 20 * len(found) < len(some):
+        return None
+    return replace(found[0], share=(len(found), len(some)))
 
 
 def likeliest(mean: Tensor, square: Tensor, declared: Hypothesis) -> Hypothesis | None:

@@ -48,7 +48,8 @@ def found(
     NoPicturesError
         When a source holds neither.
     StoreError
-        When photographs are to be kept and there are latents, which have none.
+        When photographs are to be kept and there are latents, which have none; when a domain is said and there are no
+        latents, or crops are asked for and there is nothing else.
     """
     every: list[Picture | SavedLatents] = []
     for source in [images] if isinstance(images, str | os.PathLike) else images:
@@ -70,6 +71,16 @@ def found(
         raise StoreError(
             f"collect: {len(saved)} latent files have one size ({saved[0].path})",
             expected="pictures, which each scale is resampled from",
+        )
+    if config.domain is not None and not saved:
+        raise StoreError(
+            "collect: there is no latent file whose numbers could be of a domain",
+            remedy=Remedy("leave {} out", domain=...),
+        )
+    if saved and len(saved) == len(every) and (config.crops > 1 or config.square):
+        raise StoreError(
+            "collect: latent files are taken whole, and there is no picture",
+            remedy=Remedy("leave {} out", crops=...) if config.crops > 1 else Remedy("leave {} out", square=...),
         )
     return every[: config.limit]
 

@@ -6,8 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from latentfit.errors import BadFileError, VaeError, reason_of
-from latentfit.latents.spaces import LatentSpace
+from latentfit.errors import BadFileError, SpaceMismatchError, VaeError, reason_of
+from latentfit.latents.spaces import LatentSpace, get_space
 from latentfit.runtime.schemas import read_json
 from latentfit.runtime.weights import WeightsFile
 from latentfit.vae.configs import autoencoder_class, build_module, check_config, check_weights, load_weights
@@ -19,7 +19,21 @@ from latentfit.vae.spaces import NAMED, Spoken, space_of
 
 
 def open_source(source: Source, space: LatentSpace | str | None) -> tuple[TinyNetwork | DiffusersNetwork, Spoken]:
-    """The network at a source, and the space that it speaks."""
+    """The network at a source, and the space that it speaks.
+
+    Raises
+    ------
+    SpaceMismatchError
+        When a published autoencoder is asked for by name, and another space than its own.
+    """
+    if isinstance(space, str) and space != "measured" and source.name in NAMED:
+        own = NAMED[source.name][1]
+        if get_space(space).name != own:
+            raise SpaceMismatchError(
+                f"space {space!r} for {source.name!r}",
+                expected=f"{own!r}, which it was made for",
+                remedy="leave the space out, or name the autoencoder of the space that you mean",
+            )
     asked = NAMED[source.name][1] if space is None and source.name in NAMED else space
     if source.pair is not None:
         network: TinyNetwork | DiffusersNetwork = open_tiny_pair(*source.pair)

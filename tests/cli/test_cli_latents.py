@@ -207,7 +207,7 @@ def test_a_closed_form_between_latents_is_fitted_and_scored(
     assert pooled.loc["affine", "psnr"] > pooled.loc["identity", "psnr"]
     assert pooled.loc["decode → encode", "r2"] > 0.5
     line = refused(["evaluate", out, "--source", stores[1], "--target", stores[0], *VAES], capsys)
-    assert "leads from sd1 to sdxl" in line or "not the VAE of" in line
+    assert "leads from sd1 to sdxl" in line or "for 'mini-sd1': expected 'sd1'" in line
 
 
 def test_what_cannot_be_fitted_or_scored_between_latents(
@@ -227,7 +227,7 @@ def test_what_cannot_be_fitted_or_scored_between_latents(
         (one, "expected one pair store, or --source STORE --target STORE"),
         ([*one, *between], "name the VAEs of the stores with --source-vae and --target-vae"),
         ([*one, *between, "--source-vae", "mini-sd1"], "name the VAEs of the stores"),
-        ([*one, *between, "--source-vae", "mini-sd1", "--target-vae", "mini-sd1"], "not the VAE of"),
+        ([*one, *between, "--source-vae", "mini-sd1", "--target-vae", "mini-sd1"], "for 'mini-sd1': expected 'sd1'"),
         ([*one, "--source", second, "--target", first, *reversed_vaes()], "leads from sd1 to sdxl at scale 1"),
         ([*one, *between, *VAES, "--csv", str(tmp_path / "x.txt")], ".csv"),
     ):

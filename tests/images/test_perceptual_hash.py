@@ -15,7 +15,12 @@ from safetensors.torch import save_file
 import latentfit as lf
 from latentfit import images as looks
 from latentfit.formats import load_approximation
+<<<<<<< HEAD
 from latentfit.images import ADOBE_RGB, is_test, matrix_profile, photographs, pictures
+=======
+from latentfit.images import ADOBE_RGB, is_test, matrix_profile, photographs, pictures, registration
+from latentfit.images import perceptual_hash as looks
+>>>>>>> rest16
 from latentfit.pairs import CollectReport
 from latentfit.scores import samples_held_out, score_summary
 from tests.support.fake_vae import FakeVae
@@ -67,7 +72,7 @@ def test_bundled_pictures_are_all_distinct_and_each_copy_finds_its_own() -> None
 
 def test_groups_are_those_of_every_pair_compared_one_by_one() -> None:
     rng = np.random.default_rng(5)
-    made = [looks.look_of(painted(seed)) for seed in range(40)]
+    made = [looks.look_of(painted(seed))[:118] for seed in range(40)]  # of before amplitudes were kept
     for one in made[:15]:  # some bits and levels away from another
         raw = np.frombuffer(bytes.fromhex(one), np.uint8).copy()
         bits = np.unpackbits(raw[:32])
@@ -222,3 +227,88 @@ def test_collect_says_what_it_converted_and_what_an_earlier_version_left_wrong(
 def test_reports_add_up() -> None:
     one = CollectReport(1, 2, 3, [("a", "b")], 4, [("c", "d")], ["e"], 5)
     assert one + one == CollectReport(2, 4, 6, [("a", "b")] * 2, 8, [("c", "d")] * 2, ["e", "e"], 10)
+
+
+def cut(image: Image.Image, left: float, top: float, right: float, bottom: float) -> Image.Image:
+    """Without these shares of the sides."""
+    wide, high = image.size
+    return image.crop((round(wide * left), round(high * top), round(wide * (1 - right)), round(high * (1 - bottom))))
+
+
+TRIMS = {
+    "5 % of every side": (0.05, 0.05, 0.05, 0.05),
+    "5 % of two sides": (0.05, 0.05, 0.0, 0.0),
+    "5 % of one side": (0.0, 0.0, 0.05, 0.0),
+    "3 % of every side": (0.03, 0.03, 0.03, 0.03),
+}
+
+
+@pytest.mark.parametrize("trim", TRIMS)
+def test_trims_of_real_pictures_are_found(trim: str) -> None:
+    opened = [picture.load()[0] for picture in photographs()]
+    known = [(image, looks.look_of(image)) for image in opened if looks.look_of(image)]
+    n_found = 0
+    for image, look in known:
+        trimmed = cut(image, *TRIMS[trim])
+        half = trimmed.resize((max(64, trimmed.width // 2), max(64, trimmed.height // 2)), Image.Resampling.LANCZOS)
+        for copy in (jpeg(half, 80), ImageOps.mirror(trimmed)):
+            n_found += bool(looks.are_near([looks.look_of(copy)], [look])[0])
+            n_found += bool(looks.are_near([look], [looks.look_of(copy)])[0])
+    assert n_found >= 0.9 * 4 * len(known)
+    assert len(known) >= 12
+
+
+def page(seed: int) -> Image.Image:
+    """Lines of black words in one layout."""
+    rng = np.random.default_rng(seed)
+    pixels = np.full((320, 240), 255, np.uint8)
+    for top in range(24, 290, 8):
+        left = 24
+        while left < 206:
+            wide = int(rng.integers(4, 22))
+            pixels[top : top + 4, left : min(left + wide, 216)] = rng.integers(40, 120)
+            left += wide + 4
+    return Image.fromarray(pixels).convert("RGB")
+
+
+def test_pages_of_one_layout_are_not_copies_and_their_trims_are() -> None:
+    pages = [page(seed) for seed in range(12)]
+    known = [looks.look_of(image) for image in pages]
+    assert len(set(looks.groups(known))) == 12
+    trimmed = [looks.look_of(jpeg(cut(image, 0.03, 0.03, 0.0, 0.0), 80)) for image in pages]
+    label = looks.groups([*known, *trimmed])
+    assert (label[:12] == label[12:]).all()
+    assert len(set(label)) == 12
+
+
+def test_looks_of_before_amplitudes_are_still_compared() -> None:
+    image, other = painted(1), painted(2)
+    long, short = looks.look_of(image), looks.look_of(jpeg(image, 80))[:118]
+    assert len(long) == looks.LENGTH == 630
+    assert looks.is_look(short)
+    assert not looks.is_look(long[:300])
+    assert looks.are_near([short, looks.look_of(other)], [long]).tolist() == [True, False]
+    assert looks.are_near([long], [short]).all()
+    assert len(set(looks.groups([long, short, looks.look_of(other)]))) == 2
+
+
+def test_trimmed_waves_are_those_of_the_trimmed_picture() -> None:
+    """The linear map of waves against pixels that were cut."""
+    small = np.asarray(painted(3).convert("L").resize((400, 400), Image.Resampling.BICUBIC), np.float64)
+    whole, cut_ = (_waves(part) for part in (small, small[8:376, 16:]))  # 2 % above, 6 % below; 4 % left
+    index = (1 * 4 + 3) * 16 + (2 * 4 + 0)
+    trimmed = registration._trim(whole.astype(np.float32), index)
+    assert np.abs(trimmed - cut_)[:8, :8].max() < 0.03 * np.abs(cut_[1:]).max()
+
+
+def _waves(grey: np.ndarray) -> np.ndarray:
+    from scipy.fft import dctn
+
+    small = np.asarray(Image.fromarray(grey.astype(np.float32)).resize((64, 64), Image.Resampling.BOX), np.float64)
+    return dctn(small, norm="ortho")[:16, :16] / 64
+
+
+def test_amplitudes_survive_their_bytes() -> None:
+    waves = np.array([0.0, 0.2, -0.2, 1.0, -7.5, 190.0]).repeat(43)[:256].reshape(16, 16)
+    back = registration.unpacked(registration.packed(waves))[0]
+    np.testing.assert_allclose(back, waves, rtol=0.06, atol=0.02)

@@ -46,6 +46,19 @@ def test_taesds_latents_too(true: str, other: str, assets: Path) -> None:
     assert sum(one is not None for one in noticed) >= 0.75 * len(all_latents)
 
 
+@pytest.mark.parametrize("n_wrong", [1, 2])
+def test_a_batch_of_both_domains_is_noticed(n_wrong: int) -> None:
+    sd1 = lf.get_space("sd1")
+    every = [one[..., :32, :32] for one in latents_of("mini-sd1", "photographs", 6)]
+    assert doubt_of(torch.cat(every), sd1) is None
+    mixed = torch.cat([sd1.to_model(one) if index < n_wrong else one for index, one in enumerate(every)])
+    doubt = doubt_of(mixed, sd1)  # the first were stored as a denoiser sees them
+    assert doubt is not None
+    assert (doubt.kind, doubt.domain) == ("domain", "model")
+    assert doubt.share == (n_wrong, 6)
+    assert str(doubt).startswith(f"a mixed batch: {n_wrong} of 6 are read as raw latents of SD1")
+
+
 def test_what_nothing_is_known_of_is_not_judged() -> None:
     generator = torch.Generator().manual_seed(0)
     for space, shape in (("flux1", (1, 16, 32, 32)), ("sd1", (1, 4, 8, 8)), ("sd1", (1, 4, 1, 400))):

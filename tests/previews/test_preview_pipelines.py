@@ -281,7 +281,8 @@ def test_modular_pipelines(kind: str) -> None:
     assert live.error is None
     assert [[step.index for step in states] for states in live.runs] == [[0, 3]]
     shown = live.states[-1].latents
-    assert shown.shape == (1, space.channels, call["height"] // 8, call["width"] // 8)
+    n_frames = [(call["num_frames"] + 3) // 4] if kind == "wan" else []
+    assert shown.shape == (1, space.channels, *n_frames, call["height"] // 8, call["width"] // 8)
     ended = torch.nn.functional.pixel_shuffle(before, 2) if kind == "flux2" else before.reshape(shown.shape)
     torch.testing.assert_close(shown, ended.float(), atol=1e-3, rtol=1e-3)
 

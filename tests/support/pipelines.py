@@ -432,6 +432,7 @@ MODULAR = {
     "sd3": ("StableDiffusion3AutoBlocks", "sd3"),
     "sdxl": ("StableDiffusionXLAutoBlocks", "sdxl"),
     "qwen": ("QwenImageAutoBlocks", "wan21"),
+    "wan": ("WanBlocks", "wan21"),
 }
 """Modular pipelines: their blocks and space; the parts are those of the pipelines above."""
 
