@@ -13,6 +13,7 @@ from .colour import oklab_to_rgb as oklab_to_rgb
 from .colour import rgb_to_lab as rgb_to_lab
 from .colour import rgb_to_oklab as rgb_to_oklab
 from .colour import srgb_to_linear as srgb_to_linear
+from .perceptual_hash import LOOK_LENGTH as LOOK_LENGTH
 from .perceptual_hash import are_near as are_near
 from .perceptual_hash import groups as groups
 from .perceptual_hash import is_look as is_look

@@ -15,7 +15,7 @@ from latentfit.images.registration import LEAST_SLOW, N_WAVES, Registration, pac
 _SIDE, _WAVES, _GRID = 64, 16, 3
 _N_BITS, _N_COLOURS = _WAVES * _WAVES, 3 * _GRID * _GRID
 _SHORT = 2 * (_N_BITS // 8 + _N_COLOURS)
-LENGTH = _SHORT + 2 * N_WAVES * N_WAVES
+LOOK_LENGTH = _SHORT + 2 * N_WAVES * N_WAVES
 """Hexadecimal digits of a look; those of earlier versions end before the waves' amplitudes."""
 MOST_BITS, MOST_LEVELS = 80, 24
 """Two pictures are alike where so few of 255 signs differ and no mean colour differs by more of 255 levels.
@@ -45,7 +45,7 @@ def look_of(image: Image.Image) -> str:
     Returns
     -------
     str
-        `LENGTH` hexadecimal digits; "" for a picture of hardly more than one colour, which is like many others.
+        `LOOK_LENGTH` hexadecimal digits; "" for a picture of hardly more than one colour, which is like many others.
     """
     small = np.asarray(image.resize((_SIDE, _SIDE), Image.Resampling.BOX), np.float64)
     places, waves = np.arange(_SIDE) + 0.5, np.arange(_WAVES)[:, None]
@@ -64,7 +64,7 @@ def look_of(image: Image.Image) -> str:
 
 def is_look(word: object) -> bool:
     """Whether it is a look: what a file says may be anything."""
-    return isinstance(word, str) and len(word) in (_SHORT, LENGTH) and set(word) <= set("0123456789abcdef")
+    return isinstance(word, str) and len(word) in (_SHORT, LOOK_LENGTH) and set(word) <= set("0123456789abcdef")
 
 
 def groups(looks: Sequence[str]) -> NDArray[np.int64]:
@@ -104,7 +104,7 @@ def _unique(looks: Sequence[str]) -> tuple[list[str], NDArray[np.int64]]:
     known = sorted({look for look in looks if look})
     if not all(map(is_look, known)):
         raise StoreError(
-            "look", expected=f"{LENGTH} hexadecimal digits", got=f"{next(x for x in known if not is_look(x))}"
+            "look", expected=f"{LOOK_LENGTH} hexadecimal digits", got=f"{next(x for x in known if not is_look(x))}"
         )
     place = {look: index for index, look in enumerate(known)}
     return known, np.array([place.get(look, -1) for look in looks], np.int64)
@@ -136,7 +136,7 @@ def _parsed(looks: Sequence[str]) -> _Parsed:
     signs = np.unpackbits(raw[:, : _N_BITS // 8], axis=1).astype(np.float32) * 2 - 1
     none = "00" * N_WAVES * N_WAVES
     waves = unpacked(bytes.fromhex("".join(look[_SHORT:] or none for look in looks)))
-    is_whole = np.array([len(look) == LENGTH for look in looks])
+    is_whole = np.array([len(look) == LOOK_LENGTH for look in looks])
     return _Parsed(signs, raw[:, _N_BITS // 8 :].astype(np.int16), Registration(waves), is_whole)
 
 

@@ -15,12 +15,7 @@ from safetensors.torch import save_file
 import latentfit as lf
 from latentfit import images as looks
 from latentfit.formats import load_approximation
-<<<<<<< HEAD
-from latentfit.images import ADOBE_RGB, is_test, matrix_profile, photographs, pictures
-=======
 from latentfit.images import ADOBE_RGB, is_test, matrix_profile, photographs, pictures, registration
-from latentfit.images import perceptual_hash as looks
->>>>>>> rest16
 from latentfit.pairs import CollectReport
 from latentfit.scores import samples_held_out, score_summary
 from tests.support.fake_vae import FakeVae
@@ -284,7 +279,7 @@ def test_pages_of_one_layout_are_not_copies_and_their_trims_are() -> None:
 def test_looks_of_before_amplitudes_are_still_compared() -> None:
     image, other = painted(1), painted(2)
     long, short = looks.look_of(image), looks.look_of(jpeg(image, 80))[:118]
-    assert len(long) == looks.LENGTH == 630
+    assert len(long) == looks.LOOK_LENGTH == 630
     assert looks.is_look(short)
     assert not looks.is_look(long[:300])
     assert looks.are_near([short, looks.look_of(other)], [long]).tolist() == [True, False]
