@@ -1,6 +1,6 @@
 /* latentfit: split views, a workbench, a table editor and a step scrubber. One ES module, no imports, no network.
    Made by `make js` from latentfit/compare/widgets/js: change those; the data contract is types.d.ts there.
-   Modules: sha256 5c6aefb71575698ca3591e9f4915b10c30fd63e359851d0222a7d379b5bcfec6 */
+   Modules: sha256 e8a9dd8df126a16ff1255fd18be510c8223ef8ae3e1c1a0ebc21fab2e76cabaf */
 
 // latentfit/compare/widgets/js/dom.js
 function make(tag, attributes = {}, ...children) {
@@ -452,6 +452,10 @@ var Pane = class {
   }
   get zoom() {
     return this.view.zoom || this.fitted;
+  }
+  /** CSS pixels that the pane takes across. */
+  get cssWidth() {
+    return this.#size[0] / this.ratio;
   }
   /** CSS pixels that the pane may be high. */
   get mostHigh() {
@@ -1161,20 +1165,17 @@ function withBuffers(value, buffers) {
 // latentfit/compare/widgets/js/pane_grid.js
 var GAP_PX = 8;
 var LEAST_PANE_PX = 150;
-function columnsOf(n, [wide, tall], aspect) {
-  let best = { columns: 1, width: 0 };
+function columnsOf(n, [wide, tall], aspect, below = 0) {
+  let best = { columns: 1, width: 0, worth: 0 };
   for (let columns = 1; columns <= n; columns++) {
     const across = Math.floor((wide - (columns - 1) * GAP_PX) / columns);
     if (columns > 1 && across < LEAST_PANE_PX) break;
-    const rows = Math.ceil(n / columns);
-    const width = Math.min(across, aspect * (tall - (rows - 1) * GAP_PX) / Math.min(rows, 2));
-    if (width > best.width + 1) best = { columns, width };
+    const width = Math.min(across, Math.floor(aspect * tall));
+    const down = Math.ceil(n / columns) * (width / aspect + below + GAP_PX);
+    const worth = width * Math.min(1, tall / down) ** 1.5;
+    if (worth > best.worth) best = { columns, width, worth };
   }
-  return {
-    columns: best.columns,
-    across: Math.floor((wide - (best.columns - 1) * GAP_PX) / best.columns),
-    width: best.width
-  };
+  return best;
 }
 var PaneGrid = class {
   view = new View();
@@ -1184,9 +1185,10 @@ var PaneGrid = class {
   captions = [];
   #ender = new AbortController();
   /**
-   * @param {{ height?: number | null, smooth?: boolean, within: HTMLElement, room: () => number, signal: AbortSignal }} options
+   * @param {{ height?: number | null, smooth?: boolean, within: HTMLElement, room: () => number, signal: AbortSignal, below?: number }} options
    */
-  constructor({ height, smooth, within, room, signal }) {
+  constructor({ height, smooth, within, room, signal, below = 0 }) {
+    this.below = below;
     this.height = height;
     this.smooth = smooth ?? true;
     this.within = within;
@@ -1230,20 +1232,20 @@ var PaneGrid = class {
   get #layout() {
     const [pane] = this.panes;
     const aspect = pane ? pane.grid[0] / pane.grid[1] : 1;
-    return columnsOf(this.panes.length, [Math.max(1, this.room()), pane?.mostHigh ?? 400], aspect);
+    return columnsOf(this.panes.length, [Math.max(1, this.room()), pane?.mostHigh ?? 400], aspect, this.below);
   }
   get columns() {
     return this.#layout.columns;
   }
   /** CSS pixels that a pane may take across. */
   get across() {
-    const { across, width } = this.#layout;
-    return Math.max(1, Math.min(across, Math.ceil(width)));
+    return Math.max(1, this.#layout.width);
   }
   layOut() {
     if (!this.panes.length || !this.within.clientWidth) return;
-    this.element.style.gridTemplateColumns = `repeat(${this.#layout.columns}, max-content)`;
     for (const pane of this.panes) pane.resize();
+    const width = Math.max(...this.panes.map((pane) => pane.cssWidth));
+    this.element.style.gridTemplateColumns = `repeat(${this.#layout.columns}, ${width}px)`;
   }
   reset() {
     this.view.reset();
@@ -2975,6 +2977,7 @@ var Strip = class {
 var WIDE_PX2 = 700;
 var CONTROLS_PX = 300;
 var LEAST_STAGE_PX2 = 350;
+var CAPTION_PX = 62;
 var BLINK_MS = 700;
 var BUSY_MS = 150;
 var STALE_MS = 400;
@@ -3036,7 +3039,7 @@ var Workbench = class {
       room,
       onposition: () => this.#tell()
     });
-    this.grid = new PaneGrid({ height, smooth, within: bench, room, signal });
+    this.grid = new PaneGrid({ height, smooth, within: bench, room, signal, below: CAPTION_PX });
     this.stale = make("p", { class: "lf-stale-words", role: "status", hidden: true });
     this.legend = new Legend((scale) => this.#set({ scale }));
     this.bar = new Bar([this.pane], {
@@ -3359,6 +3362,7 @@ var Workbench = class {
     if (this.#isHolding === isHolding || !this.data.reference) return;
     this.#isHolding = isHolding;
     this.controls.hold.setAttribute("aria-pressed", String(isHolding));
+    this.stage.classList.toggle("lf-holding", isHolding);
     this.#draw();
   }
   /** @param {KeyboardEvent} event */

@@ -46,5 +46,13 @@ test("panes of a grid stand so that their pictures are largest", () => {
   assert.equal(columnsOf(6, [1200, 800], 1).columns, 3);
   assert.equal(columnsOf(2, [1200, 800], 1).columns, 2);
   assert.equal(columnsOf(2, [350, 650], 1).columns, 1);
-  assert.equal(columnsOf(2, [1200, 800], 1).across, 596); // 8 px apart
+  assert.equal(columnsOf(2, [1200, 800], 1).width, 596); // 8 px apart
+  assert.deepEqual(
+    [2, 4, 6].map((n) => columnsOf(n, [354, 656], 1, 62).columns),
+    [1, 2, 2],
+  ); // a phone
+  assert.deepEqual(
+    [2, 4, 6].map((n) => columnsOf(n, [950, 738], 1, 62).columns),
+    [2, 3, 3],
+  ); // a notebook
 });

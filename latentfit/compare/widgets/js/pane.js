@@ -191,6 +191,11 @@ export class Pane {
     return this.view.zoom || this.fitted;
   }
 
+  /** CSS pixels that the pane takes across. */
+  get cssWidth() {
+    return this.#size[0] / this.ratio;
+  }
+
   /** CSS pixels that the pane may be high. */
   get mostHigh() {
     return Math.min(this.most, Math.max(200, WINDOW_SHARE * window.innerHeight));

@@ -9,26 +9,24 @@ export const GAP_PX = 8;
 const LEAST_PANE_PX = 150;
 
 /**
- * Into how many columns panes go so that their pictures are largest, and how wide each may be.
+ * Into how many columns panes go: their pictures as large as can be, and all of them in sight where that is possible.
  *
  * @param {number} n
- * @param {Pair} room CSS pixels across, and down for each row
+ * @param {Pair} room CSS pixels across, and down
  * @param {number} aspect width by height of a picture
+ * @param {number} below CSS pixels under each picture
  */
-export function columnsOf(n, [wide, tall], aspect) {
-  let best = { columns: 1, width: 0 };
+export function columnsOf(n, [wide, tall], aspect, below = 0) {
+  let best = { columns: 1, width: 0, worth: 0 };
   for (let columns = 1; columns <= n; columns++) {
     const across = Math.floor((wide - (columns - 1) * GAP_PX) / columns);
     if (columns > 1 && across < LEAST_PANE_PX) break;
-    const rows = Math.ceil(n / columns);
-    const width = Math.min(across, (aspect * (tall - (rows - 1) * GAP_PX)) / Math.min(rows, 2));
-    if (width > best.width + 1) best = { columns, width };
+    const width = Math.min(across, Math.floor(aspect * tall));
+    const down = Math.ceil(n / columns) * (width / aspect + below + GAP_PX);
+    const worth = width * Math.min(1, tall / down) ** 1.5; // what must be scrolled to is worth less
+    if (worth > best.worth) best = { columns, width, worth };
   }
-  return {
-    columns: best.columns,
-    across: Math.floor((wide - (best.columns - 1) * GAP_PX) / best.columns),
-    width: best.width,
-  };
+  return best;
 }
 
 export class PaneGrid {
@@ -40,9 +38,10 @@ export class PaneGrid {
   #ender = new AbortController();
 
   /**
-   * @param {{ height?: number | null, smooth?: boolean, within: HTMLElement, room: () => number, signal: AbortSignal }} options
+   * @param {{ height?: number | null, smooth?: boolean, within: HTMLElement, room: () => number, signal: AbortSignal, below?: number }} options
    */
-  constructor({ height, smooth, within, room, signal }) {
+  constructor({ height, smooth, within, room, signal, below = 0 }) {
+    this.below = below;
     this.height = height;
     this.smooth = smooth ?? true;
     this.within = within;
@@ -88,7 +87,7 @@ export class PaneGrid {
   get #layout() {
     const [pane] = this.panes;
     const aspect = pane ? pane.grid[0] / pane.grid[1] : 1;
-    return columnsOf(this.panes.length, [Math.max(1, this.room()), pane?.mostHigh ?? 400], aspect);
+    return columnsOf(this.panes.length, [Math.max(1, this.room()), pane?.mostHigh ?? 400], aspect, this.below);
   }
 
   get columns() {
@@ -97,14 +96,14 @@ export class PaneGrid {
 
   /** CSS pixels that a pane may take across. */
   get across() {
-    const { across, width } = this.#layout;
-    return Math.max(1, Math.min(across, Math.ceil(width)));
+    return Math.max(1, this.#layout.width);
   }
 
   layOut() {
     if (!this.panes.length || !this.within.clientWidth) return;
-    this.element.style.gridTemplateColumns = `repeat(${this.#layout.columns}, max-content)`;
     for (const pane of this.panes) pane.resize();
+    const width = Math.max(...this.panes.map((pane) => pane.cssWidth));
+    this.element.style.gridTemplateColumns = `repeat(${this.#layout.columns}, ${width}px)`;
   }
 
   reset() {

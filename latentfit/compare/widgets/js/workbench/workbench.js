@@ -32,6 +32,7 @@ import { Strip } from "./strip.js";
 const WIDE_PX = 700; // as in widgets.css: from here on the controls stand beside the picture
 const CONTROLS_PX = 300;
 const LEAST_STAGE_PX = 350;
+const CAPTION_PX = 62; // as in widgets.css: name and scores under a picture of the grid
 const BLINK_MS = 700; // fewer than three flashes a second
 const BUSY_MS = 150;
 const STALE_MS = 400;
@@ -101,7 +102,7 @@ class Workbench {
       room,
       onposition: () => this.#tell(),
     });
-    this.grid = new PaneGrid({ height, smooth, within: bench, room, signal });
+    this.grid = new PaneGrid({ height, smooth, within: bench, room, signal, below: CAPTION_PX });
     this.stale = make("p", { class: "lf-stale-words", role: "status", hidden: true });
     this.legend = new Legend((scale) => this.#set({ scale }));
     this.bar = new Bar([this.pane], {
@@ -450,6 +451,7 @@ class Workbench {
     if (this.#isHolding === isHolding || !this.data.reference) return;
     this.#isHolding = isHolding;
     this.controls.hold.setAttribute("aria-pressed", String(isHolding));
+    this.stage.classList.toggle("lf-holding", isHolding);
     this.#draw();
   }
 
