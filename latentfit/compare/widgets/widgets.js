@@ -1,6 +1,6 @@
 /* latentfit: split views, a workbench, a table editor and a step scrubber. One ES module, no imports, no network.
    Made by `make js` from latentfit/compare/widgets/js: change those; the data contract is types.d.ts there.
-   Modules: sha256 e8a9dd8df126a16ff1255fd18be510c8223ef8ae3e1c1a0ebc21fab2e76cabaf */
+   Modules: sha256 5552a4ea25a1a538edd41c19a61dc42feba42762926c7fc095c6ebd6c49b2f5f */
 
 // latentfit/compare/widgets/js/dom.js
 function make(tag, attributes = {}, ...children) {
@@ -1075,7 +1075,7 @@ var Line = class {
     try {
       this.model.send({ type, seq, ...payload }, void 0, buffers);
     } catch {
-      this.say(SILENT);
+      this.#silent();
     }
     if (!this.#open.size) this.#heard = Math.max(this.#heard, performance.now());
     this.#open.set(seq, type);
@@ -1151,7 +1151,11 @@ var Line = class {
     this.#post("ping", {});
   }
   #listen() {
-    if (!this.#isGone && this.#open.size && performance.now() - this.#heard > PATIENCE_MS) this.say(SILENT);
+    if (this.#open.size && performance.now() - this.#heard > PATIENCE_MS) this.#silent();
+  }
+  /** Nothing comes back; that a kernel was restarted says more. */
+  #silent() {
+    if (!this.#isGone) this.say(SILENT);
   }
 };
 function withBuffers(value, buffers) {
@@ -2483,7 +2487,7 @@ var Sliders = class {
    * @param {(name: string, value: number | null) => void} onchange
    */
   #slider({ name, label, title, low, high, step, words: words2 }, onchange) {
-    const output = make("output");
+    const output = make("span", { class: "lf-amount", "aria-hidden": "true" });
     const input = make("input", { type: "range", min: low, max: high, step, class: "lf-range", "aria-label": label });
     const put = (value) => {
       input.value = String(value);
@@ -3452,7 +3456,7 @@ var Workbench = class {
     const { picture, sigma, gain } = this.view;
     const names = this.#wanted();
     const key = JSON.stringify([picture, names, sigma, gain]);
-    const isThere = this.#shown && names.every((name) => name in this.#now) && keyOf(this.#shown) === keyOf(this.view);
+    const isThere = this.#shown && names.every((name) => this.#now[name]?.canvas) && keyOf(this.#shown) === keyOf(this.view);
     if (isThere && !this.#isWaiting) this.#asked = key;
     if (key === this.#asked) {
       if (this.#shown) this.#draw();

@@ -72,7 +72,7 @@ export class Line {
     try {
       this.model.send({ type, seq, ...payload }, undefined, buffers);
     } catch {
-      this.say(SILENT);
+      this.#silent();
     }
     if (!this.#open.size) this.#heard = Math.max(this.#heard, performance.now());
     this.#open.set(seq, type);
@@ -155,7 +155,12 @@ export class Line {
   }
 
   #listen() {
-    if (!this.#isGone && this.#open.size && performance.now() - this.#heard > PATIENCE_MS) this.say(SILENT);
+    if (this.#open.size && performance.now() - this.#heard > PATIENCE_MS) this.#silent();
+  }
+
+  /** Nothing comes back; that a kernel was restarted says more. */
+  #silent() {
+    if (!this.#isGone) this.say(SILENT);
   }
 }
 

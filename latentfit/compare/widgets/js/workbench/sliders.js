@@ -83,7 +83,7 @@ export class Sliders {
    * @param {(name: string, value: number | null) => void} onchange
    */
   #slider({ name, label, title, low, high, step, words }, onchange) {
-    const output = make("output");
+    const output = make("span", { class: "lf-amount", "aria-hidden": "true" }); // the slider says it itself
     const input = make("input", { type: "range", min: low, max: high, step, class: "lf-range", "aria-label": label });
     const put = (/** @type {number} */ value) => {
       input.value = String(value);

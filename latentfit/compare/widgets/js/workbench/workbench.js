@@ -548,7 +548,8 @@ class Workbench {
     const { picture, sigma, gain } = this.view;
     const names = this.#wanted();
     const key = JSON.stringify([picture, names, sigma, gain]);
-    const isThere = this.#shown && names.every((name) => name in this.#now) && keyOf(this.#shown) === keyOf(this.view);
+    const isThere =
+      this.#shown && names.every((name) => this.#now[name]?.canvas) && keyOf(this.#shown) === keyOf(this.view);
     if (isThere && !this.#isWaiting) this.#asked = key;
     if (key === this.#asked) {
       if (this.#shown) this.#draw();
