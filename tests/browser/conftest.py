@@ -98,7 +98,7 @@ def open_file(new_page: Callable[..., Watched]) -> Callable[..., Watched]:
 
 @pytest.fixture
 def open_alone(tmp_path: Path, open_file: Callable[..., Watched]) -> Callable[..., Watched]:
-    """The widgets' module in a page, with lines of the test's own after it; options as Playwright's contexts take them."""
+    """The widgets' module in a page, with lines of the test's own after it; options as of Playwright's contexts."""
 
     def opened(lines: str, **options: Any) -> Watched:
         script = widget_script().removesuffix("</script>") + lines + "</script>"

@@ -1,6 +1,6 @@
 /* latentfit: split views, a workbench, a table editor and a step scrubber. One ES module, no imports, no network.
    Made by `make js` from latentfit/compare/widgets/js: change those; the data contract is types.d.ts there.
-   Modules: sha256 5552a4ea25a1a538edd41c19a61dc42feba42762926c7fc095c6ebd6c49b2f5f */
+   Modules: sha256 f7640977166fd0ed13cce4036e584aad75ff880c2a3ba4deaecacd27335d82c3 */
 
 // latentfit/compare/widgets/js/dom.js
 function make(tag, attributes = {}, ...children) {
@@ -347,6 +347,8 @@ var Pane = class {
   wantedGrid = null;
   /** Both sides are one picture: no line. */
   whole = false;
+  /** Where that is for a moment: the line keeps the focus, unseen. */
+  keepsHandle = false;
   /** A click went into the pane, so that the wheel is its own. */
   isActive = false;
   /**
@@ -507,7 +509,8 @@ var Pane = class {
     if (this.divided) this.#paintSide(context, this.right, split, width);
     this.element.style.setProperty("--lf-split", `${split / this.ratio}px`);
     this.element.classList.toggle("lf-pannable", this.canPan);
-    this.handle.hidden = this.whole;
+    this.handle.hidden = this.whole && !this.keepsHandle;
+    this.handle.classList.toggle("lf-unseen", this.whole);
     this.handle.setAttribute("aria-valuenow", String(Math.round(this.position)));
     this.handle.setAttribute("aria-valuetext", `${Math.round(this.position)} %`);
   }
@@ -640,6 +643,7 @@ var Pane = class {
     watchScrolling();
     const { element } = this;
     element.addEventListener("pointerdown", (event) => this.#press(event), { signal });
+    element.addEventListener("mousedown", (event) => event.preventDefault(), { signal });
     element.addEventListener("pointermove", (event) => this.#move(event), { signal });
     element.addEventListener("pointerup", (event) => this.#release(event), { signal });
     element.addEventListener("pointercancel", (event) => this.#release(event), { signal });
@@ -3088,7 +3092,7 @@ var Workbench = class {
       say,
       lost: (isLost) => this.#lose(isLost),
       pane: this.pane,
-      panes: this.grid.panes
+      grid: this.grid
     });
   }
   state() {
@@ -3108,7 +3112,7 @@ var Workbench = class {
   #listen(bench) {
     const { el, signal } = this;
     el.addEventListener("keydown", (event) => this.#key(event), { signal });
-    el.addEventListener("keyup", (event) => event.key.toLowerCase() === "v" && this.#hold(false), { signal });
+    window.addEventListener("keyup", (event) => event.key.toLowerCase() === "v" && this.#hold(false), { signal });
     const observer = new ResizeObserver(() => this.#fitStage());
     observer.observe(bench);
     signal.addEventListener("abort", () => observer.disconnect());
@@ -3266,6 +3270,7 @@ var Workbench = class {
       const isOne = names.length === 1 || this.view.layout === "blink";
       const [first, second = first] = pictures;
       this.pane.whole = isOne || this.#isHolding;
+      this.pane.keepsHandle = this.#isHolding && !isOne;
       this.pane.wantedGrid = wanted;
       if (isOne) this.pane.show(this.#isFlipped ? second : first, this.#isFlipped ? second : first);
       else this.pane.show(first, second);

@@ -71,6 +71,8 @@ export class Pane {
   wantedGrid = null;
   /** Both sides are one picture: no line. */
   whole = false;
+  /** Where that is for a moment: the line keeps the focus, unseen. */
+  keepsHandle = false;
   /** A click went into the pane, so that the wheel is its own. */
   isActive = false;
 
@@ -250,7 +252,8 @@ export class Pane {
     if (this.divided) this.#paintSide(context, this.right, split, width);
     this.element.style.setProperty("--lf-split", `${split / this.ratio}px`);
     this.element.classList.toggle("lf-pannable", this.canPan);
-    this.handle.hidden = this.whole;
+    this.handle.hidden = this.whole && !this.keepsHandle;
+    this.handle.classList.toggle("lf-unseen", this.whole);
     this.handle.setAttribute("aria-valuenow", String(Math.round(this.position)));
     this.handle.setAttribute("aria-valuetext", `${Math.round(this.position)} %`);
   }
@@ -394,6 +397,7 @@ export class Pane {
     watchScrolling();
     const { element } = this;
     element.addEventListener("pointerdown", (event) => this.#press(event), { signal });
+    element.addEventListener("mousedown", (event) => event.preventDefault(), { signal }); // which would take the focus away
     element.addEventListener("pointermove", (event) => this.#move(event), { signal });
     element.addEventListener("pointerup", (event) => this.#release(event), { signal });
     element.addEventListener("pointercancel", (event) => this.#release(event), { signal });

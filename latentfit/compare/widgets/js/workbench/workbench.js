@@ -147,7 +147,7 @@ class Workbench {
       say,
       lost: (/** @type {boolean} */ isLost) => this.#lose(isLost),
       pane: this.pane,
-      panes: this.grid.panes,
+      grid: this.grid,
     });
   }
 
@@ -169,7 +169,7 @@ class Workbench {
   #listen(bench) {
     const { el, signal } = this;
     el.addEventListener("keydown", (event) => this.#key(event), { signal });
-    el.addEventListener("keyup", (event) => event.key.toLowerCase() === "v" && this.#hold(false), { signal });
+    window.addEventListener("keyup", (event) => event.key.toLowerCase() === "v" && this.#hold(false), { signal });
     const observer = new ResizeObserver(() => this.#fitStage());
     observer.observe(bench);
     signal.addEventListener("abort", () => observer.disconnect());
@@ -339,6 +339,7 @@ class Workbench {
       const isOne = names.length === 1 || this.view.layout === "blink";
       const [first, second = first] = pictures;
       this.pane.whole = isOne || this.#isHolding;
+      this.pane.keepsHandle = this.#isHolding && !isOne;
       this.pane.wantedGrid = wanted;
       if (isOne) this.pane.show(this.#isFlipped ? second : first, this.#isFlipped ? second : first);
       else this.pane.show(first, second);
