@@ -1,6 +1,6 @@
 /* latentfit: split views, a workbench, a table editor and a step scrubber. One ES module, no imports, no network.
    Made by `make js` from latentfit/compare/widgets/js: change those; the data contract is types.d.ts there.
-   Modules: sha256 f7640977166fd0ed13cce4036e584aad75ff880c2a3ba4deaecacd27335d82c3 */
+   Modules: sha256 17c46542f67e2a56541f749f1b5293c44288cf4f4638a077f2ff19f1bbe103b5 */
 
 // latentfit/compare/widgets/js/dom.js
 function make(tag, attributes = {}, ...children) {
@@ -3293,9 +3293,14 @@ var Workbench = class {
     const { mode } = this.view;
     const picture = this.pictures[this.view.picture]?.name ?? "a picture";
     const what = mode === "picture" ? "" : `${MODES.find(([each]) => each === mode)?.[1]} of `;
-    const said = names.map((name) => [name, ...scoreWords(this.#now[name]?.scores).slice(0, 2)].join(", "));
-    const between = this.view.layout === "blink" ? " in turns with " : " left of the line, on its right ";
-    return `${picture}: ${what}${said.join(between)}`;
+    const [first, second] = names.map((name) => {
+      const { psnr: psnr2, delta_e } = this.#now[name]?.scores ?? {};
+      const words2 = scoreWords({ psnr: psnr2, delta_e }).join(", ");
+      return words2 ? `${name} (${words2})` : name;
+    });
+    if (!second) return `${picture}: ${what}${first}`;
+    const both = this.view.layout === "blink" ? `${first} and ${second} in turns` : `${first} left of the line, ${second} right of it`;
+    return `${picture}: ${what}${both}`;
   }
   /**
    * @param {Picture} picture

@@ -366,9 +366,17 @@ class Workbench {
     const { mode } = this.view;
     const picture = this.pictures[this.view.picture]?.name ?? "a picture";
     const what = mode === "picture" ? "" : `${MODES.find(([each]) => each === mode)?.[1]} of `;
-    const said = names.map((name) => [name, ...scoreWords(this.#now[name]?.scores).slice(0, 2)].join(", "));
-    const between = this.view.layout === "blink" ? " in turns with " : " left of the line, on its right ";
-    return `${picture}: ${what}${said.join(between)}`;
+    const [first, second] = names.map((name) => {
+      const { psnr, delta_e } = this.#now[name]?.scores ?? {};
+      const words = scoreWords({ psnr, delta_e }).join(", ");
+      return words ? `${name} (${words})` : name;
+    });
+    if (!second) return `${picture}: ${what}${first}`;
+    const both =
+      this.view.layout === "blink"
+        ? `${first} and ${second} in turns`
+        : `${first} left of the line, ${second} right of it`;
+    return `${picture}: ${what}${both}`;
   }
 
   /**
