@@ -12,7 +12,7 @@ PORT ?=
 ARGS ?=
 JOBS ?= 2
 
-.PHONY: help setup test mutants test-browser test-comfyui lint types unit notebooks notebooks-fast refresh-notebooks lab voila tables bench bench-quick models cards palettes interposers upscalers families programs estimates results timings clean
+.PHONY: help setup test mutants test-browser test-comfyui js test-js lint types unit notebooks notebooks-fast refresh-notebooks lab voila tables bench bench-quick models cards palettes interposers upscalers families programs estimates results timings clean
 help:
 	@grep -E '^## ' Makefile | sed 's/^## //'
 
@@ -46,6 +46,23 @@ lint: .venv/.ready
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports
+	@if command -v npm > /dev/null; then $(MAKE) --no-print-directory test-js; \
+	  else echo "no Node here: the modules of the widgets are not checked, and widgets.js is used as it is"; fi
+
+# Who only uses the package, or works on its Python, needs no Node.
+node_modules/.ready: package.json package-lock.json
+	npm ci --no-audit --no-fund
+	@touch $@
+
+## make js               join the widgets' modules (latentfit/compare/widgets/js) into the one widgets.js; needs Node 20 or newer
+js: node_modules/.ready
+	npm run --silent format
+	npm run --silent build
+
+## make test-js          lint, types and unit tests of the widgets' modules, and whether widgets.js is made of them
+test-js: node_modules/.ready
+	npm run --silent check
+	npm run --silent test
 
 types: .venv/.ready
 	$(BIN)/mypy

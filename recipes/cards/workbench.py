@@ -164,7 +164,7 @@ class Film:
 
 
 def script(film: Film) -> None:
-    """What the film shows: the curtain, other decoders, the error, the noise, another picture."""
+    """What the film shows: the split view, other decoders, the error, the noise, another picture."""
     film.rest(900)
     film.to(".lf-handle", down=0.6)
     film.drag(".lf-pane", 0.15, 0.85, 0.5, down=0.6)
@@ -179,8 +179,8 @@ def script(film: Film) -> None:
     film.choose("left", "affine")
     film.rest(600)
     film.click('[data-mode="picture"]')
-    film.to('input[aria-label^="Noise"]', 0.03)
-    film.drag('input[aria-label^="Noise"]', 0.97, 0.03, n_frames=14)
+    film.to('input[aria-label^="noise"]', 0.03)
+    film.drag('input[aria-label^="noise"]', 0.97, 0.03, n_frames=14)
     film.click(".lf-tile:nth-child(3)")
     film.to(".lf-handle", down=0.6)
     film.drag(".lf-pane", 0.25, 0.75, 0.5, down=0.6)

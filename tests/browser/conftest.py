@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from latentfit.compare.reports import widget_script, widget_style
 from tests.support import chromium, jupyter
 from tests.support.browser import HEIGHT, PATIENCE_MS, SHOTS_VARIABLE, WIDTH, Watched
 from tests.support.jupyter import Lab
@@ -91,6 +92,20 @@ def open_file(new_page: Callable[..., Watched]) -> Callable[..., Watched]:
         watched = new_page(offline=True, **options)
         watched.page.goto(path.resolve().as_uri())
         return watched
+
+    return opened
+
+
+@pytest.fixture
+def open_alone(tmp_path: Path, open_file: Callable[..., Watched]) -> Callable[..., Watched]:
+    """The widgets' module in a page, with lines of the test's own after it; options as of Playwright's contexts."""
+
+    def opened(lines: str, **options: Any) -> Watched:
+        script = widget_script().removesuffix("</script>") + lines + "</script>"
+        path = tmp_path / "alone.html"
+        head = '<!doctype html><html lang="en"><title>alone</title><meta name="viewport" content="width=device-width">'
+        path.write_text(f"{head}<style>{widget_style()}</style><main></main>{script}", encoding="utf-8")
+        return open_file(path, **options)
 
     return opened
 

@@ -3,7 +3,6 @@
 import io
 import json
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,6 @@ import torch
 from PIL import Image
 
 from latentfit.compare.figures import SURROUND, under_curtain
-from latentfit.compare.reports import widget_script, widget_style
 from latentfit.compare.widgets import pixels_of, without_bytes
 from latentfit.images import linear_to_srgb, srgb_to_linear
 from latentfit.scores import as_seen
@@ -54,19 +52,6 @@ ENLARGED = """([rgb, width, height, ...size]) => {
   return [...enlarge({ data, width, height }, ...size)];
 }"""
 PIXEL = {"pixels": "AAAA", "width": 1, "height": 1, "scores": {"psnr": 20.0, "delta_e": 1.0, "ms": 1.0}}
-
-
-@pytest.fixture
-def open_alone(tmp_path: Path, open_file: Callable[..., Watched]) -> Callable[[str], Watched]:
-    """The module in a page, with lines of ours after it."""
-
-    def opened(lines: str) -> Watched:
-        script = widget_script().removesuffix("</script>") + lines + "</script>"
-        path = tmp_path / "alone.html"
-        path.write_text(f"<!doctype html><style>{widget_style()}</style><main></main>{script}", encoding="utf-8")
-        return open_file(path)
-
-    return opened
 
 
 def raw(picture: torch.Tensor) -> dict[str, Any]:
@@ -134,7 +119,7 @@ def test_code_knows_what_was_dragged_while_the_kernel_was_busy(open_alone: Calla
     picture = raw(torch.rand(3, 8, 8))
     start(watched, "curtain", {"left": picture, "right": picture})
     page = watched.page
-    page.get_by_role("button", name="Python that makes").click()
+    page.get_by_role("button", name="Code", exact=True).click()
     for position in (10, 20, 30):
         page.evaluate("(position) => handle.pane.moveTo(position)", position)
     posted = page.evaluate("posted")
@@ -171,7 +156,7 @@ def test_scrubber_tells_of_a_step_that_it_has_and_reasons_take_no_more_room(
     page.evaluate("say({ type: 'heard', seq: posted.at(-1).seq })")
     small = {"a": raw(torch.rand(3, 4, 16)), "b": picture}
     page.evaluate("(part) => say({ type: 'update', part })", {"at": 0, "pictures": small})
-    page.get_by_role("button", name="Enlarge the smaller").click()
+    page.get_by_role("button", name="Smooth").click()
     assert page.evaluate("posted.at(-1)") | {"seq": 0} == {**step, "smooth": False}
     assert watched.errors == []
 

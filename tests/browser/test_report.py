@@ -56,16 +56,16 @@ def opened(path: Path, open_file: Callable[..., Watched], shots: Path) -> Watche
 @pytest.fixture(autouse=True)
 def _from_the_beginning(opened: Watched) -> None:
     page = opened.page
-    page.locator(SLOT).get_by_role("button", name="σ, gain, exposure").click()
+    page.locator(SLOT).get_by_role("button", name="Reset").click()
     page.locator(SLOT).get_by_label("left picture").select_option("affine")
     page.locator(SLOT).get_by_label("right picture").select_option(VAE)
-    page.locator(SLOT).get_by_role("button", name="The pictures").click()
+    page.locator(SLOT).get_by_role("button", name="Picture", exact=True).click()
     page.locator(f"{SLOT} .lf-tile").first.click()
     page.locator(f"{SLOT} .lf-handle").focus()
     page.keyboard.press("Home")
     for _ in range(5):
         page.keyboard.press("Shift+ArrowRight")
-    page.locator(EDITOR).get_by_role("button", name="The coefficients as they were").first.click()
+    page.locator(EDITOR).get_by_role("button", name="Reset").first.click()
     settle(page)
 
 
@@ -158,14 +158,16 @@ def test_the_reason_stands_where_the_picture_would_be(opened: Watched, shots: Pa
 
 
 @pytest.mark.parametrize(
-    ("button", "mode"), [("Brightness", "brightness"), ("ΔE", "delta_e"), ("Difference", "difference")]
+    ("button", "mode"),
+    [("Lightness error", "lightness"), ("Colour error ΔE", "delta_e"), ("Difference ×4", "difference")],
 )
 def test_error_maps_are_the_figures(
     opened: Watched, store: lf.PairStore, maps: dict[str, lf.Approximation], button: str, mode: str, shots: Path
 ) -> None:
     import matplotlib as mpl
 
-    opened.page.locator(f'{SLOT} [data-mode="{mode}"]').click()
+    opened.page.locator(SLOT).get_by_role("button", name=button, exact=True).click()
+    assert state(opened.page, SLOT)["mode"] == mode
     settle(opened.page)
     left, right = (
         torch.from_numpy(levels(side)).permute(2, 0, 1) / 255 for side in sides(store, opened, maps["affine"])
@@ -176,7 +178,7 @@ def test_error_maps_are_the_figures(
             return levels(errors.amplified(side, right))
         is_delta = mode == "delta_e"
         share = errors.delta_e(side, right) / errors.MOST_DELTA_E if is_delta else (
-            0.5 + errors.brightness_error(side, right) / (2 * errors.MOST_SIGNED))  # fmt: skip
+            0.5 + errors.lightness_error(side, right) / (2 * errors.MOST_LIGHTNESS))  # fmt: skip
         colours = mpl.colormaps["magma" if is_delta else "RdBu_r"](share.clamp(0, 1).numpy())[..., :3]
         return np.round(255 * colours).astype(np.uint8)
 
@@ -255,7 +257,7 @@ def test_numbers_are_typed_nudged_reset_and_exported(
     assert state(opened.page, EDITOR)["coefficients"][3 * 3 + 1] == 0.75
     assert np.abs(on_canvas(opened).astype(int) - recomputed(opened, store, maps["affine"])).max() <= 1
     with opened.page.expect_download() as download:
-        editor.get_by_role("button", name="Download the table").click()
+        editor.get_by_role("button", name="Export").click()
     download.value.save_as(tmp_path / "edited.json")
     edited = read(tmp_path / "edited.json", "json").module.coefficients
     expected = fitted.clone()
@@ -265,7 +267,7 @@ def test_numbers_are_typed_nudged_reset_and_exported(
     settle(opened.page)
     oracle = lf.ChannelMap("affine").fit(store, samples=held_out(store, maps)).module_.coefficients
     assert np.allclose(np.reshape(state(opened.page, EDITOR)["coefficients"], (5, 3)), oracle, atol=1e-4)
-    editor.get_by_role("button", name="The coefficients as they were").click()
+    editor.get_by_role("button", name="Reset").click()
     assert np.allclose(np.reshape(state(opened.page, EDITOR)["coefficients"], (5, 3)), fitted, atol=1e-6)
 
 

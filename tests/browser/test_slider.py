@@ -75,9 +75,9 @@ def test_the_kernel_knows_and_prints_the_view(watched: Watched) -> None:
     page.locator(f"{CURTAIN} .lf-handle").focus()
     page.keyboard.press("Home")
     page.keyboard.press("Shift+ArrowRight")
-    page.get_by_role("button", name="Python that makes this view again").click()
+    page.get_by_role("button", name="Code", exact=True).click()
     page.get_by_text("slider.still(position=10)").wait_for()
-    page.get_by_role("button", name="Python that makes this view again").click()
+    page.get_by_role("button", name="Code", exact=True).click()
     assert watched.errors == []
 
 
@@ -88,7 +88,7 @@ def test_zoomed_and_panned_both_sides_stay_in_step(
     page = watched.page
     ready(page, CURTAIN)
     assert fits_the_page(page, CURTAIN)
-    page.get_by_role("button", name="A screen pixel for each").click()
+    page.get_by_role("button", name="1:1").click()
     settle(page)
     assert state(page, CURTAIN)["zoom"] == 1
     page.locator(f"{CURTAIN} .lf-handle").focus()

@@ -74,10 +74,11 @@ print(os.getpid())
 @pytest.fixture(autouse=True)
 def _from_the_beginning(watched: Watched) -> None:
     bench = watched.page.locator(BENCH)
-    bench.get_by_role("button", name="σ, gain, exposure").click()
+    bench.get_by_role("button", name="Reset").click()
+    bench.get_by_role("button", name="Split view").click()
     bench.locator(".lf-tile").first.click()
     bench.get_by_label("left picture").select_option("affine")
-    bench.get_by_role("button", name="The pictures").click()
+    assert state(watched.page, BENCH)["mode"] == "picture"
 
 
 def sides(watched: Watched, bench: Bench) -> tuple[torch.Tensor, torch.Tensor]:
@@ -102,7 +103,7 @@ def test_what_it_shows_is_what_the_decoders_make(watched: Watched, bench: Bench)
 
 def test_fifty_quick_drags_of_the_noise_end_on_the_last(watched: Watched, bench: Bench, shots: Path) -> None:
     page = watched.page
-    slider = page.locator(BENCH).get_by_label("Noise")
+    slider = page.locator(BENCH).get_by_label("noise σ")
     slider.scroll_into_view_if_needed()
     box = slider.bounding_box()
     y = box["y"] + box["height"] / 2
@@ -163,9 +164,9 @@ def test_a_file_is_dropped_in_and_a_corrupt_one_is_refused(
 
 def test_the_code_it_prints_makes_the_view(watched: Watched, shots: Path) -> None:
     page = watched.page
-    button = page.locator(BENCH).get_by_role("button", name="Python that makes this view again")
+    button = page.locator(BENCH).get_by_role("button", name="Code", exact=True)
     button.click()
-    code = page.locator(f"{BENCH} .lf-code")
+    code = page.locator(f"{BENCH} .lf-code").last
     page.locator(BENCH).get_by_label("left picture").select_option("cubic")
     code.get_by_text("left='cubic'").wait_for()
     said = code.inner_text()
@@ -174,15 +175,24 @@ def test_the_code_it_prints_makes_the_view(watched: Watched, shots: Path) -> Non
     button.click()
 
 
-def test_a_dead_kernel_is_said_and_the_page_goes_on(watched: Watched, shots: Path) -> None:
+def test_a_restarted_kernel_is_said_and_what_is_stale_is_dimmed(watched: Watched, shots: Path) -> None:
     page = watched.page
     os.kill(int(page.locator(".jp-OutputArea-output").first.inner_text()), signal.SIGKILL)
     page.get_by_role("button", name="Ok").click()  # JupyterLab says that the kernel died, and starts another
-    page.locator(BENCH).get_by_label("Factor on the latents").press("ArrowRight")
-    page.get_by_text("The kernel does not answer").wait_for()
+    page.locator(BENCH).get_by_text("The kernel was restarted").wait_for()
+    stale = page.locator(f"{BENCH} .lf-stale-words")
+    assert stale.is_hidden()  # what is shown is of what is set
+    gain = page.locator(BENCH).get_by_label("latent gain")
+    gain.press("ArrowRight")
+    stale.get_by_text("Still of photo0.png, affine and mini-sd1 (distilled from TAESD), noise σ 0.00").wait_for()
+    canvas = page.locator(f"{BENCH} .lf-canvas").first
+    assert float(canvas.evaluate("(e) => getComputedStyle(e).opacity")) < 0.5
+    page.screenshot(path=shots / "lab_workbench_dead.png")
+    gain.press("ArrowLeft")
+    assert stale.is_hidden()
+    assert float(canvas.evaluate("(e) => getComputedStyle(e).opacity")) == 1
     drag(page, page.locator(f"{BENCH} .lf-pane"), 0.6, from_share=state(page, BENCH)["position"] / 100)
     assert state(page, BENCH)["position"] == pytest.approx(60, abs=0.5)
-    page.screenshot(path=shots / "lab_workbench_dead.png")
     assert pane_off_by(page, BENCH, *pixels(watched)) <= 1
     assert [error for error in watched.errors if error.startswith("exception")] == []
 

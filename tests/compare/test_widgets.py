@@ -1,6 +1,7 @@
 """Widgets without a browser: what they send, drop, say of bad input, and show where there are no widgets."""
 
 import base64
+import hashlib
 import io
 import json
 import math
@@ -16,7 +17,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from matplotlib.text import Text
 from PIL import Image
+from skimage.color import deltaE_ciede2000, rgb2lab
 from torch import Tensor, nn
 
 import latentfit as lf
@@ -37,6 +40,7 @@ from latentfit.compare.widgets import source_code as expressions
 from latentfit.errors import ImageError, WidgetError
 from latentfit.fit import Basis
 from latentfit.formats.programs import PROGRAMS
+from latentfit.images import Picture
 from latentfit.runtime import data_path
 from latentfit.scores import ColourSums
 
@@ -427,7 +431,7 @@ def bench(vae: lf.Vae) -> Workbench:
 
 
 def view(bench: Workbench, **asked: Any) -> None:
-    first = {"key": "k", "picture": 0, "left": "one", "right": "two", "sigma": 0.0, "gain": 1.0, "have": []}
+    first = {"key": "k", "picture": 0, "names": ["one", "two"], "sigma": 0.0, "gain": 1.0, "have": []}
     ask(bench, "view", **{**first, **asked})
 
 
@@ -453,7 +457,7 @@ def test_bench_does_not_send_again_what_the_page_has(bench: Workbench, spoken: S
     view(bench)
     assert bench.wait(PATIENCE_S)
     kept = [side["key"] for side in spoken.parts("sides")[0]["sides"].values()]
-    view(bench, left="two", right="two", have=kept)
+    view(bench, names=["two"], have=kept)
     assert bench.wait(PATIENCE_S)
     again = spoken.parts("sides")[1]["sides"]
     assert all(side["kept"] and "pixels" not in side for side in again.values())
@@ -464,7 +468,7 @@ def test_fifty_quick_drags_decode_few_and_end_on_the_last(vae: lf.Vae, spoken: S
     bench = Workbench(latents=torch.randn(1, 4, 6, 6), approximations=[table("slow", gate=gate)], space="sd1")
     before = bench.bench.decoders.n_decoded
     for number in range(50):
-        view(bench, key=str(number), left="slow", right="slow", sigma=0.05 * number)
+        view(bench, key=str(number), names=["slow"], sigma=0.05 * number)
     gate.set()
     assert bench.wait(PATIENCE_S)
     assert spoken.parts("sides")[-1]["key"] == "49"
@@ -482,13 +486,13 @@ def test_fifty_quick_drags_decode_few_and_end_on_the_last(vae: lf.Vae, spoken: S
     ],
 )
 def test_the_reason_stands_where_the_picture_would_be(bench: Workbench, spoken: Spoken, name: str, words: str) -> None:
-    view(bench, left=name)
+    view(bench, names=[name, "two"])
     assert bench.wait(PATIENCE_S)
     side = spoken.parts("sides")[0]["sides"][name]
     assert words in side["reason"]
     assert "pixels" not in side
     assert isinstance(bench.view(left=name), Figure)
-    view(bench, left="one")  # and it lives on
+    view(bench)  # and it lives on
     assert bench.wait(PATIENCE_S)
     assert "pixels" in spoken.parts("sides")[1]["sides"]["one"]
 
@@ -678,9 +682,74 @@ def test_bench_refuses_a_view_that_is_none(bench: Workbench) -> None:
         assert words in str(caught.value)
 
 
-@pytest.mark.parametrize("mode", ["picture", "brightness", "delta_e", "difference"])
-def test_every_view_is_a_figure(bench: Workbench, mode: str) -> None:
-    assert bench.view(mode=mode, sigma=0.3, exposure=1.0)._repr_png_().startswith(b"\x89PNG")
+@pytest.mark.parametrize("layout", ["split", "grid", "blink"])
+@pytest.mark.parametrize("mode", ["picture", "lightness", "delta_e", "difference"])
+def test_every_view_is_a_figure(bench: Workbench, mode: str, layout: str) -> None:
+    figure = bench.view(mode=mode, layout=layout, scale="auto", sigma=0.3, exposure=1.0)
+    assert figure._repr_png_().startswith(b"\x89PNG")
+
+
+def test_code_of_former_days_shows_the_lightness() -> None:
+    assert View(mode="brightness").mode == "lightness"  # type: ignore[arg-type]
+
+
+def test_a_grid_shows_the_names_that_were_chosen(bench: Workbench, vae: lf.Vae, session: dict[str, Any]) -> None:
+    session["bench"] = bench
+    assert bench.bench.grid_names(View()) == [vae.name, "one", "two", "other", "broken", "nan"]
+    bench.show(layout="grid", grid=["two", "one"], scale="auto", mode="delta_e")
+    assert bench.code().endswith("mode='delta_e', scale='auto')")
+    assert "layout='grid', grid=('two', 'one')" in bench.code()
+    said = [text.get_text() for text in bench.still().findobj(Text)]
+    assert [word for word in said if word in bench.bench.names] == ["two", "one"]
+    with pytest.raises(WidgetError, match="at most 6 names"):
+        View(grid=tuple("abcdefg"))
+    with pytest.raises(WidgetError, match="got 'none'"):
+        bench.show(grid=["none"])
+
+
+def test_auto_ends_the_colours_at_a_round_number_beyond_nearly_all_errors(bench: Workbench, vae: lf.Vae) -> None:
+    sides = bench.bench.sides(0, ["one", vae.name])
+    shown, truth = (sides[name].rgb for name in ("one", vae.name))
+    enlarged = torch.nn.functional.interpolate(shown[None], truth.shape[-2:], mode="bilinear")
+    lab = [rgb2lab(picture.clamp(0, 1).movedim(0, -1).numpy()) for picture in (enlarged[0], truth)]
+    high = np.quantile(deltaE_ciede2000(*lab), 0.995)
+    limit = next(each for each in (1, 2, 3, 5, 10, 15, 20, 30, 50, 100) if each >= high)
+    words = bench.view(mode="delta_e", scale="auto", left="one").get_supxlabel()
+    assert f"ΔE, 0 black to {limit} white" in words
+    assert "ΔE, 0 black to 30 white" in bench.view(mode="delta_e", left="one").get_supxlabel()
+
+
+def test_what_a_decoder_was_fitted_on_is_marked(store: lf.PairStore, vae: lf.Vae) -> None:
+    fitted_map = lf.ChannelMap("affine").fit(store, "train").approximation()
+    bench = Workbench(store, {"fitted": fitted_map, "published": table("published")}, vae)
+    samples = [subject.sample for subject in bench.bench.subjects]
+    for sample, tile in zip(samples, bench.page["pictures"], strict=True):
+        expected = "held_out" if sample.is_test else "fitted_on"
+        assert tile["standing"] == expected
+        assert tile["standings"]["fitted"] == expected
+        assert tile["standings"]["published"] is None
+    assert samples[bench.shown.picture].is_test == any(sample.is_test for sample in samples)
+    marked = next(at for at, sample in enumerate(samples) if not sample.is_test)
+    assert "fitted on this" in " ".join(text.get_text() for text in bench.view(marked).findobj(Text))
+
+
+def test_a_dropped_picture_that_a_decoder_learned_from_is_marked(vae: lf.Vae, tmp_path: Path) -> None:
+    blob = png(Image.fromarray(np.full((16, 16, 3), 90, np.uint8)))
+    known = table("known")
+    known.card["train_hashes"] = [hashlib.sha256(blob).hexdigest()]
+    (tmp_path / "a.png").write_bytes(blob)
+    (tmp_path / "b.png").write_bytes(png(Image.fromarray(np.full((16, 16, 3), 91, np.uint8))))
+    bench = Workbench([tmp_path / "a.png", tmp_path / "b.png"], [known], vae)
+    assert [tile["standings"]["known"] for tile in bench.page["pictures"]] == ["fitted_on", "held_out"]
+    assert bench.shown.picture == 1  # it opens on what is held out
+
+
+def test_photographs_come_first_then_drawings_then_charts(vae: lf.Vae) -> None:
+    blob = png(Image.fromarray(np.full((16, 16, 3), 90, np.uint8)))
+    kinds = ["chart", "photograph", "drawing", "photograph"]
+    given = [Picture(f"{at} {kind}", kind, lambda: blob) for at, kind in enumerate(kinds)]
+    bench = Workbench(given, [table()], vae)
+    assert [subject.name[0] for subject in bench.bench.subjects] == ["1", "3", "2", "0"]
 
 
 def test_bench_for_a_page_without_kernel_holds_every_picture(bench: Workbench) -> None:
@@ -835,6 +904,41 @@ def test_still_of_an_editor_shows_the_edit(session: dict[str, Any]) -> None:
     assert run_again(editor.code(), session)._repr_png_() == editor.still()._repr_png_()
 
 
+def test_code_of_an_edited_table_prints_the_edit(session: dict[str, Any]) -> None:
+    channel_map, latents, cells = fitted("affine")
+    editor = session["editor"] = TableEditor(channel_map, latents=latents, cells=cells)
+    assert editor.code() == "editor.still()"
+    values = editor.coefficients
+    values[2, 1] = 0.25
+    values[0, 2] = -0.125
+    editor.coefficients = values
+    assert editor.code() == (
+        "coefficients = editor.coefficients\n"
+        "coefficients[0, 2] = -0.125  # 1, B\n"
+        "coefficients[2, 1] = 0.25  # x1, G\n"
+        "editor.coefficients = coefficients\n"
+        "editor.still()"
+    )
+    shown = editor.still()._repr_png_()
+    again = dict(session, editor=TableEditor(channel_map, latents=latents, cells=cells))
+    assert run_again(editor.code(), again)._repr_png_() == shown
+
+
+def test_comfyui_lines_have_places_for_the_numbers() -> None:
+    for form in ("affine", "linear", "3"):
+        channel_map, latents, _ = fitted(form)
+        editor = TableEditor(channel_map, latents=latents)
+        places = editor.page["comfyui"]
+        rows = [f"    [{', '.join(f'{value: .7f}' for value in row)}]," for row in editor.coefficients[1:].tolist()]
+        bias = ", ".join(f"{value: .7f}" for value in editor.coefficients[0].tolist())
+        filled = places["template"].replace("{rows}", "\n".join(rows)).replace("{bias}", bias)
+        assert filled == PROGRAMS["comfyui"].write(channel_map.approximation(), None)
+        assert "r2" not in places["edited"]
+        assert "affine, edited" in places["edited"] or form != "affine"
+    cubic, latents, _ = fitted("cubic")
+    assert "ComfyUI cannot run" in TableEditor(cubic, latents=latents).page["comfyui"]["reason"]
+
+
 def test_editor_for_a_page_without_kernel_holds_all_pictures_and_the_edit() -> None:
     channel_map, latents, cells = fitted("affine")
     editor = TableEditor(channel_map, latents=latents, cells=cells)
@@ -973,6 +1077,23 @@ def test_module_needs_no_network_and_can_stand_inside_a_page() -> None:
     script, style = ((folder / name).read_text("utf-8") for name in ("widgets.js", "widgets.css"))
     for text in (script, style):
         assert not re.search(r"</(script|style)|https?://(?!www\.w3\.org/2000/svg)|@import|^\s*import\s", text, re.M)
-    for name in ("curtain", "tableEditor", "stepScrubber", "workbench", "mount", "deltaE2000", "enlarge"):
-        assert f"export function {name}(" in script
+    (exported,) = re.findall(r"^export \{([^}]*)\};", script, re.M)
+    names = {name.strip() for name in exported.split(",")}
+    assert names >= {"curtain", "tableEditor", "stepScrubber", "workbench", "mount", "deltaE2000", "enlarge"}
+    assert "index_default as default" in names
     assert str(CompareSlider(flat(RED, 2, 2), flat(BLUE, 2, 2))._esm) == script
+
+
+def test_module_is_made_of_its_sources() -> None:
+    folder = Path(lf.__path__[0]) / "compare" / "widgets"
+    digest = hashlib.sha256()
+    for path in sorted((folder / "js").rglob("*.js"), key=lambda path: path.relative_to(folder / "js").as_posix()):
+        digest.update(path.read_bytes())
+    head = (folder / "widgets.js").read_text("utf-8")[:600]
+    assert f"sha256 {digest.hexdigest()}" in head, "widgets.js is older than its modules: run `make js`"
+
+
+def test_colour_differences_that_the_page_is_held_to_are_scikit_images() -> None:
+    pairs = json.loads((Path(__file__).parent / "js" / "delta_e.json").read_text("utf-8"))
+    lab = [rgb2lab(np.array([pair[side] for pair in pairs])[None] / 255) for side in ("first", "second")]
+    np.testing.assert_allclose([pair["delta_e"] for pair in pairs], deltaE_ciede2000(*lab)[0], atol=1e-4)

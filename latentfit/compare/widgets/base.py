@@ -24,7 +24,7 @@ class Widget(PageSide):
     kind : str
         Kind of the widget, as ``mount`` of ``widgets.js`` takes it.
     page : dict
-        What the page begins with; the contract stands at the head of ``widgets.js``.
+        What the page begins with; the contract is ``js/types.d.ts``.
     now : dict
         What was changed since, here or on a page: a page that is opened later begins with it.
     still : callable

@@ -1,4 +1,4 @@
-"""CompareSlider: a curtain over two pictures."""
+"""CompareSlider: a split view of two pictures."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -12,10 +12,11 @@ from latentfit.errors import WidgetError
 
 
 class CompareSlider(Widget):
-    """Two pictures under one curtain, zoomed and panned in step, pixel by pixel.
+    """Two pictures under one movable line, zoomed and panned in step, pixel by pixel.
 
-    Drag the curtain, or move it with the arrow keys (Home and End to the edges); turn the wheel, or press + and -, to
-    zoom about the pointer; drag to pan; 0 fits, a double click resets.
+    Drag the line, or move it with the arrow keys (Home and End to the edges). The wheel zooms about the pointer with
+    Ctrl or ⌘, or alone after a click into the picture; + and - zoom, up to 32 screen pixels a pixel; drag to pan; 0
+    fits, a double click resets. On a touch screen two fingers zoom, and one that goes sideways moves the line.
 
     Parameters
     ----------
@@ -25,11 +26,11 @@ class CompareSlider(Widget):
     labels : tuple of str or None
         In the corners; None: names of files, else "left" and "right".
     position : float
-        Place of the curtain, in percent of the width.
+        Place of the split line, in percent of the width.
     smooth : bool
         Enlarge the smaller one bilinearly, as a preview is shown; False: show its pixels as blocks.
-    height : int
-        Most CSS pixels.
+    height : int or None
+        Most CSS pixels; None: as wide as there is room, and at most 82 % of the window's height.
 
     Raises
     ------
@@ -51,7 +52,7 @@ class CompareSlider(Widget):
         labels: tuple[str, str] | None = None,
         position: float = 50.0,
         smooth: bool = True,
-        height: int = 560,
+        height: int | None = None,
     ) -> None:
         self._given, self._given_labels = (left, right), labels
         self.labels = labels or (_name_of(left, "left"), _name_of(right, "right"))
@@ -73,7 +74,7 @@ class CompareSlider(Widget):
         self._post(position=self._position)
 
     def show(self, left: PictureLike | None = None, right: PictureLike | None = None) -> None:
-        """Put other pictures under the curtain."""
+        """Put other pictures under the line."""
         self._given = (self._given[0] if left is None else left, self._given[1] if right is None else right)
         self.left = self.left if left is None else as_picture(left, "left")
         self.right = self.right if right is None else as_picture(right, "right")
@@ -81,7 +82,7 @@ class CompareSlider(Widget):
         self._post(**self._pictures())
 
     def still(self, position: float | None = None, *, smooth: bool | None = None) -> Figure:
-        """The present view, or with the curtain at another place, the smaller picture smooth or in blocks."""
+        """The present view, or with the line at another place, the smaller picture smooth or in blocks."""
         at = self._position if position is None else _checked(position)
         return curtain(
             self.left, self.right, at / 100, names=self.labels, smooth=self.smooth if smooth is None else smooth

@@ -50,8 +50,8 @@ class StepScrubber(Widget):
         Which of the N pictures; of a video its first frame is shown.
     smooth : bool
         Enlarge smaller pictures bilinearly.
-    height : int
-        Most CSS pixels of a pane.
+    height : int or None
+        Most CSS pixels of a pane; None: as wide as there is room, and at most 82 % of the window's height.
 
     Raises
     ------
@@ -68,7 +68,7 @@ class StepScrubber(Widget):
         space: LatentSpace | str | None = None,
         number: int = 0,
         smooth: bool = True,
-        height: int = 360,
+        height: int | None = None,
     ) -> None:
         self._given = (
             ("", states),

@@ -19,6 +19,7 @@ from latentfit.compare.widgets.table_editor_data import (
     EditorPicture,
     Solved,
     bundled_pairs,
+    comfyui_templates,
     editable,
     editor_pictures,
     solved,
@@ -31,13 +32,15 @@ from latentfit.maps.contracts import Approximation
 from latentfit.pairs.store import PairStore
 
 Floats = NDArray[np.float64]
+_MOST_SAID = 24  # edited numbers, each on a line
 
 
 class TableEditor(Widget):
     """Every coefficient as a slider and a number; the picture follows while one is dragged, without the kernel.
 
     "Nudge" goes a quarter of the way to least squares, whose place on each slider is marked; "Export" downloads a table
-    that `latentfit.formats.read` takes. What is edited is here too: `coefficients`, `approximation`, `channel_map`.
+    that `latentfit.formats.read` takes; "Copy as ComfyUI" copies the lines of a latent format, where ComfyUI runs the
+    form. What is edited is here too: `coefficients`, `approximation`, `channel_map`.
 
     Parameters
     ----------
@@ -74,7 +77,7 @@ class TableEditor(Widget):
         latents: Tensor | None = None,
         cells: Tensor | None = None,
         solution: Floats | None = None,
-        height: int = 420,
+        height: int | None = None,
     ) -> None:
         self._given = (
             ("", channel_map),
@@ -100,6 +103,7 @@ class TableEditor(Widget):
             "solution": None if self.solved is None else array_of(torch.from_numpy(self.solved.coefficients)),
             "solution_label": "" if self.solved is None else self.solved.label,
             "document": json.loads(PROGRAMS["json"].write(first, None)), "height": height,
+            "comfyui": comfyui_templates(first, self._renamed()),
             "pictures": [
                 self._opened(at) if at == 0 else {"name": picture.name} for at, picture in enumerate(self._pictures)
             ],
@@ -138,6 +142,10 @@ class TableEditor(Widget):
         """The edited map with its contract; its card says what it was edited from, and no longer how well it fitted."""
         if not self.is_edited:
             return self._first
+        return self._renamed(name)
+
+    def _renamed(self, name: str = "") -> Approximation:
+        """The map with the present coefficients, as an edited one."""
         card = without_evidence(self._first.card) | {"edited_from": self._first.name}
         name = name or f"{self._first.name}, edited"
         return Approximation(self.module, self._first.space, self._first.scale, name=name, card=card)
@@ -189,13 +197,28 @@ class TableEditor(Widget):
         return contact_sheet(shown, captions)
 
     def code(self) -> str:
-        """Return one call that makes the present view; few changed coefficients are written in it."""
+        """Return one call for the present view, after the edited coefficients; where few differ, those alone."""
         imports, said = self._said(*self._given)
         shown = f"still(picture={self._picture})" if self._picture else "still()"
-        if not self.is_edited or said.isidentifier():
+        if not self.is_edited:
             return f"{imports}{said}.{shown}"
-        rows = [[float(f"{value:.6g}") for value in row] for row in self._values.tolist()]
-        return f"{imports}editor = {said}\neditor.coefficients = {rows}\neditor.{shown}"
+        name = said if said.isidentifier() else "editor"
+        made = "" if said.isidentifier() else f"{name} = {said}\n"
+        return f"{imports}{made}{self._edit_in_words(name)}{name}.{shown}"
+
+    def _edit_in_words(self, name: str) -> str:
+        """Python that edits a new editor as this one is."""
+        first = editable(self._first).coefficients.double().numpy()
+        changed = np.argwhere(self._values.astype(np.float32) != first.astype(np.float32))
+        if len(changed) > _MOST_SAID:
+            rows = [[float(f"{value:.9g}") for value in row] for row in self._values.tolist()]
+            return f"{name}.coefficients = {rows}\n"
+        terms = editable(self._first).terms
+        lines = [
+            f"coefficients[{row}, {at}] = {float(f'{self._values[row, at]:.9g}')}  # {terms[row]}, {'RGB'[at]}"
+            for row, at in changed.tolist()
+        ]
+        return "\n".join([f"coefficients = {name}.coefficients", *lines, f"{name}.coefficients = coefficients", ""])
 
     def data(self) -> dict[str, Any]:
         """The present state, all pictures with it, for a page without kernel."""

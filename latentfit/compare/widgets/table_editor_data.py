@@ -1,5 +1,6 @@
 """What a table editor edits: a map that can be, pictures of its space, and least squares to go to."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,9 +11,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from latentfit.compare.widgets.page_data import array_of, crop_size
-from latentfit.errors import FitError, WidgetError
+from latentfit.errors import ExportError, FitError, WidgetError
 from latentfit.fit import ChannelMap, PolynomialMap
 from latentfit.fit.polynomial_map import smoothed
+from latentfit.formats.programs.registry import PROGRAMS
 from latentfit.images.pixels import crop_to_cells, rgb_tensor
 from latentfit.images.sources import photographs
 from latentfit.latents.spaces import LatentSpace
@@ -184,6 +186,31 @@ def solved(
     except FitError as error:  # too few cells for the terms
         return _own(channel_map, f"its own fit; not these pictures' ({error})")
     return _own(channel_map, "its own fit")
+
+
+def comfyui_templates(first: Approximation, edited: Approximation) -> dict[str, str]:
+    """ComfyUI's lines with ``{rows}`` and ``{bias}`` where a page puts its numbers.
+
+    Parameters
+    ----------
+    first, edited : Approximation
+        The table as it was given, and under the card of an edited one.
+
+    Returns
+    -------
+    dict of str to str
+        "template" and "edited"; or "reason", where ComfyUI cannot run this form.
+    """
+    try:
+        texts = [PROGRAMS["comfyui"].write(one, None) for one in (first, edited)]
+    except ExportError as error:
+        return {"reason": str(error)}
+    return dict(zip(("template", "edited"), map(_without_numbers, texts), strict=True))
+
+
+def _without_numbers(text: str) -> str:
+    rows = re.sub(r"^    \[ ?-?\d.*\],\n(    \[.*\],\n)*", "{rows}\n", text, count=1, flags=re.M)
+    return re.sub(r"^(self\.latent_rgb_factors_bias = )\[.*\]$", r"\1[{bias}]", rows, count=1, flags=re.M)
 
 
 def without_evidence(card: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Workbench: pictures, decoders and their true VAE under one curtain, at any noise, gain and exposure."""
+"""Workbench: pictures, decoders and their VAE, in a split view, a grid or in turns, at any noise, gain and exposure."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
@@ -15,6 +15,7 @@ from latentfit.compare.widgets.workbench_pictures import (
     Images,
     Subject,
     grey,
+    place_of_kind,
     subject_of_bytes,
     subjects_of_images,
     subjects_of_latents,
@@ -31,10 +32,11 @@ THUMB_PX, MOST_DROPPED_BYTES = 152, 64 << 20
 
 
 class Workbench(Widget):
-    """Choose a picture and two decoders, and see them under one curtain, their errors, scores and times.
+    """Choose a picture and decoders, and see them under a movable line or in a grid, their errors, scores and times.
 
     Decoding is done on a thread beside the notebook's; while a slider is dragged, only the newest position is decoded.
-    A decoder of another space, or one that raises, is shown as its reason.
+    A decoder of another space, or one that raises, is shown as its reason. A decoder that was fitted on the picture
+    that is shown, as its card tells, is marked: its scores are better there than elsewhere.
 
     Parameters
     ----------
@@ -53,8 +55,8 @@ class Workbench(Widget):
         Pictures are shrunk to this short side and cut to whole cells, at most twice as long.
     sigma_most : float
         End of the noise slider.
-    height : int
-        Most CSS pixels of the picture.
+    height : int or None
+        Most CSS pixels of the picture; None: as wide as there is room, and at most 82 % of the window's height.
 
     Raises
     ------
@@ -79,7 +81,7 @@ class Workbench(Widget):
         space: LatentSpace | str | None = None,
         size_px: int = 512,
         sigma_most: float = 4.0,
-        height: int = 560,
+        height: int | None = None,
     ) -> None:
         if (images is None) == (latents is None):
             raise WidgetError(
@@ -102,7 +104,7 @@ class Workbench(Widget):
             lambda request: request[0](*request[1:]), self._failed
         )
         super().__init__("workbench", {
-            "pictures": [self._tile(subject) for subject in self.bench.subjects],
+            "pictures": [self._tile(at) for at in range(len(self.bench.subjects))],
             "sides": self.bench.names, "reference": self.bench.reference, "drops": self._encoder is not None,
             "sigma_most": sigma_most, "height": height, **_page_view(self._view),
         })  # fmt: skip
@@ -130,11 +132,13 @@ class Workbench(Widget):
     def code(self) -> str:
         """One call for the present view."""
         view, plain = self._view, View()
+        if view.layout != "grid":
+            view = replace(view, grid=())
         is_given = view.picture < self._n_given  # a dropped picture is in this very widget alone
         imports, said = self._said(*(self._given if is_given else ()))
         told = [repr(self.bench.subjects[view.picture].name if self._is_only(view.picture) else view.picture)]
         told += [f"left={view.left!r}", f"right={view.right!r}"]
-        for name in ("mode", "sigma", "gain", "exposure", "position", "smooth"):
+        for name in ("layout", "grid", "mode", "scale", "sigma", "gain", "exposure", "position", "smooth"):
             if (value := getattr(view, name)) != getattr(plain, name):
                 told.append(f"{name}={value!r}")
         return f"{imports}{said}.view({', '.join(told)})"
@@ -142,13 +146,13 @@ class Workbench(Widget):
     def data(self, sigmas: Sequence[float] = (0.0,)) -> dict[str, Any]:
         """All pictures by all decoders, decoded now, for a page without kernel; a σ slider with these stops."""
         pictures = []
-        for at, subject in enumerate(self.bench.subjects):
+        for at in range(len(self.bench.subjects)):
             views = []
             for sigma in dict.fromkeys((0.0, *sigmas)):
                 sides = self.bench.sides(at, self.bench.names, sigma)
                 specs = {name: {**_spec(side), **_png(side)} for name, side in sides.items()}
                 views.append({"sigma": sigma, "gain": 1.0, "sides": specs})
-            pictures.append({**self._tile(subject), "views": views})
+            pictures.append({**self._tile(at), "views": views})
         shown: dict[str, Any] = without_bytes({**self.page, **_page_view(self._view), "pictures": pictures})
         return shown
 
@@ -168,7 +172,7 @@ class Workbench(Widget):
             raise WidgetError("view", expected=f"{', '.join(asdict(self._view))}", got=f"{', '.join(sorted(unknown))}")
         at = self._view.picture if picture is None else self._at(picture)
         view = replace(self._view, **{**changes, "picture": at})
-        for name in (view.left, view.right):
+        for name in (view.left, view.right, *view.grid):
             if name not in self.bench.names:
                 raise WidgetError("view", expected=f"one of {', '.join(map(repr, self.bench.names))}", got=f"{name!r}")
         return view
@@ -187,14 +191,22 @@ class Workbench(Widget):
         names = [subject.name for subject in self.bench.subjects]
         return names.count(names[at]) == 1
 
-    def _tile(self, subject: Subject) -> dict[str, Any]:
+    def _tile(self, at: int) -> dict[str, Any]:
+        subject, bench = self.bench.subjects[at], self.bench
+        thumb = png_of(self._thumb(subject), THUMB_PX)
+        standing, standings = bench.standing(at), bench.standings(at)
+        return {
+            "name": subject.name, "note": subject.note, "thumb": thumb, "standing": standing, "standings": standings,
+        }  # fmt: skip
+
+    def _thumb(self, subject: Subject) -> Tensor:
+        """What a tile shows: the picture itself, else what the cheapest decoder makes of it."""
         for fixed in subject.fixed.values():
-            return {"name": subject.name, "note": subject.note, "thumb": png_of(fixed.float() / 255, THUMB_PX)}
+            return fixed.float() / 255
         decoders = self.bench.decoders
         cheap = sorted((one.scale, name) for name, one in decoders.named.items() if one.space == decoders.space)
         side = decoders.decode(cheap[0][1], subject.latents, f"{subject.key[:24]} 0 1") if cheap else Side(None)
-        thumb = side.rgb if side.rgb is not None else grey(subject.latents)
-        return {"name": subject.name, "note": subject.note, "thumb": png_of(thumb, THUMB_PX)}
+        return side.rgb if side.rgb is not None else grey(subject.latents)
 
     # what the page asks, on the notebook's thread, and what is done for it, on another
 
@@ -209,7 +221,7 @@ class Workbench(Widget):
     def _answer(self, asked: Mapping[str, Any]) -> None:
         at, sigma, gain = int(asked["picture"]), float(asked["sigma"]), float(asked["gain"])
         view = replace(self._view, sigma=sigma, gain=gain)  # whose checks are those of the settings
-        wanted = [name for name in (asked["left"], asked["right"], self.bench.reference) if name]
+        wanted = [str(name) for name in (*asked["names"], self.bench.reference) if name]
         sides = self.bench.sides(at, dict.fromkeys(wanted), sigma, gain)
         specs = {}
         for name, side in sides.items():
@@ -237,7 +249,11 @@ class Workbench(Widget):
             raise WidgetError(f"{name}: {len(blob) >> 20} MiB", expected=f"at most {MOST_DROPPED_BYTES >> 20} MiB")
         subject = subject_of_bytes(name, blob, self._encoder, self.size_px)
         self.bench.subjects.append(subject)
-        self.page = {**self.page, "pictures": [*self.page["pictures"], self._tile(subject)], "sides": self.bench.names}
+        self.page = {
+            **self.page,
+            "pictures": [*self.page["pictures"], self._tile(len(self.bench.subjects) - 1)],
+            "sides": self.bench.names,
+        }
         self._post(pictures=self.page["pictures"], all_sides=self.bench.names, note="")
         self.show(len(self.bench.subjects) - 1)
 
@@ -287,11 +303,13 @@ def _first_view(bench: Bench) -> View:
         )
     others = [name for name in names if name != bench.reference]
     left = others[0] if others else names[0]
-    return View(left=left, right=bench.reference or (others[1] if len(others) > 1 else left))
+    photographs = [at for at, subject in enumerate(bench.subjects) if place_of_kind(subject.kind) == 0]
+    held_out = (at for at in [*photographs, *range(len(bench.subjects))] if bench.standing(at) == "held_out")
+    return View(picture=next(held_out, 0), left=left, right=bench.reference or (others[1] if len(others) > 1 else left))
 
 
 def _page_view(view: View) -> dict[str, Any]:
-    return asdict(view)
+    return {**asdict(view), "grid": list(view.grid)}
 
 
 def _spec(side: Side) -> dict[str, Any]:

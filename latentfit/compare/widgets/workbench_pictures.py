@@ -5,6 +5,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from latentfit.vae.vae import Vae
 
 MOST_SUBJECTS, MOST_CELLS = 48, 128
 PHOTO = "the picture itself"
+_ORDER = ("photograph", "greyscale", "drawing", "chart")
 Images = PairStore | str | os.PathLike[str] | PictureLike | Sequence[PictureLike | Picture] | Mapping[str, PictureLike]
 
 
@@ -41,6 +43,10 @@ class Subject:
         Pictures that are no decode: the photograph, or a store's own decode.
     sample : Sample or None
         In a store.
+    kind : str
+        Of the picture, as `latentfit.images.Picture` has it: photographs come first, then drawings, then charts.
+    sha256 : str
+        Of the picture's file; "": there is none, as of a tensor.
     """
 
     name: str
@@ -49,6 +55,8 @@ class Subject:
     note: str = ""
     fixed: Mapping[str, Tensor] = field(default_factory=dict)
     sample: Sample | None = None
+    kind: str = "photograph"
+    sha256: str = ""
 
     @cached_property
     def latents(self) -> Tensor:
@@ -73,7 +81,12 @@ def subjects_of_images(images: Images, vae: Vae | None, size_px: int) -> list[Su
     found = [_of_image(name, image, vae, size_px) for name, image in _named_images(images)]
     if not found:
         raise WidgetError("images", expected="at least one picture", got="none")
-    return found
+    return sorted(found, key=lambda subject: place_of_kind(subject.kind))
+
+
+def place_of_kind(kind: str) -> int:
+    """Photographs first, then drawings, then charts, then what is no picture."""
+    return _ORDER.index(kind) if kind in _ORDER else len(_ORDER)
 
 
 def subject_of_bytes(name: str, blob: bytes, vae: Vae, size_px: int) -> Subject:
@@ -108,8 +121,8 @@ def subjects_of_latents(latents: Tensor | Mapping[str, Tensor], space: LatentSpa
 
 
 def subjects_of_store(store: PairStore, stored: str) -> list[Subject]:
-    """A store's pictures, those held out first; `stored` names the VAE's decode that it keeps."""
-    ordered = sorted(store.samples, key=lambda sample: not sample.is_test)[:MOST_SUBJECTS]
+    """A store's pictures by kind, of each those held out first; `stored` names the VAE's decode that it keeps."""
+    ordered = sorted(store.samples, key=lambda sample: (place_of_kind(sample.kind), not sample.is_test))[:MOST_SUBJECTS]
     columns = [column for column in ("rgb", "photo") if column in store.columns]
     found = []
     for sample in ordered:
@@ -125,6 +138,7 @@ def subjects_of_store(store: PairStore, stored: str) -> list[Subject]:
         cut = _cut_note(sample.size_cells, (latents.shape[-2], latents.shape[-1]))
         found.append(Subject(
             sample.name, sample.key, _Given(latents), "; ".join(filter(None, (note, cut))), fixed, sample,
+            sample.kind, sample.sha256,
         ))  # fmt: skip
     return found
 
@@ -155,7 +169,10 @@ def _named_images(images: Images) -> Iterator[tuple[str, Any]]:
 
 def _of_image(name: str, image: Any, vae: Vae, size_px: int) -> Subject:
     """Shrunk to `size_px` on its short side and cut to whole cells, at most twice as long."""
-    opened = image.load()[0] if isinstance(image, Picture) else to_pil(as_picture(image, name))
+    if isinstance(image, Picture):
+        (opened, sha256), kind = image.load(), image.kind
+    else:
+        opened, sha256, kind = to_pil(as_picture(image, name)), _sha256_of_file(image), "photograph"
     whole = opened.size
     try:
         pixels, _ = crop_to_cells(opened, size_px, vae.cell_px)
@@ -167,7 +184,11 @@ def _of_image(name: str, image: Any, vae: Vae, size_px: int) -> Subject:
     note = "" if whole == (wide, high) else f"{wide} × {high} px, of {whole[0]} × {whole[1]}"
     key = hashlib.sha256(pixels.tobytes()).hexdigest()
     photo = torch.from_numpy(pixels).permute(2, 0, 1)
-    return Subject(name, key, lambda: vae.encode(rgb_tensor(pixels)), note, {PHOTO: photo})
+    return Subject(name, key, lambda: vae.encode(rgb_tensor(pixels)), note, {PHOTO: photo}, kind=kind, sha256=sha256)
+
+
+def _sha256_of_file(image: Any) -> str:
+    return hashlib.sha256(Path(image).read_bytes()).hexdigest() if isinstance(image, str | os.PathLike) else ""
 
 
 def _of_latents(name: str, latents: Tensor) -> Subject:

@@ -1,5 +1,6 @@
 """What a workbench knows without a page: subjects, decoders, estimates at a noise level, and any view as a figure."""
 
+import math
 import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
@@ -11,23 +12,34 @@ import torch
 from torch import Tensor
 
 from latentfit.compare.figures.canvas import Figure, placed
-from latentfit.compare.figures.errors import MOST_DELTA_E, MOST_SIGNED, amplified, brightness_error, delta_e
+from latentfit.compare.figures.errors import MOST_DELTA_E, MOST_LIGHTNESS, amplified, delta_e, lightness_error
 from latentfit.compare.figures.sheets import contact_sheet, curtain
 from latentfit.compare.widgets.decoders import Decoders, Side
 from latentfit.compare.widgets.workbench_pictures import Subject, torch_noise
 from latentfit.errors import LatentfitError, WidgetError
 from latentfit.images.colour import linear_to_srgb, srgb_to_linear
+from latentfit.maps.contracts import Approximation
 from latentfit.pairs.store import PairStore
+from latentfit.scores.held_out import are_fitted
 from latentfit.scores.simulated_estimates import simulate_x0
 from latentfit.scores.spectrum import Spectrum, spectrum_of, spectrum_of_latents
 
-Mode = Literal["picture", "brightness", "delta_e", "difference"]
+Mode = Literal["picture", "lightness", "delta_e", "difference"]
+Layout = Literal["split", "grid", "blink"]
+Scale = Literal["fixed", "auto"]
+Standing = Literal["held_out", "fitted_on"]
 MODES: dict[str, str] = {
     "picture": "",
-    "brightness": f"brightness error, −{MOST_SIGNED} blue to +{MOST_SIGNED} red",
-    "delta_e": f"ΔE, 0 black to {MOST_DELTA_E:g} white",
+    "lightness": "lightness error ΔL*, −{0:g} blue to +{0:g} red",
+    "delta_e": "ΔE, 0 black to {0:g} white",
     "difference": "difference × 4 about grey",
 }
+LAYOUTS, SCALES = ("split", "grid", "blink"), ("fixed", "auto")
+STANDINGS: dict[Standing, str] = {"held_out": "held out", "fitted_on": "fitted on this"}
+MOST_IN_GRID = 6
+_FORMER_MODES = {"brightness": "lightness"}  # in code that was printed before 2026-12
+_AUTO_LIMITS = (1, 2, 3, 5, 10, 15, 20, 30, 50, 100)
+_HIGH_SHARE = 0.995  # of the pixels lies below what "auto" reaches to
 _MOST_SCORED = 64
 
 
@@ -41,16 +53,23 @@ class View:
         Number of the subject.
     left, right : str
         Names of decoders, or of the picture itself.
-    mode : {"picture", "brightness", "delta_e", "difference"}
-        The pictures, or their errors against the reference.
+    mode : {"picture", "lightness", "delta_e", "difference"}
+        The pictures, or their errors against the reference: of CIELAB's L*, in CIEDE2000, or four times over.
     sigma, gain : float
         Noise and gain of the simulated x0 estimate that is decoded; see `latentfit.simulate_x0`.
     exposure : float
         Stops, in linear light; of pictures only.
     position : float
-        Place of the curtain, in percent of the width.
+        Place of the split line, in percent of the width.
     smooth : bool
         Smaller pictures are enlarged bilinearly; False: shown as blocks. Errors are of what is enlarged bilinearly.
+    layout : {"split", "grid", "blink"}
+        Left and right under a movable line, several beside each other, or left and right in turns at one place.
+    grid : tuple of str
+        Names in the grid, at most `MOST_IN_GRID`; empty: the reference, then the others.
+    scale : {"fixed", "auto"}
+        Where the colours of errors end: at the same number for every picture, or at a round one that 99.5 % of the
+        pixels that are shown stay below.
     """
 
     picture: int = 0
@@ -62,10 +81,18 @@ class View:
     exposure: float = 0.0
     position: float = 50.0
     smooth: bool = True
+    layout: Layout = "split"
+    grid: tuple[str, ...] = ()
+    scale: Scale = "fixed"
 
     def __post_init__(self) -> None:
-        if self.mode not in MODES:
-            raise WidgetError("mode", expected=f"one of {', '.join(MODES)}", got=f"{self.mode!r}")
+        object.__setattr__(self, "mode", _FORMER_MODES.get(self.mode, self.mode))
+        object.__setattr__(self, "grid", tuple(self.grid))
+        for name, known in (("mode", MODES), ("layout", LAYOUTS), ("scale", SCALES)):
+            if getattr(self, name) not in known:
+                raise WidgetError(name, expected=f"one of {', '.join(known)}", got=f"{getattr(self, name)!r}")
+        if len(self.grid) > MOST_IN_GRID:
+            raise WidgetError("grid", expected=f"at most {MOST_IN_GRID} names", got=f"{len(self.grid)}")
         if not (0 <= self.sigma < float("inf") and 0 < self.gain < float("inf")):
             raise WidgetError(
                 "view", expected="a finite sigma of 0 or more and a gain above 0", got=f"{self.sigma} and {self.gain}"
@@ -99,6 +126,7 @@ class Bench:
         self._spectrum: Spectrum | None = None
         self._scored: OrderedDict[tuple[str, str], Side] = OrderedDict()
         self._lock = threading.RLock()
+        self._fitted_on: dict[int, set[str]] = {}  # by decoder: keys of the store's samples
 
     @property
     def names(self) -> list[str]:
@@ -147,34 +175,79 @@ class Bench:
         noised = subject.latents + sigma * torch_noise(subject.key, subject.latents.shape)
         return gain * self._spectrum.wiener(noised, sigma)
 
+    def grid_names(self, view: View) -> list[str]:
+        """Names in the grid of a view: those that it names, else the reference and the first of the others."""
+        first = [self.reference] if self.reference else []
+        others = [name for name in self.names if name != self.reference]
+        return list(view.grid) or [*first, *others][:MOST_IN_GRID]
+
+    def standings(self, at: int) -> dict[str, Standing | None]:
+        """For each name whether its decoder was fitted on a subject's picture, or on a copy of it; None: unknown."""
+        subject = self.subjects[at]
+        return {name: self._standing(subject, self.decoders.named.get(name)) for name in self.names}
+
+    def standing(self, at: int) -> Standing | None:
+        """Of a subject as a whole: what all decoders agree on, else what the store's split says."""
+        sample = self.subjects[at].sample
+        by_split: Standing | None = None if sample is None else "held_out" if sample.is_test else "fitted_on"
+        known = {each for each in self.standings(at).values() if each}
+        if len(known) == 1:
+            return known.pop()
+        if known:
+            return by_split or "fitted_on"
+        return "held_out" if by_split == "held_out" else None
+
     def figure(self, view: View) -> Figure:
         """A view as the page shows it; a reason stands where there is no picture."""
-        wanted = dict.fromkeys([view.left, view.right, *([self.reference] if self.reference else [])])
+        names = self._compared(view)
+        wanted = dict.fromkeys([*names, view.left, view.right, *([self.reference] if self.reference else [])])
         sides = self.sides(view.picture, wanted, view.sigma, view.gain)
         truth = sides[self.reference].rgb if self.reference else None
-        first, second = self._compared(view)
-        left, right = (_shown(sides[name], truth, view) for name in (first, second))
-        words = [
-            "\n".join(filter(None, (name, "the reference" if name == self.reference else sides[name].score_words)))
-            for name in (first, second)
-        ]
-        words[1] = "" if first == second else words[1]
-        subject = self.subjects[view.picture]
-        about = filter(None, (subject.name, self.label(view.sigma, view.gain), MODES[view.mode]))
-        if isinstance(left, Tensor) and isinstance(right, Tensor):
-            figure = curtain(left, right, view.position / 100, names=(words[0], words[1]), smooth=view.smooth)
-        else:
-            figure = contact_sheet(
-                {words[0]: left, **({} if first == second else {words[1]: right})}, smooth=view.smooth
+        limit = _limit([sides[name] for name in names], truth, view)
+        shown = {name: _shown(sides[name], truth, view, limit) for name in names}
+        standings = self.standings(view.picture)
+        words = {name: self._words(name, sides[name], standings.get(name)) for name in names}
+        pictures = [picture for picture in shown.values() if isinstance(picture, Tensor)]
+        if view.layout == "split" and len(pictures) == len(names):
+            left, right = (f"{name}\n{words[name]}".strip() for name in (names[0], names[-1]))
+            figure = curtain(
+                pictures[0],
+                pictures[-1],
+                view.position / 100,
+                names=(left, right if len(names) > 1 else ""),
+                smooth=view.smooth,
             )
+        else:
+            figure = contact_sheet(shown, words, columns=min(3, len(shown)), smooth=view.smooth)
+        subject = self.subjects[view.picture]
+        about = filter(None, (subject.name, self.label(view.sigma, view.gain), MODES[view.mode].format(limit)))
         figure.supxlabel("\n".join(about), fontsize=8, x=0.01, ha="left")
         return figure
 
-    def _compared(self, view: View) -> tuple[str, str]:
-        """Both names; of errors the other's alone where one is the reference, whose own is nothing to see."""
-        others = [name for name in (view.left, view.right) if name != self.reference]
-        alone = view.mode != "picture" and len(others) == 1
-        return (others[0], others[0]) if alone else (view.left, view.right)
+    def _words(self, name: str, side: Side, standing: Standing | None) -> str:
+        if name == self.reference:
+            return "the reference"
+        return ", ".join(filter(None, (side.score_words, STANDINGS[standing] if standing else "")))
+
+    def _standing(self, subject: Subject, decoder: Approximation | None) -> Standing | None:
+        hashes = decoder.card.get("train_hashes") if decoder is not None else None
+        if decoder is None or not hashes or not subject.sha256:
+            return None
+        if self.store is None or subject.sample is None:
+            return "fitted_on" if subject.sha256 in hashes else "held_out"
+        key = id(decoder)
+        if key not in self._fitted_on:
+            told = are_fitted([decoder.card], self.store.samples)
+            self._fitted_on[key] = {
+                sample.key for sample, (_, either) in zip(self.store.samples, told, strict=True) if either
+            }
+        return "fitted_on" if subject.sample.key in self._fitted_on[key] else "held_out"
+
+    def _compared(self, view: View) -> list[str]:
+        """The names that are looked at; of errors the reference's own is nothing to see, where there is another."""
+        names = self.grid_names(view) if view.layout == "grid" else list(dict.fromkeys((view.left, view.right)))
+        others = [name for name in names if name != self.reference]
+        return others if view.mode != "picture" and others else names
 
     def _measured(self) -> Spectrum:
         if self.store is not None:
@@ -211,7 +284,7 @@ class Bench:
         return self.decoders.decode(name, latents, key)
 
 
-def _shown(side: Side, truth: Tensor | None, view: View) -> Tensor | str:
+def _shown(side: Side, truth: Tensor | None, view: View, limit: float) -> Tensor | str:
     """A side as the mode has it, or the reason why there is none."""
     if side.rgb is None:
         return side.reason
@@ -223,9 +296,23 @@ def _shown(side: Side, truth: Tensor | None, view: View) -> Tensor | str:
         return "there is no reference to compare with"
     if view.mode == "difference":
         return amplified(side.rgb, truth)
-    if view.mode == "brightness":
-        return _coloured(brightness_error(side.rgb, truth) / (2 * MOST_SIGNED) + 0.5, "RdBu_r")
-    return _coloured(delta_e(side.rgb, truth) / MOST_DELTA_E, "magma")
+    if view.mode == "lightness":
+        return _coloured(lightness_error(side.rgb, truth) / (2 * limit) + 0.5, "RdBu_r")
+    return _coloured(delta_e(side.rgb, truth) / limit, "magma")
+
+
+def _limit(sides: Sequence[Side], truth: Tensor | None, view: View) -> float:
+    """Where the colours of an error end; "auto": at a round number that nearly all errors stay below."""
+    measures = {"lightness": (lightness_error, MOST_LIGHTNESS), "delta_e": (delta_e, MOST_DELTA_E)}
+    if view.mode not in measures:
+        return 0.0
+    measure, fixed = measures[view.mode]
+    pictures = [side.rgb for side in sides if side.rgb is not None]
+    if view.scale == "fixed" or truth is None or not pictures:
+        return fixed
+    errors = [measure(rgb, truth).abs().flatten().sort().values for rgb in pictures]
+    high = max(float(each[math.ceil(_HIGH_SHARE * len(each)) - 1]) for each in errors)
+    return next((float(limit) for limit in _AUTO_LIMITS if limit >= high), float(_AUTO_LIMITS[-1]))
 
 
 def _coloured(levels: Tensor, colours: str) -> Tensor:
