@@ -1,7 +1,7 @@
 """What the notebooks share: a VAE, pairs, decoders to compare with, how far a training came, a tiny pipeline."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from torch import Tensor
 from latentfit.formats.bundled import bundled_decoders
 from latentfit.formats.saved import load, load_approximation
 from latentfit.images.pixels import rgb_tensor, save_png
+from latentfit.images.sources import held_out_photographs, pictures
 from latentfit.latents.files import write_latents
 from latentfit.latents.spaces import LatentSpace, get_space
 from latentfit.maps.contracts import Approximation, LatentMap
@@ -25,6 +26,8 @@ from latentfit.vae.spaces import PUBLIC_TINY, slug
 from latentfit.vae.vae import Vae
 
 NOISES = ("random_latents", "random_pixels")
+SHOWN_PX = 512  # of the pictures that are looked at
+MOST_SHOWN = 3  # of them
 
 
 def open_vae(vae: str | None, space: str) -> Vae:
@@ -50,6 +53,70 @@ def open_pairs(vae: str | None, space: str, images: str, out: str | os.PathLike[
     print(f"{len(store)} samples of {store.space.title}: {len(store) - n_test} to fit, {n_test} held out by their hash")
     print(f"encoded and decoded by {store.reference}")
     return store
+
+
+def open_shown(vae: str | None, space: str, images: str, out: str | os.PathLike[str]) -> PairStore:
+    """The pictures to look at, up to 512 px, each with its decode: no fit of a notebook learns from them.
+
+    Of ``images="bundled"`` the three photographs that are always held out (`latentfit.images.always_held_out`); of
+    pictures of your own, up to three that `open_pairs` holds out, photographs first.
+    """
+    loaded = open_vae(vae, space)
+    folder = _pairs(loaded, out)
+    if images == "bundled":
+        chosen = held_out_photographs()
+    else:
+        held_out = sorted(PairStore(folder).split("test"), key=lambda sample: sample.kind != "photograph")
+        names = list(dict.fromkeys(sample.name for sample in held_out))[:MOST_SHOWN]
+        chosen = [picture for picture in pictures(images) if picture.name in names]
+    with alone_in(folder.with_suffix(".shown")):
+        return collect(loaded, chosen, folder.with_suffix(".shown"), size=SHOWN_PX, keep="photo", progress=False)
+
+
+def side_by_side(
+    shown: PairStore,
+    maps: Mapping[str, Approximation],
+    *,
+    names: Sequence[str] = (),
+    with_photograph: bool = False,
+    truth: str = "the VAE's decode",
+) -> dict[str, dict[str, Tensor]]:
+    """What each map makes of each picture, for `latentfit.compare.figures.score_sheet`: the truth first.
+
+    Parameters
+    ----------
+    shown : PairStore
+        Of `open_shown`.
+    maps : mapping of str to Approximation
+    names : sequence of str
+        Pictures by the last part of their names, such as ``("astronaut", "coffee")``; none: all. Where the store holds
+        none of these, its first ones, as many.
+    with_photograph : bool
+        Also the photograph, before the truth.
+    truth : str
+        What the VAE's decode is called.
+
+    Returns
+    -------
+    dict
+        Picture -> name -> ``(3, H, W)`` in [0, 1].
+    """
+    samples = [s for s in shown.samples if short_name(s.name) in names] or list(shown.samples)[: len(names) or None]
+    rows: dict[str, dict[str, Tensor]] = {}
+    for sample in samples:
+        batch = next(shown.batches([sample], ["rgb", "photo"], n_cells=1))
+        seen = {"photograph": batch.photo[0]} if with_photograph else {}
+        rows[short_name(sample.name)] = {
+            **seen,
+            truth: batch.rgb[0],
+            **{name: one(batch.latents)[0] for name, one in maps.items()},
+        }
+    return rows
+
+
+def short_name(name: str) -> str:
+    """Last part of a picture's name: ``skimage/coffee`` -> ``coffee``."""
+    return Path(name).stem
 
 
 def noise_pairs(vae: str | None, space: str, out: str | os.PathLike[str]) -> dict[str, PairStore]:

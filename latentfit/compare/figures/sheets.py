@@ -24,7 +24,7 @@ from latentfit.compare.figures.canvas import (
 from latentfit.scores.colour_errors import ColourSums
 from latentfit.scores.held_out import as_seen
 
-MOST_ACROSS = 10  # approximations in a line of a score sheet
+MOST_ACROSS = 5  # approximations in a line of a score sheet: more would shrink it below the width of a page
 
 Shown = Tensor | str
 """A picture ``(3, H, W)`` in [0, 1], or the reason why there is none, which then stands in its place."""
