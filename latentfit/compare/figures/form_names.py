@@ -3,6 +3,7 @@
 import re
 
 _DEGREES = ("linear", "quadratic", "cubic")
+_KERNELS = "[1357](?:[,_][1357])*"  # sides of the neighbourhoods by degree
 
 
 def form_in_words(name: str) -> str:
@@ -20,13 +21,21 @@ def form_in_words(name: str) -> str:
     'ours: 3×3 linear + 1×1 quadratic'
     >>> form_in_words("3")
     '3×3 affine'
+    >>> form_in_words("closed form 3")
+    'closed form 3×3 affine'
     >>> form_in_words("comfyui/SD15")
     'comfyui/SD15'
     """
-    if re.fullmatch(r"[1357](,[1357])*", name):
-        sides = name.split(",")
-        return _words(sides) if len(sides) > 1 else f"{name}×{name} affine"
+    if re.fullmatch(_KERNELS, name):
+        return _of_kernels(name)
+    name = re.sub(rf"\b(closed form|table) ({_KERNELS})\b", lambda found: f"{found[1]} {_of_kernels(found[2])}", name)
     return re.sub(r"\(([1357](?:, [1357])+)\)", lambda found: _words(found[1].split(", ")), name)
+
+
+def _of_kernels(kernels: str) -> str:
+    """As `latentfit.ChannelMap` is told them, or as a file is named: "3", "5,3", "5_3"."""
+    sides = re.split("[,_]", kernels)
+    return _words(sides) if len(sides) > 1 else f"{kernels}×{kernels} affine"
 
 
 def _words(sides: list[str]) -> str:
