@@ -89,7 +89,7 @@ def curves(
             axis.set_yscale("log", base=2)
         for side, is_log in ((axis.xaxis, logarithmic or x == "n_pictures"), (axis.yaxis, log_y)):
             if is_log:
-                side.set_major_formatter(lambda value, _: f"{value:.4g}")
+                side.set_major_formatter(lambda value, _: f"{value:.2g}" if value < 1 else f"{value:.4g}")
         name_ends(figure, axis, ends)
     return saved(figure, path)
 
