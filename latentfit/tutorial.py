@@ -129,6 +129,8 @@ def side_by_side(
     rows: dict[str, dict[str, Tensor]] = {}
     for sample in samples:
         batch = next(shown.batches([sample], ["rgb", "photo"], n_cells=1))
+        assert batch.rgb is not None
+        assert batch.photo is not None  # both were asked for
         seen = {"photograph": batch.photo[0]} if with_photograph else {}
         rows[short_name(sample.name)] = {
             **seen,

@@ -36,7 +36,7 @@ if TYPE_CHECKING:  # seconds to import, which only a notebook that is run takes
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
-MOST_BYTES = 1_500_000  # of a notebook that is committed: its pictures are sharp at twice their size
+MOST_BYTES = 2_000_000  # of a notebook that is committed: its pictures are sharp at twice their size
 MOST_STILL_BYTES = 100_000  # of a widget's still picture as PNG
 WIDGET = "application/vnd.jupyter.widget-view+json"
 BAR = re.compile(r"\d+%\|")  # what a progress bar leaves without its kernel
@@ -395,7 +395,7 @@ def _write(job: Job, notebook: "NotebookNode") -> None:
     text = nbformat.writes(notebook)
     if job.stays:
         if len(text) > MOST_BYTES:
-            raise ValueError(f"{len(text) / 1e6:.1f} MB with its outputs, at most {MOST_BYTES / 1e6:.0f} MB")
+            raise ValueError(f"{len(text) / 1e6:.1f} MB with its outputs, at most {MOST_BYTES / 1e6:.1f} MB")
         made = ROOT / "runs" / "notebooks" / "figures"
         for figure in sorted(made.glob(f"{job.name[:2]}_*")):
             if figure.stat().st_mtime >= job.started:  # an earlier run's may be there
@@ -413,7 +413,7 @@ def recipe_of(sources: Sequence[str]) -> str:
     total = hashlib.sha256(json.dumps([_meaning(source) for source in sources]).encode())
     if (drawn / "__init__.pyi").is_file():
         names = set(re.findall(r"\b\w+\b", "\n".join(sources)))
-        for home in sorted({"canvas"} | {home for home, name in _faces(drawn) if name in names}):
+        for home in sorted({"canvas", "labels"} | {home for home, name in _faces(drawn) if name in names}):
             total.update(_meaning((drawn / f"{home}.py").read_text("utf-8")).encode())
     return total.hexdigest()
 

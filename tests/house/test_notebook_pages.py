@@ -58,7 +58,7 @@ def test_a_changed_cell_or_figure_makes_outputs_stale(tmp_path: Path, monkeypatc
     drawn = tmp_path / "latentfit" / "compare" / "figures"
     drawn.mkdir(parents=True)
     (drawn / "__init__.pyi").write_text("from .plots import curves as curves\nfrom .sheets import sheet as sheet\n")
-    for name in ("canvas", "plots", "sheets"):
+    for name in ("canvas", "labels", "plots", "sheets"):
         (drawn / f"{name}.py").write_text('"""Words."""\nsize = 1\n')
     monkeypatch.setattr(module, "ROOT", tmp_path)
     before = module.recipe_of(["figures.curves(frame)"])

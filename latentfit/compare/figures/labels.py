@@ -87,7 +87,7 @@ def name_ends(
             name, (1, (own - low) / (high - low)), (dx_pt, height - own),
             xycoords="axes fraction", textcoords="offset points", va="center", fontsize=size_pt,
             color=darkened(colour), annotation_clip=False,
-            arrowprops={"arrowstyle": "-", "color": colour, "lw": 0.6, "shrinkA": 1, "shrinkB": 1},
+            arrowprops={"arrowstyle": "-", "color": colour, "lw": 0.6, "shrinkA": 1, "shrinkB": 1, "relpos": (0, 0.5)},
         )  # fmt: skip
 
 

@@ -197,10 +197,10 @@ def noise_masking(
         axis.set_yscale("log")
         axis.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
         for strength in strengths:
-            energy = sigma_at(strength, schedule) ** 2
-            axis.axhline(energy, color=SOFT, linewidth=0.9, linestyle=":")
+            level = sigma_at(strength, schedule) ** 2
+            axis.axhline(level, color=SOFT, linewidth=0.9, linestyle=":")
             axis.annotate(
-                f"noise of refining at strength {strength:g}", (0, energy), (4, 2),
+                f"noise of refining at strength {strength:g}", (0, level), (4, 2),
                 xycoords=axis.get_yaxis_transform(), textcoords="offset points", fontsize=7.5, color=SOFT,
             )  # fmt: skip
         axis.set(xlabel="spatial frequency, cycles a cell", ylabel="energy of the error; noise of σ 1 has 1")

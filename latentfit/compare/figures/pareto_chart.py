@@ -73,7 +73,7 @@ def pareto(
     with style():
         figure = Figure(figsize=(10, 5.4), layout="constrained")
         panels = [["large", f"small {index}"] for index in range(len(others))] or [["large"]]
-        axes = figure.subplot_mosaic(panels, width_ratios=[2.5, 1] if others else None)
+        axes: dict[str, Axes] = figure.subplot_mosaic(panels, width_ratios=[2.5, 1] if others else None)
         _panel(axes["large"], rows, largest)
         for index, score in enumerate(others):
             _panel(axes[f"small {index}"], rows, score, size=0.6)
