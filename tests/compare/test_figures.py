@@ -557,3 +557,15 @@ def test_photographs_are_shown_as_jpeg_and_saved_as_webp(tmp_path: Path) -> None
     with Image.open(tmp_path / "a.webp") as image:
         assert image.format == "WEBP"
         assert image.width == pytest.approx(figures.FILE_DPI * sheet.get_size_inches()[0], abs=1)
+
+
+def test_a_chart_is_kept_in_few_colours_and_a_picture_in_all_of_its_own(tmp_path: Path) -> None:
+    figures.ranking(FRAME, path=tmp_path / "chart.png")
+    wheel = torch.nn.functional.interpolate(WHEEL[None], 192, mode="bilinear")[0]
+    figures.contact_sheet({"a": wheel}, path=tmp_path / "picture.png")
+    with Image.open(tmp_path / "chart.png") as chart, Image.open(tmp_path / "picture.png") as picture:
+        assert (chart.mode, picture.mode) == ("P", "RGB")
+        colours = {colour for _, colour in chart.convert("RGB").getcolors(256)}
+    ours = matplotlib.colors.to_rgb(figures.ORIGINS["ours"][0])
+    nearest = min(max(abs(255 * a - b) for a, b in zip(ours, colour, strict=True)) for colour in colours)
+    assert nearest <= 2  # its own colours stay what they are

@@ -36,6 +36,7 @@ SHARPNESS = 2  # pixels of a shown figure to one of the page: screens of today h
 MOST_PNG_BYTES = 120_000  # of a shown figure; photographs are shown as JPEG above that
 JPEG = {"quality": 82, "subsampling": 2, "optimize": True, "progressive": True}
 """Of shown photographs; their colours have half the resolution, which is that of the page."""
+MOST_OFF = 0.4  # 8-bit levels, on average, that a chart in 256 colours may be off
 SURROUND = 0.95  # light grey, where there is no picture
 
 
@@ -189,6 +190,14 @@ def _encoded(figure: Figure, resolution: int, kind: str, **options: Any) -> byte
     """Without a date, so that equal data gives equal bytes; opaque, since alpha is a tenth of the file."""
     drawn, buffer = io.BytesIO(), io.BytesIO()
     figure.savefig(drawn, format="png", dpi=resolution, metadata={"Software": None})
-    with Image.open(drawn) as image:
-        image.convert("RGB").save(buffer, kind, **options)
+    with Image.open(drawn) as opened:
+        image = opened.convert("RGB")
+    (_in_few_colours(image) if kind == "PNG" else image).save(buffer, kind, **options)
     return buffer.getvalue()
+
+
+def _in_few_colours(image: Image.Image) -> Image.Image:
+    """A chart in 256 colours, which take a third of the bytes; a picture whose colours are more than that, as it is."""
+    few = image.quantize(256, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+    off = np.abs(np.asarray(few.convert("RGB"), dtype=np.int16) - np.asarray(image, dtype=np.int16))
+    return few if float(off.mean()) < MOST_OFF else image
