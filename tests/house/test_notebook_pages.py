@@ -12,8 +12,10 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+import torch
 from PIL import Image
 
+from latentfit.images import to_pil
 from tests.support.paths import ROOT
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
@@ -156,3 +158,26 @@ def test_comparisons_show_pictures_large_enough_to_compare(path: Path) -> None:
     for call in sheets:
         sizes = [one.value for one in call.keywords if one.arg in ("width_in", "height_in")]
         assert all(isinstance(size, ast.Constant) and size.value >= LEAST_IN for size in sizes)
+
+
+def still(noise: bool) -> dict[str, Any]:
+    """An output as a widget leaves it: a picture of noise, or of one colour."""
+    generator = torch.Generator().manual_seed(0)
+    smooth = torch.nn.functional.interpolate(torch.rand(1, 3, 100, 100, generator=generator), 500, mode="bilinear")[0]
+    image, buffer = to_pil(smooth if noise else torch.zeros(3, 500, 500)), io.BytesIO()
+    image.save(buffer, "PNG")
+    data = {"image/png": base64.b64encode(buffer.getvalue()).decode(), "text/plain": "Workbench(3 pictures of sd1)"}
+    return {"output_type": "display_data", "data": data, "metadata": {}}
+
+
+def test_a_still_says_what_it_is_of_and_a_large_one_is_kept_as_jpeg() -> None:
+    module = runner()
+    large, small = module._kept([still(noise=True), still(noise=False)])
+    for output in (large, small):
+        module._lighten(output)
+    assert set(large["data"]) == {"image/jpeg", "text/plain"}
+    assert large["metadata"] == {"image/jpeg": {"alt": "Workbench(3 pictures of sd1)"}}
+    with Image.open(io.BytesIO(base64.b64decode(large["data"]["image/jpeg"]))) as image:
+        assert (image.format, image.size) == ("JPEG", (500, 500))
+    assert set(small["data"]) == {"image/png", "text/plain"}
+    assert small["metadata"] == {"image/png": {"alt": "Workbench(3 pictures of sd1)"}}
