@@ -181,3 +181,12 @@ def test_a_still_says_what_it_is_of_and_a_large_one_is_kept_as_jpeg() -> None:
         assert (image.format, image.size) == ("JPEG", (500, 500))
     assert set(small["data"]) == {"image/png", "text/plain"}
     assert small["metadata"] == {"image/png": {"alt": "Workbench(3 pictures of sd1)"}}
+
+
+def test_every_figure_is_drawn_by_a_notebook_or_a_recipe_and_is_there() -> None:
+    sources = [path.read_text("utf-8") for path in [*NOTEBOOKS, *(ROOT / "recipes").rglob("*.py")]]
+    drawn = set(re.findall(r"(?:figures/|\"figures\" / f?\")([a-z\d_{}]+\.(?:png|webp))", "\n".join(sources)))
+    patterns = [re.compile(re.sub(r"\\\{\w+\\\}", r"\\w+", re.escape(name))) for name in drawn]
+    there = {path.name for path in (ROOT / "figures").iterdir() if path.suffix in (".png", ".webp")}
+    assert not [name for name in there if not any(pattern.fullmatch(name) for pattern in patterns)]
+    assert not [name for name in drawn if "{" not in name and name not in there]
