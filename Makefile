@@ -98,7 +98,7 @@ lab: .venv/.ready
 ## make voila            the workbench as an application, without its code; PORT=8866, ARGS='--no-browser' or other flags of Voilà
 voila: .venv/.voila
 	@echo "bundled pictures: encoded at the first start, which takes about half a minute, into runs/notebooks/"
-	@$(BIN)/python -c 'from latentfit.tutorial import open_pairs; open_pairs(None, "sd1", "bundled", "runs/notebooks")'
+	@$(BIN)/python -c 'from latentfit.tutorial import open_pairs, open_shown; given = (None, "sd1", "bundled", "runs/notebooks"); open_pairs(*given); open_shown(*given)'
 	@echo "the page runs the notebook each time that it is opened: its first widget stands after some ten seconds"
 	JUPYTER_PATH="$(CURDIR)/notebooks$${JUPYTER_PATH:+:$$JUPYTER_PATH}" $(BIN)/voila --template=offline \
 	  --progressive_rendering=True $(if $(PORT),--port=$(PORT)) $(ARGS) notebooks/10_workbench_and_live_previews.ipynb

@@ -7,7 +7,9 @@ go on. A training that stopped in time is taken up again once everything else is
 
 import argparse
 import ast
+import base64
 import hashlib
+import io
 import json
 import os
 import re
@@ -34,7 +36,8 @@ if TYPE_CHECKING:  # seconds to import, which only a notebook that is run takes
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
-MOST_BYTES = 1_000_000  # of a notebook that is committed
+MOST_BYTES = 2_000_000  # of a notebook that is committed: its pictures are sharp at twice their size
+MOST_STILL_BYTES = 100_000  # of a widget's still picture as PNG
 WIDGET = "application/vnd.jupyter.widget-view+json"
 BAR = re.compile(r"\d+%\|")  # what a progress bar leaves without its kernel
 PATIENCE_S = 900  # for a process to start or to hand over what it has made: a machine may be very busy
@@ -70,6 +73,10 @@ class Job:
     seconds : float
     goes_on : bool
         A training stopped in time.
+    started : float
+        Seconds since the epoch.
+    log : Path
+        What its process says.
     """
 
     source: Path
@@ -83,6 +90,7 @@ class Job:
     cell: int = 0
     seconds: float = 0.0
     goes_on: bool = False
+    started: float = 0.0
     log: Path = field(default=Path(os.devnull))
 
     @property
@@ -266,7 +274,7 @@ class Runner:
 
     def _run(self, job: Job, connection: Path) -> None:
         """In a thread: the notebook from top to bottom, then its file, whole."""
-        started = time.monotonic()
+        started, job.started = time.monotonic(), time.time()
         self._running.append(job)
         job.log = connection.with_suffix(".log")
         try:
@@ -375,27 +383,86 @@ def _write(job: Job, notebook: "NotebookNode") -> None:
         if "outputs" in cell:
             job.goes_on |= any(one.get("metadata", {}).get("latentfit", {}).get("goes_on") for one in cell.outputs)
             cell.outputs = list(_kept(cell.outputs))
+            for output in cell.outputs if job.stays else ():
+                _lighten(output)
     notebook.metadata = {"kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"}}
-    if not job.stays:
+    if job.stays:
+        notebook.metadata["latentfit"] = {
+            "made_by": recipe_of([cell.source for cell in notebook.cells if cell.cell_type == "code"])
+        }
+    else:
         notebook.metadata["latentfit"] = {"key": job.key, "seconds": round(job.seconds, 1), "goes_on": job.goes_on}
     text = nbformat.writes(notebook)
     if job.stays:
         if len(text) > MOST_BYTES:
-            raise ValueError(f"{len(text) / 1e6:.1f} MB with its outputs, at most {MOST_BYTES / 1e6:.0f} MB")
+            raise ValueError(f"{len(text) / 1e6:.1f} MB with its outputs, at most {MOST_BYTES / 1e6:.1f} MB")
         made = ROOT / "runs" / "notebooks" / "figures"
-        for figure in sorted(made.glob(f"{job.name[:2]}_*.png")):
-            write_atomic(ROOT / "figures" / figure.name, figure.read_bytes())
+        for figure in sorted(made.glob(f"{job.name[:2]}_*")):
+            if figure.stat().st_mtime >= job.started:  # an earlier run's may be there
+                write_atomic(ROOT / "figures" / figure.name, figure.read_bytes())
     write_atomic(job.target, text.rstrip("\n") + "\n")
 
 
+def recipe_of(sources: Sequence[str]) -> str:
+    """Hash of what a committed notebook's outputs are made by: its code, and the code of the figures that it draws.
+
+    A test compares it with what the notebook was refreshed by. Comments, docstrings and layout do not count, nor does
+    the text between the cells.
+    """
+    drawn = ROOT / "latentfit" / "compare" / "figures"
+    total = hashlib.sha256(json.dumps([_meaning(source) for source in sources]).encode())
+    if (drawn / "__init__.pyi").is_file():
+        names = set(re.findall(r"\b\w+\b", "\n".join(sources)))
+        for home in sorted({"canvas", "labels"} | {home for home, name in _faces(drawn) if name in names}):
+            total.update(_meaning((drawn / f"{home}.py").read_text("utf-8")).encode())
+    return total.hexdigest()
+
+
+def _faces(folder: Path) -> list[tuple[str, str]]:
+    """(module, name) of all that a folder's face lists."""
+    return re.findall(r"from \.(\w+) import \w+ as (\w+)", (folder / "__init__.pyi").read_text("utf-8"))
+
+
+def _meaning(code: str) -> str:
+    """Python code without its comments, docstrings and layout."""
+    tree = ast.parse(code)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
+            node.body = node.body[1:]
+    return ast.dump(tree)
+
+
 def _kept(outputs: Sequence[Any]) -> Iterator[Any]:
-    """Without a kernel a widget is an error, its still picture is not; a progress bar stands still, so it goes."""
+    """Without a kernel a widget is an error, its still picture is not; a progress bar stands still, so it goes.
+
+    A picture that says nothing to those who do not see it says what it is a picture of.
+    """
     for output in outputs:
         data = output.get("data", {})
+        for kind in ("image/png", "image/jpeg"):
+            if kind in data:
+                words = str(data.get("text/plain", "")).strip()
+                output["metadata"].setdefault(kind, {}).setdefault("alt", words or "A picture")
         had_widget = data.pop(WIDGET, None) is not None
         if had_widget and not set(data) - {"text/plain"} and BAR.search(str(data.get("text/plain", ""))):
             continue
         yield output
+
+
+def _lighten(output: Any) -> None:
+    """A committed widget's still picture of photographs, as JPEG where that is much smaller than its PNG."""
+    from PIL import Image
+
+    blob = base64.b64decode(output.get("data", {}).get("image/png", ""))
+    if len(blob) < MOST_STILL_BYTES:
+        return
+    smaller = io.BytesIO()
+    with Image.open(io.BytesIO(blob)) as still:
+        still.convert("RGB").save(smaller, "JPEG", quality=86, subsampling=0, optimize=True)
+    if len(smaller.getvalue()) < 0.7 * len(blob):
+        del output["data"]["image/png"]
+        output["data"]["image/jpeg"] = base64.b64encode(smaller.getvalue()).decode("ascii")
+        output["metadata"]["image/jpeg"] = output["metadata"].pop("image/png", {})
 
 
 def _how_far(job: Job) -> str:

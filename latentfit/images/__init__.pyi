@@ -38,9 +38,11 @@ from .profiles import matrix_profile as matrix_profile
 from .profiles import srgb_curve as srgb_curve
 from .sources import TEST_SHARE as TEST_SHARE
 from .sources import Picture as Picture
+from .sources import always_held_out as always_held_out
 from .sources import chart_pictures as chart_pictures
 from .sources import fold_of as fold_of
 from .sources import folder as folder
+from .sources import held_out_photographs as held_out_photographs
 from .sources import is_test as is_test
 from .sources import photographs as photographs
 from .sources import picture_paths as picture_paths

@@ -5,8 +5,9 @@ import io
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
@@ -109,13 +110,8 @@ def photographs() -> list[Picture]:
 
     Listed in ``data/images.json`` with what is known of their licences.
     """
-    import json
-
-    from latentfit.runtime.storage import data_path
-
     roots = {"skimage": _package_folder("skimage", "data"), "sklearn": _package_folder("sklearn", "datasets/images")}
-    listed = json.loads(data_path("images.json").read_text("utf-8"))["images"]
-    found = [(entry["name"], entry["kind"], roots[entry["package"]] / entry["file"]) for entry in listed]
+    found = [(entry["name"], entry["kind"], roots[entry["package"]] / entry["file"]) for entry in _listed()]
     return [Picture(name, kind, path.read_bytes) for name, kind, path in found if path.is_file()]
 
 
@@ -173,7 +169,8 @@ def pictures(source: str | os.PathLike[str] | Sequence[Picture | str | os.PathLi
     Parameters
     ----------
     source : str, path, or sequence of them
-        ``"bundled"``, ``"photographs"``, ``"charts"``, ``"hf:ID[:split[:column]]"``, a folder, or `Picture` objects.
+        ``"bundled"``, ``"photographs"``, ``"charts"``, ``"held-out"`` (`held_out_photographs`),
+        ``"hf:ID[:split[:column]]"``, a folder, or `Picture` objects.
 
     Examples
     --------
@@ -186,6 +183,7 @@ def pictures(source: str | os.PathLike[str] | Sequence[Picture | str | os.PathLi
         "bundled": bundled,
         "photographs": photographs,
         "charts": chart_pictures,
+        "held-out": held_out_photographs,
     }
     if str(source) in named:
         return named[str(source)]()
@@ -195,8 +193,23 @@ def pictures(source: str | os.PathLike[str] | Sequence[Picture | str | os.PathLi
 
 
 def is_test(sha256: str) -> bool:
-    """Whether a picture is held out; decided by its hash alone, so it is the same in every store."""
-    return int(sha256[:8], 16) % TEST_SHARE == 0
+    """Whether a picture is held out; decided by its hash alone, so it is the same in every store.
+
+    One picture in `TEST_SHARE` is, and each of `always_held_out`.
+    """
+    return int(sha256[:8], 16) % TEST_SHARE == 0 or sha256 in always_held_out()
+
+
+@cache
+def always_held_out() -> frozenset[str]:
+    """SHA-256 of the bundled photographs that are held out whatever their hash says: those that the notebooks show."""
+    return frozenset(entry["held_out"] for entry in _listed() if "held_out" in entry)
+
+
+def held_out_photographs() -> list[Picture]:
+    """The bundled photographs of `always_held_out`: a face, an animal's fur, and saturated colours; up to 512 px."""
+    names = {entry["name"] for entry in _listed() if "held_out" in entry}
+    return [picture for picture in photographs() if picture.name in names]
 
 
 def fold_of(sha256: str, n_folds: int) -> int:
@@ -227,6 +240,16 @@ class _RowBytes:
         if cell.get("path"):
             return Path(cell["path"]).read_bytes()
         raise ImageError(f"row {self.row}: its column {self.column!r} is empty", expected="a picture")
+
+
+def _listed() -> list[dict[str, Any]]:
+    """The entries of ``data/images.json``."""
+    import json
+
+    from latentfit.runtime.storage import data_path
+
+    entries: list[dict[str, Any]] = json.loads(data_path("images.json").read_text("utf-8"))["images"]
+    return entries
 
 
 def _declared(kind: str) -> Kind:

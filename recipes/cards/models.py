@@ -228,7 +228,7 @@ def contenders(space: str, assets: Path) -> Iterator[tuple[str, str, lf.Approxim
 def draw(space: str, pooled: pd.DataFrame) -> None:
     """As seen, against the photograph: neither the teacher nor what imitates it is the judge."""
     rows = pooled[(pooled["place"] == "seen") & (pooled["reference"] == "photo")]
-    title = f"{lf.get_space(space).title}: 40 photographs as seen, against the photograph itself; area: parameters"
+    title = f"{lf.get_space(space).title}: 40 photographs as seen, against the photograph itself"
     pareto(rows, title=title, path=ROOT / "figures" / f"06_pareto_{space}.png")
 
 

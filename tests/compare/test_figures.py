@@ -1,19 +1,31 @@
 """Figures: they draw what they are given, save equal bytes, and keep no state."""
 
+import base64
+import io
 from collections.abc import Callable
 from pathlib import Path
 
+import matplotlib.colors
 import matplotlib.text
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 from matplotlib.figure import Figure
+from PIL import Image
 
 import latentfit as lf
 from latentfit.compare import figures
 from latentfit.compare.figures import MOST_ACROSS, SURROUND, front, placed, score_words
-from latentfit.images import draw_chart, oklab_to_rgb, rgb_tensor, rgb_to_oklab
+from latentfit.images import (
+    delta_e2000,
+    draw_chart,
+    linear_to_srgb,
+    oklab_to_rgb,
+    rgb_tensor,
+    rgb_to_oklab,
+    srgb_to_linear,
+)
 from latentfit.palettes import Palette
 from latentfit.scores import ErrorBands, as_seen
 
@@ -64,6 +76,7 @@ DRAWN = {
     "error_map": lambda **k: figures.error_map(torch.rand(3, 8, 8), torch.rand(3, 8, 8), **k),
     "clipping": lambda **k: figures.clipping(torch.rand(2, 3, 8, 8), torch.rand(2, 3, 8, 8), **k),
     "pareto": lambda **k: figures.pareto(FRAME, title="t", **k),
+    "dots": lambda **k: figures.dots(FRAME, "origin", "psnr", "form", title="t", label="dB", **k),
     "bars": lambda **k: figures.bars({"one": 1.0, "two": 2.0}, title="t", **k),
     "swatches": lambda **k: figures.swatches([Palette.load("nes"), Palette.load("1-bit")], **k),
     "swatches of one": lambda **k: figures.swatches(Palette.load("slso8"), **k),
@@ -122,7 +135,7 @@ def words(figure: Figure) -> list[str]:
 
 
 def test_a_score_sheet_of_many_breaks_into_lines_that_are_named() -> None:
-    names = [f"map {index}" for index in range(2 * MOST_ACROSS + 1)]
+    names = [f"map {index}" for index in range(2 * MOST_ACROSS + 2)]
     truth = torch.rand(3, 16, 16)
     sheet = figures.score_sheet({"p": dict.fromkeys(names, truth)}, names[0], width_in=1.0)
     assert [title for axis in sheet.axes if (title := axis.get_title(loc="left"))] == names
@@ -426,5 +439,133 @@ def test_explained_wants_a_share_for_each_band() -> None:
 def test_noise_masking_says_the_least_strength() -> None:
     error = torch.full((1, 4, 8, 8), 0.125)  # a mean over 64 cells stands out 8 times as far: sigma 1
     chart = figures.noise_masking({"off": ErrorBands().add(error, torch.zeros_like(error))}, "flow", strengths=(0.25,))
-    assert "off: from 0.50" in words(chart)
-    assert "noise at 0.25" in words(chart)
+    assert "off: hidden from 0.50" in words(chart)
+    assert "noise of refining at strength 0.25" in words(chart)
+
+
+def test_bands_are_drawn_where_their_frequencies_are() -> None:
+    frequencies = torch.tensor([0.1, 0.2, 0.4])
+    (axis, _) = figures.explained({"a": torch.rand(2, 3)}, frequencies).axes
+    corners = axis.collections[0].get_coordinates()[0, :, 0]
+    assert corners.tolist() == pytest.approx([0.05, 0.15, 0.3, 0.5])
+
+
+def test_a_pareto_chart_names_every_point_and_says_forms_in_words() -> None:
+    frame = FRAME.assign(approximation=["comfyui/SD15", "(3, 1)", "TAESD"])
+    chart = figures.pareto(frame)
+    large, *small = chart.axes
+    assert [axis.get_title(loc="left") for axis in (large, *small)] == [
+        "mean ΔE (CIEDE2000) (up is better)", "PSNR, dB", "MS-SSIM",
+    ]  # fmt: skip
+    assert [" ".join(text.get_text().split()) for text in large.texts] == [
+        "3×3 linear + 1×1 quadratic", "TAESD", "comfyui/SD15",
+    ]  # fmt: skip
+    assert all(not axis.texts for axis in small)
+    assert len(figures.pareto(frame, scores=("psnr",)).axes) == 1
+
+
+def test_names_beside_points_cover_neither_points_nor_each_other() -> None:
+    frame = pd.concat([FRAME.iloc[[1]].assign(approximation=f"map {n}", ms=0.1 * 1.1**n) for n in range(8)])
+    chart = figures.pareto(frame.assign(psnr=20 + 0.1 * np.arange(8)))
+    chart.draw_without_rendering()
+    axis = chart.axes[0]
+    boxes = [matplotlib.text.Text.get_window_extent(text) for text in axis.texts]  # without its line
+    assert len(boxes) == 8
+    assert not [1 for index, one in enumerate(boxes) for other in boxes[:index] if one.overlaps(other)]
+    points = axis.transData.transform(np.stack([frame["ms"], frame["delta_e"]], 1))
+    assert not [1 for box in boxes for x, y in points if box.contains(x, y)]
+
+
+def test_lines_are_told_apart_without_their_colours_and_named_at_their_ends() -> None:
+    assert len({str(dash) + marker for _, dash, marker in figures.LOOKS}) == len(figures.LOOKS)
+    rows = [(x, f"line {n}", 1.0) for n in range(6) for x in (1, 2)]  # all the same: their names move apart
+    chart = figures.curves(pd.DataFrame(rows, columns=["x", "name", "y"]), "x", "y", "name")
+    chart.draw_without_rendering()
+    axis = chart.axes[0]
+    boxes = [matplotlib.text.Text.get_window_extent(text) for text in axis.texts]  # without its line
+    assert [text.get_text() for text in axis.texts] == [f"line {n}" for n in range(6)]
+    assert len({(line.get_linestyle(), line.get_marker(), line.get_color()) for line in axis.lines}) == 6
+    assert not [1 for index, one in enumerate(boxes) for other in boxes[:index] if one.overlaps(other)]
+    assert min(box.x0 for box in boxes) > axis.get_window_extent().x1
+
+
+def as_deuteranope(colour: str) -> torch.Tensor:
+    """sRGB hex -> what a deuteranope sees, by Viénot, Brettel and Mollon's matrix of 1999, in linear light."""
+    rgb = torch.tensor(matplotlib.colors.to_rgb(colour), dtype=torch.float64)[None, :, None, None]
+    seen = torch.tensor([[0.29275, 0.70725, 0.0], [0.29275, 0.70725, 0.0], [-0.02234, 0.02234, 1.0]]).double()
+    linear = torch.einsum("ij,njhw->nihw", seen, srgb_to_linear(rgb)).clamp(0, 1)
+    return linear_to_srgb(linear)
+
+
+@pytest.mark.parametrize(
+    "colours",
+    [
+        [colour for colour, _, _ in figures.LOOKS[:4]],
+        [colour for colour, _, _ in figures.ORIGINS.values()],
+        [colour for colour, _ in figures.FAMILIES.values()],
+    ],
+    ids=["lines", "origins", "families"],
+)
+def test_colours_are_told_apart_by_a_deuteranope(colours: list[str]) -> None:
+    seen = [as_deuteranope(colour) for colour in colours]
+    apart = [float(delta_e2000(one, other)) for index, one in enumerate(seen) for other in seen[:index]]
+    assert min(apart) > 10
+    red, green = as_deuteranope("#c23b3b"), as_deuteranope("#5a6e1f")  # the test can fail: these two are alike
+    assert float(delta_e2000(red, green)) < 10
+
+
+def test_a_form_and_its_oracle_share_a_line() -> None:
+    frame = pd.DataFrame(
+        {
+            "approximation": ["ours: (3, 1)", "oracle: (3, 1)", "a/table"],
+            "origin": ["ours", "oracle", "published"],
+            "psnr": [21.0, 21.5, 18.0],
+        }
+    )
+    axis = figures.ranking(frame).axes[0]
+    assert [label.get_text() for label in axis.get_yticklabels()] == ["a/table", "3×3 linear + 1×1 quadratic"]
+    marks = [line for line in axis.lines if len(line.get_xdata()) == 1]
+    assert sorted((float(line.get_xdata()[0]), float(line.get_ydata()[0])) for line in marks) == [
+        (18.0, 0.0), (21.0, 1.0), (21.5, 1.0),
+    ]  # fmt: skip
+    assert {"21.0  oracle 21.5", "18.0"} <= set(words(figures.ranking(frame)))
+
+
+def test_dots_stand_at_their_values_in_their_rows() -> None:
+    frame = pd.DataFrame({"space": ["a", "b", "b"], "form": ["x", "x", "y"], "dB": [1.0, 2.0, float("nan")]})
+    axis = figures.dots(frame, "space", "dB", "form").axes[0]
+    (line,) = [line for line in axis.lines if line.get_linestyle() == "None"]
+    assert line.get_xydata().tolist() == [[1.0, 0.0], [2.0, 1.0]]
+
+
+def test_a_shown_figure_is_sharp_at_twice_its_size_and_says_what_it_shows() -> None:
+    figure = figures.ranking(FRAME, title="Three tables")
+    bundle, told = figure._repr_mimebundle_()
+    with Image.open(io.BytesIO(base64.b64decode(bundle["image/png"]))) as image:
+        assert image.width == pytest.approx(2 * told["image/png"]["width"], abs=1)
+        assert image.height == pytest.approx(2 * told["image/png"]["height"], abs=1)
+    assert told["image/png"]["alt"].startswith("Three tables; ")
+    assert figure.described("a, b and c")._repr_mimebundle_()[1]["image/png"]["alt"] == "a, b and c"
+
+
+def test_photographs_are_shown_as_jpeg_and_saved_as_webp(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    smooth = torch.nn.functional.interpolate(torch.rand(1, 3, 160, 160), 480, mode="bilinear")[0]
+    sheet = figures.contact_sheet({"a": smooth, "b": smooth.flip(1)}, height_in=4, path=tmp_path / "a.webp")
+    bundle, _ = sheet._repr_mimebundle_()
+    assert set(bundle) == {"image/jpeg", "text/plain"}
+    with Image.open(tmp_path / "a.webp") as image:
+        assert image.format == "WEBP"
+        assert image.width == pytest.approx(figures.FILE_DPI * sheet.get_size_inches()[0], abs=1)
+
+
+def test_a_chart_is_kept_in_few_colours_and_a_picture_in_all_of_its_own(tmp_path: Path) -> None:
+    figures.ranking(FRAME, path=tmp_path / "chart.png")
+    wheel = torch.nn.functional.interpolate(WHEEL[None], 192, mode="bilinear")[0]
+    figures.contact_sheet({"a": wheel}, path=tmp_path / "picture.png")
+    with Image.open(tmp_path / "chart.png") as chart, Image.open(tmp_path / "picture.png") as picture:
+        assert (chart.mode, picture.mode) == ("P", "RGB")
+        colours = {colour for _, colour in chart.convert("RGB").getcolors(256)}
+    ours = matplotlib.colors.to_rgb(figures.ORIGINS["ours"][0])
+    nearest = min(max(abs(255 * a - b) for a, b in zip(ours, colour, strict=True)) for colour in colours)
+    assert nearest <= 2  # its own colours stay what they are

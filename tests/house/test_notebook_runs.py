@@ -156,7 +156,8 @@ def test_what_is_committed_has_a_command_of_its_own(checkout: Checkout) -> None:
     committed = nbformat.read(path, as_version=4)
     assert committed.cells[0].source == parameters
     assert "limit 0 ../runs/notebooks" in committed.cells[1].outputs[0].text
-    assert set(committed.metadata) == {"kernelspec"}
+    assert set(committed.metadata) == {"kernelspec", "latentfit"}
+    assert set(committed.metadata.latentfit) == {"made_by"}
     assert (checkout.notebooks.parent / "figures" / "06_a.png").read_bytes() == b"drawn"
 
 

@@ -509,3 +509,16 @@ def test_a_picture_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: p
         images.save_png(torch.zeros(3, 8, 8), path)
     assert path.read_bytes() == before
     assert [p.name for p in tmp_path.iterdir()] == ["a.png"]
+
+
+def test_the_photographs_that_are_shown_are_held_out_of_every_store() -> None:
+    shown = images.held_out_photographs()
+    assert [picture.name for picture in shown] == ["skimage/astronaut", "skimage/chelsea", "skimage/coffee"]
+    hashes = {picture.load()[1] for picture in shown}
+    assert hashes == images.always_held_out()  # the files of the installed package are those that the list names
+    assert all(images.is_test(sha256) for sha256 in hashes)
+    by_hash_alone = [sha256 for sha256 in hashes if int(sha256[:8], 16) % images.TEST_SHARE == 0]
+    assert not by_hash_alone  # none of them would be without the list
+    assert [picture.name for picture in images.pictures("held-out")] == [picture.name for picture in shown]
+    assert {picture.kind for picture in shown} == {"photograph"}
+    assert max(max(picture.load()[0].size) for picture in shown) <= 600

@@ -1,12 +1,15 @@
 from .canvas import COLOURS as COLOURS
+from .canvas import FILE_DPI as FILE_DPI
 from .canvas import GRID as GRID
 from .canvas import INK as INK
+from .canvas import LOOKS as LOOKS
 from .canvas import SOFT as SOFT
 from .canvas import SURROUND as SURROUND
 from .canvas import Figure as Figure
 from .canvas import placed as placed
 from .canvas import saved as saved
 from .canvas import style as style
+from .canvas import words_of as words_of
 from .distributions import channel_histograms as channel_histograms
 from .distributions import clipping as clipping
 from .distributions import joint_channels as joint_channels
@@ -22,6 +25,7 @@ from .errors import delta_e as delta_e
 from .errors import error_map as error_map
 from .errors import error_sheet as error_sheet
 from .errors import lightness_error as lightness_error
+from .form_names import form_in_words as form_in_words
 from .hues import hue_rings as hue_rings
 from .hues import hue_turns as hue_turns
 from .hues import turns_by_hue as turns_by_hue
@@ -30,6 +34,7 @@ from .latents import latent_sheet as latent_sheet
 from .latents import noise_masking as noise_masking
 from .palettes import palette_usage as palette_usage
 from .palettes import swatches as swatches
+from .pareto_chart import FAMILIES as FAMILIES
 from .pareto_chart import SCORES as SCORES
 from .pareto_chart import front as front
 from .pareto_chart import pareto as pareto
@@ -37,6 +42,7 @@ from .plots import ORIGINS as ORIGINS
 from .plots import bars as bars
 from .plots import coefficient_heatmap as coefficient_heatmap
 from .plots import curves as curves
+from .plots import dots as dots
 from .plots import ranking as ranking
 from .sheets import MOST_ACROSS as MOST_ACROSS
 from .sheets import contact_sheet as contact_sheet

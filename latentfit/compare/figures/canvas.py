@@ -1,5 +1,6 @@
 """What every figure is drawn on: one look, a figure that shows itself, and a PNG that is whole or not there."""
 
+import base64
 import io
 import os
 from collections.abc import Collection
@@ -21,15 +22,70 @@ INK, SOFT, GRID = "#1d2330", "#5b6474", "#dfe4ec"
 # Okabe and Ito's colours, told apart under every common colour blindness
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000", "#8a6d3b")
 RGB_COLOURS = ("#c23b3b", "#2b8a3e", "#2f5fb3")
-SCREEN_DPI, FILE_DPI = 90, 120
+LOOKS = tuple(
+    zip(
+        ("#0072b2", "#d55e00", "#000000", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8a6d3b"),
+        ("-", (0, (5, 2)), (0, (1, 1.4)), (0, (6, 2, 1, 2)), (0, (3, 1.2)), (0, (9, 2)), (0, (4, 1, 1, 1, 1, 1)), "-"),
+        ("o", "s", "^", "D", "v", "P", "X", "*"),
+        strict=True,
+    )
+)
+"""Colour, dash and marker of the lines of a chart, in their order: told apart without their colours, too."""
+SCREEN_DPI, FILE_DPI = 90, 200
+SHARPNESS = 2  # pixels of a shown figure to one of the page: screens of today have two
+MOST_PNG_BYTES = 120_000  # of a shown figure; photographs are shown as JPEG above that
+JPEG = {"quality": 82, "subsampling": 2, "optimize": True, "progressive": True}
+"""Of shown photographs; their colours have half the resolution, which is that of the page."""
+MOST_OFF = 0.4  # 8-bit levels, on average, that a chart in 256 colours may be off
 SURROUND = 0.95  # light grey, where there is no picture
 
 
 class Figure(MplFigure):
-    """A figure that a notebook shows whichever backend is set, or none."""
+    """A figure that a notebook shows whichever backend is set, or none: sharp at twice the size, with a text for it.
+
+    Attributes
+    ----------
+    alt : str
+        What it shows, for readers who do not see it; "": its own words, see `words_of`.
+    """
+
+    alt: str = ""
+
+    def described(self, alt: str) -> "Figure":
+        """The same figure, with this text for those who do not see it."""
+        self.alt = alt
+        return self
 
     def _repr_png_(self) -> bytes:
         return _png(self, SCREEN_DPI)
+
+    def _ipython_display_(self) -> None:
+        """One picture: IPython would ask for a PNG beside a JPEG."""
+        from IPython.display import display
+
+        bundle, metadata = self._repr_mimebundle_()
+        display(bundle, metadata=metadata, raw=True)  # type: ignore[no-untyped-call]
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        """The picture at `SHARPNESS`, shown at its size: PNG, or JPEG where photographs make that large."""
+        wide, high = (round(SCREEN_DPI * side) for side in self.get_size_inches())
+        kind, blob = "image/png", _png(self, SHARPNESS * SCREEN_DPI)
+        if len(blob) > MOST_PNG_BYTES:
+            smaller = _encoded(self, SHARPNESS * SCREEN_DPI, "JPEG", **JPEG)
+            if len(smaller) < 0.7 * len(blob):
+                kind, blob = "image/jpeg", smaller
+        told = {"width": wide, "height": high, "alt": self.alt or words_of(self)}
+        bundle = {kind: base64.b64encode(blob).decode("ascii"), "text/plain": repr(self)}
+        return bundle, {kind: told}
+
+
+def words_of(figure: MplFigure) -> str:
+    """What is written on a figure, once each: its title, the panels' titles and labels of axes."""
+    title = figure.get_suptitle()
+    panels = [axis.get_title(loc="left") for axis in figure.axes]
+    labels = [words for axis in figure.axes for words in (axis.get_xlabel(), axis.get_ylabel())]
+    told = dict.fromkeys(" ".join(words.split()) for words in (title, *panels, *labels))
+    return "; ".join(words for words in told if words) or "A picture"
 
 
 def style() -> AbstractContextManager[None]:
@@ -119,16 +175,29 @@ def something(given: Collection[object], what: str) -> None:
 
 
 def saved(figure: Figure, path: str | os.PathLike[str] | None) -> Figure:
-    """The figure, written as PNG too when there is a path: whole or not at all."""
+    """The figure, written too when there is a path, whole or not at all: PNG, or WebP by its ending (photographs)."""
     if path is not None:
-        write_atomic(path, _png(figure, FILE_DPI))
+        is_webp = str(path).lower().endswith(".webp")
+        write_atomic(path, _encoded(figure, FILE_DPI, "WEBP", quality=84) if is_webp else _png(figure, FILE_DPI))
     return figure
 
 
 def _png(figure: Figure, dpi: int) -> bytes:
-    """PNG without a date, so that equal data gives equal bytes; opaque, since alpha is a tenth of the file."""
+    return _encoded(figure, dpi, "PNG", optimize=True, dpi=(dpi, dpi))
+
+
+def _encoded(figure: Figure, resolution: int, kind: str, **options: Any) -> bytes:
+    """Without a date, so that equal data gives equal bytes; opaque, since alpha is a tenth of the file."""
     drawn, buffer = io.BytesIO(), io.BytesIO()
-    figure.savefig(drawn, format="png", dpi=dpi, metadata={"Software": None})
-    with Image.open(drawn) as image:
-        image.convert("RGB").save(buffer, "PNG", optimize=True, dpi=(dpi, dpi))
+    figure.savefig(drawn, format="png", dpi=resolution, metadata={"Software": None})
+    with Image.open(drawn) as opened:
+        image = opened.convert("RGB")
+    (_in_few_colours(image) if kind == "PNG" else image).save(buffer, kind, **options)
     return buffer.getvalue()
+
+
+def _in_few_colours(image: Image.Image) -> Image.Image:
+    """A chart in 256 colours, which take a third of the bytes; a picture whose colours are more than that, as it is."""
+    few = image.quantize(256, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+    off = np.abs(np.asarray(few.convert("RGB"), dtype=np.int16) - np.asarray(image, dtype=np.int16))
+    return few if float(off.mean()) < MOST_OFF else image

@@ -3,6 +3,7 @@
 import math
 import os
 from collections.abc import Mapping
+from itertools import cycle
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,7 +11,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from latentfit.compare.figures.canvas import INK, SOFT, Figure, rows_of_axes, saved, something, style
+from latentfit.compare.figures.canvas import INK, LOOKS, SOFT, Figure, rows_of_axes, saved, something, style
+from latentfit.compare.figures.form_names import form_in_words
+from latentfit.compare.figures.labels import name_ends
+from latentfit.compare.figures.plots import draw_line
 from latentfit.images.colour import LEAST_CHROMA, oklab_to_rgb, rgb_to_oklab
 
 if TYPE_CHECKING:
@@ -85,7 +89,7 @@ def hue_rings(
     n_columns = min(columns, len(pictures))
     n_rows = -(-len(pictures) // n_columns)
     with style():
-        figure = Figure(figsize=(2.0 * n_columns, 2.35 * n_rows + 0.3), layout="constrained")
+        figure = Figure(figsize=(2.9 * n_columns, 3.2 * n_rows + 0.3), layout="constrained")
         axes = [axis for row in rows_of_axes(figure, n_rows, n_columns) for axis in row]
         for axis in axes:
             axis.axis("off")
@@ -132,20 +136,22 @@ def hue_turns(
     """
     something(pictures, "hue_turns: pictures")
     with style():
-        figure = Figure(figsize=(7.8, 2.8), layout="constrained")
+        figure = Figure(figsize=(10, 3.4), layout="constrained")
         axes = figure.subplots(1, 2, sharex=True)
-        for name, picture in pictures.items():
+        ends = []
+        for (name, picture), look in zip(pictures.items(), cycle(LOOKS), strict=False):
             frame = turns_by_hue(picture, truth, n_hues=n_hues)
             for axis, column in zip(axes, ("turn", "chroma"), strict=True):
-                axis.plot(frame["hue"], frame[column], marker="o", markersize=3, linewidth=1.3, label=name)
+                draw_line(axis, frame["hue"], frame[column], look, most_markers=8)
+            ends.append((float(frame["chroma"].iloc[-1]), form_in_words(name), look[0]))
         for axis, still in zip(axes, (0.0, 1.0), strict=True):
             axis.axhline(still, color=INK, linewidth=0.8, linestyle=":")
             _hue_strip(axis)
             axis.set(xlim=(0, 360), xticks=range(0, 361, 60), xlabel="hue of the truth, degrees in OKLab")
         axes[0].set_title("turn of hue, degrees")
         axes[1].set_title("chroma over the truth's")
-        axes[1].legend(loc="center left", bbox_to_anchor=(1, 0.5))
         figure.suptitle(title, x=0.01, ha="left", fontsize=9, fontweight="bold")
+        name_ends(figure, axes[1], ends)
     return saved(figure, path)
 
 

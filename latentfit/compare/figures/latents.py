@@ -1,13 +1,19 @@
-"""Latents of several spaces: side by side, what is explained of them, and the noise that would bury their errors."""
+"""Latents of several spaces: side by side, what is explained of them, and the noise that would hide their errors."""
 
 import math
 import os
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 
+import numpy as np
 from matplotlib.layout_engine import ConstrainedLayoutEngine
+from numpy.typing import NDArray
 from torch import Tensor
 
-from latentfit.compare.figures.canvas import SOFT, Figure, rows_of_axes, saved, something, style
+from latentfit.compare.figures.canvas import LOOKS, SOFT, Figure, rows_of_axes, saved, something, style
+from latentfit.compare.figures.form_names import form_in_words
+from latentfit.compare.figures.labels import name_ends
+from latentfit.compare.figures.plots import draw_line
 from latentfit.latents.space_facts import Schedule
 from latentfit.scores.noise_masking import ErrorBands, masking_strength, sigma_at
 
@@ -121,23 +127,31 @@ def explained(
         if table.ndim != 2 or table.shape[1] != len(frequencies):
             raise ValueError(f"explained: expected (C, {len(frequencies)}) of {name!r}, got {tuple(table.shape)}")
     most_channels = max(table.shape[0] for table in r2.values())
+    edges = edges_of(frequencies)
     with style():
         figure = Figure(figsize=(3.1 * len(r2) + 0.8, 1.15 + 0.17 * max(6, most_channels)), layout="constrained")
         axes = rows_of_axes(figure, 1, len(r2))[0]
         for axis, (name, table) in zip(axes, r2.items(), strict=True):
             axis.grid(False)
-            axis.imshow(
-                table.clamp(0, 1).numpy(), cmap="viridis", vmin=0, vmax=1, aspect="auto", interpolation="nearest"
-            )
-            ticks = range(0, len(frequencies), max(1, len(frequencies) // 5))
-            axis.set_xticks(list(ticks), [f"{float(frequencies[place]):.2f}" for place in ticks], fontsize=7.5)
             n_channels = table.shape[0]
+            shares = table.clamp(0, 1).double().numpy()
+            mesh = axis.pcolormesh(edges, np.arange(n_channels + 1) - 0.5, shares, cmap="viridis", vmin=0, vmax=1)
             axis.set_yticks(range(n_channels), [f"x{index}" for index in range(n_channels)], fontsize=7)
-            axis.set_title(name, fontsize=9)
-            axis.set_xlabel("cycles a cell")
-        figure.colorbar(axes[-1].images[0], ax=axes, shrink=0.8, label="R²")
+            axis.invert_yaxis()
+            axis.set_title(form_in_words(name), fontsize=9)
+            axis.set_xlabel("spatial frequency, cycles a cell")
+        figure.colorbar(mesh, ax=axes, shrink=0.8, label="R²: share explained")
         figure.suptitle(title, x=0.01, ha="left", fontsize=9, fontweight="bold")
     return saved(figure, path)
+
+
+def edges_of(middles: Tensor) -> NDArray[np.float64]:
+    """Middles of bands ``(n,)`` -> their edges ``(n + 1,)``: halfway between, the outer ones as far again."""
+    inner = middles.double().numpy()
+    if len(inner) == 1:
+        return np.array([inner[0] - 0.5, inner[0] + 0.5])
+    between = (inner[1:] + inner[:-1]) / 2
+    return np.concatenate([[2 * inner[0] - between[0]], between, [2 * inner[-1] - between[-1]]])
 
 
 def noise_masking(
@@ -153,7 +167,7 @@ def noise_masking(
     Parameters
     ----------
     errors : mapping of str to ErrorBands
-        A line each; the least strength that buries all of it is in the legend.
+        A line each; the least strength that hides all of it stands with its name at its end.
     schedule : {"sd", "flow"}
         Noise schedule of the target's models, such as `latentfit.scores.schedule_of` says; None, an unknown one, is
         refused.
@@ -172,23 +186,27 @@ def noise_masking(
     """
     something(errors, "noise_masking: errors")
     with style():
-        figure = Figure(figsize=(7.8, 3.1), layout="constrained")
+        figure = Figure(figsize=(8.6, 4), layout="constrained")
         axis = figure.subplots()
-        for name, bands in errors.items():
+        ends = []
+        for (name, bands), look in zip(errors.items(), cycle(LOOKS), strict=False):
             least = masking_strength(bands.sigma, schedule)
-            words = f"{name}: from {math.ceil(100 * least - 1e-9) / 100:.2f}"
-            axis.plot(bands.frequencies, bands.energy.clamp(min=1e-6), marker="o", markersize=3.5, label=words)
-        for strength in strengths:
-            energy = sigma_at(strength, schedule) ** 2
-            axis.axhline(energy, color=SOFT, linewidth=0.9, linestyle=":")
-            axis.text(
-                1.005, energy, f"noise at {strength:g}", transform=axis.get_yaxis_transform(),
-                va="center", fontsize=8, color=SOFT,
-            )  # fmt: skip
+            energy = bands.energy.clamp(min=1e-6)
+            draw_line(axis, bands.frequencies, energy, look)
+            words = f"{form_in_words(name)}: hidden from {math.ceil(100 * least - 1e-9) / 100:.2f}"
+            ends.append((float(energy[-1]), words, look[0]))
         axis.set_yscale("log")
-        axis.set(xlabel="spatial frequency, cycles a cell", ylabel="energy of the error, noise of σ 1 = 1")
-        axis.legend(title="buried at strength", loc="center left", bbox_to_anchor=(1.18, 0.5), alignment="left")
+        axis.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+        for strength in strengths:
+            level = sigma_at(strength, schedule) ** 2
+            axis.axhline(level, color=SOFT, linewidth=0.9, linestyle=":")
+            axis.annotate(
+                f"noise of refining at strength {strength:g}", (0, level), (4, 2),
+                xycoords=axis.get_yaxis_transform(), textcoords="offset points", fontsize=7.5, color=SOFT,
+            )  # fmt: skip
+        axis.set(xlabel="spatial frequency, cycles a cell", ylabel="energy of the error; noise of σ 1 has 1")
         figure.suptitle(title, x=0.01, ha="left", fontsize=9, fontweight="bold")
+        name_ends(figure, axis, ends)
     return saved(figure, path)
 
 

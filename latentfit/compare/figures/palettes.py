@@ -1,6 +1,7 @@
 """Palettes as pictures: their swatches, how much each colour is used, and what is drawn with them."""
 
 import os
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,9 +10,11 @@ import torch
 from torch import Tensor
 
 from latentfit.compare.figures.canvas import INK, SOFT, Figure, rows_of_axes, saved, something, style
+from latentfit.compare.figures.form_names import form_in_words
 from latentfit.palettes.palette import Palette
 
 A_ROW = 32  # swatches
+TITLE_CHARACTERS = 28  # in a line over a panel
 
 
 def swatches(
@@ -94,7 +97,8 @@ def palette_usage(
             )
             if axis is not panels[0]:
                 axis.barh(places, 100 * base, height=0.8, color="none", edgecolor=INK, lw=0.6, linestyle=":")
-            axis.set_title(f"{name}  {int((share > 0).sum())} in use", fontsize=8.5)
+            lines = textwrap.fill(f"{form_in_words(name)}  {int((share > 0).sum())} in use", TITLE_CHARACTERS)
+            axis.set_title(lines, fontsize=8.5)
             axis.set_xlabel("% of cells")
         panels[0].set_yticks(places, [palette.hex[index] for index in chosen], fontsize=6.5, family="monospace")
         panels[0].set_ylim(len(chosen) - 0.4, -0.6)

@@ -1,25 +1,28 @@
 """The Pareto chart: what each approximation costs against how near it comes, from one evaluate call."""
 
 import os
+import textwrap
 from typing import TYPE_CHECKING
 
 import matplotlib as mpl
 import numpy as np
 
-from latentfit.compare.figures.canvas import GRID, INK, SOFT, Figure, saved, style
+from latentfit.compare.figures.canvas import GRID, INK, Figure, saved, style
+from latentfit.compare.figures.form_names import form_in_words
+from latentfit.compare.figures.labels import name_points
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
 
 FAMILIES = {
-    "published table": "#b9c2cf",
-    "closed form": "#56b4e9",
-    "others' network": "#e69f00",
-    "our network": "#0072b2",
-    "autoencoder": "#000000",
+    "published table": ("#c3cbd6", "o"),
+    "closed form": ("#56b4e9", "s"),
+    "others' network": ("#e69f00", "^"),
+    "our network": ("#0072b2", "D"),
+    "autoencoder": ("#000000", "*"),
 }
-"""Colour of each family, in the order of the legend."""
+"""Colour and marker of each family, in the order of the legend."""
 
 SCORES = {"psnr": ("PSNR, dB", True), "ms_ssim": ("MS-SSIM", True), "delta_e": ("mean ΔE (CIEDE2000)", False)}
 """Column of evaluate's table -> (label, whether more is better)."""
@@ -50,7 +53,9 @@ def pareto(
     scores: tuple[str, ...] = ("psnr", "ms_ssim", "delta_e"),
     path: str | os.PathLike[str] | None = None,
 ) -> Figure:
-    """Milliseconds against each score, a disc an approximation, its area by its parameters; the front as a line.
+    """Milliseconds against each score, each approximation under its own name; nothing beats what the grey line joins.
+
+    One large panel, of ΔE where it is drawn, and small ones of the other scores beside it.
 
     Parameters
     ----------
@@ -63,38 +68,55 @@ def pareto(
         Also save as PNG.
     """
     rows = rows.sort_values("ms").reset_index(drop=True)
+    largest = "delta_e" if "delta_e" in scores else scores[0]
+    others = [score for score in scores if score != largest]
     with style():
-        figure = Figure(figsize=(3.4 * len(scores) + 2.9, 4.3), layout="constrained")
-        axes = np.atleast_1d(np.asarray(figure.subplots(1, len(scores))))
-        for axis, score in zip(axes, scores, strict=True):
-            _panel(axis, rows, score)
-        lines = [f"{place + 1:>2}  {row.approximation}" for place, row in enumerate(rows.itertuples())]
-        axes[-1].text(1.05, 1, "\n".join(lines), transform=axes[-1].transAxes, va="top", fontsize=8, linespacing=1.5)
-        there = {name: colour for name, colour in FAMILIES.items() if name in set(rows["family"])}
-        handles = [mpl.patches.Patch(color=colour, label=name) for name, colour in there.items()]
-        figure.legend(handles=handles, loc="outside lower left", ncols=len(handles), fontsize=8)
+        figure = Figure(figsize=(10, 5.4), layout="constrained")
+        panels = [["large", f"small {index}"] for index in range(len(others))] or [["large"]]
+        axes: dict[str, Axes] = figure.subplot_mosaic(panels, width_ratios=[2.5, 1] if others else None)
+        _panel(axes["large"], rows, largest)
+        for index, score in enumerate(others):
+            _panel(axes[f"small {index}"], rows, score, size=0.6)
+            if index < len(others) - 1:
+                axes[f"small {index}"].set_xlabel("")
+        there = {name: look for name, look in FAMILIES.items() if name in set(rows["family"])}
+        handles = [
+            mpl.lines.Line2D([], [], linestyle="none", marker=marker, color=colour, markersize=8, markeredgecolor=INK,
+                             markeredgewidth=0.5, label=name)
+            for name, (colour, marker) in there.items()
+        ]  # fmt: skip
+        figure.legend(handles=handles, loc="outside lower left", ncols=len(handles), fontsize=8.5)
         figure.suptitle(title, x=0.01, ha="left", fontsize=9, fontweight="bold")
+        _name(figure, axes["large"], rows, largest)
     return saved(figure, path)
 
 
-def _panel(axis: "Axes", rows: "pd.DataFrame", score: str) -> None:
+def _panel(axis: "Axes", rows: "pd.DataFrame", score: str, *, size: float = 1.0) -> None:
     label, more_is_better = SCORES[score]
     there = rows[rows[score].notna()]
-    on_front = front(there["ms"], there[score], more_is_better=more_is_better)
-    corners = there.iloc[on_front]
-    axis.step(corners["ms"], corners[score], where="post", color=GRID, linewidth=5, zorder=1)
-    areas = 14 + 0.09 * np.sqrt(there["parameters"].to_numpy())
-    colours = [FAMILIES[family] for family in there["family"]]
-    axis.scatter(there["ms"], there[score], s=areas, c=colours, zorder=3, edgecolors="white", linewidths=0.6)
-    for place, (index, row) in enumerate(there.iterrows()):
-        leads = place in on_front
-        axis.annotate(
-            str(int(str(index)) + 1), (row["ms"], row[score]), (5, 4 if place % 2 else -10), textcoords="offset points",
-            fontsize=7.5, fontweight="bold" if leads else "normal", color=INK if leads else SOFT, zorder=4,
-        )  # fmt: skip
+    corners = there.iloc[front(there["ms"], there[score], more_is_better=more_is_better)]
+    axis.step(corners["ms"], corners[score], where="post", color=GRID, linewidth=5 * size, zorder=1)
+    for family, (colour, marker) in FAMILIES.items():
+        own = there[there["family"] == family]
+        area = 75 * size**2 * (2 if marker == "*" else 1)
+        axis.scatter(own["ms"], own[score], s=area, c=colour, marker=marker, zorder=3, edgecolors=INK, linewidths=0.6)
     axis.set_xscale("log")
-    axis.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
-    axis.set(xlabel="milliseconds, one thread", title=label)
-    axis.margins(x=0.12, y=0.1)
+    axis.xaxis.set_major_formatter(lambda value, _: f"{value:,.10g}")
+    better = "up is better"
+    axis.set(xlabel="milliseconds, one thread", title=f"{label} ({better})")
+    axis.margins(x=0.14, y=0.1)
     if not more_is_better:
         axis.invert_yaxis()
+    if size < 1:
+        axis.tick_params(labelsize=7.5)
+        axis.set_title(label, fontsize=9)
+
+
+def _name(figure: Figure, axis: "Axes", rows: "pd.DataFrame", score: str) -> None:
+    """Every point's name beside it, those on the front first and in bold."""
+    there = rows[rows[score].notna()]
+    on_front = set(front(there["ms"], there[score], more_is_better=SCORES[score][1]))
+    at = list(zip(there["ms"].astype(float), there[score].astype(float), strict=True))
+    names = [form_in_words(str(name)) for name in there["approximation"]]
+    names = ["\n".join(textwrap.wrap(name, 26)) for name in names]
+    name_points(figure, axis, at, names, bold=[place in on_front for place in range(len(at))])

@@ -24,7 +24,7 @@ from latentfit.compare.figures.canvas import (
 from latentfit.scores.colour_errors import ColourSums
 from latentfit.scores.held_out import as_seen
 
-MOST_ACROSS = 10  # approximations in a line of a score sheet
+MOST_ACROSS = 5  # approximations in a line of a score sheet: more would shrink it below the width of a page
 
 Shown = Tensor | str
 """A picture ``(3, H, W)`` in [0, 1], or the reason why there is none, which then stands in its place."""
@@ -81,9 +81,11 @@ def contact_sheet(
 
 def score_sheet(
     pictures: Mapping[str, Mapping[str, Shown]],
-    reference: str,
+    reference: str | None,
     *,
     milliseconds: Mapping[str, float] | None = None,
+    captions: Mapping[str, str] | None = None,
+    smooth: bool = True,
     width_in: float = 1.9,
     path: str | os.PathLike[str] | None = None,
 ) -> Figure:
@@ -96,14 +98,19 @@ def score_sheet(
     pictures : mapping of str to mapping of str to Tensor, (3, H, W) in [0, 1], or str
         Picture's name -> approximation's name -> output, in the order they are drawn. Outputs are enlarged to the
         reference's size, as seen, before they are scored; a reason stands where a picture would be.
-    reference : str
-        The approximation's name that the others are scored against, in every row.
+    reference : str or None
+        The approximation's name that the others are scored against, in every row. None: nothing is scored; each row
+        has the size of its largest picture.
     milliseconds : mapping of str to float or None
         Beside the approximations' names.
+    captions : mapping of str to str or None
+        Of approximations, below their pictures where nothing is scored.
+    smooth : bool
+        Enlarge bilinearly, as a preview is shown; False: show pixels as blocks.
     width_in : float
         Width of a picture, inches.
     path : path or None
-        Also save as PNG.
+        Also save as PNG, or as WebP.
 
     Raises
     ------
@@ -112,31 +119,24 @@ def score_sheet(
     """
     something(pictures, "score_sheet: pictures")
     columns = list(dict.fromkeys(name for row in pictures.values() for name in row))
-    truths: dict[str, Tensor] = {}
-    for row, outputs in pictures.items():
-        truth = outputs.get(reference)
-        if not isinstance(truth, Tensor):
-            raise ValueError(f"score_sheet: expected {reference!r} as a picture in every row, row {row!r} lacks it")
-        truths[row] = truth
+    sizes = {row: _size_of_row(row, outputs, reference) for row, outputs in pictures.items()}
     n_lines = -(-len(columns) // MOST_ACROSS)
     n_across = -(-len(columns) // n_lines)
     lines = [(row, columns[start : start + n_across]) for row in pictures for start in range(0, len(columns), n_across)]
-    above = 0.5 if n_lines > 1 else 0.25  # names stand above every line then
-    heights = [width_in * truths[row].shape[-2] / truths[row].shape[-1] + above for row, _ in lines]
+    above = 0.5 if n_lines > 1 else 0.22  # names stand above every line then
+    heights = [width_in * sizes[row][0] / sizes[row][1] + above for row, _ in lines]
     with style():
-        size_in = (n_across * (width_in + 0.08) + 0.3, sum(heights) + 0.5)
+        size_in = (n_across * (width_in + 0.08) + 0.3, sum(heights) + 0.35)
         figure = Figure(figsize=size_in, layout="constrained")
         grid = rows_of_axes(figure, len(lines), n_across, gridspec_kw={"height_ratios": heights})
         for index, (axes, (row, names)) in enumerate(zip(grid, lines, strict=True)):
-            size = tuple(truths[row].shape[-2:])
             for axis in axes:
                 axis.axis("off")
             for axis, name in zip(axes, names, strict=False):
                 output = pictures[row].get(name, "not given")
-                _draw(axis, output, size, width_in)
-                if isinstance(output, Tensor):
-                    words = "reference" if name == reference else score_words(output, truths[row])
-                    axis.text(0, -0.02, words, transform=axis.transAxes, va="top", fontsize=8, color=SOFT)
+                _draw(axis, output, sizes[row], width_in, smooth)
+                words = _below(name, output, pictures[row].get(reference or ""), reference, captions or {})
+                axis.text(0, -0.02, words, transform=axis.transAxes, va="top", fontsize=8, color=SOFT)
                 if n_lines > 1 or index == 0:
                     spent = f"\n{milliseconds[name]:.3g} ms" if milliseconds and name in milliseconds else ""
                     axis.set_title(_wrapped(name, width_in) + spent, fontsize=9 if width_in > 1.8 else 7.5)
@@ -145,6 +145,25 @@ def score_sheet(
                     -0.03, 0.5, row, transform=axes[0].transAxes, rotation=90, va="center", ha="right", fontsize=8
                 )
     return saved(figure, path)
+
+
+def _size_of_row(row: str, outputs: Mapping[str, Shown], reference: str | None) -> tuple[int, ...]:
+    """Rows and columns that a row's pictures are shown at: the reference's, or the largest's."""
+    if reference is None:
+        return _largest(outputs.values())
+    truth = outputs.get(reference)
+    if not isinstance(truth, Tensor):
+        raise ValueError(f"score_sheet: expected {reference!r} as a picture in every row, row {row!r} lacks it")
+    return tuple(truth.shape[-2:])
+
+
+def _below(name: str, output: Shown, truth: Shown | None, reference: str | None, captions: Mapping[str, str]) -> str:
+    """What stands below a picture: its scores, or its caption where nothing is scored."""
+    if reference is None:
+        return captions.get(name, "")
+    if not isinstance(output, Tensor) or not isinstance(truth, Tensor):
+        return ""
+    return "reference" if name == reference else score_words(output, truth)
 
 
 def sweep_strip(
