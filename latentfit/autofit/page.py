@@ -47,9 +47,10 @@ def write_page(result: "AutofitResult", path: Path) -> Path:
         f"Held-out pictures, each first as the VAE was given it and as {store.reference} decodes it: that is what the "
         "others try to match. ΔE is the mean CIEDE2000 distance to that decode, as seen; below 2 few people see it. "
         "Small outputs are enlarged as a program's preview is. Milliseconds on this machine, one picture of "
-        f"{store.origin.size} px. Choose a picture to enlarge it; the arrow keys then flip through its row.",
+        f"{store.origin.size} px.",
         is_soft=True,
     )
+    page.text("Choose a picture to enlarge it; the arrow keys then flip through its row.", True, "screen")
     _show_ranking(page, result)
     _show_learning(page, result)
     _show_files(page, result, path.parent)
@@ -62,6 +63,7 @@ def _show_verdicts(page: Page, result: "AutofitResult", folder: Path) -> None:
     found = result.verdicts
     n_scored = _n_scored(result)
     cards = [_card(result, verdict, folder) for verdict in found]
+    page.heading("What to take")
     page.cards([*cards, *_card_for_python(result, folder)])
     standing = "the published tables that are in use today" if result.published is not None else "no published table"
     page.text(

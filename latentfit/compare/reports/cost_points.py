@@ -12,7 +12,7 @@ from latentfit.runtime import escaping
 FAMILIES = ("closed form", "our network", "others' network", "published table")
 """Kinds of maps, each with a shape and a colour of its own."""
 
-_HIGH = 15  # of a name's box
+_HIGH, _GAP = 15, 6  # pixels of a name's box, and between two side by side
 _AROUND = ((1, 0), (1, -1), (1, 1), (-1, 0), (0, -1), (0, 1), (-1, -1), (-1, 1))  # places of a name beside its point
 
 Box = tuple[float, float, float, float]
@@ -192,6 +192,6 @@ def _leader(place: tuple[float, float], box: Box) -> str:
 
 
 def _overlap(one: Box, other: Box) -> float:
-    wide = min(one[2], other[2]) - max(one[0], other[0])
+    wide = min(one[2], other[2]) - max(one[0], other[0]) + _GAP
     high = min(one[3], other[3]) - max(one[1], other[1])
     return wide * high if wide > 0 and high > 0 else 0.0

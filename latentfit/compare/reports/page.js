@@ -113,13 +113,23 @@
   document.addEventListener("toggle", measure, true);
   measure();
 
-  // On paper nothing is folded.
-  let folded = [];
+  // On paper nothing is folded, and a small output is enlarged as on the screen, which a printer would show as blocks.
+  let [folded, enlarged] = [[], []];
+  const largeOf = (picture) => {
+    const [wide, high] = [picture.getAttribute("width"), picture.getAttribute("height")].map(Number);
+    const canvas = make("canvas", { className: "printed", width: wide, height: high });
+    canvas.getContext("2d").drawImage(picture, 0, 0, wide, high);
+    picture.after(canvas);
+    return canvas;
+  };
   addEventListener("beforeprint", () => {
+    const pictures = [...document.querySelectorAll("img.enlargeable")];
+    enlarged = pictures.filter((one) => one.naturalWidth && one.naturalWidth < Number(one.getAttribute("width"))).map(largeOf);
     folded = [...document.querySelectorAll("details:not([open])")].filter((fold) => !fold.querySelector(".widget"));
     for (const fold of folded) fold.open = true;
   });
   addEventListener("afterprint", () => {
     for (const fold of folded) fold.open = false;
+    for (const canvas of enlarged) canvas.remove();
   });
 })();

@@ -5,7 +5,7 @@ import hashlib
 import io
 from collections.abc import Collection, Mapping, Sequence
 from importlib.resources import files
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from latentfit.compare.reports.cards import Card, cards_html, code_html, copy_button
 from latentfit.compare.reports.chart import Points, line_chart
@@ -39,6 +39,7 @@ class Page:
         self._parts = [f"<h1>{escaping.html(title)}</h1>"]
         self._blocks: list[str] = []
         self._section, self._n_codes = title, 0
+        self._tables: dict[str, int] = {}
         if lead:
             self._parts.append(f'<p class="lead">{escaping.html(lead)}</p>')
 
@@ -47,14 +48,12 @@ class Page:
         self._section = text
         self._parts.append(f"<h2>{escaping.html(text)}</h2>")
 
-    def text(self, text: str, is_soft: bool = False) -> None:
-        """A paragraph of plain text; `is_soft` for what is read last."""
-        kind = ' class="soft"' if is_soft else ""
-        self._parts.append(f"<p{kind}>{escaping.html(text)}</p>")
-
-    def paper_text(self, text: str) -> None:
-        """A paragraph that stands on paper alone, where something of the screen is missing."""
-        self._parts.append(f'<p class="paper soft">{escaping.html(text)}</p>')
+    def text(self, text: str, is_soft: bool = False, alone_on: Literal["", "screen", "paper"] = "") -> None:
+        """A paragraph; `is_soft` for what is read last, `alone_on` for what tells of the screen or of paper."""
+        kinds = " ".join(filter(None, ("soft" if is_soft else "", alone_on)))
+        self._parts.append(
+            f'<p class="{kinds}">{escaping.html(text)}</p>' if kinds else f"<p>{escaping.html(text)}</p>"
+        )
 
     def callout(self, text: str, points: Sequence[str] = ()) -> None:
         """A sentence that is to be seen first, with a list of points beneath it or none."""
@@ -123,9 +122,13 @@ class Page:
         fold : str
             Fold the table under this summary.
         """
-        table = table_html(rows, fold or self._section, dot, left)
-        if table:
-            self._parts.append(f"<details><summary>{escaping.html(fold)}</summary>{table}</details>" if fold else table)
+        if not rows:
+            return
+        name = fold or f"{self._section}: {next(iter(rows[0]))}"
+        self._tables[name] = self._tables.get(name, 0) + 1
+        of_this_name = f" ({self._tables[name]})" if self._tables[name] > 1 else ""
+        table = table_html(rows, f"{name}{of_this_name}", dot, left)
+        self._parts.append(f"<details><summary>{escaping.html(fold)}</summary>{table}</details>" if fold else table)
 
     def facts(self, facts: Mapping[str, str]) -> None:
         """Names and what they are, a line each."""

@@ -69,8 +69,13 @@ def show_pictures(
         f"Left and right of the curtain stand any two; the error maps and the scores of one picture are against "
         f"{store.reference}. Small outputs are enlarged as a program's preview is.",
         is_soft=True,
+        alone_on="screen",
     )
-    page.paper_text("The split view and the sliders are on the screen alone; every picture of theirs stands below.")
+    page.text(
+        "The split view and the sliders are on the screen alone; every picture of theirs stands below.",
+        is_soft=True,
+        alone_on="paper",
+    )
     page.heading("Side by side")
     if n_scored > len(shown):
         page.text(
@@ -82,10 +87,10 @@ def show_pictures(
     for picture in shown:
         page.pictures(picture.tiles, picture.size_px, picture.name, picture.note)
     page.text(
-        f"dB (PSNR) and ΔE (mean CIEDE2000) of each are those of this picture, against {store.reference}. Choose a "
-        "picture to enlarge it; the arrow keys then flip through its row.",
+        f"dB (PSNR) and ΔE (mean CIEDE2000) of each are those of this picture, against {store.reference}.",
         is_soft=True,
     )
+    page.text("Choose a picture to enlarge it; the arrow keys then flip through its row.", True, "screen")
     page.table([{"not scored": name, "because": why} for name, why in given.reasons.items()], left=("because",))
 
 

@@ -35,12 +35,12 @@ class Link:
 
 
 def table_html(rows: Sequence[Mapping[str, object]], name: str, dot: str = "", left: Collection[str] = ()) -> str:
-    """A table of rows of equal keys, "" for none; what is wider than its place scrolls there, not the page.
+    """A table of rows of equal keys; what is wider than its place scrolls there, not the page.
 
     Parameters
     ----------
     rows : sequence of mapping
-        Values: text, whole numbers, floats (four significant digits), None (a dash), a `Link` or a sequence of them.
+        One or more; of text, whole numbers, floats (four significant digits), None (a dash), a `Link` or several.
     name : str
         What it is a table of, for those who hear the page.
     dot : str
@@ -48,8 +48,6 @@ def table_html(rows: Sequence[Mapping[str, object]], name: str, dot: str = "", l
     left : collection of str
         Columns of words, aligned left; the first is always.
     """
-    if not rows:
-        return ""
     first = next(iter(rows[0]))
     words = {first, *left}
     span = _span([row.get(dot) for row in rows])
