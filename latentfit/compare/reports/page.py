@@ -176,7 +176,7 @@ class Page:
         style = f"\n{style}"
         scripts = {"": f"\n{_own('page.js')}", **({' type="module"': widget_code()} if self._blocks else {})}
         head = (
-            f'<meta charset="utf-8">{_policy(style, list(scripts.values()))}'
+            f'<meta charset="utf-8">{_policy(style, list(scripts.values()), bool(self._blocks))}'
             '<meta name="viewport" content="width=device-width, initial-scale=1">'
             f"<title>{escaping.html(self.title)}</title><style>{style}</style>"
         )
@@ -196,11 +196,15 @@ def _own(name: str) -> str:
     return (files("latentfit.compare.reports") / name).read_text("utf-8")
 
 
-def _policy(style: str, scripts: Sequence[str]) -> str:
-    """What the page may load: its own style and scripts, known by their hashes, and pictures that are in it."""
+def _policy(style: str, scripts: Sequence[str], has_widgets: bool) -> str:
+    """What the page may load: its own style and scripts, known by their hashes, and pictures that are in it.
+
+    Widgets place what they draw by attributes ``style``, which can load nothing but such pictures either.
+    """
     allowed = " ".join(map(_source_of, scripts))
+    attributes = "style-src-attr 'unsafe-inline'; " if has_widgets else ""
     policy = (
-        f"default-src 'none'; script-src {allowed}; style-src {_source_of(style)}; img-src data: blob:; "
+        f"default-src 'none'; script-src {allowed}; style-src {_source_of(style)}; {attributes}img-src data: blob:; "
         "base-uri 'none'; form-action 'none'"
     )
     return f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
