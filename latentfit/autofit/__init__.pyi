@@ -1,4 +1,5 @@
 from .config import AutofitConfig as AutofitConfig
+from .page import write_page as write_page
 from .run import AutofitResult as AutofitResult
 from .run import autofit as autofit
 from .steps import Exports as Exports

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 SHOWN = ("linear", "affine", "3")  # besides the best other table and the best full-size decoder
 N_SHOWN = 3  # held-out pictures on the page
+MOST_MIB = 8  # of pictures on the page; the first one's row stands there in any case
 MOST_SIDE_PX = 512  # of a picture; of a larger crop its middle is shown, so that the page stays small
 
 
@@ -41,11 +42,16 @@ def published_title(identifier: str) -> str:
 def show_pictures(page: Page, result: "AutofitResult") -> None:
     """Held-out pictures, a row each: photograph, decode, and every shown form, all as large as the decode."""
     store = result.store
-    scored = set(result.scores["sample"])
+    scored, left = set(result.scores["sample"]), MOST_MIB * 2**20
     for sample in shown_samples([one for one in store.split("test") if one.key in scored]):
         batch = next(store.batches([sample], ["rgb", "photo"], n_cells=1))
         window, cut = middle_window(batch, store.space.cell_px, MOST_SIDE_PX)
         tiles, size = _tiles(result, batch, window)
+        n_bytes = sum(4 * len(tile.picture) // 3 for tile in tiles)
+        if n_bytes > left < MOST_MIB * 2**20:
+            page.text(f"Another picture would have made the page larger than {MOST_MIB} MiB.", is_soft=True)
+            break
+        left -= n_bytes
         note = f"{sample.kind}, held out{f'; {cut}, scored as a whole' if cut else ''}"
         page.pictures(tiles, size, sample.name.rsplit("/")[-1], note)
 

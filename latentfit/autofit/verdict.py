@@ -151,7 +151,7 @@ def _verdict(program: str, exports: Exports, scores: "pd.DataFrame", published: 
     frame = scores if published is None else pd.concat([scores, published])
     pooled = pooled_seen(frame)
     if not shipped:
-        return Verdict(program, label, path, *map(float, pooled.loc[label, ["psnr", "delta_e"]]))
+        return Verdict(program, label, path, float(pooled["psnr"][label]), float(pooled["delta_e"][label]))
     best, name = max(shipped, key=lambda one: float(pooled["psnr"][one[1]]))
     ours = _in_place(label, best)
     ours = ours if ours in pooled.index else label
@@ -160,7 +160,7 @@ def _verdict(program: str, exports: Exports, scores: "pd.DataFrame", published: 
         gain = difference(pd.concat([same, published]), ours, name, reference="vae", place="seen")
     except StoreError:  # on fewer than two pictures
         gain = None
-    psnr, delta_e = map(float, pooled.loc[ours, ["psnr", "delta_e"]])
+    psnr, delta_e = float(pooled["psnr"][ours]), float(pooled["delta_e"][ours])
     clamped = float(pooled["psnr"][label]) if best.overflow != "clamp" else None
     return Verdict(program, label, path, psnr, delta_e, best.id, float(pooled["psnr"][name]), clamped, gain)
 

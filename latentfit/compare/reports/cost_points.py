@@ -154,7 +154,7 @@ def _names(points: Sequence[CostPoint], places: Sequence[tuple[float, float]], f
     parts = []
     for point, place in zip(points, places, strict=True):
         box, anchor, distance = _free_box(place, name_width(point.name), taken, frame)
-        taken.append(box)
+        taken.append((box[0] - _GAP, box[1], box[2] + _GAP, box[3]))
         x = {"start": box[0], "end": box[2], "middle": (box[0] + box[2]) / 2}[anchor]
         text = name_text(point.name, x, box[3] - 3.5, anchor)
         line = _leader(place, box) if distance > 1 else ""
@@ -192,6 +192,6 @@ def _leader(place: tuple[float, float], box: Box) -> str:
 
 
 def _overlap(one: Box, other: Box) -> float:
-    wide = min(one[2], other[2]) - max(one[0], other[0]) + _GAP
+    wide = min(one[2], other[2]) - max(one[0], other[0])
     high = min(one[3], other[3]) - max(one[1], other[1])
     return wide * high if wide > 0 and high > 0 else 0.0

@@ -117,8 +117,10 @@
   let [folded, enlarged] = [[], []];
   const largeOf = (picture) => {
     const [wide, high] = [picture.getAttribute("width"), picture.getAttribute("height")].map(Number);
+    const drawn = make("canvas", { width: wide, height: high }).getContext("2d");
+    drawn.drawImage(picture, 0, 0, wide, high);
     const canvas = make("canvas", { className: "printed", width: wide, height: high });
-    canvas.getContext("2d").drawImage(picture, 0, 0, wide, high);
+    canvas.getContext("2d").putImageData(drawn.getImageData(0, 0, wide, high), 0, 0); // drawn, it would be printed small
     picture.after(canvas);
     return canvas;
   };

@@ -183,9 +183,10 @@ class Page:
         content = "\n".join(["<main>", *self._parts, "</main>"])
         code = "\n".join([*self._blocks, *(f"<script{kind}>{text}</script>" for kind, text in scripts.items())])
         n_bytes = len(f"{head}{content}{code}".encode())
+        but = ", but for the small ones to choose by," if self._blocks else ""
         foot = (
             f"<footer><p>One file of about {file_size(n_bytes)}, which needs no network and asks for none. Its "
-            "pictures are kept without loss.</p></footer>"
+            f"pictures{but} are kept without loss.</p></footer>"
         )
         body = "\n".join([content, foot, code])
         return f'<!doctype html>\n<html lang="en"><head>{head}</head>\n<body>\n{body}\n</body></html>\n'
