@@ -1,7 +1,13 @@
 from .config import AutofitConfig as AutofitConfig
+from .page import write_page as write_page
 from .run import AutofitResult as AutofitResult
 from .run import autofit as autofit
+from .steps import Exports as Exports
 from .steps import export_all as export_all
 from .steps import fit_every_form as fit_every_form
 from .steps import learning_curve as learning_curve
 from .steps import learning_in_words as learning_in_words
+from .verdict import Verdict as Verdict
+from .verdict import score_published as score_published
+from .verdict import standing_tables as standing_tables
+from .verdict import verdicts as verdicts

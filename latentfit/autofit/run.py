@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from latentfit.autofit.config import AutofitConfig
 from latentfit.autofit.plan import Clock, Plan, collected
 from latentfit.autofit.steps import Exports, export_all, fit_every_form, learning_curve, learning_in_words
+from latentfit.autofit.verdict import Verdict, score_published, verdicts
 from latentfit.errors import FitError, StoreError
 from latentfit.maps.contracts import Approximation
 from latentfit.pairs.config import MOST_CROPS, MOST_SIDE
@@ -26,6 +27,7 @@ __all__ = ["AutofitConfig", "AutofitResult", "autofit"]
 MOST_MINUTES = 100_000  # ten weeks
 SHARE_FOR_WRITING = 0.06  # of the minutes: tables and the page, which nothing can shorten
 SHARE_FOR_FITTING, SHARE_FOR_SCORING = 0.5, 0.6  # of the time that is left then, without that for writing
+SHARE_FOR_PUBLISHED = 0.6  # of what is left after these: the rest is for the learning curve
 
 
 @dataclass
@@ -53,6 +55,10 @@ class AutofitResult:
         What was left out to keep to the minutes, besides forms.
     page : Path
         index.html
+    published : DataFrame or None
+        Scores of the tables that programs ship for the space; None where none is published.
+    minutes : float or None
+        That it was to keep to.
     """
 
     store: PairStore
@@ -65,6 +71,13 @@ class AutofitResult:
     seconds: dict[str, float] = field(default_factory=dict)
     page: Path = Path()
     no_time_for: list[str] = field(default_factory=list)
+    published: "pd.DataFrame | None" = None
+    minutes: float | None = None
+
+    @property
+    def verdicts(self) -> list[Verdict]:
+        """What each program that can show the space should be given, best previews first."""
+        return verdicts(self.exports, self.scores, self.published)
 
 
 def autofit(config: AutofitConfig, now: Callable[[], float] = time.monotonic) -> AutofitResult:
@@ -109,16 +122,20 @@ def autofit(config: AutofitConfig, now: Callable[[], float] = time.monotonic) ->
             )
         clock.lap("fit")
         scores = _scored(maps, store, clock)
+        exports = export_all(maps, scores, config.out)
+        published = _published(maps, exports, scores, store, clock)
         learning = learning_curve(store, seconds=_left(clock), now=now)
         if learning.attrs["n_left_out"]:
             clock.left_out.append(f"learning curve: no time for {learning.attrs['n_left_out']} of its points")
         clock.lap("score")
-    exports = export_all(maps, scores, config.out)
-    write_atomic(config.out / "scores.csv", scores.map(csv_cell).to_csv(index=False, float_format="%.6g"))
-    write_atomic(config.out / "learning.csv", learning.map(csv_cell).to_csv(index=False, float_format="%.6g"))
+    for name, frame in (("scores", scores), ("published", published), ("learning", learning)):
+        if frame is not None:
+            text = frame.map(csv_cell).to_csv(index=False, float_format="%.6g")
+            write_atomic(config.out / f"{name}.csv", text)
     result = AutofitResult(
-        store, plan, maps, scores, learning, exports, left_out, clock.seconds, no_time_for=clock.left_out
-    )
+        store, plan, maps, scores, learning, exports, left_out, clock.seconds,
+        no_time_for=clock.left_out, published=published, minutes=config.minutes,
+    )  # fmt: skip
     result.page = write_page(result, config.out / "index.html")
     clock.lap("write")
     print(report(result))
@@ -144,6 +161,21 @@ def _scored(maps: dict[str, Approximation], store: PairStore, clock: Clock) -> "
             "minutes for the others"
         )
     return scores
+
+
+def _published(
+    maps: dict[str, Approximation], exports: Exports, scores: "pd.DataFrame", store: PairStore, clock: Clock
+) -> "pd.DataFrame | None":
+    """Scores of what programs ship today, on the samples of ours; the first of them in any case."""
+    end = clock.now() + SHARE_FOR_PUBLISHED * _left(clock)
+    published = score_published(maps, exports, scores, store, until=lambda: clock.now() >= end)
+    n_scored = scores["sample"].nunique()
+    if published is not None and published["sample"].nunique() < n_scored:
+        clock.left_out.append(
+            f"published tables: scored on {published['sample'].nunique()} of {n_scored} crops, of "
+            f"{published.attrs['n_images']} pictures; allow more minutes for the others"
+        )
+    return published
 
 
 def _first_crops_first(samples: list[Sample]) -> list[Sample]:

@@ -93,11 +93,11 @@ class PublishedTable:
         return replace(self, id=f"{self.id}, were it clamped", overflow="clamp", status="hypothetical")
 
     def run_on(self, approximation: Approximation) -> Approximation:
-        """A map of ours as this table's consumer would run it in the table's place: smoothed, where it smooths."""
-        if self.smoothing is None:
+        """A map of ours as this table's consumer would run it in its place: smoothed or wrapped, where it does so."""
+        if self.smoothing is None and self.overflow == "clamp":
             return approximation
         name = f"{approximation.name}, in {self.id.split('/')[0]}"
-        module = _SmoothedMap(approximation, self.smoothing)
+        module = _MapInItsPlace(approximation, self.smoothing, self.overflow)
         return Approximation(module, approximation.space, approximation.scale, name=name, card=approximation.card)
 
     def _packed_rows(self) -> tuple[int, ...]:
@@ -168,15 +168,17 @@ class _ConsumerTable(nn.Module):
         return _wrapped(rgb) if published.overflow == "wrap" else rgb
 
 
-class _SmoothedMap(nn.Module):
-    """A map of ours, smoothed in the signed range as a consumer smooths its own table."""
+class _MapInItsPlace(nn.Module):
+    """A map of ours, smoothed in the signed range and wrapped as a consumer does with its own table."""
 
-    def __init__(self, approximation: Approximation, kernel: Kernel) -> None:
+    def __init__(self, approximation: Approximation, kernel: Kernel | None, overflow: str) -> None:
         super().__init__()
-        self.module, self.kernel, self.n_fitted = approximation.module, kernel, approximation.n_parameters
+        self.module, self.n_fitted = approximation.module, approximation.n_parameters
+        self.kernel, self.overflow = kernel, overflow
 
     def forward(self, latents: Tensor) -> Tensor:
-        return signed_to_rgb(smoothed(rgb_to_signed(self.module(latents)), self.kernel))
+        rgb = signed_to_rgb(smoothed(rgb_to_signed(self.module(latents)), self.kernel))
+        return _wrapped(rgb) if self.overflow == "wrap" else rgb
 
 
 def _to_rgb(output: Tensor, output_range: tuple[float, float] | str) -> Tensor:

@@ -41,6 +41,8 @@ document.body.append(arrow);
 const follow = ({ clientX: x, clientY: y }) => (arrow.style.transform = `translate(${x}px, ${y}px)`);
 addEventListener("mousemove", follow, true);
 document.querySelector("h1").remove();
+document.querySelector("footer").remove();
+document.querySelector("main").style.padding = "0";
 document.body.style.padding = "10px 18px";
 """
 

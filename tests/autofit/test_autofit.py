@@ -1,8 +1,12 @@
 """Autofit: from an unregistered autoencoder to tables and a page; killed, it goes on; its plan keeps to the time."""
 
 import ast
+import base64
+import html
+import io
 import json
 import re
+import urllib.parse
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,12 +18,22 @@ import torch
 from PIL import Image
 
 import latentfit as lf
-from latentfit.autofit import AutofitConfig, AutofitResult, autofit, fit_every_form, learning_curve, learning_in_words
+from latentfit.autofit import (
+    AutofitConfig,
+    AutofitResult,
+    autofit,
+    fit_every_form,
+    learning_curve,
+    learning_in_words,
+    page_pictures,
+    write_page,
+)
 from latentfit.autofit import plan as ladder_plan
 from latentfit.autofit import run as ladder_module
 from latentfit.cli import main
 from latentfit.errors import NoPicturesError, StoreError
 from latentfit.formats import read
+from latentfit.formats.programs import is_format
 from latentfit.images import Picture, folder, is_test
 
 SCALE, SHIFT = 0.7, 0.3
@@ -113,16 +127,64 @@ def test_each_program_gets_what_it_runs_and_nothing_else(made: AutofitResult) ->
 def test_the_page_is_whole_and_escaped(made: AutofitResult) -> None:
     text = made.page.read_text("utf-8")
     assert set(re.findall(r'src="(.{11})', text)) == {"data:image/"}
-    assert not re.search(r"https?://|<script|<link|@import|url\(", text)
-    assert "<i>" not in text.replace("<i class", "")  # the pictures' names
+    assert text.count("<script") == 1  # its own
+    assert not re.search(r"https?://|<link|@import|url\(", text)
+    assert "<i>" not in text  # the pictures' names
     assert "<vae>" not in text
     assert "&lt;i&gt;" in text
     held_out = made.store.split("test")
-    assert text.count("the VAE&#x27;s decode</b>") == min(2, len({sample.sha256 for sample in held_out}))
+    assert text.count("the VAE&#x27;s decode</b>") == min(3, len({sample.sha256 for sample in held_out}))
     for word in ("3×3 affine", "Would more pictures help?", "prefers-color-scheme: dark", made.store.fingerprint):
         assert word in text
-    for files in made.exports.files.values():
-        assert any(path.name in text for path in files.values())
+
+
+def links(page: Path) -> dict[str, str]:
+    """Path beside the page -> the last link's text."""
+    found = re.findall(r'<a href="\./([^"]*)">(.*?)</a>', page.read_text("utf-8"))
+    return {urllib.parse.unquote(path): html.unescape(text) for path, text in found}
+
+
+def test_the_page_leads_to_every_file_that_was_written(made: AutofitResult) -> None:
+    folder = made.page.parent
+    there = {one.relative_to(folder).as_posix() for one in folder.rglob("*") if one.is_file()} - {"index.html"}
+    assert set(links(made.page)) == {path for path in there if not path.startswith("store/")} | {"store"}
+    for name, files in made.exports.files.items():
+        for label, path in files.items():
+            text = links(made.page)[path.relative_to(folder).as_posix()]
+            assert text == {"3,1": "3×3 linear + 1×1 quadratic", "decoder 3": "3×3 affine, full size"}.get(label, text)
+            assert name in made.exports.files
+    words = re.sub(r"<(style|script|pre).*?</\1>", "", made.page.read_text("utf-8"), flags=re.DOTALL)
+    assert "(3, 1)" not in words
+    assert "(5, 3)" not in words
+
+
+def test_the_page_stays_within_its_bytes(made: AutofitResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(page_pictures, "MOST_MIB", 0.01)
+    text = write_page(made, made.page.with_name("small.html")).read_text("utf-8")
+    assert text.count("the VAE&#x27;s decode</b>") == 1
+    assert "Another picture would have made the page larger than 0.01 MiB." in text
+    monkeypatch.setattr(page_pictures, "MOST_SIDE_PX", 16)
+    text = write_page(made, made.page.with_name("small.html")).read_text("utf-8")
+    made.page.with_name("small.html").unlink()
+    assert "the middle 16×16 of 64×64 px, scored as a whole" in text
+    encoded = re.findall(r'src="data:image/webp;base64,([^"]+)"', text)
+    assert {Image.open(io.BytesIO(base64.b64decode(one))).size for one in encoded} == {(16, 16)}
+
+
+def test_a_program_whose_table_is_not_known_gets_the_best_that_it_runs(made: AutofitResult) -> None:
+    assert {one.program for one in made.verdicts} == {name for name in made.exports.files if not is_format(name)}
+    assert made.published is None
+    assert not (made.page.parent / "published.csv").exists()
+    pooled = made.scores.query("image == 'all' and kind == 'all' and place == 'seen' and reference == 'vae'")
+    psnr = pooled.set_index("approximation")["psnr"]
+    for one in made.verdicts:
+        assert (one.outcome, one.ships, one.gain) == ("ships none", None, None)
+        runs = made.exports.files[one.program]
+        assert one.path == runs[one.label]
+        assert one.psnr == psnr[one.label] >= max(psnr[label] for label in runs) - 0.1
+    text = made.page.read_text("utf-8")
+    assert "No table of its own for this space is known today." in text
+    assert text.index('class="cards"') < text.index("What each form shows")
 
 
 def test_the_same_command_goes_on_after_an_interruption(
@@ -344,6 +406,27 @@ def test_on_a_machine_that_became_busy_it_ends_in_time_and_says_what_it_left_out
     page = result.page.read_text("utf-8")
     assert "some was left out" in page
     assert f"scored on {result.scores.attrs['n_images']} others" in page
+
+
+def test_published_tables_are_scored_within_the_minutes_too(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = AutofitConfig(vae="mini-sd1", images=(str(photos),), out=tmp_path / "out", size=64, crops=1, device="cpu")
+    machine = SlowMachine(monkeypatch, picture=12.0, fit=2.0, score=6.0, export=5.0)
+    result = autofit(config, now=machine)
+    assert machine.time <= 300
+    assert result.published is not None
+    n_scored, n_published = (frame["sample"].nunique() for frame in (result.scores, result.published))
+    assert 1 <= n_published < n_scored
+    assert machine.counts["score"] == n_scored + n_published
+    assert any(f"published tables: scored on {n_published} of {n_scored}" in said for said in result.no_time_for)
+    assert (tmp_path / "out/published.csv").is_file()
+    shipped = {one.program: one.ships for one in result.verdicts}
+    assert (shipped["comfyui"], shipped["a1111"], shipped["diffusers"]) == ("comfyui/SD15", "a1111/SD1", None)
+    page = result.page.read_text("utf-8")
+    assert "over what it ships today (SD15: " in page or "what it ships today (SD15: " in page
+    assert "A1111’s SD1" in page
+    assert "the best in use today" in page
 
 
 def test_on_an_idle_machine_nothing_is_left_out(

@@ -14,7 +14,7 @@ from latentfit.formats import read
 from tests.support.browser import Watched
 from tests.support.seen import drag, eventually, levels, pane_difference, pane_off_by, ready, settle, shot, state
 
-SLOT, EDITOR = '[data-widget="workbench"]', 'body > [data-widget="table_editor"]'
+SLOT, EDITOR = '[data-widget="workbench"]', 'main > [data-widget="table_editor"]'
 NASTY = "</script><img src=x onerror=alert(1)> & '"
 
 
@@ -291,7 +291,11 @@ def test_without_scripts_the_picture_the_scores_and_the_rest_still_stand(
     watched = open_file(path, java_script_enabled=False)
     page = watched.page
     assert page.get_by_text("This part needs JavaScript").first.is_visible()
-    assert page.locator("figure img").count() == 2
+    n_pictures, n_maps = page.locator("section.group").count(), 3
+    assert n_pictures > 1
+    assert page.locator("figure.tile").count() == n_pictures * (2 + n_maps)
+    assert page.locator("figure.tile img:visible").count() == n_pictures * (1 + n_maps)  # one map is of another space
+    assert page.locator("svg.chart.wide:visible").count() == 1
     assert page.locator("table").first.is_visible()
     page.screenshot(path=shots / "report_no_scripts.png", full_page=True)
 
@@ -322,9 +326,9 @@ def test_on_paper_it_is_dark_on_white_and_nothing_is_cut_off(
     ready(page, SLOT)
     page.emulate_media(media="print", color_scheme="dark")
     settle(page)
-    for selector in ("body", ".lf"):
-        ink = page.locator(selector).first.evaluate("(e) => getComputedStyle(e).color")
-        assert sum(map(int, ink[4:-1].split(",")[:3])) < 200, selector
+    ink = page.locator("body").evaluate("(e) => getComputedStyle(e).color")
+    assert sum(map(int, ink[4:-1].split(",")[:3])) < 200
+    assert page.locator(".widget:visible").count() == 0
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth + 1")
     wide = page.evaluate(
         "[...document.querySelectorAll('.scroll')].filter((e) => e.scrollWidth > e.clientWidth + 1).length"

@@ -18,11 +18,11 @@ from PIL import Image
 
 import latentfit as lf
 from latentfit.cli import main
-from latentfit.compare.reports import PHOTO, VAE, ShownPicture, editor_pictures, is_editable
+from latentfit.compare.reports import PHOTO, VAE, ShownPicture, editor_pictures, is_editable, signed
 from latentfit.compare.reports import pictures as report_pictures
 from latentfit.errors import BadFileError, SpaceMismatchError, StoreError
 from latentfit.fit import PolynomialMap, smoothed
-from latentfit.scores import smoothing_of
+from latentfit.scores import difference, smoothing_of
 from tests.support.fake_vae import FakeVae
 
 NASTY = '</script><img src=x onerror="alert(1)"> & \'\u2028'
@@ -76,9 +76,17 @@ class Elements(HTMLParser):
 
 
 def blocks(path: Path) -> dict[str, Any]:
-    """The page's data, by the name of its block."""
-    found = re.findall(r'<script type="application/json" id="([^"]+)">(.*?)</script>', path.read_text("utf-8"), re.S)
-    return {name: json.loads(text) for name, text in found}
+    """The page's data, by the name of its block; what refers to a picture of the page with that picture's address."""
+    text = path.read_text("utf-8")
+    found = re.findall(r'<script type="application/json" id="([^"]+)">(.*?)</script>', text, re.S)
+    pictures = dict(re.findall(r'<img id="([^"]+)"[^>]* src="([^"]+)"', text))
+
+    def resolved(part: dict[str, Any]) -> dict[str, Any]:
+        if str(part.get("src", "")).startswith("#"):
+            part["src"] = pictures[part["src"].removeprefix("#")]
+        return part
+
+    return {name: json.loads(one, object_hook=resolved) for name, one in found}
 
 
 def workbench(path: Path) -> Any:
@@ -195,9 +203,9 @@ def test_nothing_that_is_told_becomes_markup(store: Path, tmp_path: Path) -> Non
     assert not [tag for tag, attributes in seen.found if any(name.startswith("on") for name in attributes)]
     addresses = [value for _, attributes in seen.found for name, value in attributes.items() if name in ("src", "href")]
     assert addresses
-    assert all(value.startswith("data:image/png;base64,") for value in addresses)
-    kinds = [attributes.get("type") for tag, attributes in seen.found if tag == "script"]
-    assert sorted(kinds) == [*["application/json"] * (len(kinds) - 1), "module"]
+    assert all(value.startswith("data:image/webp;base64,") for value in addresses)
+    kinds = [attributes.get("type", "") for tag, attributes in seen.found if tag == "script"]
+    assert sorted(kinds) == ["", *["application/json"] * (len(kinds) - 2), "module"]
     assert not re.search(r"@import|url\(|\bimport\b[^;]*https?:|fetch\(", path.read_text("utf-8"))
 
 
@@ -210,27 +218,33 @@ def test_every_section_stands_there_with_its_numbers(store: Path, tmp_path: Path
     said = text_of(path)
     headings = [
         "Compare",
+        "Side by side",
         "Scores",
         "What each costs, and how near it comes",
         "Move the numbers",
         "Where it comes from",
     ]
     assert re.findall(r"<h2[^>]*>(.*?)</h2>", said) == headings
-    stills = re.findall(r'<figure class="plain"><img[^>]*src="data:image/png;base64,([^"]+)"', said)
-    assert len(stills) == 2  # the pictures, and cost against score
-    assert all(min(Image.open(io.BytesIO(base64.b64decode(one))).size) > 100 for one in stills)
-    rows = lf.evaluate([lf.load(one) for one in files], opened)
-    pooled = rows.query("image == 'all' and kind == 'all' and place == 'seen'")
+    assert re.findall(r"<h3>(.*?)(?: <span>.*?)?</h3>", said) == [one["name"] for one in workbench(path)["pictures"]]
+    charts = re.findall(r'<svg class="chart (wide|narrow)".*?aria-label="([^.]*)', said)
+    assert [kind for kind, _ in charts] == ["wide", "narrow", "narrow", *["narrow"] * (len(charts) - 3)]
+    assert [words for _, words in charts][:3] == [
+        "mean ΔE (CIEDE2000) against milliseconds", "mean ΔE (CIEDE2000) against milliseconds",
+        "dB to the VAE against milliseconds",
+    ]  # fmt: skip
+    rows_of = lf.evaluate([lf.load(one) for one in files], opened)
+    pooled = rows_of.query("image == 'all' and kind == 'all' and place == 'seen'")
     seen = pooled[pooled["reference"] == "vae"].sort_values("psnr", ascending=False)
     photo = pooled[pooled["reference"] == "photo"].set_index("approximation")["psnr"]
     section = said[said.index(">Scores<") : said.index(">What each costs")]
-    first = [re.findall(r"<td[^>]*>(.*?)</td>", row) for row in re.findall(r"<tr>(<td.*?)</tr>", section, re.S)][
-        : len(seen)
-    ]
+    rows = re.findall(r'<tr>(<th scope="row".*?)</tr>', section, re.S)
+    first = [re.findall(r"<t[dh][^>]*>(.*?)</t[dh]>", row) for row in rows][: len(seen)]
     assert [row[0] for row in first] == list(seen["approximation"]) == ["better", "worse"]
     for row in first:
         assert row[1].endswith(f"{float(seen.set_index('approximation')['psnr'][row[0]]):.2f}")
-        assert row[2] == f"{photo[row[0]]:.2f}"
+        assert row[3] == f"{photo[row[0]]:.2f}"
+    gain = difference(rows_of, "worse", "better", reference="vae")
+    assert [row[2] for row in first] == ["the best", f"{signed(gain.mean)} ({signed(gain.low)} to {signed(gain.high)})"]
     provenance = said[said.index(">Where it comes from<") :]
     for fact in (opened.fingerprint, opened.reference, f"{len(opened)} samples of 6 pictures"):
         assert html.escape(fact) in provenance
@@ -322,7 +336,7 @@ def test_a_smoothed_map_has_the_latents_that_it_sees_in_its_editor(store: Path) 
     kernel = smoothing_of("invokeai", lf.get_space("sdxl"))
     opened = lf.PairStore(store)
     made = lf.ChannelMap("linear", smoothing=kernel).fit(opened, "all").approximation("smoothed")
-    shown = [ShownPicture("p", "", {}, {}, torch.randn(4, 6, 7), torch.rand(3, 6, 7), 0)]
+    shown = [ShownPicture("p", "", {}, [], (48, 56), torch.randn(4, 6, 7), torch.rand(3, 6, 7), 0)]
     plain, smooth = (editor_pictures(shown, module)[0]["latents"] for module in (None, made.module))
     assert isinstance(made.module, PolynomialMap)
     expected = smoothed(shown[0].latents[None], kernel)[0].half().numpy()

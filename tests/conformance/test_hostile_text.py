@@ -20,7 +20,7 @@ from latentfit import cli
 from latentfit import formats as dialects
 from latentfit import runtime as escaping
 from latentfit.cli import write_csv
-from latentfit.compare.reports import Page
+from latentfit.compare.reports import FAMILIES, Card, CostPoint, Link, Page, Tile
 from latentfit.errors import ExportError
 from latentfit.fit import PolynomialMap
 from latentfit.formats.programs import PROGRAMS
@@ -222,7 +222,10 @@ def test_pages_have_the_tags_of_a_harmless_one(name):
         made.heading(text)
         made.text(text)
         made.callout(text)
-        made.pictures([(text, text, b"")], strong=(text,))
+        made.pictures([Tile(text, text, b"", mark="m"), Tile(text, text, text, is_truth=True)], (1, 1), text, text)
+        made.cards([Card(*[text] * 6, Link(text, f"a/{text.replace('/', '-')}"), text, text, text)])
+        made.facts({text: text})
+        made.costs([CostPoint(text, 1.0, 2.0), CostPoint(text, 2.0, 3.0, FAMILIES[1])], text)
         made.chart({text: [(1.0, 2.0), (2.0, 3.0)]}, text, text)
         made.table([{text: text, "b": 1.0}], left=(text,), fold=text)
         made.code(text, text)

@@ -976,9 +976,9 @@ FAULTS = (
     ),
     Fault(
         "escaping",
-        "the bars' column is markup",
-        "else escaping.html(str(value))",
-        "else str(value)",
+        "a table's cells are markup",
+        "return escaping.html(str(value))",
+        "return str(value)",
         "test_escaped_text",
     ),
     Fault(

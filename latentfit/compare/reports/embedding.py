@@ -7,7 +7,9 @@ from importlib.resources import files
 from latentfit.runtime import escaping
 
 _MOUNT = """
-const block = (id) => JSON.parse(document.getElementById(id).textContent);
+const ofPicture = (key, value) =>
+  key === "src" && value[0] === "#" ? document.getElementById(value.slice(1)).src : value;
+const block = (id) => JSON.parse(document.getElementById(id).textContent, ofPicture);
 for (const slot of document.querySelectorAll("[data-widget]")) {
   const show = () => {
     try {
@@ -69,7 +71,12 @@ def widget_style() -> str:
     return (files("latentfit.compare.widgets") / "widgets.css").read_text("utf-8")
 
 
-def widget_script() -> str:
-    """The widgets' module, and the lines that mount it on every slot."""
+def widget_code() -> str:
+    """The text of the widgets' module, and the lines that mount it on every slot."""
     module = (files("latentfit.compare.widgets") / "widgets.js").read_text("utf-8")
-    return f'<script type="module">\n{module}\n{_MOUNT}</script>'
+    return f"\n{module}\n{_MOUNT}"
+
+
+def widget_script() -> str:
+    """The widgets' module as the element of a page, with the lines that mount it on every slot."""
+    return f'<script type="module">{widget_code()}</script>'

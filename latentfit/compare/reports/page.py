@@ -1,13 +1,19 @@
 """One self-contained HTML page: text, tables, pictures, widgets, code to copy; no network, nothing from elsewhere."""
 
 import base64
+import hashlib
 import io
 from collections.abc import Collection, Mapping, Sequence
 from importlib.resources import files
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
+from latentfit.compare.reports.cards import Card, cards_html, code_html, copy_button
 from latentfit.compare.reports.chart import Points, line_chart
-from latentfit.compare.reports.embedding import data_block, slot, widget_script, widget_style
+from latentfit.compare.reports.cost_points import CostPoint, cost_chart, legend_html
+from latentfit.compare.reports.embedding import data_block, slot, widget_code, widget_style
+from latentfit.compare.reports.grid import Tile, data_url, grid_html
+from latentfit.compare.reports.quantities import file_size
+from latentfit.compare.reports.tables import table_html
 from latentfit.runtime import escaping
 
 if TYPE_CHECKING:
@@ -16,6 +22,9 @@ if TYPE_CHECKING:
 
 class Page:
     """A page that is built from top to bottom.
+
+    It asks for nothing but itself: its policy (a ``Content-Security-Policy`` in its head) names its own style and
+    scripts by their hashes and lets no other run, so that nothing that was written into it by mistake ever would.
 
     Examples
     --------
@@ -29,61 +38,85 @@ class Page:
         self.title = title
         self._parts = [f"<h1>{escaping.html(title)}</h1>"]
         self._blocks: list[str] = []
+        self._section, self._n_codes = title, 0
+        self._tables: dict[str, int] = {}
         if lead:
             self._parts.append(f'<p class="lead">{escaping.html(lead)}</p>')
 
     def heading(self, text: str) -> None:
         """Add a section's heading."""
+        self._section = text
         self._parts.append(f"<h2>{escaping.html(text)}</h2>")
 
-    def text(self, text: str, is_soft: bool = False) -> None:
-        """Add a paragraph of plain text; `is_soft` for what is read last."""
-        kind = ' class="soft"' if is_soft else ""
-        self._parts.append(f"<p{kind}>{escaping.html(text)}</p>")
+    def text(self, text: str, is_soft: bool = False, alone_on: Literal["", "screen", "paper"] = "") -> None:
+        """A paragraph; `is_soft` for what is read last, `alone_on` for what tells of the screen or of paper."""
+        kinds = " ".join(filter(None, ("soft" if is_soft else "", alone_on)))
+        self._parts.append(
+            f'<p class="{kinds}">{escaping.html(text)}</p>' if kinds else f"<p>{escaping.html(text)}</p>"
+        )
 
-    def callout(self, text: str) -> None:
-        """Add a sentence that is to be seen first."""
-        self._parts.append(f'<p class="callout">{escaping.html(text)}</p>')
+    def callout(self, text: str, points: Sequence[str] = ()) -> None:
+        """A sentence that is to be seen first, with a list of points beneath it or none."""
+        if not points:
+            self._parts.append(f'<p class="callout">{escaping.html(text)}</p>')
+            return
+        items = "".join(f"<li>{escaping.html(point)}</li>" for point in points)
+        self._parts.append(f'<div class="callout"><p>{escaping.html(text)}</p><ul>{items}</ul></div>')
 
-    def pictures(self, pictures: Sequence[tuple[str, str, bytes]], strong: Collection[str] = ()) -> None:
-        """Add PNGs in one row at one size, which wraps only where the window is narrow.
+    def cards(self, cards: Sequence[Card]) -> None:
+        """What to take, a card a program; a text that stands on the page with a card's mark can be copied from it."""
+        self._parts.append(cards_html(cards))
+
+    def pictures(self, tiles: Sequence[Tile], size_px: tuple[int, int], title: str = "", note: str = "") -> None:
+        """Single pictures in one row at one size, which wraps where the window is narrow; each can be enlarged.
 
         Parameters
         ----------
-        pictures : sequence of (name, caption, PNG)
-        strong : collection of str
-            Names to set apart: the references.
+        tiles : sequence of Tile
+            The truth first.
+        size_px : tuple of int
+            Height and width of the truth.
+        title, note : str
+            What picture it is, and what is to be known of it.
         """
-        cells = []
-        for name, caption, png in pictures:
-            kind = ' class="reference"' if name in strong else ""
-            picture = f'<img alt="{escaping.html(name)}" src="{_embedded(png)}">'
-            words = f"<b>{escaping.html(name)}</b><span>{escaping.html(caption)}</span>"
-            cells.append(f"<figure{kind}>{picture}<figcaption>{words}</figcaption></figure>")
-        self._parts.append(f'<div class="row" style="--n:{len(cells)}">{"".join(cells)}</div>')
+        self._parts.append(grid_html(title, note, tiles, size_px))
 
     def figure(self, figure: "Figure", caption: str, dpi: int = 110) -> None:
         """Add a matplotlib figure, embedded as PNG; the caption is its alternative text too."""
         buffer = io.BytesIO()
         figure.savefig(buffer, format="png", dpi=dpi, bbox_inches="tight", metadata={"Software": None})
         words = escaping.html(caption)
-        image = f'<img alt="{words}" src="{_embedded(buffer.getvalue())}">'
+        image = f'<img alt="{words}" src="{data_url(buffer.getvalue())}">'
         self._parts.append(f'<figure class="plain">{image}<figcaption>{words}</figcaption></figure>')
 
     def chart(self, series: Mapping[str, Points], x_label: str, y_label: str) -> None:
-        """Add lines over an axis that doubles from tick to tick."""
-        self._parts.append(line_chart(series, x_label, y_label))
+        """Add lines over an axis that doubles from tick to tick; for a narrow window drawn anew, with letters as large."""
+        drawn = [line_chart(series, x_label, y_label, is_narrow=is_narrow) for is_narrow in (False, True)]
+        self._parts.append(f'<div class="both">{"".join(drawn)}</div>' if drawn[0] else "")
+
+    def costs(self, points: Sequence[CostPoint], y_label: str, *, more_is_better: bool = True) -> None:
+        """Add milliseconds against a score, large, with a legend; in a narrow window drawn anew."""
+        drawn = [
+            cost_chart(points, y_label, more_is_better=more_is_better, is_narrow=is_narrow)
+            for is_narrow in (False, True)
+        ]
+        self._parts.append(f'<div class="both">{"".join(drawn)}</div>{legend_html(points)}' if points else "")
+
+    def costs_beside(self, charts: Sequence[tuple[Sequence[CostPoint], str, bool]]) -> None:
+        """Small charts side by side: points, label of y, whether more is better."""
+        drawn = [cost_chart(one, label, more_is_better=more, is_narrow=True) for one, label, more in charts]
+        self._parts.append(f'<div class="side">{"".join(drawn)}</div>' if drawn else "")
 
     def table(
-        self, rows: Sequence[Mapping[str, object]], bar: str = "", left: Collection[str] = (), fold: str = ""
+        self, rows: Sequence[Mapping[str, object]], dot: str = "", left: Collection[str] = (), fold: str = ""
     ) -> None:
-        """Add a table of rows with equal keys; floats with at most four significant digits.
+        """Add rows of equal keys, as `table_html` takes them, or nothing.
 
         Parameters
         ----------
         rows : sequence of mapping
-        bar : str
-            A column of numbers that is drawn as bars too, from a little below its smallest.
+        dot : str
+            A column of numbers that also stand as dots on one axis.
         left : collection of str
             Columns of words, aligned left; the first is always.
         fold : str
@@ -91,24 +124,23 @@ class Page:
         """
         if not rows:
             return
-        words = {next(iter(rows[0])), *left}
-        head = "".join(f"<th{_side(key in words)}>{escaping.html(key)}</th>" for key in rows[0])
-        bars = _bars([row.get(bar) for row in rows])
-        body = ""
-        for row, drawn in zip(rows, bars, strict=True):
-            cells = (
-                f"<td{_side(key in words)}>{drawn if key == bar else _cell(value)}</td>" for key, value in row.items()
-            )
-            body += f"<tr>{''.join(cells)}</tr>"
-        table = f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+        name = fold or f"{self._section}: {next(iter(rows[0]))}"
+        self._tables[name] = self._tables.get(name, 0) + 1
+        of_this_name = f" ({self._tables[name]})" if self._tables[name] > 1 else ""
+        table = table_html(rows, f"{name}{of_this_name}", dot, left)
         self._parts.append(f"<details><summary>{escaping.html(fold)}</summary>{table}</details>" if fold else table)
 
-    def code(self, summary: str, code: str, is_open: bool = False) -> None:
-        """Add code to copy, folded under its summary."""
-        state = " open" if is_open else ""
-        self._parts.append(
-            f"<details{state}><summary>{escaping.html(summary)}</summary><pre>{escaping.html(code)}</pre></details>"
-        )
+    def facts(self, facts: Mapping[str, str]) -> None:
+        """Add names and what they are, a line each."""
+        items = "".join(f"<dt>{escaping.html(key)}</dt><dd>{escaping.html(value)}</dd>" for key, value in facts.items())
+        self._parts.append(f'<dl class="facts">{items}</dl>')
+
+    def code(self, summary: str, code: str, is_open: bool = False, mark: str = "") -> None:
+        """Add code to copy, folded under its summary; `mark` is its id, for cards that refer to it."""
+        self._n_codes += 1
+        mark = mark or f"code-{self._n_codes}"
+        folded = code_html(mark, summary, code, is_open)
+        self._parts.append(f'<div class="codeline">{folded}{copy_button(mark, summary)}</div>')
 
     def share(self, name: str, value: object) -> None:
         """Add data, JSON-able, that several widgets show, by a name."""
@@ -124,7 +156,7 @@ class Page:
         kind : str
             "curtain", "workbench", "table_editor" or "step_scrubber".
         data : mapping
-            JSON-able, as the module's head explains it.
+            JSON-able, as the module's head explains it; a ``src`` of "#mark" is that of the picture with this mark.
         shared : mapping of str to str or None
             Key of the data -> name given to `share`.
         fold : str
@@ -133,45 +165,52 @@ class Page:
         name = f"data-{len(self._blocks)}"
         self._blocks.append(data_block(name, data))
         place = slot(kind, name, shared or {})
-        self._parts.append(f"<details><summary>{escaping.html(fold)}</summary>{place}</details>" if fold else place)
+        folded = f'<details class="screen"><summary>{escaping.html(fold)}</summary>{place}</details>'
+        self._parts.append(folded if fold else place)
 
     def html(self) -> str:
-        """Return the whole page as HTML."""
-        style = (files("latentfit.compare.reports") / "page.css").read_text("utf-8")
+        """Return the whole page; its foot says how large it is."""
+        style = _own("page.css")
         if self._blocks:
             style = f"{style}\n{widget_style()}"
+        style = f"\n{style}"
+        scripts = {"": f"\n{_own('page.js')}", **({' type="module"': widget_code()} if self._blocks else {})}
         head = (
-            '<meta charset="utf-8"><meta name="viewport" content="width=device-width">'
-            f"<title>{escaping.html(self.title)}</title><style>\n{style}</style>"
+            f'<meta charset="utf-8">{_policy(style, list(scripts.values()), bool(self._blocks))}'
+            '<meta name="viewport" content="width=device-width, initial-scale=1">'
+            f"<title>{escaping.html(self.title)}</title><style>{style}</style>"
         )
-        body = "\n".join([*self._parts, *self._blocks, *([widget_script()] if self._blocks else [])])
+        content = "\n".join(["<main>", *self._parts, "</main>"])
+        code = "\n".join([*self._blocks, *(f"<script{kind}>{text}</script>" for kind, text in scripts.items())])
+        n_bytes = len(f"{head}{content}{code}".encode())
+        but = ", but for the small ones to choose by," if self._blocks else ""
+        foot = (
+            f"<footer><p>One file of about {file_size(n_bytes)}, which needs no network and asks for none. Its "
+            f"pictures{but} are kept without loss.</p></footer>"
+        )
+        body = "\n".join([content, foot, code])
         return f'<!doctype html>\n<html lang="en"><head>{head}</head>\n<body>\n{body}\n</body></html>\n'
 
 
-def _embedded(png: bytes) -> str:
-    return f"data:image/png;base64,{base64.b64encode(png).decode('ascii')}"
+def _own(name: str) -> str:
+    """A text file of this folder."""
+    return (files("latentfit.compare.reports") / name).read_text("utf-8")
 
 
-def _side(is_left: bool) -> str:
-    return ' class="left"' if is_left else ""
+def _policy(style: str, scripts: Sequence[str], has_widgets: bool) -> str:
+    """What the page may load: its own style and scripts, known by their hashes, and pictures that are in it.
+
+    Widgets place what they draw by attributes ``style``, which can load nothing but such pictures either.
+    """
+    allowed = " ".join(map(_source_of, scripts))
+    attributes = "style-src-attr 'unsafe-inline'; " if has_widgets else ""
+    policy = (
+        f"default-src 'none'; script-src {allowed}; style-src {_source_of(style)}; {attributes}img-src data: blob:; "
+        "base-uri 'none'; form-action 'none'"
+    )
+    return f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
 
 
-def _bars(column: Sequence[object]) -> list[str]:
-    """Numbers with a bar each, from a little below the smallest; what is no number, as it is."""
-    values = [value for value in column if isinstance(value, float) and value == value]
-    low, high = (min(values), max(values)) if values else (0.0, 0.0)
-    cells = []
-    for value in column:
-        if isinstance(value, float) and value == value:
-            share = 0.12 + 0.88 * ((value - low) / (high - low) if high > low else 1.0)
-            cells.append(f'<i class="bar"><i style="width:{share:.1%}"></i></i>{value:.2f}')
-        else:
-            cells.append(_cell(value))
-    return cells
-
-
-def _cell(value: object) -> str:
-    """One cell's text: floats short, missing values as a dash."""
-    if value is None or (isinstance(value, float) and value != value):
-        return "–"
-    return f"{value:.4g}" if isinstance(value, float) else escaping.html(str(value))
+def _source_of(text: str) -> str:
+    digest = hashlib.sha256(text.encode()).digest()
+    return f"'sha256-{base64.b64encode(digest).decode('ascii')}'"

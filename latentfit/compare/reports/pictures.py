@@ -1,6 +1,5 @@
 """What a report shows of a store's pictures: which ones, what each map makes of them, and both as data for a page."""
 
-import base64
 import io
 import json
 import math
@@ -10,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
+from latentfit.compare.reports.grid import Tile, data_url, lossless
+from latentfit.compare.reports.quantities import plain
 from latentfit.compare.widgets.page_data import array_of, crop_size, without_bytes
 from latentfit.errors import FitError
 from latentfit.fit import ChannelMap
@@ -38,9 +39,11 @@ class ShownPicture:
     name, note : str
         `note` says how hard it is, and whether only its middle is shown.
     view : dict
-        A picture of a workbench's data.
-    still : dict of str to Tensor or str
-        The same pictures, or the reasons why there is none, by name: what a figure draws.
+        A picture of a workbench's data, which refers to the tiles by their marks.
+    tiles : list of Tile
+        The VAE's decode first: a row of the page, which alone holds the pictures' bytes.
+    size_px : tuple of int
+        Height and width of the VAE's decode.
     latents : Tensor, (C, h, w)
         Model domain.
     cells : Tensor, (3, h, w) in [0, 1]
@@ -51,7 +54,8 @@ class ShownPicture:
     name: str
     note: str
     view: dict[str, Any]
-    still: dict[str, Tensor | str]
+    tiles: list[Tile]
+    size_px: tuple[int, int]
     latents: Tensor
     cells: Tensor
     n_bytes: int
@@ -108,13 +112,16 @@ def shown_pictures(
     """
     columns = [column for column in ("rgb", "photo") if column in store.columns]
     times: dict[str, int] = {}
-    for sample, note in chosen:
+    for index, (sample, note) in enumerate(chosen):
         times[sample.name] = times.get(sample.name, 0) + 1
         name = sample.name if times[sample.name] == 1 else f"{sample.name} (crop {times[sample.name]})"
         batch = next(store.batches([sample], columns, n_cells=1))
-        window, cut = _window(batch, store.space.cell_px if batch.rgb is not None else 1)
+        window, cut = middle_window(batch, store.space.cell_px if batch.rgb is not None else 1)
         beside = scores[(scores["sample"] == sample.key) & (scores["reference"] == "vae") & (scores["place"] == place)]
-        yield _shown(name, " · ".join(filter(None, (note, cut))), batch, window, maps, reasons, _scores(beside))
+        outputs = _outputs(batch, window, maps)
+        yield _shown(
+            index, name, " · ".join(filter(None, (note, cut))), batch, window, outputs | dict(reasons), _scores(beside)
+        )
 
 
 def table_data(name: str, approximation: Approximation, store: PairStore, samples: Sequence[Sample]) -> dict[str, Any]:
@@ -175,48 +182,82 @@ def editor_pictures(pictures: Sequence[ShownPicture], module: PolynomialMap | No
     ]
 
 
+def _outputs(batch: Batch, window: tuple[slice, slice], maps: Mapping[str, Approximation]) -> dict[str, Tensor | str]:
+    """The VAE's decode, the photograph where there is one, and what each map makes, or why it makes nothing."""
+    truth = batch.rgb if batch.rgb is not None else batch.cells
+    outputs: dict[str, Tensor | str] = {VAE: cut_out(truth[0], batch, window)}
+    if batch.photo is not None:
+        outputs[PHOTO] = cut_out(batch.photo[0], batch, window)
+    for label, approximation in maps.items():
+        picture = approximation(batch.latents.to(device_of(approximation)))[0].float().cpu()
+        is_finite = bool(picture.isfinite().all())
+        outputs[label] = cut_out(picture, batch, window) if is_finite else "gave NaN or Inf for this picture"
+    return outputs
+
+
 def _shown(
+    index: int,
     name: str,
     note: str,
     batch: Batch,
     window: tuple[slice, slice],
-    maps: Mapping[str, Approximation],
-    reasons: Mapping[str, str],
+    outputs: Mapping[str, Tensor | str],
     scores: Mapping[str, dict[str, float | None]],
 ) -> ShownPicture:
-    truth = batch.rgb if batch.rgb is not None else batch.cells
-    still: dict[str, Tensor | str] = {VAE: _cut(truth[0], batch, window)}
-    if batch.photo is not None:
-        still[PHOTO] = _cut(batch.photo[0], batch, window)
-    for label, approximation in maps.items():
-        picture = approximation(batch.latents.to(device_of(approximation)))[0].float().cpu()
-        is_finite = bool(picture.isfinite().all())
-        still[label] = _cut(picture, batch, window) if is_finite else "gave NaN or Inf for this picture"
-    still |= reasons
-    sides = {label: {**_picture(shown), "scores": scores.get(label)} for label, shown in still.items()}
-    thumb = to_pil(_cut(truth[0], batch, window))
-    thumb.thumbnail((THUMB_PX, THUMB_PX))
+    tiles = [
+        Tile(
+            label,
+            _caption(label, scores.get(label)),
+            shown if isinstance(shown, str) else lossless(shown),
+            is_truth=label == VAE,
+            mark=f"picture-{index}-{place}",
+        )
+        for place, (label, shown) in enumerate(outputs.items())
+    ]
+    sides = {
+        tile.name: {
+            **({"reason": tile.picture} if isinstance(tile.picture, str) else {"src": f"#{tile.mark}"}),
+            "scores": scores.get(tile.name),
+        }
+        for tile in tiles
+    }
+    truth = outputs[VAE]
+    assert not isinstance(truth, str)
     view = {
         "name": name,
         "note": note,
-        "thumb": {"src": _webp(thumb, lossless=False)},
+        "thumb": {"src": _thumb(truth)},
         "views": [{"sigma": 0, "gain": 1, "sides": sides}],
     }
-    n_bytes = sum(len(side.get("src", "")) for side in sides.values()) + 6 * batch.latents.numel()
-    latents = batch.latents[0][:, window[0], window[1]]
-    return ShownPicture(name, note, view, still, latents, batch.cells[0][:, window[0], window[1]], n_bytes)
+    n_bytes = sum(4 * len(tile.picture) // 3 for tile in tiles) + 6 * batch.latents.numel()
+    latents, cells = (one[0][:, window[0], window[1]] for one in (batch.latents, batch.cells))
+    return ShownPicture(name, note, view, tiles, (truth.shape[-2], truth.shape[-1]), latents, cells, n_bytes)
 
 
-def _window(batch: Batch, cell_px: int) -> tuple[tuple[slice, slice], str]:
-    """The middle of a picture in whole cells, at most `MOST_SIDE_PX` a side, and what it leaves out in words."""
+def _caption(label: str, scores: Mapping[str, float | None] | None) -> str:
+    """What stands beneath a picture: its scores, and what it costs; of the references what they are."""
+    if label in (VAE, PHOTO):
+        return "what the others try to match" if label == VAE else "what the VAE was given"
+    said = scores or {}
+    psnr, delta_e, ms = (said.get(key) for key in ("psnr", "delta_e", "ms"))
+    near = " · ".join(
+        words
+        for value, words in ((psnr, f"{psnr or 0:.1f} dB"), (delta_e, f"ΔE {delta_e or 0:.1f}"))
+        if value is not None
+    )
+    return "\n".join(filter(None, (near, "" if ms is None else f"{plain(ms, 2)} ms")))
+
+
+def middle_window(batch: Batch, cell_px: int, most_px: int | None = None) -> tuple[tuple[slice, slice], str]:
+    """The middle of a picture in whole cells, at most `most_px` (`MOST_SIDE_PX`) a side, and what it leaves out."""
     size = (batch.latents.shape[-2], batch.latents.shape[-1])
-    rows, columns = window = crop_size(size, max(1, MOST_SIDE_PX // cell_px))
+    rows, columns = window = crop_size(size, max(1, (most_px or MOST_SIDE_PX) // cell_px))
     high, wide = rows.stop - rows.start, columns.stop - columns.start
     whole = f"{size[1] * cell_px}×{size[0] * cell_px} px"
     return window, "" if (high, wide) == size else f"the middle {wide * cell_px}×{high * cell_px} of {whole}"
 
 
-def _cut(picture: Tensor, batch: Batch, window: tuple[slice, slice]) -> Tensor:
+def cut_out(picture: Tensor, batch: Batch, window: tuple[slice, slice]) -> Tensor:
     """A window in cells out of a picture of any number of pixels a cell."""
     sizes = zip(picture.shape[-2:], batch.latents.shape[-2:], window, strict=True)
     (top, bottom), (left, right) = (
@@ -237,12 +278,10 @@ def _finite(value: object) -> float | None:
     return number if math.isfinite(number) else None
 
 
-def _picture(shown: Tensor | str) -> dict[str, Any]:
-    return {"reason": shown} if isinstance(shown, str) else {"src": _webp(to_pil(shown), lossless=True)}
-
-
-def _webp(image: Any, lossless: bool) -> str:
-    """A data URL; without loss the pixels are the same as a PNG's, a third smaller."""
+def _thumb(truth: Tensor) -> str:
+    """A small picture to choose by, with some loss."""
+    thumb = to_pil(truth)
+    thumb.thumbnail((THUMB_PX, THUMB_PX))
     buffer = io.BytesIO()
-    image.save(buffer, "WEBP", lossless=lossless, quality=60 if lossless else 80, method=2)
-    return f"data:image/webp;base64,{base64.b64encode(buffer.getvalue()).decode('ascii')}"
+    thumb.save(buffer, "WEBP", quality=80, method=2)
+    return data_url(buffer.getvalue())

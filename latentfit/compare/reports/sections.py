@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from latentfit.compare import figures
-from latentfit.compare.figures.pareto_chart import SCORES
+from latentfit.compare.reports.cost_points import CostPoint
 from latentfit.compare.reports.page import Page
 from latentfit.compare.reports.pictures import MOST_SIDE_PX, VAE, ShownPicture, editor_pictures, is_editable, table_data
-from latentfit.compare.reports.score_table import pooled_scores, score_rows, show_facts, store_facts
+from latentfit.compare.reports.score_table import doubt_in_words, pooled_scores, score_rows, show_facts, store_facts
 from latentfit.fit.polynomial_map import PolynomialMap
 from latentfit.maps.contracts import Approximation
 from latentfit.pairs.store import PairStore, Sample
@@ -20,6 +19,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MOST_EDITORS = 6
+COSTS = (("delta_e", "mean ΔE (CIEDE2000)", False), ("psnr", "dB to the VAE", True), ("ms_ssim", "MS-SSIM", True))
+"""Column of evaluate's table, its label, and whether more is better: the first is drawn large."""
 
 
 @dataclass(frozen=True)
@@ -52,9 +53,9 @@ def show_pictures(
     n_scored: int,
     most_mib: float,
 ) -> None:
-    """Add the workbench over the pictures, a note on those left out, and a still of the first."""
+    """Add the workbench over the shown pictures, each in a row of its own, and what is left out."""
     page.heading("Compare")
-    sides = list(shown[0].still)
+    sides = [tile.name for tile in shown[0].tiles]
     data = {
         "pictures": [picture.view for picture in shown],
         "sides": sides,
@@ -68,7 +69,14 @@ def show_pictures(
         f"Left and right of the curtain stand any two; the error maps and the scores of one picture are against "
         f"{store.reference}. Small outputs are enlarged as a program's preview is.",
         is_soft=True,
+        alone_on="screen",
     )
+    page.text(
+        "The split view and the sliders are on the screen alone; every picture of theirs stands below.",
+        is_soft=True,
+        alone_on="paper",
+    )
+    page.heading("Side by side")
     if n_scored > len(shown):
         page.text(
             f"{len(shown)} of {n_scored} scored pictures are on this page, spread from the hardest to the easiest: at "
@@ -76,36 +84,51 @@ def show_pictures(
             "over all.",
             is_soft=True,
         )
-    still = figures.score_sheet({shown[0].name: shown[0].still}, VAE, width_in=1.7)
-    page.figure(still, f"{shown[0].name}, {shown[0].note}: PSNR and mean ΔE (CIEDE2000) as seen", dpi=90)
+    for picture in shown:
+        page.pictures(picture.tiles, picture.size_px, picture.name, picture.note)
+    page.text(
+        f"dB (PSNR) and ΔE (mean CIEDE2000) of each are those of this picture, against {store.reference}.",
+        is_soft=True,
+    )
+    page.text("Choose a picture to enlarge it; the arrow keys then flip through its row.", True, "screen")
     page.table([{"not scored": name, "because": why} for name, why in given.reasons.items()], left=("because",))
 
 
 def show_scores(page: Page, scores: "pd.DataFrame", given: Given, place: str) -> None:
     """The table of scores, and the chart of what each costs."""
     page.heading("Scores")
-    page.table(score_rows(scores, place), bar="dB to the VAE")
+    page.table(score_rows(scores, place), dot="dB to the VAE")
     page.text(
         f"{'As seen: enlarged to the picture’s size' if place == 'seen' else 'At one pixel a latent cell'}. dB is PSNR "
-        "pooled over all pixels, more is better; ΔE is CIEDE2000; saturation 1 means colours as strong as the VAE's. "
+        f"pooled over all pixels, more is better. {doubt_in_words(int(scores.attrs['n_images']))} ΔE is CIEDE2000; "
+        "saturation 1 means colours as strong as the VAE's. "
         f"Milliseconds: {scores.attrs['timed_on']}, on the machine that wrote this page.",
         is_soft=True,
     )
     if place == "seen":
-        page.table(score_rows(scores, "cells"), bar="dB to the VAE", fold="The same at one pixel a cell")
-    pooled = pooled_scores(scores, place)
-    pooled = pooled.assign(family=[_family(given.maps[str(name)]) for name in pooled["approximation"]])
-    drawn = tuple(name for name in SCORES if name in pooled and bool(pooled[name].notna().any()))
+        page.table(score_rows(scores, "cells"), dot="dB to the VAE", fold="The same at one pixel a cell")
+    _show_costs(page, pooled_scores(scores, place), given)
+
+
+def _show_costs(page: Page, pooled: "pd.DataFrame", given: Given) -> None:
+    """Milliseconds against each score that was measured, the first large."""
     page.heading("What each costs, and how near it comes")
-    page.figure(
-        figures.pareto(pooled, scores=drawn),
-        "Milliseconds of one picture against each score; the area of a disc grows with its numbers. Nothing beats what "
-        "lies on the grey line in both.",
+    charts = []
+    for column, label, more in COSTS:
+        rows = pooled[pooled[column].notna()] if column in pooled else pooled[:0]
+        named = zip(map(str, rows["approximation"]), rows["ms"], rows[column] if len(rows) else (), strict=True)
+        points = [CostPoint(name, float(ms), float(score), _family(given.maps[name])) for name, ms, score in named]
+        charts += [(points, label, more)] if points else []
+    (points, label, more), *others = charts
+    page.costs(points, label, more_is_better=more)
+    page.costs_beside(others)
+    page.text(
+        "Further up is nearer, further left is faster. Nothing beats what lies on the grey line in both.", is_soft=True
     )
 
 
 def _family(approximation: Approximation) -> str:
-    """Of `latentfit.compare.figures.FAMILIES`."""
+    """Of `latentfit.compare.reports.FAMILIES`."""
     if isinstance(approximation.module, PolynomialMap):
         return "closed form"
     return "others' network" if "file" in approximation.card else "our network"

@@ -4,3 +4,4 @@ from .onnx_graph import operators as operators
 from .program import Program as Program
 from .registry import PROGRAMS as PROGRAMS
 from .registry import SHARED as SHARED
+from .registry import is_format as is_format
