@@ -126,7 +126,7 @@ def _task(
         )
     config, scale = config or preset.config, preset.scale or store.space.cell_px
     source = _source(store, store.split(split), preset, scale, config.seed)
-    run = Run(result_path(out), name, preset.title, store, source.samples, split, config, begin)
+    run = Run(result_path(out), name, preset.title, source.samples, split, config, begin, store=store)
     network, adversary = _networks(preset, run, split)
     identity = {
         "vae": store.fingerprint, "space": store.space.name, "losses": dict(preset.losses),

@@ -104,7 +104,7 @@ def train_palette(
     targets = PaletteTargets(store, how, crops.samples, progress=progress)
     objective = ClassObjective(how.palette, targets.counts(crops.samples), chosen.balance, chosen.oklab)
     chosen_by = split if samples is None else "given"
-    run = Run(result_path(out), name, chosen.title, store, crops.samples, chosen_by, course, first)
+    run = Run(result_path(out), name, chosen.title, crops.samples, chosen_by, course, first, store=store)
     network, weights = _network(chosen, run, how), {"balance": chosen.balance, "oklab": chosen.oklab}
     identity = {
         "vae": store.fingerprint, "space": store.space.name, "targets": how.key, **weights,

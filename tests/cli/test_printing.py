@@ -19,7 +19,7 @@ from tests.support.paths import ROOT
 
 ENCODINGS = ("cp1252", "ascii", "latin-1", "utf-8")
 COMMANDS = [[name] for name in cli.COMMANDS if name != "train"]
-KINDS = [["train", kind] for kind in ("decoder", "encoder", "palette", "interposer", "upscaler")]
+KINDS = [["train", kind] for kind in ("decoder", "encoder", "palette", "interposer", "upscaler", "vae")]
 
 
 @contextmanager
