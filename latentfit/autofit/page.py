@@ -3,7 +3,7 @@
 import io
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 from torch import Tensor
 
@@ -12,7 +12,7 @@ from latentfit.compare.reports.page import Page
 from latentfit.compare.reports.score_table import ranked, score_rows, show_facts, store_facts
 from latentfit.fit import ChannelMap
 from latentfit.formats.programs.registry import PROGRAMS, is_format, names
-from latentfit.images.pixels import to_pil
+from latentfit.images.pixels import Kind, to_pil
 from latentfit.pairs.store import Batch, Sample
 from latentfit.runtime.storage import write_atomic
 from latentfit.scores.held_out import as_seen
@@ -201,7 +201,7 @@ def _show_provenance(page: Page, result: "AutofitResult") -> None:
 
 
 def _kinds(samples: list[Sample]) -> list[str]:
-    return sorted({sample.kind for sample in samples}, key=["photograph", "chart", "drawing", "greyscale"].index)
+    return sorted({sample.kind for sample in samples}, key=get_args(Kind).index)
 
 
 def _n_pictures(samples: list[Sample]) -> int:

@@ -137,6 +137,7 @@ def palette(
     palette: Name = None,
     method: Literal["k-centroid", "vote", "nearest"] = "k-centroid",
     dither: Literal["none", "bayer-2", "bayer-4", "bayer-8"] = "none",
+    of: Literal["rgb", "photo"] = "rgb",
     balance: MaybeFloat = None,
     oklab: MaybeFloat = None,
     folder: Annotated[Path | None, tyro.conf.arg(metavar="DIR", help_behavior_hint="")] = None,
@@ -156,6 +157,9 @@ def palette(
         How a cell's pixels become one class.
     dither : str
         Ordered dithering of the targets, and then of what the decoder gives.
+    of : str
+        What becomes classes: rgb, what the VAE decoded; photo, what it was given, as for pixel art that is drawn with
+        one pixel a cell (with --method nearest).
     balance : float or None
         0, every cell counts alike, to 1, every class does; left out: the preset's.
     oklab : float or None
@@ -182,7 +186,7 @@ def palette(
             remedy=f"name one with --palette: {', '.join(bundled_palettes())}, or a file",
         )
     config = how.config(preset_named(how.preset, "palette").config)
-    palettizing = Palettizing(Palette.load(palette), method, dither)
+    palettizing = Palettizing(Palette.load(palette), method, dither, of=of)
     pairs = _folder_pairs(how, folder, vae, space, store)
     opened, train, test = (PairStore(pairs), None, None) if isinstance(pairs, Path) else (
         pairs.store, pairs.train, pairs.test

@@ -20,7 +20,7 @@ from latentfit.errors import ImageError
 from latentfit.images.profiles import Declared, bare_png, declared, declared_beside, in_srgb, lab_in_srgb
 from latentfit.runtime.storage import write_atomic
 
-Kind = Literal["photograph", "chart", "drawing", "greyscale", "latents"]
+Kind = Literal["photograph", "painting", "chart", "drawing", "pixel art", "greyscale", "latents"]
 Box = tuple[int, int, int, int]
 _AVIF = ("AVIF",) if features.check("avif") else ()  # Pillow has it since 11.3
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF", "PPM", *_AVIF)  # by content; some others start programs

@@ -34,6 +34,7 @@ from .palette_objective import ClassObjective as ClassObjective
 from .palette_objective import class_weights as class_weights
 from .palette_presets import PalettePreset as PalettePreset
 from .picture_crops import PictureCrops as PictureCrops
+from .picture_crops import varied as varied
 from .presets import PRESETS as PRESETS
 from .presets import PresetKind as PresetKind
 from .presets import preset_named as preset_named

@@ -47,7 +47,7 @@ class AutoencoderPreset:
 def kl_autoencoder(
     widths: tuple[int, ...], n_blocks: int = 1, n_channels: int = 4, n_groups: int = 8
 ) -> Callable[[], nn.Module]:
-    """A maker of `AutoencoderKL`: a level a width, attention in the middle, group norms, 2 ** (levels - 1) px a cell."""
+    """A maker of `AutoencoderKL`: a level a width, attention in the middle, 2 ** (levels - 1) px a cell."""
 
     def make() -> nn.Module:
         from diffusers import AutoencoderKL

@@ -157,7 +157,8 @@ def _networks(preset: Preset, run: Run, split: Split) -> tuple[nn.Module, PatchD
     run.begun(network)
     if preset.closed_form:
         assert isinstance(network, CellDecoder)
-        form = ChannelMap("3", scale=run.store.space.cell_px)  # of the pictures that will be trained on
+        wanted: Literal["vae", "photo"] = "vae" if run.store.has_decodes else "photo"
+        form = ChannelMap("3", scale=run.store.space.cell_px, target=wanted)  # of the pictures that will be trained on
         hold_skip(network, (lambda: form.fit(run.store, split=split).module_) if run.is_new else None)
     return network, adversary
 

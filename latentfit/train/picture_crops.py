@@ -1,5 +1,6 @@
 """PictureCrops: crops of pictures, at several scales, turned and recoloured: what an autoencoder learns from."""
 
+import hashlib
 import math
 from collections.abc import Mapping, Sequence
 from io import BytesIO
@@ -123,31 +124,47 @@ def region(picture: Bytes, side_px: int, draw: np.random.Generator) -> Bytes:
     return np.asarray(Image.fromarray(part).resize((side_px, side_px), Image.Resampling.LANCZOS))
 
 
-def varied(part: Bytes, draw: np.random.Generator) -> Floats:
-    """A square ``(side, side, 3)`` turned, mirrored, and perhaps lit and coloured otherwise, ``(3, side, side)``."""
+def varied(part: Bytes, draw: np.random.Generator, *, always: bool = False) -> Floats:
+    """A picture ``(H, W, 3)`` turned, mirrored, and perhaps lit and coloured otherwise, ``(3, H, W)`` or turned.
+
+    Parameters
+    ----------
+    part : ndarray of uint8
+    draw : Generator
+        Decides.
+    always : bool
+        Light and colours change in any case.
+
+    Returns
+    -------
+    ndarray of float32, in [0, 1]
+    """
     turned = np.rot90(part, int(draw.integers(4)))
     rgb = (turned[:, ::-1] if draw.random() < 0.5 else turned).transpose(2, 0, 1).astype(np.float32) / np.float32(255)
-    if draw.random() < EXPOSED:
+    if draw.random() < EXPOSED or always:
         gamma, saturation = (most ** draw.uniform(-1.0, 1.0) for most in (MOST_GAMMA, MOST_SATURATION))
         rgb = rgb ** np.float32(gamma)
         grey = np.tensordot(np.array([0.2126, 0.7152, 0.0722], np.float32), rgb, 1)[None]
         rgb = np.clip(grey + np.float32(saturation) * (rgb - grey), 0, 1)
-    if draw.random() < RECOLOURED:
+    if draw.random() < RECOLOURED or always:
         rgb = rgb[draw.permutation(3)]
         rgb = 1 - rgb if draw.random() < 0.25 else rgb
     return np.ascontiguousarray(rgb, np.float32)
 
 
 def _decoded(picture: Picture, kind: str, cache: Path) -> tuple[Sample, Path]:
-    """The picture as a sample, and its pixels as a file of the cache, written when it is not there."""
-    image, sha256 = picture.load()
-    path = cache / f"{sha256}.npy"
-    if not path.is_file():
+    """The picture as a sample, and its pixels as a file of the cache, which is written when it is not there.
+
+    Its look stands beside it, so that a run that goes on opens no picture.
+    """
+    sha256 = hashlib.sha256(picture.read()).hexdigest()
+    path, beside = cache / f"{sha256}.npy", cache / f"{sha256}.look"
+    if not (path.is_file() and beside.is_file()):
+        image, _ = picture.load()
         buffer = BytesIO()
         np.save(buffer, np.asarray(image, np.uint8), allow_pickle=False)
         write_atomic(path, buffer.getvalue())
-    box = (0, 0, image.width, image.height)
-    sample = Sample(
-        sample_key(sha256, box), picture.name, sha256, kind, box, (image.height, image.width), look=look_of(image)
-    )
-    return sample, path
+        write_atomic(beside, look_of(image))
+    height, width = np.load(path, mmap_mode="r", allow_pickle=False).shape[:2]
+    box, look = (0, 0, width, height), beside.read_text("utf-8")
+    return Sample(sample_key(sha256, box), picture.name, sha256, kind, box, (height, width), look=look), path
