@@ -34,6 +34,7 @@ from latentfit.train import (
 )
 from recipes import stores
 from recipes.development import OF_EACH, SIZE, Curve, psnr_of, round_trip, squares
+from recipes.mixing import draw_of, mix_of
 from recipes.picture_sets import KINDS, development, training
 from recipes.scheduling import Job
 from recipes.scored_sets import ROOT
@@ -151,7 +152,8 @@ def decoder(space: str, preset: str, assets: Path) -> Job:
 
     def train(config: TrainConfig, out: Path) -> None:
         store = stores.training_store(space, assets)
-        train_decoder(store, preset, out, config=config, split="all", progress=False)
+        draw = draw_of(store.samples, mix_of(space, preset))
+        train_decoder(store, preset, out, config=config, split="all", draw=draw, progress=False)
 
     return job_of(f"{space}:{preset}", config, train, lambda path: decoded(path, space, assets))
 
@@ -176,7 +178,8 @@ def mini(space: str, preset: str, assets: Path) -> Job:
 
     def train(config: TrainConfig, out: Path) -> None:
         store, course = stores.training_store(space, assets), train_encoder if encodes else train_decoder
-        course(store, preset, out, config=config, split="all", progress=False)
+        draw = draw_of(store.samples, mix_of(space, "cell"))
+        course(store, preset, out, config=config, split="all", draw=draw, progress=False)
 
     def score(path: Path) -> dict[str, float]:
         return encoded(path, space, assets) if encodes else decoded(path, space, assets)
