@@ -31,6 +31,7 @@ FORMS = ("linear", "affine", "quadratic", "cubic", "3", "3,1", "5", "5,1", "5,3"
 DECODERS = ("1", "3")
 SIZE = 320  # the short side of the BSDS photographs, so that nothing is enlarged
 MOST_TERMS = 1000  # a larger basis takes longer than all others together and makes files of megabytes
+MOST_NUMBERS = 200_000  # of a full-size decoder: Sana's cells of 32 px would make a file of megabytes of a 3×3 one
 WEIGHTS = {"chart": 0.25, "drawing": 0.25}  # saturated colours count, photographs count more; see docs/log.md
 
 
@@ -129,7 +130,7 @@ def fit_form(form: str, scale: int, store: PairStore) -> "lf.ChannelMap | None":
     target: Literal["vae", "photo"] = "vae" if store.has_decodes else "photo"
     channel_map = lf.ChannelMap(kernels=kernels, scale=scale, intercept=intercept, weights=WEIGHTS, target=target)
     n_terms = channel_map.n_terms(store.space.channels)
-    if n_terms > MOST_TERMS:
+    if n_terms > MOST_TERMS or n_terms * 3 * scale**2 > MOST_NUMBERS:
         print(f"{store.space.name} {form}: left out, {n_terms} terms")
         return None
     return channel_map.fit(store, split="all")

@@ -128,7 +128,7 @@ def _network(preset: PalettePreset, run: Run, how: Palettizing) -> nn.Module:
     """Drawn from the seed, on the closed form of the pictures to learn from; or begun from what is given."""
     network = run.begun(run.drawn(lambda: preset.make(run.store.space, how.palette)))
     if isinstance(network, CellPalette):
-        form = ChannelMap("3")
+        form = ChannelMap("3", target="photo" if how.of == "photo" else "vae")
         hold_skip(network, (lambda: form.fit(run.store, samples=run.samples).module_) if run.is_new else None)
     return network
 
