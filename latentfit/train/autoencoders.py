@@ -101,7 +101,7 @@ def train_autoencoder(
 
     def wrap(trained: nn.Module, card: dict[str, Any]) -> Vae:
         assert isinstance(trained, ThereAndBack)
-        module: Any = trained.autoencoder.to(memory_format=torch.contiguous_format)
+        module: Any = trained.autoencoder
         deviation = deviation_of(module, crops)
         module.register_to_config(scaling_factor=1 / deviation)
         save_autoencoder_folder(module, path, about={**card, "deviation": deviation})

@@ -167,7 +167,10 @@ USAGE = {
     ("collect", "--vae", "x", "--out", "y", "--size", "abc"): "collect: --size: expected a whole number, got 'abc'",
     ("collect", "--vae", "x", "--out", "y", "--size=a\nb"): "collect: --size: expected a whole number, got 'a b'",
     ("train", "decoder", "--store", "s", "--preset", "p", "--out", "o", "--lr", "fast"): "--lr: expected a number",
-    ("train", "decodr"): "train: expected one of decoder, encoder, palette, interposer, upscaler, vae, got 'decodr'; did",
+    (
+        "train",
+        "decodr",
+    ): "train: expected one of decoder, encoder, palette, interposer, upscaler, vae, got 'decodr'; did",
     ("train",): "train: expected a command, one of decoder,",
     ("collec",): "got 'collec'; did you mean 'collect'?",
     (): "expected a command, one of autofit, collect,",
