@@ -96,8 +96,8 @@ class Vae:
               as ``first_stage_model.*`` or ``vae.*`` in a checkpoint. Its config is bundled, or read off its shapes;
             - ``dir/X`` where ``X_encoder.*`` and ``X_decoder.*`` are a TAESD pair; or one of the two files, which
               only encodes or only decodes;
-            - ``"mini-sd1"``, ``"mini-sdxl"``, ``"mini-flux1"``: small ones that come with this package, as does whatever
-              other folder ``data/vaes`` holds;
+            - ``"mini-sd1"``, ``"mini-sdxl"``, ``"mini-flux1"``: small ones that come with this package, as do
+              other folders of ``data/vaes``;
             - ``"taesd"``, ``"taesdxl"``, ``"taesd3"``, ``"taef1"``, ``"taef2"``: from ``weights/taesd`` of the folder
               that the environment variable LATENTFIT_ASSETS names, else from the hub;
             - the name of a space, such as ``"sdxl"``: its published autoencoder on the hub;
