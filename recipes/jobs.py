@@ -22,6 +22,7 @@ from latentfit.nets import load_tiny_encoder
 from latentfit.pairs import Batch, JoinedStores, PairStore
 from latentfit.palettes import Palette, Palettizing
 from latentfit.runtime import WeightsFile
+from latentfit.scores import evaluate_palettes
 from latentfit.train import (
     TrainConfig,
     card_of,
@@ -211,7 +212,7 @@ def palette(name: str, preset: str, assets: Path) -> Job:
 
     def score(path: Path) -> dict[str, float]:
         store = stores.sprites_store("sd1", name, assets, "development")
-        frame = lf.evaluate_palettes([load_approximation(path)], store)
+        frame = evaluate_palettes([load_approximation(path)], store)
         pooled = frame[(frame["image"] == "all") & (frame["kind"] == "all")]
         return {"pixel art": 100 * float(pooled["accuracy"].iloc[0])}
 

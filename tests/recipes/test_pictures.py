@@ -11,6 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
+import latentfit as lf
 from latentfit.images import Picture
 from latentfit.pairs import Sample, sample_key
 from latentfit.palettes import Palette, Palettizing
@@ -140,3 +141,29 @@ def png(size: tuple[int, int], colour: tuple[int, int, int, int]) -> bytes:
     buffer = io.BytesIO()
     Image.new("RGBA", size, colour).save(buffer, "PNG")
     return buffer.getvalue()
+
+
+def test_a_store_has_each_kind_and_variants_of_its_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Squares of every picture, more of what it looks like otherwise, and nothing is collected twice."""
+    vae = lf.Vae.load("mini-sd1", device="cpu")
+    encoded: list[int] = []
+    encode = vae.encode
+    monkeypatch.setattr(stores, "vae_of", lambda space, assets: vae)
+    monkeypatch.setattr(vae, "encode", lambda rgb: encoded.append(len(rgb)) or encode(rgb))
+    monkeypatch.setattr(stores, "SIZE", 32)
+    monkeypatch.setattr(stores, "CROPS", dict.fromkeys(picture_sets.KINDS, 2))
+    monkeypatch.setattr(stores, "VARIED_CROPS", {**dict.fromkeys(picture_sets.KINDS, 1), "pixel art": 0})
+    draw = np.random.default_rng(2)
+    pictures = {}
+    for kind in picture_sets.KINDS:
+        buffer = io.BytesIO()
+        Image.fromarray(draw.integers(0, 256, (48, 64, 3), np.uint8)).save(buffer, "PNG")
+        pictures[kind] = [Picture(f"{kind}.png", "photograph", buffer.getvalue)]
+    for _ in range(2):
+        store = stores.collected("sd1", tmp_path, pictures, tmp_path / "store", "photo")
+    assert sum(encoded) == len(store) == 4 * 2 + 3
+    kinds = [sample.kind for sample in store.samples]
+    assert {kind: kinds.count(kind) for kind in set(kinds)} == {
+        "photograph": 3, "painting": 3, "drawing": 3, "pixel art": 2
+    }  # fmt: skip
+    assert sum(sample.name.startswith("varied/") for sample in store.samples) == 3
