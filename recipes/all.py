@@ -1,4 +1,4 @@
-"""The whole pipeline, or part of it: picture set → stores → every network → scores → cards → docs.
+"""The whole pipeline, or part of it: picture set → stores → every network → filters → scores → cards → docs.
 
     python -m recipes.all --hours 6
     python -m recipes.all --steps stores networks --only sd3:cell flux2:cell --hours 2
@@ -19,14 +19,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from latentfit.runtime import write_atomic
-from recipes import stores
+from recipes import models, stores
 from recipes.idle import yield_to_others
 from recipes.jobs import RUNS, SPACES, jobs
 from recipes.picture_sets import development, training
 from recipes.scheduling import Job, next_job, table_of
 from recipes.scored_sets import assets_folder
 
-STEPS = ("pictures", "stores", "networks", "scores", "cards", "docs")
+STEPS = ("pictures", "stores", "networks", "filters", "scores", "cards", "docs")
 PROGRESS = RUNS / "progress.md"
 AFTER = {
     "scores": ("recipes.score_sets",),
@@ -58,6 +58,8 @@ def main() -> None:
             pictures(assets)
         elif step == "stores":
             collect(chosen, assets)
+        elif step == "filters":
+            filters(assets)
         elif step == "networks":
             networks(chosen, options.hours, 60 * options.slice)
         else:
@@ -99,6 +101,13 @@ def networks(chosen: Sequence[Job], hours: float, slice_seconds: float) -> None:
         row = job.curve.rows()[-1]
         print(f"{time.strftime('%H:%M')} {job.name}: " + ", ".join(f"{k} {v:.4g}" for k, v in row.items()), flush=True)
         write_atomic(PROGRESS, table_of(chosen))
+
+
+def filters(assets: Path) -> None:
+    """The sharpening filter of every large cell decoder that was trained since it had one."""
+    for space in SPACES:
+        if models.path_of(space, models.LARGE).is_file():
+            models.sharpened(space, stores.training_store(space, assets))
 
 
 def run(modules: Sequence[str]) -> None:

@@ -12,9 +12,10 @@ from PIL import Image
 
 import latentfit as lf
 from latentfit.images import Picture
+from latentfit.nets import CellDecoder
 from latentfit.pairs import Origin, PairStore, Sample, columns_of, sample_key, write_shard
 from latentfit.palettes import Palette
-from recipes import jobs, stores
+from recipes import jobs, models, stores
 from recipes.scheduling import gain_of_an_hour, table_of
 
 KINDS = ("photograph", "painting", "drawing", "pixel art")
@@ -113,3 +114,41 @@ def test_every_job_has_a_name_of_its_own_and_needs_that_are_there() -> None:
     assert all(set(job.needs) <= set(names) for job in every)
     assert names[0] == "mini-kl"
     assert {f"{space}:{preset}" for space in ("sd3", "flux2") for preset in ("cell", "cell-large")} <= set(names)
+
+
+def test_a_large_decoder_gets_a_filter_that_leaves_flat_areas_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The floor comes from squares whose left half is of one grey, which a decoder gives with a faint noise."""
+    monkeypatch.setattr(models, "RUNS", tmp_path)
+    monkeypatch.setattr(models, "SHARPENED_ON", 1)
+    torch.manual_seed(3)
+    decoder = CellDecoder(4, 8, 1).eval()
+    torch.nn.init.normal_(decoder.body[-2].weight, std=0.003)
+    torch.nn.init.normal_(decoder.skip.weight, std=0.05)
+    torch.nn.init.constant_(decoder.skip.bias, 0.5)
+    latents = torch.randn(4, 4, 16, 16)
+    with torch.no_grad():
+        made = decoder(latents)
+    photo = made + 0.1 * torch.randn_like(made)
+    photo[..., :64] = 0.5
+    latents[..., :10] = 0
+    box = (0, 0, 128, 128)
+    samples = []
+    for index in range(4):
+        sha256 = hashlib.sha256(f"sharp {index}".encode()).hexdigest()
+        samples.append(Sample(sample_key(sha256, box), f"{index}.png", sha256, "photograph", box, (16, 16)))
+    columns = columns_of(latents, made.clamp(0, 1))
+    columns["photo"] = photo.clamp(0, 1).mul(255).round().to(torch.uint8)
+    write_shard(tmp_path / "store", Origin("f", "f", "f" * 64, lf.get_space("sd1"), 128), samples, columns)
+    lf.save(lf.Approximation(decoder, "sd1", 8, name="soft"), models.path_of("sd1", models.LARGE))
+    models.sharpened("sd1", PairStore(tmp_path / "store"))
+    sharp = lf.load(models.path_of("sd1", models.SHARP))
+    told = sharp.card["sharpened"]
+    assert sharp.module.sharp_floor == pytest.approx(told["floor"], abs=1e-6)
+    assert told["floor"] > 0
+    flat = torch.zeros(1, 4, 16, 16)
+    flat[..., 12:] = torch.randn(1, 4, 16, 4)
+    soft, filtered = (one.unclamped(flat) for one in (lf.load(models.path_of("sd1", models.LARGE)), sharp))
+    assert torch.equal(soft[..., 16:48], filtered[..., 16:48])
+    assert not torch.allclose(soft[..., 100:], filtered[..., 100:], atol=1e-3)
