@@ -87,17 +87,26 @@ def varied_bytes(picture: Picture) -> bytes:
     return buffer.getvalue()
 
 
-def sprites_store(space: str, palette: str, assets: Path, part: Literal["training", "development"]) -> PairStore:
-    """Scenes of sprites in a palette's colours, a pixel as wide as a latent cell: their classes are known."""
-    colours = Palette.load(palette)
-    kept_back = {pack for role in ("report", "development") for pack in held_out()[role]["pixel art"]}
+Part = Literal["training", "development", "report"]
+PHOTOGRAPHS_BESIDE = 100
+"""Photographs among the scenes of sprites that palettized decoders learn from: not all they will see is drawn."""
+
+
+def sprites_store(space: str, palette: str, assets: Path, part: Part) -> PairStore:
+    """Scenes of sprites in a palette's colours, a pixel as wide as a latent cell: their classes are known.
+
+    Packs of a part are of no other. Photographs stand beside those to train on.
+    """
+    colours, vae = Palette.load(palette), vae_of(space, assets)
+    out = RUNS / f"{space}-sprites-{palette}{'' if part == 'training' else f'-{part}'}"
     if part == "training":
+        kept_back = {pack for role in ("report", "development") for pack in held_out()[role]["pixel art"]}
         scenes = scenes_of_packs(assets, without=kept_back)
+        photographs = named(training(assets)["photographs"][:PHOTOGRAPHS_BESIDE], "photographs")
+        lf.collect(vae, photographs, out, size=320, keep="photo", square=True, progress=False)
     else:
-        scenes = scenes_of_packs(assets, only=set(held_out()["development"]["pixel art"]), most=6)
-    out = RUNS / f"{space}-sprites-{palette}{'' if part == 'training' else '-development'}"
-    vae = vae_of(space, assets)
-    return lf.collect(vae, list(in_palette(scenes, colours)), out, size=320, keep="photo", progress=False)
+        scenes = scenes_of_packs(assets, only=set(held_out()[part]["pixel art"]), most=6)
+    return lf.collect(vae, list(in_palette(scenes, colours)), out, size=320, keep="photo", square=True, progress=False)
 
 
 def in_palette(scenes: Iterator[Picture], palette: Palette) -> Iterator[Picture]:

@@ -31,7 +31,7 @@ FORMS = ("linear", "affine", "quadratic", "cubic", "3", "3,1", "5", "5,1", "5,3"
 DECODERS = ("1", "3")
 SIZE = 320  # the short side of the BSDS photographs, so that nothing is enlarged
 MOST_TERMS = 1000  # a larger basis takes longer than all others together and makes files of megabytes
-MOST_NUMBERS = 200_000  # of a full-size decoder: Sana's cells of 32 px would make a file of megabytes of a 3×3 one
+MOST_NUMBERS = 60_000  # of a full-size decoder: those of cells of 32 px would be files of half a megabyte and more
 WEIGHTS = {"chart": 0.25, "drawing": 0.25}  # saturated colours count, photographs count more; see docs/log.md
 
 
@@ -94,7 +94,7 @@ def eval_store_of(space: str, assets: Path) -> PairStore:
 
 
 COST_FORMS = ("linear", "affine", "quadratic", "3", "5", "1_decoder", "3_decoder")
-COST_PICTURES = 90
+COST_PICTURES = 60
 
 
 def costs_of_photographs(spaces: list[str], assets: Path) -> None:
