@@ -12,7 +12,7 @@ PORT ?=
 ARGS ?=
 JOBS ?= 2
 
-.PHONY: help setup test mutants test-browser test-comfyui js test-js lint types unit notebooks notebooks-fast refresh-notebooks lab voila tables bench bench-quick models cards palettes interposers upscalers families programs estimates results timings clean
+.PHONY: help setup test mutants test-browser test-comfyui js test-js lint types unit notebooks notebooks-fast refresh-notebooks lab voila tables bench bench-quick models trained cards palettes interposers upscalers families programs estimates results timings clean
 help:
 	@grep -E '^## ' Makefile | sed 's/^## //'
 
@@ -110,6 +110,10 @@ tables: .venv/.ready
 ## make models           train the mini VAEs and cell decoders that ship, into runs/train; needs LATENTFIT_ASSETS; hours
 models: .venv/.ready
 	$(BIN)/python -m recipes.models
+
+## make trained          all networks, stores first, hours divided by held-out curves: make trained HOURS=6; goes on after a kill
+trained: .venv/.ready
+	$(BIN)/python -m recipes.all --hours $(or $(HOURS),6) $(ARGS)
 
 ## make cards            score what was trained and put it into data/vaes and data/models; needs LATENTFIT_ASSETS
 cards: .venv/.ready

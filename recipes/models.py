@@ -9,13 +9,15 @@ sd1:cell` trains some only. Scores, cards and the files in data/ are made by `ma
 import argparse
 import os
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 from PIL import Image, ImageOps
+from torch import Tensor
 
 import latentfit as lf
-from latentfit.fit import sharpening_kernel
+from latentfit.fit import sharpening_floor, sharpening_kernel
 from latentfit.formats import load_approximation
 from latentfit.maps import Approximation
 from latentfit.nets import CellDecoder, load_tiny_encoder
@@ -111,25 +113,34 @@ def recoloured(picture: Image.Image, order: str) -> Image.Image:
 
 
 def sharpened(space: str, store: PairStore) -> None:
-    """The large decoder with the filter behind it that gives its detail the energy which squared error took."""
-    out = path_of(space, SHARP)
-    if out.is_file():
+    """The large decoder with the filter behind it that gives its detail the energy which squared error took.
+
+    Where what the filter adds is no stronger than in flat areas, nothing is added.
+    """
+    out, source = path_of(space, SHARP), path_of(space, LARGE)
+    if out.is_file() and out.stat().st_mtime >= source.stat().st_mtime:
         print(f"{out.name}: there already")
         return
-    soft = lf.load(path_of(space, LARGE))
+    soft = lf.load(source)
     assert isinstance(soft, Approximation)
     assert isinstance(soft.module, CellDecoder)
     squares = [one for one in store.samples if one.kind == "photograph"][::SHARPENED_ON]
-    pairs = (
-        (soft.unclamped(batch.latents), batch.photo)
-        for batch in store.batches(squares, ("photo",), n_cells=1 << 13)
-        if batch.photo is not None
-    )
-    kernel = sharpening_kernel(pairs, ENERGY)
-    card = {**soft.card, "sharpened": {"squares": len(squares), "energy": ENERGY, "side": len(kernel)}}
-    module = soft.module.sharpened(kernel)
+    approximation = soft
+
+    def pairs() -> Iterator[tuple[Tensor, Tensor]]:
+        for batch in store.batches(squares, ("photo",), n_cells=1 << 13):
+            if batch.photo is not None:
+                yield approximation.unclamped(batch.latents), batch.photo
+
+    kernel = sharpening_kernel(pairs(), ENERGY)
+    floor = sharpening_floor(pairs(), kernel)
+    told = {"squares": len(squares), "energy": ENERGY, "side": len(kernel), "floor": round(floor, 6)}
+    card = {**soft.card, "sharpened": told}
+    module = soft.module.sharpened(kernel, floor)
     lf.save(Approximation(module, soft.space, soft.scale, name=soft.name, card=card), out)
-    print(f"{out.name}: centre {kernel[3, 3]:.2f}, on {len(squares)} squares", flush=True)
+    print(
+        f"{out.name}: centre {kernel[3, 3]:.2f}, floor {255 * floor:.2f} levels, on {len(squares)} squares", flush=True
+    )
 
 
 def path_of(space: str, preset: str) -> Path:

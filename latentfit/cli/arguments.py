@@ -237,7 +237,7 @@ def store_in_words(folder: Path) -> str:
     facts = {
         "space": f"{space.name} ({space.channels} channels, {space.cell_px} px a cell)"
         + (", measured" if space.measured else ""),
-        "reference": store.reference,
+        "reference": store.reference + ("" if store.has_decodes else ", an encoder alone: it holds no decodes"),
         "columns": ", ".join(store.columns),
         "samples": f"{len(store.samples)} of {n_pictures} pictures at {store.origin.size} px, {n_test} held out",
         "vae": f"{store.vae_name} {store.fingerprint[:16]}",

@@ -13,7 +13,7 @@ def fit(
     out: OutFile,
     store: Annotated[Path | None, tyro.conf.Positional, tyro.conf.arg(metavar="[STORE]", help_behavior_hint="")] = None,
     source: MaybeStore = None,
-    target: MaybeStore = None,
+    target: Annotated[Path | None, tyro.conf.arg(metavar="STORE|photo", help_behavior_hint="")] = None,
     scale: Annotated[int | None, tyro.conf.arg(metavar="INT", help_behavior_hint="")] = None,
     intercept: bool = True,
     split: Literal["train", "all"] = "train",
@@ -34,7 +34,8 @@ def fit(
     source : Path or None
         With --target: from this store's latents to the other's, collected from the same pictures.
     target : Path or None
-        Store of another VAE, or of the same one at another size.
+        With --source: a store of another VAE, or of the same one at another size. With a pair store, photo: fit to the
+        photographs that it keeps instead of what the VAE decoded, as where there is no decoder.
     scale : int or None
         Pixels per latent cell: 1, also when left out, for a table, the space's cell size for a full-size decoder.
         Between latents the stores decide.
@@ -57,6 +58,8 @@ def fit(
     from latentfit.scores.published import smoothing_of
 
     check_out(out, ".safetensors", or_none=True)
+    to_photo = store is not None and source is None and target == Path("photo")
+    target = None if to_photo else target
     sides, form_intercept = parse_kernels(kernels)
     intercept = intercept and form_intercept
     if check_places("fit", store, source, target):
@@ -77,7 +80,10 @@ def fit(
         opened = PairStore(store)
         n_copies = opened.n_copies
         smooths = None if smoothing is None else smoothing_of(smoothing, opened.space)
-        channel_map = ChannelMap(sides, 1 if scale is None else scale, intercept, ridge, censored, smoothing=smooths)
+        channel_map = ChannelMap(
+            sides, 1 if scale is None else scale, intercept, ridge, censored, smoothing=smooths,
+            target="photo" if to_photo else "vae",
+        )  # fmt: skip
         fitted, leads = channel_map.fit(opened, split=split, progress=True).approximation(), ""
     if rank() == 0:
         path = save(fitted, out)

@@ -1,4 +1,4 @@
-"""`latentfit train decoder|encoder|palette|interposer|upscaler`: networks, where the closed form stops."""
+"""`latentfit train decoder|encoder|palette|interposer|upscaler|vae`: networks, where the closed form stops."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 MaybeInt = Annotated[int | None, tyro.conf.arg(metavar="INT", help_behavior_hint="")]
 MaybeFloat = Annotated[float | None, tyro.conf.arg(metavar="FLOAT", help_behavior_hint="")]
+Folders = Annotated[tuple[Path, ...], tyro.conf.arg(metavar="DIR...", help_behavior_hint="")]
 
 
 @dataclass(frozen=True)
@@ -69,9 +70,12 @@ class TrainFlags:
         """The file that will be written."""
         return self.out.with_suffix(".safetensors")
 
-    def config(self, preset: "TrainConfig") -> "TrainConfig":
+    def config(self, preset: "TrainConfig", *, is_folder: bool = False) -> "TrainConfig":
         """The preset's, with what is told instead; an output that cannot be written is refused here."""
-        check_out(self.out, ".safetensors", or_none=True)
+        if is_folder:
+            check_out(self.out / "config.json", ".json")
+        else:
+            check_out(self.out, ".safetensors", or_none=True)
         return replace(
             preset,
             n_images=preset.n_images if self.images is None else self.images,
@@ -133,6 +137,7 @@ def palette(
     palette: Name = None,
     method: Literal["k-centroid", "vote", "nearest"] = "k-centroid",
     dither: Literal["none", "bayer-2", "bayer-4", "bayer-8"] = "none",
+    of: Literal["rgb", "photo"] = "rgb",
     balance: MaybeFloat = None,
     oklab: MaybeFloat = None,
     folder: Annotated[Path | None, tyro.conf.arg(metavar="DIR", help_behavior_hint="")] = None,
@@ -152,6 +157,9 @@ def palette(
         How a cell's pixels become one class.
     dither : str
         Ordered dithering of the targets, and then of what the decoder gives.
+    of : str
+        What becomes classes: rgb, what the VAE decoded; photo, what it was given, as for pixel art that is drawn with
+        one pixel a cell (with --method nearest).
     balance : float or None
         0, every cell counts alike, to 1, every class does; left out: the preset's.
     oklab : float or None
@@ -178,7 +186,7 @@ def palette(
             remedy=f"name one with --palette: {', '.join(bundled_palettes())}, or a file",
         )
     config = how.config(preset_named(how.preset, "palette").config)
-    palettizing = Palettizing(Palette.load(palette), method, dither)
+    palettizing = Palettizing(Palette.load(palette), method, dither, of=of)
     pairs = _folder_pairs(how, folder, vae, space, store)
     if folder is not None and how.split != "train":
         check_without("train palette", "names with 'test' in their path decide which latents are held out", split="all")
@@ -282,6 +290,44 @@ def upscaler(store: Store, how: Flags, factor: str = "", decoder: MaybeFile = No
     )
 
 
+def vae(pictures: Folders, how: Flags) -> None:
+    """A true autoencoder, AutoencoderKL as diffusers has it, from pictures alone. Presets: PRESETS.
+
+    --out names a folder: config.json and weights, which diffusers and every command here read.
+
+    Parameters
+    ----------
+    pictures : tuple of Path
+        Folders of pictures. The name of each is its kind, of which the preset may draw more or fewer crops:
+        photographs, paintings, drawings, pixel art.
+    """
+    from latentfit.images.sources import folder
+    from latentfit.train import card_of, preset_named, train_autoencoder
+
+    if how.samples:
+        raise TrainError(
+            f"--samples {how.samples}: an autoencoder draws no sample sheets", remedy="leave that flag out"
+        )
+    names = [path.resolve().name for path in pictures]
+    if len(set(names)) < len(names):
+        raise TrainError(
+            f"--pictures {' '.join(map(str, pictures))}", expected="folders of different names, each a kind",
+            got=", ".join(names), remedy="put what is of one kind into one folder",
+        )  # fmt: skip
+    config = how.config(preset_named(how.preset, "vae").config, is_folder=True)
+    made = train_autoencoder(
+        {name: folder(path) for name, path in zip(names, pictures, strict=True)}, how.preset, how.out,
+        config=config, split=how.split, begin=how.begin, device=how.device,
+    )  # fmt: skip
+    card = card_of(how.out) or {}
+    _say(
+        f"{how.out}: {how.preset}, {sum(p.numel() for p in made.network.parameters())} numbers, {card['seen_images']} "
+        f"crops seen of {card['n_images']} pictures, scaling factor {made.space.scale[0]:.4g}",
+        f"its curve: {how.out.with_suffix('.run')}",
+        f"use it: latentfit collect --vae {how.out} --images DIR --out STORE",
+    )
+
+
 def _decoder_for(
     how: TrainFlags, preset: "LatentPreset", source: "LatentSpace", space: "LatentSpace", file: Path | None
 ) -> "Approximation | None":
@@ -374,13 +420,14 @@ def _say(*lines: str) -> None:
         say("\n".join(lines))
 
 
-_KINDS = {function.__name__: command(function) for function in (decoder, encoder, palette, interposer, upscaler)}
+_KINDS = {function.__name__: command(function) for function in (decoder, encoder, palette, interposer, upscaler, vae)}
 Kind = (
     Annotated[Any, tyro.conf.subcommand(name="decoder", constructor=_KINDS["decoder"])]
     | Annotated[Any, tyro.conf.subcommand(name="encoder", constructor=_KINDS["encoder"])]
     | Annotated[Any, tyro.conf.subcommand(name="palette", constructor=_KINDS["palette"])]
     | Annotated[Any, tyro.conf.subcommand(name="interposer", constructor=_KINDS["interposer"])]
     | Annotated[Any, tyro.conf.subcommand(name="upscaler", constructor=_KINDS["upscaler"])]
+    | Annotated[Any, tyro.conf.subcommand(name="vae", constructor=_KINDS["vae"])]
 )
 
 

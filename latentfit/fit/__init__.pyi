@@ -10,6 +10,7 @@ from .polynomial_map import PolynomialMap as PolynomialMap
 from .polynomial_map import polynomial_config as polynomial_config
 from .polynomial_map import smoothed as smoothed
 from .regressor import PolynomialRegressor as PolynomialRegressor
+from .sharpening import sharpening_floor as sharpening_floor
 from .sharpening import sharpening_kernel as sharpening_kernel
 from .solver import Solution as Solution
 from .solver import solve as solve

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any, Literal, NoReturn
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, get_args
 
 import numpy as np
 from torch import Tensor
@@ -10,7 +10,7 @@ from torch import Tensor
 from latentfit.errors import FitError, NotFittedError
 from latentfit.fit.basis import Basis, form_name, parse_kernels
 from latentfit.fit.censored import censored
-from latentfit.fit.examples import Cells, Examples, of_arrays, of_joined, of_store
+from latentfit.fit.examples import Cells, Examples, Target, of_arrays, of_joined, of_store
 from latentfit.fit.moments import FEW_TO_SOLVE, FEW_TO_SUM, Moments, refuse_if_too_large
 from latentfit.fit.polynomial_map import Kernel, PolynomialMap, smoothed
 from latentfit.fit.solver import Solver
@@ -49,6 +49,9 @@ class ChannelMap:
     smoothing : 3×3 tuple of float, or None
         For "linear" only: the kernel that the program which will run the table runs over its picture afterwards. What
         is fitted is the picture that it then shows.
+    target : {"vae", "photo"}
+        Of a store: what its VAE decoded, or the photographs that it was given, which is all there is to learn from
+        where the VAE has no decoder. What the VAE loses counts as noise then; docs/log.md says what that costs.
 
     Attributes
     ----------
@@ -79,7 +82,9 @@ class ChannelMap:
         n_folds: int = 5,
         weights: Mapping[str, float] | None = None,
         smoothing: Kernel | None = None,
+        target: Target = "vae",
     ) -> None:
+        self.target = target
         self.kernels = kernels
         self.scale = scale
         self.intercept = intercept
@@ -125,7 +130,9 @@ class ChannelMap:
         parallel.start_ranks()
         chosen = list(store.split(split) if samples is None else samples)
         ratio = Fraction(self.scale).limit_denominator(64)  # `of_store` says which the store's pictures have
-        examples = of_store(store, chosen, ratio, self.n_folds)
+        if self.target not in get_args(Target):
+            raise FitError("target", expected="'vae' or 'photo'", got=f"{self.target!r}")
+        examples = of_store(store, chosen, ratio, self.n_folds, self.target)
         return self._fit(examples, split if samples is None else "chosen samples", progress)
 
     def fit_joined(

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,7 @@ from latentfit.pairs.store import PairStore, Sample
 from latentfit.runtime import distributed as parallel
 
 Floats = NDArray[np.float64]
+Target = Literal["vae", "photo"]
 NEAR_BOUND = 0.06  # a cell this near 0 or 1 (of the range 0 to 1) is taken as "at least this far"; see docs/log.md
 
 
@@ -72,13 +73,17 @@ class Examples:
     provenance: dict[str, Any]
 
 
-def of_store(store: PairStore, samples: Sequence[Sample], ratio: Fraction, n_folds: int) -> Examples:
-    """Latents and what the VAE made of them, at `ratio` pixels a cell.
+def of_store(
+    store: PairStore, samples: Sequence[Sample], ratio: Fraction, n_folds: int, target: Target = "vae"
+) -> Examples:
+    """Latents and what the VAE made of them, or the photographs that they are of, at `ratio` pixels a cell.
 
     Raises
     ------
     FitError
         When the store's pictures do not have so many pixels a cell, or there are no samples.
+    StoreError
+        When the store lacks the target.
     """
     if not 1 <= ratio <= store.space.cell_px or ratio.denominator > 1:
         raise FitError(
@@ -86,15 +91,16 @@ def of_store(store: PairStore, samples: Sequence[Sample], ratio: Fraction, n_fol
             expected=f"1 to {store.space.cell_px} pixels a cell, which the store's pictures have",
             got=f"{ratio}",
         )
-    columns = ["latents", "cells", *(["rgb"] if ratio > 1 else [])]
+    columns = ["photo"] if target == "photo" else ["cells", *(["rgb"] if ratio > 1 else [])]
     mine = parallel.share(list(samples))
 
     def read() -> Iterator[Example]:
         for batch in store.batches(mine, columns):
-            wanted = rgb_to_signed(batch.target(ratio))
+            wanted = rgb_to_signed(batch.photo_target(ratio) if target == "photo" else batch.target(ratio))
             yield from _examples(batch.samples, batch.latents, wanted, n_folds)
 
     n_cells, about = _counted(store, samples)
+    about |= {"learned_from": "photo"} if target == "photo" else {}
     return Examples(store.space, None, 3, len(mine), n_cells, read, about)
 
 

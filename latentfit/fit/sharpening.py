@@ -13,6 +13,8 @@ from torch import Tensor
 
 _LUMA = (0.299, 0.587, 0.114)
 _HALVINGS = 60
+FLAT_LEVELS = 1.5
+"""Standard deviation of luma, of 255 levels, below which a window is flat."""
 
 
 def sharpening_kernel(pairs: Iterable[tuple[Tensor, Tensor]], energy: float, side: int = 7) -> Tensor:
@@ -71,6 +73,42 @@ def sharpening_kernel(pairs: Iterable[tuple[Tensor, Tensor]], energy: float, sid
         low, high = (multiplier, high) if reached < energy * wanted else (low, multiplier)
     kernel = _centre(side) + torch.einsum("n,nhw->hw", found, orbits - orbits.sum((1, 2), keepdim=True) * _centre(side))
     return kernel.float()
+
+
+def sharpening_floor(pairs: Iterable[tuple[Tensor, Tensor]], kernel: Tensor, share: float = 0.95) -> float:
+    """How strong what a filter adds is in areas that should be flat: below it, detail is the decoder's own noise.
+
+    Windows of the filter's side are flat where the target's luma deviates by less than `FLAT_LEVELS` levels. Among what
+    the filter adds there (root mean square over a window and the channels) the floor is the quantile `share`.
+
+    Parameters
+    ----------
+    pairs : iterable of (Tensor, Tensor)
+        As of `sharpening_kernel`.
+    kernel : Tensor, (side, side)
+        What that gave.
+    share : float
+        Of the flat windows that are left alone, from 0 to 1.
+
+    Returns
+    -------
+    float
+        In the range of the pictures, [0, 1]; 0 where nothing is flat.
+    """
+    side, found = len(kernel), []
+    margin = side // 2
+    weight = torch.eye(3)[..., None, None] * kernel
+    for made, real in pairs:
+        added = torch.nn.functional.conv2d(made, weight.to(made)) - made[..., margin:-margin, margin:-margin]
+        luma = torch.einsum("nchw,c->nhw", real, torch.tensor(_LUMA).to(real))[:, None]
+        means = [torch.nn.functional.avg_pool2d(one, side, side) for one in (luma, luma.square())]
+        deviation = (means[1] - means[0].square()).clamp_min(0).sqrt()
+        strength = torch.nn.functional.avg_pool2d(added.square().mean(1, keepdim=True), side, side).sqrt()
+        rows, columns = (min(a, b) for a, b in zip(deviation.shape[-2:], strength.shape[-2:], strict=True))
+        is_flat = deviation[..., :rows, :columns] < FLAT_LEVELS / 255
+        found.append(strength[..., :rows, :columns][is_flat])
+    flat = torch.cat(found) if found else torch.zeros(0)
+    return float(torch.quantile(flat, share)) if len(flat) else 0.0
 
 
 def _orbits(side: int) -> Tensor:

@@ -31,7 +31,7 @@ from latentfit.images.profiles import (
 )
 from latentfit.runtime.storage import write_atomic
 
-Kind = Literal["photograph", "chart", "drawing", "greyscale", "latents"]
+Kind = Literal["photograph", "painting", "chart", "drawing", "pixel art", "greyscale", "latents"]
 Box = tuple[int, int, int, int]
 WHOLE = Fraction(1)
 MOST_PIXELS = 1 << 28  # of a picture that is written

@@ -30,7 +30,7 @@ class Picture:
     ----------
     name : str
         Path below the source's folder, or the chart's name.
-    kind : {"photograph", "chart", "drawing", "greyscale"} (or "latents", where there is no picture)
+    kind : {"photograph", "painting", "drawing", "pixel art", "chart", "greyscale"} (or "latents": there is no picture)
         The kind that its source declares; `kind_of` looks for greyscale when it is opened.
     read : callable
         Gives the file's bytes.

@@ -39,3 +39,8 @@ class Autoencoder(Protocol):
     def decode(self, latents: Tensor) -> Tensor:
         """Latents ``(N, C, h, w)``, model domain -> pictures ``(N, 3, H, W)``."""
         ...
+
+
+def can_decode(vae: Autoencoder) -> bool:
+    """Whether it has a decoder; one that is known by its encoder alone has an attribute `decodes`, False."""
+    return bool(getattr(vae, "decodes", True))

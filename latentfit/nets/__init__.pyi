@@ -5,6 +5,7 @@ from .architecture import Architecture as Architecture
 from .architecture import architectures as architectures
 from .cell import CellDecoder as CellDecoder
 from .cell import ResidualBlock as ResidualBlock
+from .cell import above_floor as above_floor
 from .interposer import Interposer as Interposer
 from .interposer import InterposerV1 as InterposerV1
 from .interposer import InterposerV3 as InterposerV3

@@ -45,6 +45,9 @@ class CellDecoder(nn.Module):
         Channels and number of the convolutions at twice the latents' resolution: there edges find their place.
     sharp_side : int
         Side of the filter that the picture goes through in the end, in pixels, odd; 0: none.
+    sharp_floor : float
+        Where what the filter adds is no stronger than this (root mean square over the filter's window and the channels,
+        of the range [0, 1]), nothing is added: flat areas stay as they are. See `above_floor`.
 
     Attributes
     ----------
@@ -63,12 +66,14 @@ class CellDecoder(nn.Module):
         fine_width: int = 32,
         n_fine: int = 1,
         sharp_side: int = 0,
+        sharp_floor: float = 0.0,
     ) -> None:
         super().__init__()
         if cell_px % FINE:
             raise ValueError(f"cell_px: expected an even number, got {cell_px}; fit a closed-form decoder instead")
         self.n_channels, self.width, self.n_blocks, self.cell_px = n_channels, width, n_blocks, cell_px
-        self.fine_width, self.n_fine, self.sharp_side = fine_width, n_fine, sharp_side
+        self.fine_width, self.n_fine = fine_width, n_fine
+        self.sharp_side, self.sharp_floor = sharp_side, sharp_floor
         self.skip = nn.Conv2d(n_channels, 3 * cell_px**2, 3, padding=1, padding_mode="replicate")
         last = conv3(fine_width, 3 * (cell_px // FINE) ** 2)
         nn.init.zeros_(last.weight)  # it begins as its skip
@@ -92,21 +97,33 @@ class CellDecoder(nn.Module):
     def receptive_cells(self) -> int:
         """Cells, each way, that an output depends on: tiles that overlap by as much are exact."""
         fine = (self.n_fine + 1) / FINE
-        return 2 + 2 * self.n_blocks + math.ceil(fine + self.sharp_side // 2 / self.cell_px)
+        reach_px = self.sharp_side // 2 * (2 if self.sharp_floor else 1)  # the filter, and the window of its gate
+        return 2 + 2 * self.n_blocks + math.ceil(fine + reach_px / self.cell_px)
 
     def config(self) -> dict[str, Any]:
         """The constructor's arguments, JSON-able."""
         names = ("n_channels", "width", "n_blocks", "cell_px", "fine_width", "n_fine")
-        return {name: getattr(self, name) for name in (*names, "sharp_side")}
+        told = {name: getattr(self, name) for name in (*names, "sharp_side")}
+        return {**told, "sharp_floor": self.sharp_floor} if self.sharp_floor else told  # runs are told apart by it
 
     def forward(self, latents: Tensor) -> Tensor:
         added: Tensor = nn.functional.pixel_shuffle(self.skip(latents), self.cell_px) + self.body(latents)
-        return added if self.sharp is None else self.sharp(added)
+        if self.sharp is None:
+            return added
+        filtered: Tensor = self.sharp(added)
+        return filtered if not self.sharp_floor else above_floor(added, filtered, self.sharp_side, self.sharp_floor)
 
     @torch.no_grad()
-    def sharpened(self, kernel: Tensor) -> "CellDecoder":
-        """The same network with a filter ``(side, side)`` behind it, in place of the one that it has."""
-        made = CellDecoder(**{**self.config(), "sharp_side": len(kernel)})
+    def sharpened(self, kernel: Tensor, floor: float = 0.0) -> "CellDecoder":
+        """The same network with a filter ``(side, side)`` behind it, in place of the one that it has.
+
+        Parameters
+        ----------
+        kernel : Tensor, (side, side)
+        floor : float
+            See the class.
+        """
+        made = CellDecoder(**{**self.config(), "sharp_side": len(kernel), "sharp_floor": floor})
         kept = {name: value for name, value in self.state_dict().items() if not name.startswith("sharp")}
         made.load_state_dict(kept, strict=False)
         assert made.sharp is not None
@@ -119,6 +136,27 @@ class CellDecoder(nn.Module):
         self.skip.weight.copy_(weight)
         self.skip.bias.copy_(bias)  # type: ignore[union-attr]
         return self
+
+
+def above_floor(plain: Tensor, filtered: Tensor, side: int, floor: float) -> Tensor:
+    """A picture with what a filter adds to it, where that is stronger than a floor.
+
+    What is added is scaled by ``1 − floor² / e``, at least 0, as Wiener's filter scales what lies in noise of that
+    strength; e is its mean square over windows of `side` px and all channels.
+
+    Parameters
+    ----------
+    plain, filtered : Tensor, (N, C, H, W)
+    side : int
+        Odd.
+    floor : float
+        In the pictures' own range.
+    """
+    added = filtered - plain
+    energy = nn.functional.avg_pool2d(
+        added.square().mean(1, keepdim=True), side, 1, side // 2, count_include_pad=False
+    )  # fmt: skip
+    return plain + added * (1 - floor**2 / (energy + 1e-12)).relu()
 
 
 _EXAMPLE = {"n_channels": 4, "width": 8, "n_blocks": 1, "cell_px": 4, "fine_width": 4, "sharp_side": 3}

@@ -12,8 +12,7 @@ from torch import Tensor
 from latentfit.errors import NoPicturesError, Remedy, StoreError
 from latentfit.images.sources import Picture
 from latentfit.latents.likely_space import Domain
-from latentfit.latents.spaces import LatentSpace
-from latentfit.maps.autoencoder import Autoencoder
+from latentfit.maps.autoencoder import Autoencoder, can_decode
 from latentfit.maps.scales import Scale, as_scale
 from latentfit.pairs.config import MOST_CROPS, MOST_SIDE, CollectConfig, CollectReport, Keep
 from latentfit.pairs.preparation import Prepared, Preparer, SavedLatents, batched, found, joined, prefetched
@@ -53,7 +52,7 @@ def collect(
     Parameters
     ----------
     vae : Vae
-        The reference.
+        The reference. Of one without a decoder the store holds latents and photographs (``keep="photo"``), and says so.
     images : str, path or sequence
         Pictures as `latentfit.images.pictures` takes them, or `SavedLatents`; folders may hold latent files.
     out : path
@@ -76,8 +75,9 @@ def collect(
         When the folder holds pairs of another VAE, size or columns, or the disk is full.
     """
     parallel.start_ranks()
-    config = CollectConfig(size, keep, crops, square, limit, as_scale(scale), tuple(map(as_scale, scales)), domain)
-    _check(config, vae.space)
+    every_scale = tuple(map(as_scale, scales))
+    config = CollectConfig(size, keep, crops, square, limit, as_scale(scale), every_scale, domain, can_decode(vae))
+    _check(config, vae)
     folder = Path(out)
     origin = Origin(vae.name, vae.reference, vae.fingerprint, vae.space, config.size_px)
     everything = found(images, config)
@@ -116,9 +116,9 @@ class _Writer:
         self._waiting: dict[tuple[int, int], list[tuple[list[Sample], dict[str, Tensor]]]] = {}
         self._last = time.monotonic()
 
-    def add(self, batch: list[Prepared], latents: Tensor, rgb: Tensor) -> None:
+    def add(self, batch: list[Prepared], latents: Tensor, rgb: Tensor | None) -> None:
         size = batch[0].sample.size_cells
-        columns = columns_of(latents, rgb)
+        columns = {"latents": latents.half()} if rgb is None else columns_of(latents, rgb)
         photo = joined([one.rgb for one in batch])
         if photo is not None:
             columns["photo"] = photo.mul(255).round().to(torch.uint8)
@@ -155,7 +155,13 @@ def columns_of(latents: Tensor, rgb: Tensor) -> dict[str, Tensor]:
     }
 
 
-def _check(config: CollectConfig, space: LatentSpace) -> None:
+def _check(config: CollectConfig, vae: Autoencoder) -> None:
+    space = vae.space
+    if not config.decodes and config.keep != "photo":
+        raise StoreError(
+            f"{vae.name} has an encoder and no decoder: its store holds latents and photographs alone",
+            remedy=Remedy("collect it with {}", keep="photo"),
+        )
     if config.size_px < space.cell_px or config.crops < 1 or (config.limit is not None and config.limit < 1):
         raise StoreError(
             "collect",
@@ -212,8 +218,8 @@ def _known(folder: Path, origin: Origin, config: CollectConfig) -> tuple[dict[st
     return keys, {sample.sha256 for sample in store.samples if sample.look is None}
 
 
-def _pairs_of(vae: Autoencoder, batch: list[Prepared]) -> tuple[Tensor, Tensor]:
-    """Latents as they will be stored, and what the VAE makes of exactly those."""
+def _pairs_of(vae: Autoencoder, batch: list[Prepared]) -> tuple[Tensor, Tensor | None]:
+    """Latents as they will be stored, and what the VAE makes of exactly those; None of one without a decoder."""
     rgb = joined([one.rgb for one in batch])
     given = torch.cat([one.latents for one in batch if one.latents is not None]) if rgb is None else vae.encode(rgb)
     latents = given.half().float()
@@ -223,7 +229,7 @@ def _pairs_of(vae: Autoencoder, batch: list[Prepared]) -> tuple[Tensor, Tensor]:
             expected="about unit variance",
             remedy=Remedy("check {}, and load the VAE with {}", space=..., dtype="float32"),
         )
-    return latents, vae.decode(latents).clamp(0, 1)
+    return latents, vae.decode(latents).clamp(0, 1) if can_decode(vae) else None
 
 
 def _bar(total: int, progress: bool) -> "tqdm[NoReturn]":

@@ -41,6 +41,8 @@ class CollectConfig:
     domain : {"model", "raw"} or None
         What latent files hold. None: raw, and a file whose numbers speak against that, or against the VAE's space, is
         skipped; said, it is collected, and noted.
+    decodes : bool
+        Whether the VAE has a decoder. Without one the store holds latents and photographs alone.
     """
 
     size: int = 512
@@ -51,6 +53,7 @@ class CollectConfig:
     scale: Fraction = Fraction(1)
     scales: tuple[Fraction, ...] = (Fraction(1),)
     domain: "Domain | None" = None
+    decodes: bool = True
 
     @property
     def largest(self) -> Fraction:
@@ -70,6 +73,8 @@ class CollectConfig:
     @property
     def columns(self) -> tuple[str, ...]:
         """The columns of the shards."""
+        if not self.decodes:
+            return ("latents", "photo")
         return ("latents", "cells", "clipped", *{"cells": (), "rgb": ("rgb",), "photo": ("rgb", "photo")}[self.keep])
 
 

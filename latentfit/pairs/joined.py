@@ -98,10 +98,10 @@ class JoinedStores:
     def batches(
         self,
         pairs: Sequence[SamplePair] | None = None,
-        columns: Sequence[str] = ("latents", "cells"),
+        columns: Sequence[str] = (),
         n_cells: int = _ENOUGH_CELLS,
         *,
-        source_columns: Sequence[str] = ("latents", "cells"),
+        source_columns: Sequence[str] = (),
     ) -> "Iterator[tuple[Batch, Batch]]":
         """(source, target) batches of equal-sized samples in equal order, at most about `n_cells` cells each.
 

@@ -295,7 +295,8 @@ def _shapes_of(shard: Shard) -> dict[str, tuple[int, ...]]:
         "latents": (n, space.channels, high, wide), "cells": (n, 3, high, wide), "clipped": (n, 6, high, wide),
         "rgb": picture, "photo": picture,
     }  # fmt: skip
-    needed = {"latents", "cells"} | set(shard.columns)
+    has_decodes = set(shard.columns) != {"latents", "photo"}  # of an encoder alone
+    needed = {"latents", *(["cells"] if has_decodes else [])} | set(shard.columns)
     return {name: every[name] for name in needed}
 
 

@@ -1,7 +1,7 @@
 """PairStore: latents beside what the VAE made of them, in immutable safetensors shards."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property, lru_cache
@@ -32,8 +32,8 @@ class Batch:
     samples : list of Sample
     latents : Tensor, (n, C, h, w) float32
         Model domain.
-    cells : Tensor, (n, 3, h, w) float32 in [0, 1]
-        Area average of the VAE's decode over each cell.
+    decoded_cells : Tensor or None, (n, 3, h, w) float32 in [0, 1]
+        See `cells`; None in stores of an encoder alone.
     clipped : Tensor or None, (n, 6, h, w) float32 in [0, 1]
         Share of each cell's pixels at 0 (first three, by channel) and at 1 (last three).
     rgb, photo : Tensor or None, (n, 3, H, W) float32 in [0, 1]
@@ -42,14 +42,21 @@ class Batch:
 
     samples: list[Sample]
     latents: Tensor
-    cells: Tensor
+    decoded_cells: Tensor | None
     clipped: Tensor | None = None
     rgb: Tensor | None = None
     photo: Tensor | None = None
 
+    @property
+    def cells(self) -> Tensor:
+        """Area average of the VAE's decode over each cell, ``(n, 3, h, w)`` float32 in [0, 1]."""
+        if self.decoded_cells is None:
+            raise _no_decodes()
+        return self.decoded_cells
+
     def target(self, scale: int | Fraction = 1) -> Tensor:
         """What the VAE decoded, at `scale` pixels a cell: ``(n, 3, h * scale, w * scale)`` in [0, 1]."""
-        if scale == 1:
+        if scale == 1 or self.decoded_cells is None:
             return self.cells
         if self.rgb is None:
             raise StoreError(
@@ -123,6 +130,11 @@ class PairStore:
         return self.origin.space
 
     @property
+    def has_decodes(self) -> bool:
+        """Whether it holds what the VAE decoded; False: it was collected from an encoder alone."""
+        return "cells" in self.columns
+
+    @property
     def vae_name(self) -> str:
         """The VAE as it was named when it was loaded."""
         return self.origin.vae
@@ -152,7 +164,7 @@ class PairStore:
     def batches(
         self,
         samples: Sequence[Sample] | None = None,
-        columns: Sequence[str] = ("latents", "cells"),
+        columns: Sequence[str] = (),
         n_cells: int = 1 << 16,
     ) -> Iterator[Batch]:
         """Batches of equal-sized samples, at most about `n_cells` cells each, so memory stays flat.
@@ -162,11 +174,13 @@ class PairStore:
         samples : sequence of Sample or None
             None: all.
         columns : sequence of str
-            What to read besides latents and cells; a column the store lacks is an error.
+            What to read besides latents, and cells where the store has them; a column it lacks is an error.
         n_cells : int
             Most cells a batch (at least one sample).
         """
         missing = set(columns) - set(self.columns)
+        if missing and not self.has_decodes:
+            raise _no_decodes(self.path)
         if missing:
             keep = "photo" if "photo" in missing else "rgb"
             raise StoreError(
@@ -181,7 +195,11 @@ class PairStore:
             self._check(shard)
             with open_shard(self.path / shard) as file:
                 for start in range(0, len(members), step):
-                    yield _batch(file, members[start : start + step], columns)
+                    yield _batch(file, members[start : start + step], self._also(columns))
+
+    def _also(self, columns: Sequence[str]) -> set[str]:
+        """What is read: what is asked for, and what every batch has."""
+        return {"latents", *(["cells"] if self.has_decodes else []), *columns}
 
     def sample(self, key: str, columns: Sequence[str] | None = None) -> Batch:
         """One sample as a batch of one; `key` may be cut short, or the picture's name."""
@@ -251,17 +269,23 @@ def _common_origin(folder: Path, shards: Sequence[Shard]) -> Origin:
     return first
 
 
-def _batch(file: TensorFile, members: list[Sample], columns: Sequence[str]) -> Batch:
+def _no_decodes(path: Path | None = None) -> StoreError:
+    return StoreError(
+        "this store was collected from an encoder alone: it holds no decodes", place=path,
+        remedy=Remedy("take the photographs instead, with {}", target="photo"),
+    )  # fmt: skip
+
+
+def _batch(file: TensorFile, members: list[Sample], columns: Collection[str]) -> Batch:
     rows = [sample.row for sample in members]
-    wanted = {"latents", "cells", *columns}
     read = {}
-    for column in wanted:
+    for column in columns:
         together = rows == list(range(rows[0], rows[0] + len(rows)))
         slices = [slice(rows[0], rows[-1] + 1)] if together else [slice(row, row + 1) for row in rows]
         parts = [file.part(column, one) for one in slices]
         tensor = parts[0] if together else torch.cat(parts)
         read[column] = tensor.float().div_(255) if tensor.dtype == torch.uint8 else tensor.float()
-    return Batch(members, **read)
+    return Batch(members, read.pop("latents"), read.pop("cells", None), **read)
 
 
 def _area_mean(rgb: Tensor, latents: Tensor, scale: Fraction) -> Tensor:

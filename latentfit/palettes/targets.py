@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -42,14 +42,20 @@ class Palettizing:
     palette : Palette
     method, dither, strength
         See `latentfit.palettes.palettize`.
+    of : {"rgb", "photo"}
+        What of a store becomes classes: what the VAE decoded, or what it was given. Of pixel art drawn with one pixel a
+        cell in the palette's own colours the latter, with the method "nearest", gives back its very indices.
     """
 
     palette: Palette
     method: Method = "k-centroid"
     dither: Dither = "none"
     strength: float = 1.0
+    of: Literal["rgb", "photo"] = "rgb"
 
     def __post_init__(self) -> None:
+        if self.of not in ("rgb", "photo"):
+            raise PaletteError("palettize", expected="'rgb' or 'photo' of a store", got=f"{self.of!r}")
         if self.method not in METHODS or self.dither not in DITHERS:
             raise PaletteError(
                 "palettize",
@@ -71,28 +77,30 @@ class Palettizing:
         """Tells palettizings apart: the colours and their order, the method, the dithering; not the palette's name."""
         colours = hashlib.sha256(self.palette.colours.numpy().tobytes()).hexdigest()
         strength = "" if self.dither == "none" or self.strength == 1 else f"-{self.strength:g}"
-        return f"{len(self.palette)}-{colours[:16]}-{self.method}-{self.dither}{strength}"
+        of = "" if self.of == "rgb" else f"-{self.of}"
+        return f"{len(self.palette)}-{colours[:16]}-{self.method}-{self.dither}{strength}{of}"
 
     @property
     def in_words(self) -> str:
         """``"pico-8"``, and what is unusual about it: ``"pico-8, vote"``."""
         parts = [self.palette.name or f"{len(self.palette)} colours"]
         parts += [self.method] if self.method != "k-centroid" else []
+        parts += ["of the pictures themselves"] if self.of == "photo" else []
         return ", ".join(parts + ([self.dither] if self.dither != "none" else []))
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the fields of a card: the palette's name, method, dither and strength."""
-        names = ("method", "dither", "strength")
+        """Return the fields of a card: the palette's name, method, dither and strength; of what, if not the decode."""
+        names = ("method", "dither", "strength", *(["of"] if self.of != "rgb" else []))
         return {"palette": self.palette.name, **{name: getattr(self, name) for name in names}}
 
 
 class PaletteTargets:
-    """Classes of a store's cells; what is missing is made from its rgb when the targets are opened.
+    """Classes of a store's cells; what is missing is made when the targets are opened.
 
     Parameters
     ----------
     store : PairStore
-        A store that keeps rgb.
+        A store that keeps what `how` palettizes.
     how : Palettizing
     samples : sequence of Sample, optional
         Only the shards of these are looked at; None: all.
@@ -102,15 +110,15 @@ class PaletteTargets:
     Raises
     ------
     StoreError
-        When the store keeps no rgb, or the side shards cannot be written.
+        When the store lacks what is palettized, or the side shards cannot be written.
     """
 
     def __init__(
         self, store: PairStore, how: Palettizing, samples: Sequence[Sample] | None = None, *, progress: bool = False
     ) -> None:
-        if "rgb" not in store.columns:
+        if how.of not in store.columns:
             raise StoreError(
-                "keeps no rgb to palettize", place=store.path, remedy=Remedy("collect it with {}", keep="rgb")
+                f"keeps no {how.of} to palettize", place=store.path, remedy=Remedy("collect it with {}", keep=how.of)
             )
         self.store, self.how = store, how
         self.folder = store.path / FOLDER / how.key
@@ -141,8 +149,8 @@ class PaletteTargets:
         hidden = not progress or not mine or parallel.rank() > 0
         for shard in tqdm(mine, unit="shard", desc=f"palettize {self.how.palette.name}", disable=hidden):
             cell_px = self.store.space.cell_px
-            batches = self.store.batches(shard.samples, columns=["rgb"], n_cells=1 << 14)
-            parts = [self.how(batch.rgb, cell_px) for batch in batches if batch.rgb is not None]
+            batches = self.store.batches(shard.samples, columns=[self.how.of], n_cells=1 << 14)
+            parts = [self.how(rgb, cell_px) for batch in batches if (rgb := getattr(batch, self.how.of)) is not None]
             self._write(shard, torch.cat(parts).to(torch.uint8))
         parallel.barrier()
 

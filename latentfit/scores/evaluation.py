@@ -83,7 +83,7 @@ def evaluate(
     named = by_name(approximations, store)
     chosen, n_left_out, n_copies = samples_to_score(named.values(), store, split, samples)
     wanted, shown = _references(store, references), _places(store, places)
-    columns = [*(["rgb"] if "seen" in shown else []), *(["photo"] if "photo" in wanted else [])]
+    columns = [*(["rgb"] if "seen" in shown and store.has_decodes else []), *(["photo"] if "photo" in wanted else [])]
     first = next(store.batches(chosen[:1], n_cells=1))
     spent = costs(named, first.latents)
     rows: list[dict[str, Any]] = []
@@ -202,7 +202,7 @@ def _scored(
 def _placed(output: Tensor, batch: Batch, place: Place) -> Tensor:
     if place == "cells":
         return at_cells(output, (batch.latents.shape[-2], batch.latents.shape[-1]))
-    full = _target(batch, place, "vae")
+    full = batch.rgb if batch.rgb is not None else _target(batch, place, "photo")
     return as_seen(output, (full.shape[-2], full.shape[-1]))
 
 
@@ -219,10 +219,16 @@ def _target(batch: Batch, place: Place, reference: Reference) -> Tensor:
 
 def _references(store: PairStore, references: Sequence[Reference] | None) -> list[Reference]:
     if references is None:
-        return ["vae", "photo"] if "photo" in store.columns else ["vae"]
+        there: list[tuple[Reference, bool]] = [("vae", store.has_decodes), ("photo", "photo" in store.columns)]
+        return [reference for reference, is_there in there if is_there]
     unknown = set(references) - {"vae", "photo"}
     if unknown or not references:
         raise StoreError("references", expected="'vae', 'photo' or both", got=f"{list(references)!r}")
+    if "vae" in references and not store.has_decodes:
+        raise StoreError(
+            "was collected from an encoder alone: it holds no decodes to compare with", place=store.path,
+            remedy="compare with the photographs",
+        )  # fmt: skip
     if "photo" in references and "photo" not in store.columns:
         raise StoreError(
             "keeps no photographs to compare with", place=store.path, remedy=Remedy("collect it with {}", keep="photo")
@@ -231,12 +237,13 @@ def _references(store: PairStore, references: Sequence[Reference] | None) -> lis
 
 
 def _places(store: PairStore, places: Sequence[Place] | None) -> list[Place]:
+    is_full_size = "rgb" in store.columns or not store.has_decodes
     if places is None:
-        return ["cells", "seen"] if "rgb" in store.columns else ["cells"]
+        return ["cells", "seen"] if is_full_size else ["cells"]
     unknown = set(places) - {"cells", "seen"}
     if unknown or not places:
         raise StoreError("places", expected="'cells', 'seen' or both", got=f"{list(places)!r}")
-    if "seen" in places and "rgb" not in store.columns:
+    if "seen" in places and not is_full_size:
         raise StoreError(
             "keeps no rgb, so nothing is seen at full size",
             place=store.path,

@@ -40,7 +40,7 @@ def evaluate_palettes(
         Maps to one colour a cell among them are baselines: the nearest colour in OKLab of what they give, once for
         each palette in play. Others than these two kinds are left out.
     store : PairStore
-        With rgb: it is palettized for the targets, sample by sample, and nothing is written.
+        With rgb, or photo where targets are of that: palettized sample by sample, and nothing is written.
     how : Palettizing, optional
         For all; None: each one's own palette, method and dithering, as its card says, or k-centroid without dithering.
     split : {"all", "test", "train"}
@@ -77,12 +77,14 @@ def evaluate_palettes(
 
     named = by_name(approximations, store)
     judged = _judged(named, how)
-    if "rgb" not in store.columns:
-        raise StoreError(
-            "keeps no rgb, so there is nothing to palettize",
-            place=store.path,
-            remedy=Remedy("collect it with {}", keep="rgb"),
-        )
+    columns = sorted({one.how.of for one in judged.values()})
+    for column in columns:
+        if column not in store.columns:
+            raise StoreError(
+                f"keeps no {column}, so there is nothing to palettize",
+                place=store.path,
+                remedy=Remedy("collect it with {}", keep=column),
+            )
     compared = {name: one.approximation for name, one in judged.items()}
     chosen, n_left_out, n_copies = samples_to_score(compared.values(), store, split, samples)
     first = next(store.batches(chosen[:1], n_cells=1))
@@ -90,12 +92,12 @@ def evaluate_palettes(
     rows: list[dict[str, Any]] = []
     pooled: dict[tuple[str, str], _Sums] = {}
     for batch in tqdm(
-        store.batches(chosen, ["rgb"], n_cells=1), "score", len(chosen), unit="picture", disable=not progress
+        store.batches(chosen, columns, n_cells=1), "score", len(chosen), unit="picture", disable=not progress
     ):
         sample, targets = batch.samples[0], dict[str, Tensor]()
         for name, one in judged.items():
             if one.how.key not in targets:
-                targets[one.how.key] = one.how(_rgb_of(batch), store.space.cell_px)
+                targets[one.how.key] = one.how(_palettized_of(batch, one.how), store.space.cell_px)
             found = _sums_of(one, batch, targets[one.how.key])
             where = {"approximation": name, "palette": one.how.palette.name, "kind": sample.kind, "image": sample.name}
             rows.append({**where, "sample": sample.key, "n_images": 1, **found.scores(), **spent[name]})
@@ -178,7 +180,7 @@ def _judged(named: Mapping[str, Approximation], how: Palettizing | None) -> dict
 def palettizing_of(approximation: Approximation) -> Palettizing:
     """What a palettized approximation learned, as its card says; where it does not, k-centroid without dithering."""
     targets = approximation.card.get("targets", {})
-    names = ("method", "dither", "strength")
+    names = ("method", "dither", "strength", "of")
     return Palettizing(palette_of(approximation), **{name: targets[name] for name in names if name in targets})
 
 
@@ -239,6 +241,7 @@ def _sums_of(one: _Judged, batch: Batch, target: Tensor) -> _Sums:
     return _Sums(confusion, torch.cdist(palette.oklab, palette.oklab).double(), delta_e, target_delta_e)
 
 
-def _rgb_of(batch: Batch) -> Tensor:
-    assert batch.rgb is not None  # asked for in `batches`
-    return batch.rgb
+def _palettized_of(batch: Batch, how: Palettizing) -> Tensor:
+    rgb = batch.rgb if how.of == "rgb" else batch.photo
+    assert rgb is not None  # asked for in `batches`
+    return rgb

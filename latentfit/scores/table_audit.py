@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from latentfit.errors import SpaceMismatchError
 from latentfit.fit import ChannelMap
@@ -38,7 +38,7 @@ def audit(
     Parameters
     ----------
     store : PairStore
-        With the column "photo" the photograph is a second reference.
+        With the column "photo" the photograph is a second reference; of an encoder alone it is the only one.
     approximations : sequence of Approximation
         The maps to rank beside them.
     references, places
@@ -56,7 +56,7 @@ def audit(
         Pooled rows of `evaluate` with the columns ``origin`` ("published", "ours", "oracle"), ``status`` and
         ``verdict``: "unsuited to … latents of photographs" (or of drawings) when the table lies more than 3 dB below
         the affine oracle on such pictures, against *both* references at the cells, and "wrong" before it when that
-        holds on both kinds. Fewer than 10 pictures of a kind, or a store without photographs, give no verdict.
+        holds on both kinds. Fewer than 10 pictures of a kind, or a store without photographs or decodes, give none.
         `attrs["not_run"]` holds id -> reason.
     """
     not_run = {table.id: table.obstacle for table in tables(store.space) if table.obstacle}
@@ -151,7 +151,8 @@ def oracles(
     store: PairStore, samples: Sequence[Sample], ours: Sequence[Approximation], *, progress: bool = False
 ) -> dict[str, Approximation]:
     """The affine form, and each of our forms, fitted on the scored samples themselves."""
-    forms = {"affine": ChannelMap("affine")}
+    target: Literal["vae", "photo"] = "vae" if store.has_decodes else "photo"
+    forms = {"affine": ChannelMap("affine", target=target)}
     for card in (approximation.card for approximation in ours if approximation.card.get("kernels")):
         smoothing = card.get("smoothing")
         scale = as_scale(card.get("scale", 1))
@@ -162,11 +163,12 @@ def oracles(
             scale=int(scale),
             intercept=bool(card.get("intercept", True)),
             smoothing=None if smoothing is None else tuple(map(tuple, smoothing)),
+            target=target,
         )
     found = {}
     for name, channel_map in forms.items():
         few = channel_map.n_terms(store.space.channels) <= MOST_ORACLE_TERMS
-        if few and (channel_map.scale == 1 or "rgb" in store.columns):
+        if few and (channel_map.scale == 1 or "rgb" in store.columns or target == "photo"):
             found[f"oracle: {name}"] = channel_map.fit(store, samples=samples, progress=progress).approximation()
     return found
 

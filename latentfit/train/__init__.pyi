@@ -1,3 +1,9 @@
+from .autoencoder_objective import AutoencoderObjective as AutoencoderObjective
+from .autoencoder_objective import ThereAndBack as ThereAndBack
+from .autoencoder_presets import AutoencoderPreset as AutoencoderPreset
+from .autoencoder_presets import kl_autoencoder as kl_autoencoder
+from .autoencoders import card_of as card_of
+from .autoencoders import train_autoencoder as train_autoencoder
 from .callbacks import MetricsCsv as MetricsCsv
 from .checkpoint import State as State
 from .checkpoint import load_state as load_state
@@ -27,6 +33,8 @@ from .palette_objective import ClassCrops as ClassCrops
 from .palette_objective import ClassObjective as ClassObjective
 from .palette_objective import class_weights as class_weights
 from .palette_presets import PalettePreset as PalettePreset
+from .picture_crops import PictureCrops as PictureCrops
+from .picture_crops import varied as varied
 from .presets import PRESETS as PRESETS
 from .presets import PresetKind as PresetKind
 from .presets import preset_named as preset_named

@@ -9,7 +9,7 @@ OptimizerName = Literal["adamw", "muon", "prodigy", "lamb"]
 ScheduleName = Literal["constant", "cosine", "one_cycle"]
 Precision = Literal["no", "bf16", "fp16"]
 NOT_IN_RESULT = frozenset(
-    {"checkpoint_seconds", "wall_seconds", "sample_images", "log_images"}
+    {"checkpoint_seconds", "wall_seconds", "cpu_seconds", "sample_images", "log_images"}
 )  # a run may go on with others
 
 
@@ -49,6 +49,9 @@ class TrainConfig:
     wall_seconds : float
         Stop after so long by the clock, at a checkpoint that the next call goes on from, up to `n_images`; a step is
         made in any case. 0: no limit.
+    cpu_seconds : float
+        Likewise, but by the time that the process has had on the CPU since the call began: on a machine that others
+        use, a slice of so much work whatever the clock says. 0: no limit.
     sample_images : int
         A sample sheet every so many images; 0: none.
     log_images : int
@@ -71,6 +74,7 @@ class TrainConfig:
     seed: int = 0
     checkpoint_seconds: float = 60.0
     wall_seconds: float = 0.0
+    cpu_seconds: float = 0.0
     sample_images: int = 0
     log_images: int = 500
 
@@ -91,6 +95,7 @@ class TrainConfig:
             "adversary_lr",
             "checkpoint_seconds",
             "wall_seconds",
+            "cpu_seconds",
             "weight_decay",
             "warmup_images",
             "clip",

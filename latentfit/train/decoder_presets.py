@@ -113,6 +113,14 @@ AUTOENCODER_PRESETS: dict[str, Preset] = {
         "a third of TAESD's encoder", _tiny(TinyEncoder, 40, (0, 1, 2, 4)), 32, 2, {"l1": 1.0}, target="photo",
         encodes=True, config=TrainConfig(n_images=6_000, batch_images=4, optimizer="muon", lr=1e-2),
     ),
+    "mini-decoder-48": Preset(
+        "half of TAESD's decoder", _tiny(TinyDecoder, 48, (5, 3, 1, 0)), 32, 2, {"mse": 10.0}, target="photo",
+        config=TrainConfig(n_images=12_000, batch_images=4, optimizer="muon", lr=1e-2),
+    ),
+    "mini-encoder-48": Preset(
+        "half of TAESD's encoder", _tiny(TinyEncoder, 48, (0, 1, 2, 4)), 32, 2, {"l1": 1.0}, target="photo",
+        encodes=True, config=TrainConfig(n_images=12_000, batch_images=4, optimizer="muon", lr=1e-2),
+    ),
     "pixel-mlp": Preset(
         "Birch-san's pixel MLP", lambda space: PixelMlp(space.channels), 32, 0, {"mse": 1.0}, target="cells", scale=1,
         config=TrainConfig(n_images=10_000, lr=1e-2),

@@ -2,7 +2,8 @@
 
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any, Literal
 
@@ -36,6 +37,7 @@ def train_decoder(
     *,
     config: TrainConfig | None = None,
     split: Split = "train",
+    draw: Mapping[str, float] | None = None,
     begin: Approximation | None = None,
     device: str = "auto",
     progress: bool = True,
@@ -54,6 +56,8 @@ def train_decoder(
         Instead of the preset's.
     split : {"train", "all"}
         "all": also the pictures that the store holds out; score the result on others then.
+    draw : mapping of str to float, optional
+        Instead of the preset's: how often samples of a kind are drawn, relative to 1.
     begin : Approximation, optional
         What to begin from, of the same make; the pictures that it learned from count as this one's too.
     device : str
@@ -71,7 +75,7 @@ def train_decoder(
         save(approximation, run.path)
         return approximation
 
-    return _task(store, preset, out, config, split, first, wrap).train(device, progress=progress)
+    return _task(store, preset, out, config, split, draw, first, wrap).train(device, progress=progress)
 
 
 def train_encoder(
@@ -81,6 +85,7 @@ def train_encoder(
     *,
     config: TrainConfig | None = None,
     split: Split = "train",
+    draw: Mapping[str, float] | None = None,
     begin: nn.Module | None = None,
     device: str = "auto",
     progress: bool = True,
@@ -99,7 +104,7 @@ def train_encoder(
         write_atomic(run.path, to_bytes(weights, {"latentfit_encoder": json.dumps(about)}))
         return network
 
-    return _task(store, preset, out, config, split, first, wrap, encodes=True).train(device, progress=progress)
+    return _task(store, preset, out, config, split, draw, first, wrap, encodes=True).train(device, progress=progress)
 
 
 def _task(
@@ -108,6 +113,7 @@ def _task(
     out: str | os.PathLike[str],
     config: TrainConfig | None,
     split: Split,
+    draw: Mapping[str, float] | None,
     begin: WarmStart | None,
     wrap: Callable[[Run, int, nn.Module, dict[str, Any]], Result],
     *,
@@ -124,9 +130,10 @@ def _task(
             got=f"one of {words[preset.kind]}",
             remedy="train that instead",
         )
+    preset = preset if draw is None else replace(preset, draw=dict(draw))
     config, scale = config or preset.config, preset.scale or store.space.cell_px
     source = _source(store, store.split(split), preset, scale, config.seed)
-    run = Run(result_path(out), name, preset.title, store, source.samples, split, config, begin)
+    run = Run(result_path(out), name, preset.title, source.samples, split, config, begin, store=store)
     network, adversary = _networks(preset, run, split)
     identity = {
         "vae": store.fingerprint, "space": store.space.name, "losses": dict(preset.losses),
@@ -157,7 +164,8 @@ def _networks(preset: Preset, run: Run, split: Split) -> tuple[nn.Module, PatchD
     run.begun(network)
     if preset.closed_form:
         assert isinstance(network, CellDecoder)
-        form = ChannelMap("3", scale=run.store.space.cell_px)  # of the pictures that will be trained on
+        wanted: Literal["vae", "photo"] = "vae" if run.store.has_decodes else "photo"
+        form = ChannelMap("3", scale=run.store.space.cell_px, target=wanted)  # of the pictures that will be trained on
         hold_skip(network, (lambda: form.fit(run.store, split=split).module_) if run.is_new else None)
     return network, adversary
 

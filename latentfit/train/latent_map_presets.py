@@ -143,6 +143,11 @@ INTERPOSERS: dict[str, LatentPreset] = {
         "interposer: least squares, and a network for what it leaves", _ours, 32, 2,
         {"mse": 2.0, "decoded_mse": 400.0}, closed_form="5", takes_trunk=True, decoded_cells=16, config=_INTERPOSE,
     ),
+    "interposer-low": LatentPreset(
+        "interposer, its low frequencies weighed by themselves", _ours, 32, 2,
+        {"mse": 2.0, "coarse_mse": 16.0, "decoded_mse": 400.0}, closed_form="5", takes_trunk=True, decoded_cells=16,
+        config=_MUON,
+    ),
     "interposer-fine": LatentPreset(
         "interposer, begun from one, through a decoder that draws texture", _ours, 24, 2,
         {"mse": 2.0, "decoded_mse": 300.0}, closed_form="5", decoded_cells=12, goes_on=True,

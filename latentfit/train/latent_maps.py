@@ -118,7 +118,7 @@ def train_latent_map(
         border_cells=chosen.border_cells, weights=chosen.draw, seed=course.seed,
     )  # fmt: skip
     samples = [pair.source for pair in crops.pairs]
-    run = Run(result_path(out), name, chosen.title, source, samples, split, course, _begin(begin, joined))
+    run = Run(result_path(out), name, chosen.title, samples, split, course, _begin(begin, joined), store=source)
     model = _model(chosen, run, every, split, trunk)
     there = model.there if isinstance(model, BothWays) else model
     identity = {

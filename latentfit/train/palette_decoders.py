@@ -104,7 +104,7 @@ def train_palette(
     targets = PaletteTargets(store, how, crops.samples, progress=progress)
     objective = ClassObjective(how.palette, targets.counts(crops.samples), chosen.balance, chosen.oklab)
     chosen_by = split if samples is None else "given"
-    run = Run(result_path(out), name, chosen.title, store, crops.samples, chosen_by, course, first)
+    run = Run(result_path(out), name, chosen.title, crops.samples, chosen_by, course, first, store=store)
     network, weights = _network(chosen, run, how), {"balance": chosen.balance, "oklab": chosen.oklab}
     identity = {
         "vae": store.fingerprint, "space": store.space.name, "targets": how.key, **weights,
@@ -128,7 +128,7 @@ def _network(preset: PalettePreset, run: Run, how: Palettizing) -> nn.Module:
     """Drawn from the seed, on the closed form of the pictures to learn from; or begun from what is given."""
     network = run.begun(run.drawn(lambda: preset.make(run.store.space, how.palette)))
     if isinstance(network, CellPalette):
-        form = ChannelMap("3")
+        form = ChannelMap("3", target="photo" if how.of == "photo" else "vae")
         hold_skip(network, (lambda: form.fit(run.store, samples=run.samples).module_) if run.is_new else None)
     return network
 

@@ -5,14 +5,17 @@ from collections.abc import Mapping
 from typing import Literal, get_args, overload
 
 from latentfit.errors import TrainError
+from latentfit.train.autoencoder_presets import AUTOENCODER_KL_PRESETS, AutoencoderPreset
 from latentfit.train.decoder_presets import AUTOENCODER_PRESETS, Preset
 from latentfit.train.latent_map_presets import INTERPOSERS, UPSCALERS, LatentPreset
 from latentfit.train.palette_presets import PALETTE_PRESETS, PalettePreset
 
-PresetKind = Literal["decoder", "encoder", "palette", "interposer", "upscaler"]
-AnyPreset = Preset | PalettePreset | LatentPreset
+PresetKind = Literal["decoder", "encoder", "palette", "interposer", "upscaler", "vae"]
+AnyPreset = Preset | PalettePreset | LatentPreset | AutoencoderPreset
 
-_TABLES: tuple[Mapping[str, AnyPreset], ...] = (AUTOENCODER_PRESETS, PALETTE_PRESETS, INTERPOSERS, UPSCALERS)
+_TABLES: tuple[Mapping[str, AnyPreset], ...] = (
+    AUTOENCODER_PRESETS, PALETTE_PRESETS, INTERPOSERS, UPSCALERS, AUTOENCODER_KL_PRESETS
+)  # fmt: skip
 PRESETS: Mapping[str, AnyPreset] = {name: preset for table in _TABLES for name, preset in table.items()}
 """Name -> preset, of every kind."""
 if len(PRESETS) != sum(map(len, _TABLES)):
@@ -20,7 +23,7 @@ if len(PRESETS) != sum(map(len, _TABLES)):
 
 _IN_WORDS = {
     "decoder": "a decoder", "encoder": "an encoder", "palette": "a palette", "interposer": "an interposer",
-    "upscaler": "an upscaler",
+    "upscaler": "an upscaler", "vae": "an autoencoder",
 }  # fmt: skip
 
 
@@ -37,6 +40,8 @@ def preset_named(name: str, *kinds: Literal["decoder", "encoder"]) -> Preset: ..
 def preset_named(name: str, *kinds: Literal["palette"]) -> PalettePreset: ...
 @overload
 def preset_named(name: str, *kinds: Literal["interposer", "upscaler"]) -> LatentPreset: ...
+@overload
+def preset_named(name: str, *kinds: Literal["vae"]) -> AutoencoderPreset: ...
 
 
 def preset_named(name: str, *kinds: str) -> AnyPreset:
@@ -45,7 +50,7 @@ def preset_named(name: str, *kinds: str) -> AnyPreset:
     Parameters
     ----------
     name : str
-    *kinds : {"decoder", "encoder", "palette", "interposer", "upscaler"}
+    *kinds : {"decoder", "encoder", "palette", "interposer", "upscaler", "vae"}
         One of these it must be.
 
     Raises

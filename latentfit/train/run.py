@@ -82,7 +82,7 @@ class WarmStart:
 
 
 @dataclass(frozen=True)
-class Run:
+class PictureRun:
     """One run of a recipe: the same call goes on where a killed one stopped.
 
     Attributes
@@ -91,8 +91,6 @@ class Run:
         File of the result. Beside it, in ``NAME.run/``: checkpoint, metrics, config.
     name, title : str
         Name and title of the preset.
-    store : PairStore
-        Whose latents go in; of a map between latents the source.
     samples : sequence of Sample
         What is drawn from.
     split : str
@@ -104,7 +102,6 @@ class Run:
     path: Path
     name: str
     title: str
-    store: PairStore
     samples: Sequence[Sample]
     split: str
     config: TrainConfig
@@ -184,8 +181,7 @@ class Run:
             looks |= set(self.begin.card.get("train_looks", ()))
             begun = {"begun_from": dict(self.begin.card)}
         return {
-            "form": self.name, "title": self.title, "vae": self.store.vae_name, "fingerprint": self.store.fingerprint,
-            "reference": self.store.reference, **about, "seen_images": trained.seen_images,
+            "form": self.name, "title": self.title, **about, "seen_images": trained.seen_images,
             "config": self.config.to_dict(), "n_images": len(hashes), "n_samples": len(self.samples),
             "train_hashes": sorted(hashes), "train_looks": sorted(looks), **begun,
         }  # fmt: skip
@@ -201,12 +197,31 @@ class Run:
 
 
 @dataclass(frozen=True)
+class Run(PictureRun):
+    """A run on what an autoencoder made of pictures.
+
+    Attributes
+    ----------
+    store : PairStore
+        Whose latents go in; of a map between latents the source.
+    """
+
+    store: PairStore = field(kw_only=True)
+
+    def card(self, trained: Trained, about: Mapping[str, Any]) -> dict[str, Any]:
+        """As every run's, with which autoencoder it was."""
+        store = self.store
+        of = {"vae": store.vae_name, "fingerprint": store.fingerprint, "reference": store.reference}
+        return super().card(trained, {**of, **about})
+
+
+@dataclass(frozen=True)
 class Task(Generic[Result]):
     """What a recipe trains, whatever it trains: `train` is all that is left to do.
 
     Attributes
     ----------
-    run : Run
+    run : PictureRun
         Where, on what and from what.
     data : Source
         Batches.
@@ -226,7 +241,7 @@ class Task(Generic[Result]):
         Besides the metrics'.
     """
 
-    run: Run
+    run: PictureRun
     data: Source
     network: nn.Module
     objective: AnyObjective

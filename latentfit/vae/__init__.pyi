@@ -1,6 +1,7 @@
 from .configs import bundled_configs as bundled_configs
 from .configs import shape_differences as shape_differences
 from .diffusers_folder import folder_weights as folder_weights
+from .diffusers_folder import save_autoencoder_folder as save_autoencoder_folder
 from .diffusers_folder import save_tiny_folder as save_tiny_folder
 from .keys import TinyHalves as TinyHalves
 from .keys import is_tiny_video as is_tiny_video

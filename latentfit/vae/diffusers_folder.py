@@ -1,12 +1,14 @@
-"""A TAESD pair as a diffusers AutoencoderTiny folder: the same numbers under diffusers' names."""
+"""Autoencoders as diffusers' folders: a TAESD pair as AutoencoderTiny's, and a module of diffusers' own."""
 
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import save as to_bytes
-from torch import Tensor
+from torch import Tensor, nn
 
 from latentfit.errors import VaeError
 from latentfit.nets.tiny import TinyDecoder, TinyEncoder
@@ -58,11 +60,57 @@ def save_tiny_folder(
         "upsample_fn": "nearest", "upsampling_scaling_factor": 2, "latent_magnitude": 3, "latent_shift": 0.5,
         "force_upcast": False, "scaling_factor": 1.0, "shift_factor": 0.0,
     }  # fmt: skip
-    root = Path(folder)
-    weights = {
-        name: tensor.detach().cpu().to(dtype).contiguous() for name, tensor in folder_weights(encoder, decoder).items()
-    }
-    write_atomic(root / WEIGHTS_NAME, to_bytes(weights, {"format": "pt"}))
+    return _written(Path(folder), folder_weights(encoder, decoder), config, dtype, card, {})
+
+
+def save_autoencoder_folder(
+    module: nn.Module,
+    folder: str | os.PathLike[str],
+    *,
+    dtype: torch.dtype = torch.float32,
+    card: str = "",
+    about: Mapping[str, Any] | None = None,
+) -> Path:
+    """Write an autoencoder of one of diffusers' classes as its `save_pretrained` does, each file whole.
+
+    Parameters
+    ----------
+    module : ModelMixin
+        Of diffusers, such as AutoencoderKL.
+    folder : path
+    dtype : torch.dtype
+        Of the stored weights.
+    card : str
+        README.md.
+    about : mapping, optional
+        JSON-able; kept in the weights file's header, under "latentfit_vae".
+
+    Raises
+    ------
+    VaeError
+        When the module has no config of diffusers'.
+    """
+    config: Any = getattr(module, "config", None)
+    if not isinstance(config, Mapping):
+        raise VaeError("autoencoder", expected="a module with a config of diffusers'", got=type(module).__name__)
+    stated = {
+        "_class_name": type(module).__name__, **{key: value for key, value in config.items() if key[:1] != "_"}
+    }  # fmt: skip
+    noted = {"latentfit_vae": json.dumps(dict(about))} if about is not None else {}
+    return _written(Path(folder), module.state_dict(), stated, dtype, card, noted)
+
+
+def _written(
+    root: Path,
+    weights: Mapping[str, Tensor],
+    config: Mapping[str, Any],
+    dtype: torch.dtype,
+    card: str,
+    noted: Mapping[str, str],
+) -> Path:
+    """The folder's files; the config last, so that a folder with one is whole."""
+    stored = {name: tensor.detach().cpu().to(dtype).contiguous() for name, tensor in weights.items()}
+    write_atomic(root / WEIGHTS_NAME, to_bytes(stored, {"format": "pt", **noted}))
     if card:
         write_atomic(root / "README.md", card)
     write_atomic(root / "config.json", json.dumps(config, indent=1) + "\n")

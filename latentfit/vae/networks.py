@@ -38,18 +38,24 @@ class Network(Protocol):
 
     @property
     def decoder_parts(self) -> list[nn.Module]:
-        """Modules that decoding runs through: their parameters are what a full decode costs."""
+        """Modules that decoding runs through: their parameters are what a full decode costs; none: it only encodes."""
         ...
 
 
 class TinyNetwork(nn.Module):
-    """A TAESD pair, or its decoder alone: pictures stay in [0, 1], latents in the model domain."""
+    """A TAESD pair, or half of one: pictures stay in [0, 1], latents in the model domain."""
 
-    def __init__(self, encoder: TinyEncoder | TinyEncoder32 | None, decoder: TinyDecoder | TinyDecoder32) -> None:
+    def __init__(
+        self, encoder: TinyEncoder | TinyEncoder32 | None, decoder: TinyDecoder | TinyDecoder32 | None
+    ) -> None:
         super().__init__()
+        half = decoder if decoder is not None else encoder
+        if half is None:
+            raise VaeError("TinyNetwork", expected="an encoder, a decoder or both", got="neither")
         self.encoder = encoder
         self.decoder = decoder
-        self.receptive_cells: int | None = decoder.receptive_cells
+        self.receptive_cells: int | None = None if decoder is None else decoder.receptive_cells
+        self.n_channels, self.cell_px = half.n_channels, half.cell_px
 
     def encode(self, rgb: Tensor) -> Tensor:
         if self.encoder is None:
@@ -61,12 +67,17 @@ class TinyNetwork(nn.Module):
         return own
 
     def decode(self, own: Tensor) -> Tensor:
+        if self.decoder is None:
+            raise VaeError(
+                "decode: this autoencoder was loaded from its encoder alone, so it only encodes",
+                remedy="load X_encoder.* and X_decoder.* as X, or fit to the photographs",
+            )
         rgb: Tensor = self.decoder(own)
         return rgb
 
     @property
     def decoder_parts(self) -> list[nn.Module]:
-        return [self.decoder]
+        return [] if self.decoder is None else [self.decoder]
 
 
 class DiffusersNetwork(nn.Module):
@@ -157,7 +168,7 @@ def batch_norm_crossing(norm: nn.BatchNorm2d, patch: tuple[int, int]) -> Crossin
 def shape_of_latents(network: Network) -> tuple[int, int]:
     """(channels, pixels per cell), found by encoding a grey picture; larger ones are tried where 64 px are too few."""
     if isinstance(network, TinyNetwork):
-        return network.decoder.n_channels, network.decoder.cell_px
+        return network.n_channels, network.cell_px
     failures: list[str] = []
     called, only_px = type(network).__name__, None
     if isinstance(network, DiffusersNetwork):

@@ -11,7 +11,7 @@ from torch import nn
 from latentfit.errors import BadFileError, LatentfitWarning, VaeError
 from latentfit.latents.space_facts import all_facts
 from latentfit.nets.state_dict import UNFIT
-from latentfit.nets.tiny import load_tiny_decoder, load_tiny_encoder
+from latentfit.nets.tiny import is_tiny_encoder, load_tiny_decoder, load_tiny_encoder
 from latentfit.runtime.weights import WeightsFile
 from latentfit.vae.configs import (
     build_module,
@@ -144,23 +144,19 @@ def _plainly_named(file: WeightsFile) -> Weights:
 
 
 def _open_tiny(file: WeightsFile) -> TinyNetwork | None:
-    """TAESD in one file: under ComfyUI's names or diffusers', or its decoder alone, which is enough to decode."""
+    """TAESD in one file: under ComfyUI's names or diffusers', or half of it, which only encodes or only decodes."""
     halves = tiny_halves(file.names)
     names = without_wrapper(file.names)
     if halves is None and "1.weight" in names and "3.conv.0.weight" in names:
         halves = TinyHalves({}, names)
+    if halves is None and "0.weight" in names and is_tiny_encoder(names):
+        halves = TinyHalves(names, {})
     if halves is None:
         return None
-    if not halves.decoder:
-        raise VaeError(
-            place=file.path,
-            expected="a TAESD with its decoder",
-            got="its encoder alone",
-            remedy="name a file with both",
-        )
     try:
         encoder = load_tiny_encoder(read_renamed(file, halves.encoder)) if halves.encoder else None
-        return TinyNetwork(encoder, load_tiny_decoder(read_renamed(file, halves.decoder)))
+        decoder = load_tiny_decoder(read_renamed(file, halves.decoder)) if halves.decoder else None
+        return TinyNetwork(encoder, decoder)
     except BadFileError as error:
         raise error.at(file.path) from error
     except UNFIT as error:

@@ -125,8 +125,8 @@ def _of_file(path: Path) -> Source:
     if path.stem.startswith(_FOLDER_WEIGHTS) and (path.parent / "config.json").is_file():
         return _in_folder(path.parent)
     half = re.match(r"^(.+)_(encoder|decoder)$", path.stem)
-    if half and half[2] == "decoder" and not _halves(path.with_name(half[1]))[0]:
-        return Source(half[1], file=path)  # alone, it decodes
+    if half and None in _halves(path.with_name(half[1])):
+        return Source(half[1], file=path)  # alone, it encodes or decodes
     pair = _pair(path.with_name(half[1])) if half else None
     if half and pair:
         return Source(half[1], pair=pair)
@@ -140,7 +140,8 @@ def _pair(stem: Path) -> tuple[Path, Path] | None:
         return encoder, decoder
     if encoder or decoder:
         missing = "decoder" if encoder else "encoder"
-        alone = f", or name {decoder.name} itself, which only decodes" if decoder else ""
+        there, does = (decoder, "decodes") if decoder else (encoder, "encodes")
+        alone = f", or name {there.name} itself, which only {does}" if there else ""
         raise VaeError(
             place=stem,
             expected=f"a TAESD pair, {stem.name}_encoder.* and {stem.name}_decoder.*",

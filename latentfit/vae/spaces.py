@@ -14,6 +14,7 @@ from latentfit.errors import Remedy, SpaceMismatchError, VaeError
 from latentfit.latents.space_facts import all_facts
 from latentfit.latents.spaces import LatentSpace, get_space, list_spaces
 from latentfit.vae.configs import bundled_configs
+from latentfit.runtime.storage import data_path
 from latentfit.vae.networks import (
     Crossing,
     DiffusersNetwork,
@@ -28,10 +29,22 @@ Numbers = tuple[tuple[float, ...], tuple[float, ...]]
 PUBLIC_TINY = {name: (title, space) for space, facts in all_facts().items() for name, title in facts.tiny_vaes.items()}
 """The TAESD family by its public names: name for people, space."""
 
-BUNDLED = {name: (title, space) for space, facts in all_facts().items() for name, title in facts.bundled_vaes.items()}
-"""What data/vaes holds: name for people, space."""
+Title = tuple[str, str | None]
 
-NAMED = {**PUBLIC_TINY, **BUNDLED}
+
+def _bundled() -> dict[str, Title]:
+    """The autoencoders of data/vaes: those that a space names, and those of a space of their own."""
+    found: dict[str, Title] = {
+        name: (title, space) for space, facts in all_facts().items() for name, title in facts.bundled_vaes.items()
+    }
+    folders = sorted(path.parent.name for path in data_path("vaes").glob("*/config.json"))
+    return found | {name: (name, None) for name in folders if name not in found}
+
+
+BUNDLED = _bundled()
+"""What data/vaes holds: name for people, space; None where its space is its own."""
+
+NAMED: dict[str, Title] = {**PUBLIC_TINY, **BUNDLED}
 
 # What of a config does not touch the latents: the decoder, and notes to the pipeline.
 _BESIDE_LATENTS = re.compile(

@@ -94,8 +94,10 @@ class Vae:
             - a diffusers folder of any autoencoder class with `encode` and `decode`, or a pipeline's folder;
             - a single file, ``.safetensors``, ``.ckpt``, ``.pt``: keys of diffusers, latent diffusion or Wan, alone or
               as ``first_stage_model.*`` or ``vae.*`` in a checkpoint. Its config is bundled, or read off its shapes;
-            - ``dir/X`` where ``X_encoder.*`` and ``X_decoder.*`` are a TAESD pair;
-            - ``"mini-sd1"``, ``"mini-sdxl"``, ``"mini-flux1"``: small ones that come with this package;
+            - ``dir/X`` where ``X_encoder.*`` and ``X_decoder.*`` are a TAESD pair; or one of the two files, which
+              only encodes or only decodes;
+            - ``"mini-sd1"``, ``"mini-sdxl"``, ``"mini-flux1"``: small ones that come with this package, as do
+              other folders of ``data/vaes``;
             - ``"taesd"``, ``"taesdxl"``, ``"taesd3"``, ``"taef1"``, ``"taef2"``: from ``weights/taesd`` of the folder
               that the environment variable LATENTFIT_ASSETS names, else from the hub;
             - the name of a space, such as ``"sdxl"``: its published autoencoder on the hub;
@@ -172,6 +174,11 @@ class Vae:
     def cell_px(self) -> int:
         """Pixels per latent cell, each way."""
         return self.space.cell_px
+
+    @property
+    def decodes(self) -> bool:
+        """Whether it has a decoder; TAESD's encoders open alone too, and then only encode."""
+        return bool(self.network.decoder_parts)
 
     def encode(self, rgb: Tensor) -> Tensor:
         """Pictures -> latents of the posterior's mode.

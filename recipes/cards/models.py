@@ -29,8 +29,8 @@ from latentfit.runtime import WeightsFile, write_atomic
 from latentfit.scores import ms_ssim, tables
 from latentfit.vae import save_tiny_folder
 from recipes.cards.results_tables import keeping_kinds
-from recipes.models import LARGE, SHARP, VAES, path_of
-from recipes.tables import stores_of
+from recipes.models import LARGE, SHARP, path_of
+from recipes.tables import VAES, stores_of
 
 ROOT = Path(__file__).resolve().parents[2]
 SHIPPED = ("cell", LARGE)
@@ -59,7 +59,7 @@ def main() -> None:
 
 def mini_vae(space: str, assets: Path, eval_store: PairStore) -> None:
     """data/vaes/mini-SPACE: weights, config, model card."""
-    encoder_file, decoder_file = path_of(space, "mini-encoder"), path_of(space, "mini-decoder")
+    encoder_file, decoder_file = (path_of(space, preset) for preset in minis_of(space))
     if not (encoder_file.is_file() and decoder_file.is_file()):
         print(f"{space}: no mini VAE is trained yet")
         return
@@ -75,6 +75,12 @@ def mini_vae(space: str, assets: Path, eval_store: PairStore) -> None:
     save_tiny_folder(encoder, decoder, folder, card=told)
     write_atomic(folder / "scores.json", json.dumps(scores, indent=1) + "\n")
     print(json.dumps({"vae": f"mini-{space}", **{name: round(value, 4) for name, value in scores.items()}}))
+
+
+def minis_of(space: str) -> tuple[str, str]:
+    """The presets of the halves that ship: the wider ones where both are trained."""
+    wide, narrow = ("mini-encoder-48", "mini-decoder-48"), ("mini-encoder", "mini-decoder")
+    return wide if all(path_of(space, preset).is_file() for preset in wide) else narrow
 
 
 def round_trips(mini: lf.Vae, teacher: lf.Vae, store: PairStore) -> dict[str, float]:
@@ -102,7 +108,15 @@ def vae_card(space: str, teacher: lf.Vae, scores: dict[str, float], folder: Path
     """README.md of a mini VAE."""
     title, name = lf.get_space(space).title, folder.name
     size = (folder / "diffusion_pytorch_model.safetensors").stat().st_size
-    trained = [training_of(space, preset) for preset in ("mini-encoder", "mini-decoder")]
+    halves = minis_of(space)
+    trained = [training_of(space, preset) for preset in halves]
+    network = lf.Vae.load(str(folder), space=space, device="cpu").network
+    assert isinstance(network.decoder, TinyDecoder)
+    data = (
+        "CC0 and public-domain photographs, paintings, drawings and pixel art (data/training_sources.json, images/cc0)"
+        if halves[0].endswith("48")
+        else "18 CC0 photographs, the photographs that scikit-image and scikit-learn carry, and this project's charts"
+    )
     rows = [
         "| on images/eval, 40 photographs, short side 320 px | mini | teacher |", "|---|--:|--:|",
         f"| decode(encode(x)) against x, PSNR, pooled, dB | {scores['psnr mini']:.2f} | {scores['psnr teacher']:.2f} |",
@@ -117,11 +131,11 @@ A small autoencoder in {title}'s own latent space: what the notebooks encode and
 A stand-in for a stand-in: use TAESD or the model's VAE where you have them.
 
 - **Loads as** `latentfit.Vae.load("{name}")`, or diffusers' `AutoencoderTiny.from_pretrained(folder)`:
-  {size / 1e6:.2f} MB, float16, one width of 40 channels, blocks (0, 1, 2, 4) down and (5, 3, 1, 0) up.
+  {size / 1e6:.2f} MB, float16, one width of {network.decoder.width} channels, blocks (0, 1, 2, 4) down and (5, 3, 1, 0)
+  up.
 - **Teacher**: {teacher.name} (Ollin Boer Bohan, MIT), itself a stand-in for {lf.get_space(space).kl_name}. The encoder
   learned the teacher's latents, the decoder to give the photograph back from them.
-- **Data**: 18 CC0 photographs, the photographs that scikit-image and scikit-learn carry, and this project's charts,
-  in crops of 256 px.
+- **Data**: {data}, in crops of 256 px.
 {chr(10).join(f"- {line}." for line in trained)}
 
 {chr(10).join(rows)}

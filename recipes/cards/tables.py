@@ -10,7 +10,7 @@ from recipes.cards.results_tables import BASELINE, CLOSED, on_clip_art, results
 
 ROOT = Path(__file__).resolve().parents[2]
 MODELS, VAES = ROOT / "data" / "models", ROOT / "data" / "vaes"
-SPACES = ("sd1", "sdxl", "flux1")
+SPACES = ("sd1", "sdxl", "flux1", "sd3", "flux2")
 SCORED_AS = {"closed form 5": CLOSED, "decode → encode": BASELINE}
 """Names in data/results of what other tables call otherwise."""
 

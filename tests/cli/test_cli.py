@@ -368,7 +368,7 @@ def test_a_single_file_of_several_spaces_asks_for_space(tmp_path: Path, capsys: 
     assert "sdxl" in line
 
 
-KINDS = ("decoder", "encoder", "palette", "interposer")
+KINDS = ("decoder", "encoder", "palette", "interposer", "vae")
 
 
 @pytest.mark.parametrize("command", ["", *COMMANDS, *(f"train {kind}" for kind in KINDS)])
@@ -393,6 +393,7 @@ def test_help_is_for_people(command: str, capsys: Capture) -> None:
         "train encoder": "--store STORE --preset NAME --out FILE --images --batch --begin --device",
         "train palette": "--store --palette NAME --preset NAME --out FILE --method --dither --images --begin",
         "train interposer": "--source STORE --target STORE --preset NAME --out FILE --decoder --images --begin",
+        "train vae": "--pictures DIR... --preset NAME --out FILE --images --batch --begin --split",
         "convert": "LATENT --map FILE --out FILE --source --target",
         "same-space": "VAE_A VAE_B --images --size",
         "audit": "--store STORE --csv",

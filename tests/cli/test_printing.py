@@ -19,7 +19,7 @@ from tests.support.paths import ROOT
 
 ENCODINGS = ("cp1252", "ascii", "latin-1", "utf-8")
 COMMANDS = [[name] for name in cli.COMMANDS if name != "train"]
-KINDS = [["train", kind] for kind in ("decoder", "encoder", "palette", "interposer", "upscaler")]
+KINDS = [["train", kind] for kind in ("decoder", "encoder", "palette", "interposer", "upscaler", "vae")]
 
 
 @contextmanager
@@ -167,7 +167,10 @@ USAGE = {
     ("collect", "--vae", "x", "--out", "y", "--size", "abc"): "collect: --size: expected a whole number, got 'abc'",
     ("collect", "--vae", "x", "--out", "y", "--size=a\nb"): "collect: --size: expected a whole number, got 'a b'",
     ("train", "decoder", "--store", "s", "--preset", "p", "--out", "o", "--lr", "fast"): "--lr: expected a number",
-    ("train", "decodr"): "train: expected one of decoder, encoder, palette, interposer, upscaler, got 'decodr'; did",
+    (
+        "train",
+        "decodr",
+    ): "train: expected one of decoder, encoder, palette, interposer, upscaler, vae, got 'decodr'; did",
     ("train",): "train: expected a command, one of decoder,",
     ("collec",): "got 'collec'; did you mean 'collect'?",
     (): "expected a command, one of autofit, collect,",

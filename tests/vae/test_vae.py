@@ -682,12 +682,14 @@ def test_files_that_hold_no_whole_autoencoder(tmp_path):
         "half": ({key: value for key, value in weights.items() if not key.startswith("encoder")}, "got no encoder"),
         "other": ({key: value for key, value in weights.items() if not key.startswith("decoder")}, "got no decoder"),
         "holes": ({key: value for key, value in weights.items() if "mid_block.resnets.1" not in key}, "differ at"),
-        "lone": (TinyEncoder(4).state_dict(), "half of a TAESD"),
+        "video": ({"14.weight": torch.zeros(3, 4, 3, 3)}, "half of a TAESD"),
     }
     for name, (tensors, message) in cases.items():
         save_file({key: tensor.contiguous() for key, tensor in tensors.items()}, tmp_path / f"{name}.safetensors")
         with pytest.raises((VaeError, BadFileError), match=message):
             Vae.load(tmp_path / f"{name}.safetensors")
+    save_file(TinyEncoder(4).state_dict(), tmp_path / "lone_encoder.safetensors")
+    assert not Vae.load(tmp_path / "lone_encoder.safetensors").decodes  # half of a TAESD encodes
     narrow = random_kl(width=16, norm_num_groups=8)
     save_file(narrow.state_dict(), tmp_path / "narrow.safetensors")
     with pytest.raises(VaeError, match="multiples of 32"):
