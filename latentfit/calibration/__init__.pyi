@@ -1,3 +1,5 @@
+from .calibration import Calibration as Calibration
+from .calibration import Observation as Observation
 from .choice import FORMS as FORMS
 from .choice import Choice as Choice
 from .choice import choose as choose

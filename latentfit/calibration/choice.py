@@ -21,8 +21,14 @@ FORMS: dict[str, tuple[int, ...]] = {
 RIDGES = (1e-5, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
 WEIGHTS = (0.1, 0.25, 0.5, 0.75, 1.0)
 """Of what the pairs say, against the prior."""
-LONE_RIDGE, LONE_WEIGHT, LONE_WEIGHT_BUNDLED = 1e-2, 0.5, 0.1
-"""Where all pictures lie in one fold: docs/log.md."""
+FEWEST = 4
+"""Pictures, in at least three folds, from which on folds are left out to choose."""
+PICTURES_TO_TRUST = 12
+"""From which on the pairs may outweigh a bundled prior wholly."""
+DOUBT = 1.0
+"""Standard errors over left-out folds that a gain over the prior has to pass, and 2 over the number of pictures."""
+LONE_RIDGE, LONE_WEIGHT, LONE_WEIGHT_BUNDLED = 1e-2, 0.25, 0.1
+"""Of pictures too few to leave some out; docs/log.md has what was tried."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +82,8 @@ class _Form:
 def choose(sums: Floats, basis: Basis, priors: Sequence[Prior], forms: Sequence[str], n_pictures: int) -> Choice:
     """The best of the forms for pictures that were left out; the prior itself where nothing beats it surely.
 
-    With all pictures in one fold nothing can be left out: what the pairs say then enters with a fixed weight.
+    Of fewer than `FEWEST` pictures none is left out: what the pairs say enters with a small, fixed weight; without a
+    prior it is all there is.
 
     Parameters
     ----------
@@ -92,7 +99,7 @@ def choose(sums: Floats, basis: Basis, priors: Sequence[Prior], forms: Sequence[
     whole = np.stack([one + np.triu(one, 1).T for one in sums])
     filled = [fold for fold in range(len(whole)) if whole[fold, 0, 0] > 0]
     candidates = [made for name in forms if (made := _form(name, basis, priors)) is not None]
-    if len(filled) < 2:
+    if n_pictures < FEWEST or len(filled) < 3:
         return _of_one_fold(whole.sum(0), candidates)
     scored = [_left_out(one, whole, filled) for one in candidates]
     cells = whole[filled, 0, 0]
@@ -103,13 +110,15 @@ def choose(sums: Floats, basis: Basis, priors: Sequence[Prior], forms: Sequence[
         for r, w in np.ndindex(found.errors.shape[:2]):
             if not _is_allowed(candidates[index], w, n_pictures):
                 continue
-            sure = -_pooled(found.errors[r, w], cells)
+            sure = -_pooled(10 * np.log10(np.maximum(found.errors[r, w], 1e-12)), cells)
             if base is not None:
                 sure = _sure_gain(scored[base].prior, found.errors[r, w], cells, n_pictures)
             if best is None or sure > best[0]:
                 best = (sure, index, r, w)
-    psnr = {one.name: _db(min(_pooled(e, cells) for e in found.errors.reshape(-1, len(filled))))
-            for one, found in zip(candidates, scored, strict=True)}
+    psnr = {
+        one.name: _db(min(_pooled(e, cells) for e in found.errors.reshape(-1, len(filled))))
+        for one, found in zip(candidates, scored, strict=True)
+    }
     prior_db = float("nan") if base is None else _db(_pooled(scored[base].prior, cells))
     assert best is not None
     if base is not None and best[0] <= 0:
@@ -120,12 +129,6 @@ def choose(sums: Floats, basis: Basis, priors: Sequence[Prior], forms: Sequence[
     step = _towards(whole.sum(0), one, [RIDGES[r]])[0]
     weight = WEIGHTS[w] if one.prior_name else 1.0
     return Choice(one.name, one.kernels, one.prior + weight * step, RIDGES[r], weight, one.prior_name, psnr, prior_db)
-
-
-PICTURES_FOR_MORE, PICTURES_TO_TRUST = 4, 8
-"""From how many on a form richer than 3×3 may be chosen without a prior, or a published prior left; a bundled one."""
-DOUBT = 1.0
-"""Standard errors over left-out folds that a gain over the prior has to pass."""
 
 
 @dataclass(frozen=True)
@@ -145,7 +148,7 @@ def _left_out(form: _Form, whole: Floats, filled: Sequence[int]) -> _Scored:
         here = whole[fold]
         prior[n] = mean_squared(here, form.prior, form.rows)
         gram = here[np.ix_(form.rows, form.rows)]
-        cross = here[np.ix_(form.rows, range(len(here) - 3, len(here)))] - gram @ form.prior
+        cross = here[np.ix_(form.rows, colours_of(here))] - gram @ form.prior
         for r, step in enumerate(_towards(total - here, form, RIDGES)):
             slope, curve = float((step * cross).sum()), float((step * (gram @ step)).sum())
             for w, weight in enumerate(weights):
@@ -161,14 +164,14 @@ def _of_one_fold(total: Floats, candidates: Sequence[_Form]) -> Choice:
         return Choice(one.name, one.kernels, one.prior, 0.0, 0.0, one.prior_name)
     weight = 1.0 if not one.prior_name else LONE_WEIGHT_BUNDLED if one.is_bundled else LONE_WEIGHT
     ridge = LONE_RIDGE
-    return Choice(one.name, one.kernels, one.prior + weight * _towards(total, one, [ridge])[0], ridge, weight, one.prior_name)
+    return Choice(
+        one.name, one.kernels, one.prior + weight * _towards(total, one, [ridge])[0], ridge, weight, one.prior_name
+    )
 
 
 def _is_allowed(form: _Form, weight: int, n_pictures: int) -> bool:
     """Whether so few pictures may say so much."""
-    if not form.prior_name:
-        return n_pictures >= PICTURES_FOR_MORE or form.kernels in ((1,), (3,))
-    return WEIGHTS[weight] <= n_pictures / (PICTURES_TO_TRUST if form.is_bundled else PICTURES_FOR_MORE)
+    return not form.is_bundled or WEIGHTS[weight] <= n_pictures / PICTURES_TO_TRUST
 
 
 def _pooled(errors: Floats, cells: Floats) -> float:
@@ -192,22 +195,34 @@ def _standard_error(gains: Floats, cells: Floats) -> float:
 def _db(error: float) -> float:
     return -10 * float(np.log10(max(error, 1e-12)))
 
+
+def colours_of(sums: Floats) -> NDArray[np.intp]:
+    """The rows of the three colours, which are the last."""
+    return np.arange(len(sums) - 3, len(sums))
+
+
 def mean_squared(sums: Floats, coefficients: Floats, rows: NDArray[np.intp]) -> float:
     """Mean squared error of unclamped colours, of the range 0 to 1, of coefficients in rows of symmetric sums."""
-    cross, n_terms = sums[np.ix_(rows, range(len(sums) - 3, len(sums)))], len(rows)
+    cross, n_terms = sums[np.ix_(rows, colours_of(sums))], len(rows)
     power = sums.diagonal()[-3:].sum()
     quadratic = float((coefficients * (sums[np.ix_(rows, rows)] @ coefficients)).sum())
     assert coefficients.shape == (n_terms, 3)
-    return max(0.0, power - 2 * float((coefficients * cross).sum()) + quadratic) / (4 * 3 * float(sums[0, 0]))
+    return max(0.0, float(power) - 2 * float((coefficients * cross).sum()) + quadratic) / (4 * 3 * float(sums[0, 0]))
+
+
+def rows_of(kernels: tuple[int, ...], basis: Basis) -> NDArray[np.intp] | None:
+    """Rows of the constant and a form's terms in sums over a basis; None where it lacks one of them."""
+    place = {term: 1 + index for index, term in enumerate(basis.names)}
+    terms = Basis(basis.n_channels, kernels).names
+    return np.array([0, *(place[term] for term in terms)]) if set(terms) <= set(place) else None
 
 
 def _form(name: str, basis: Basis, priors: Sequence[Prior]) -> _Form | None:
     """A form's rows in the sums, and what is known of it; None where the sums do not hold its terms."""
     own = Basis(basis.n_channels, FORMS[name])
-    place = {term: 1 + index for index, term in enumerate(basis.names)}
-    if not set(own.names) <= set(place):
+    rows = rows_of(FORMS[name], basis)
+    if rows is None:
         return None
-    rows = np.array([0, *(place[term] for term in own.names)])
     known = [(one, found) for one in priors if (found := one.within(own)) is not None]
     if not known:
         return _Form(name, FORMS[name], rows, np.zeros((len(rows), 3)), "")
@@ -218,7 +233,7 @@ def _form(name: str, basis: Basis, priors: Sequence[Prior]) -> _Form | None:
 def _towards(sums: Floats, form: _Form, ridges: Sequence[float]) -> Floats:
     """Least squares with a ridge towards the prior, ``(n_ridges, n_rows, 3)``; the constant is free."""
     gram = sums[np.ix_(form.rows, form.rows)]
-    left = sums[np.ix_(form.rows, range(len(sums) - 3, len(sums)))] - gram @ form.prior
+    left = sums[np.ix_(form.rows, colours_of(sums))] - gram @ form.prior
     count = gram[0, 0]
     mean, left_mean = gram[0, 1:] / count, left[0] / count
     spread = np.sqrt(np.maximum(gram.diagonal()[1:] / count - mean**2, 1e-12))

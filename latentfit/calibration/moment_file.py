@@ -16,11 +16,13 @@ from latentfit.errors import BadFileError, CalibrationError
 from latentfit.fit.basis import Basis
 from latentfit.latents.spaces import LatentSpace
 from latentfit.runtime import schemas
+from latentfit.runtime.storage import write_atomic
 
 Floats = NDArray[np.float64]
 FORMAT = 1
 N_FOLDS = 8
 MOST_BLOCKS = 1 << 17  # hashes of blocks that are kept, the newest: 1 MiB
+MOST_ROWS = 2048  # of a fold's sums: 16 MiB
 WAIT_S = 60.0  # for another process that writes
 _TABLES = {
     "meta": "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
@@ -31,6 +33,8 @@ _TABLES = {
     ),
     "refused": "CREATE TABLE refused (reason TEXT PRIMARY KEY, count INTEGER NOT NULL) WITHOUT ROWID",
 }
+_ENTER = "INSERT INTO picture (hash, fold, cells, seen, blocks) VALUES (?, ?, ?, ?, ?)"
+_COUNT = "INSERT INTO refused VALUES (?, ?) ON CONFLICT (reason) DO UPDATE SET count = count + excluded.count"
 _META = schemas.record(
     {
         "format": schemas.integer(1, FORMAT),
@@ -118,7 +122,9 @@ class MomentFile:
 
     def __init__(self, path: Path | None, identity: Identity | None) -> None:
         self.path = path
-        self._memory = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False) if path is None else None
+        self._memory = (
+            sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False) if path is None else None
+        )
         if path is not None and not path.exists():
             if identity is None:
                 raise BadFileError("no such calibration", place=path)
@@ -130,7 +136,7 @@ class MomentFile:
                 _write_meta(database, identity)
             self.identity = self._identity(database)
         if identity is not None:
-            self._check_same(identity)
+            self.check_same(identity)
 
     def known_blocks(self) -> NDArray[np.uint64]:
         """Hashes of the blocks that entered lately."""
@@ -154,15 +160,12 @@ class MomentFile:
             there = self._identity(database)
             self.identity = there
             if identity is not None and identity != there:
-                self._check_same(identity)
+                self.check_same(identity)
                 if identity.fingerprint and not there.fingerprint:
                     _write_meta(database, identity)
                     self.identity = identity
             for reason, count in refused.items():
-                database.execute(
-                    "INSERT INTO refused VALUES (?, ?) ON CONFLICT (reason) DO UPDATE SET count = count + excluded.count",
-                    (reason, count),
-                )
+                database.execute(_COUNT, (reason, count))
             for one in pictures:
                 n_new += self._add_picture(database, one)
             if n_new:
@@ -191,7 +194,9 @@ class MomentFile:
     def refused(self) -> dict[str, int]:
         """Reason -> pictures that were refused for it."""
         with self._reading() as database:
-            return {str(reason): int(count) for reason, count in database.execute("SELECT * FROM refused ORDER BY reason")}
+            return {
+                str(reason): int(count) for reason, count in database.execute("SELECT * FROM refused ORDER BY reason")
+            }
 
     def merge(self, other: "MomentFile") -> int:
         """Add another's sums, whole folds at a time; gives how many pictures both had, which now count twice.
@@ -206,7 +211,7 @@ class MomentFile:
         side = self.identity.side
         with self._transaction() as database:
             self.identity = self._identity(database)
-            self._check_same(other.identity)
+            self.check_same(other.identity)
             mine = {row[0] for row in database.execute("SELECT hash FROM picture")}
             new = [row for row in theirs if row[0] not in mine]
             if not new:
@@ -218,15 +223,9 @@ class MomentFile:
                 if sums[number].any():
                     self._add_fold(database, number, sums[number][np.triu_indices(side)])
             for picture, fold, cells, seen in new:
-                database.execute(
-                    "INSERT INTO picture (hash, fold, cells, seen, blocks) VALUES (?, ?, ?, ?, ?)",
-                    (picture, fold, cells, seen, blocks.get(picture)),
-                )
+                database.execute(_ENTER, (picture, fold, cells, seen, blocks.get(picture)))
             for reason, count in refused.items():
-                database.execute(
-                    "INSERT INTO refused VALUES (?, ?) ON CONFLICT (reason) DO UPDATE SET count = count + excluded.count",
-                    (reason, count),
-                )
+                database.execute(_COUNT, (reason, count))
             _forget_old_blocks(database)
         return len(theirs) - len(new)
 
@@ -234,24 +233,19 @@ class MomentFile:
         """Leave nothing of any picture."""
         with self._transaction() as database:
             for name in ("fold", "picture", "refused"):
-                database.execute(f"DELETE FROM {name}")  # noqa: S608, a name of this module's
+                database.execute(f"DELETE FROM {name}")
 
-    def copy_to(self, path: Path) -> None:
+    def copy_to(self, path: Path) -> Path:
         """Write the whole file to another place, complete or not at all."""
-        part = path.with_name(f".{path.name}.part")
-        part.unlink(missing_ok=True)
-        with self._reading() as database, closing(sqlite3.connect(part)) as target:
-            database.backup(target)
-        part.replace(path)
+        with self._reading() as database:
+            return write_atomic(path, database.serialize())
 
     def _add_picture(self, database: sqlite3.Connection, one: PictureSums) -> bool:
         known = database.execute("SELECT 1 FROM picture WHERE hash = ?", (one.hash,)).fetchone()
         if known:
             return False
-        database.execute(
-            "INSERT INTO picture (hash, fold, cells, seen, blocks) VALUES (?, ?, ?, ?, ?)",
-            (one.hash, one.fold, one.n_cells, time.time(), one.blocks.astype("<u8").tobytes()),
-        )
+        blocks = one.blocks.astype("<u8").tobytes()
+        database.execute(_ENTER, (one.hash, one.fold, one.n_cells, time.time(), blocks))
         self._add_fold(database, one.fold, one.sums[np.triu_indices(self.identity.side)])
         return True
 
@@ -268,7 +262,14 @@ class MomentFile:
         with self._reading() as database:
             return dict(database.execute("SELECT hash, blocks FROM picture").fetchall())
 
-    def _check_same(self, other: Identity) -> None:
+    def check_same(self, other: Identity) -> None:
+        """Refuse another space's or VAE's pairs.
+
+        Raises
+        ------
+        CalibrationError
+            When they are.
+        """
         mine = self.identity
         if (other.space, other.kernels) != (mine.space, mine.kernels):
             raise CalibrationError(
@@ -375,10 +376,6 @@ class MomentFile:
                 place=self.path,
                 remedy="see that it is a file that Calibration wrote, and that its folder can be written to",
             ) from error
-
-
-MOST_ROWS = 2048
-"""Of a fold's sums: 16 MiB."""
 
 
 def _tables_of(database: sqlite3.Connection) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Priors: what is known of a space before the first pair: the bundled tables, or else the published one that fits it."""
+"""Priors: what is known of a space before the first pair: the bundled tables, or else the published one."""
 
 from dataclasses import dataclass
 
@@ -52,7 +52,7 @@ class Prior:
 
 
 def priors_of(space: LatentSpace) -> list[Prior]:
-    """The bundled tables of a space that are fixed polynomials at one pixel a cell; else its published table; or none."""
+    """The bundled tables of a space that are polynomials at one pixel a cell, else its published one."""
     bundled = [
         prior_of(one, is_bundled=True)
         for one in map(load_approximation, bundled_tables(space.name))
