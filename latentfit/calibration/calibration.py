@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
 from latentfit.calibration.choice import FORMS, Choice, choose, mean_squared, rows_of
@@ -21,6 +22,7 @@ from latentfit.fit.polynomial_map import PolynomialMap
 from latentfit.latents.spaces import LatentSpace, get_space
 from latentfit.maps.contracts import Approximation
 
+Floats = NDArray[np.float64]
 MOST_BYTES = 2 << 20
 """Of one fold's triangle: which of the forms the sums hold follows from it."""
 SUMMED = ((5, 1), (3, 1), (3,), (1,))
@@ -93,11 +95,12 @@ class Calibration:
     ) -> None:
         self.space = get_space(space)
         self.form = form
-        self._file = MomentFile(
-            None if path is None else Path(path), Identity(self.space, _summed(self.space), fingerprint, vae)
-        )
+        identity = Identity(self.space, _summed(self.space), fingerprint, vae)
+        self._priors = _priors(self.space, prior, identity.basis)
+        beyond = _beyond(self._priors, identity.basis)
+        self._file = MomentFile(None if path is None else Path(path), identity, beyond)
+        self._fingerprint, self._vae = fingerprint, vae
         self._forms = _forms_of(form, self._basis)
-        self._priors = _priors(self.space, prior, self._basis)
 
     @classmethod
     def open(cls, path: str | os.PathLike[str], form: str = "auto") -> "Calibration":
@@ -158,10 +161,11 @@ class Calibration:
         SpaceMismatchError
             When the latents are not of this space.
         """
+        fingerprint, vae = (fingerprint, vae) if fingerprint else (self._fingerprint, self._vae)
         identity = replace(self._file.identity, fingerprint=fingerprint, vae=vae) if fingerprint else None
         if identity is not None:
             self._file.check_same(identity)
-        found = observed(latents, rgb, self.space, self._basis, self._file.known_blocks())
+        found = observed(latents, rgb, self.space, self._basis, self._file.known_blocks(), self._file.beyond)
         n_new = self._file.add(found.pictures, found.refused, identity)
         return Observation(n_new, dict(found.refused))
 
@@ -247,7 +251,7 @@ class Calibration:
 
     def _card(self, chosen: Choice, n_pictures: int) -> dict[str, Any]:
         return {
-            "form": chosen.form, "kernels": list(chosen.kernels), "learned_from": n_pictures, "ridge": chosen.ridge,
+            "form": chosen.form, "kernels": list(chosen.kernels), "n_images": n_pictures, "ridge": chosen.ridge,
             "weight": chosen.weight, "prior": chosen.prior, "vae": self.vae, "fingerprint": self.fingerprint,
             "psnr_left_out": {name: round(value, 2) for name, value in chosen.psnr.items()}, "train_hashes": [],
             **({} if math.isnan(chosen.psnr_prior) else {"psnr_prior": round(chosen.psnr_prior, 2)}),
@@ -266,6 +270,12 @@ def _summed(space: LatentSpace) -> tuple[int, ...]:
         got=f"{space.channels}",
         remedy="fit a store instead",
     )
+
+
+def _beyond(priors: Sequence[Prior], basis: Basis) -> Floats | None:
+    """The map that says how far a clipped colour would go: the one with the most terms of what is known."""
+    fitting = [found for one in priors if (found := one.within(basis)) is not None]
+    return max(fitting, key=lambda found: int((found != 0).any(1).sum()), default=None)
 
 
 def _forms_of(form: str, basis: Basis) -> list[str]:

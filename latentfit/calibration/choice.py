@@ -98,13 +98,13 @@ def choose(sums: Floats, basis: Basis, priors: Sequence[Prior], forms: Sequence[
     """
     whole = np.stack([one + np.triu(one, 1).T for one in sums])
     filled = [fold for fold in range(len(whole)) if whole[fold, 0, 0] > 0]
-    candidates = [made for name in forms if (made := _form(name, basis, priors)) is not None]
+    candidates = _worth_it([made for name in forms if (made := _form(name, basis, priors)) is not None])
     if n_pictures < FEWEST or len(filled) < 3:
         return _of_one_fold(whole.sum(0), candidates)
     scored = [_left_out(one, whole, filled) for one in candidates]
     cells = whole[filled, 0, 0]
     known = [i for i, one in enumerate(candidates) if one.prior_name]
-    base = min((_pooled(scored[i].prior, cells), i) for i in known)[1] if known else None
+    base = max(known, key=lambda i: candidates[i].rank) if known else None  # few pictures cannot rank what many made
     best: tuple[float, int, int, int] | None = None
     for index, found in enumerate(scored):
         for r, w in np.ndindex(found.errors.shape[:2]):
@@ -154,6 +154,15 @@ def _left_out(form: _Form, whole: Floats, filled: Sequence[int]) -> _Scored:
             for w, weight in enumerate(weights):
                 errors[r, w, n] = max(0.0, prior[n] + (weight**2 * curve - 2 * weight * slope) / (12 * here[0, 0]))
     return _Scored(prior, errors)
+
+
+def _worth_it(candidates: list[_Form]) -> list[_Form]:
+    """Those to choose from: where nothing is known beforehand, a map of single cells loses from the first picture on.
+
+    It is left out there, since of few pictures one odd one would choose it.
+    """
+    wider = [one for one in candidates if one.kernels[0] > 1]
+    return wider if wider and not any(one.prior_name for one in candidates) else candidates
 
 
 def _of_one_fold(total: Floats, candidates: Sequence[_Form]) -> Choice:

@@ -22,6 +22,7 @@ Floats = NDArray[np.float64]
 FORMAT = 1
 N_FOLDS = 8
 MOST_BLOCKS = 1 << 17  # hashes of blocks that are kept, the newest: 1 MiB
+MOST_PICTURES = 1 << 16  # hashes of pictures that are kept, the newest: about 4 MiB
 MOST_ROWS = 2048  # of a fold's sums: 16 MiB
 WAIT_S = 60.0  # for another process that writes
 _TABLES = {
@@ -42,8 +43,9 @@ _META = schemas.record(
         "fingerprint": schemas.text(200),
         "vae": schemas.text(1000),
         "space": schemas.plain,
+        "beyond": schemas.listed(schemas.listed(schemas.number(), 3, 3), MOST_ROWS),
     },
-    ("format", "kernels", "fingerprint", "vae", "space"),
+    ("format", "kernels", "fingerprint", "vae", "space", "beyond"),
 )
 
 
@@ -111,6 +113,13 @@ class MomentFile:
         None: in memory, until this object goes.
     identity : Identity or None
         Of the file that is made where there is none; None: it has to be there.
+    beyond : ndarray, (1 + n_terms, 3), or None
+        Kept in a file that is made: the map that says how far a colour at its bound would go; see `observing`.
+
+    Attributes
+    ----------
+    beyond : ndarray or None
+        The file's, whatever was given.
 
     Raises
     ------
@@ -120,8 +129,9 @@ class MomentFile:
         When it holds pairs of another space or VAE.
     """
 
-    def __init__(self, path: Path | None, identity: Identity | None) -> None:
+    def __init__(self, path: Path | None, identity: Identity | None, beyond: Floats | None = None) -> None:
         self.path = path
+        self.beyond: Floats | None = None
         self._memory = (
             sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False) if path is None else None
         )
@@ -129,14 +139,19 @@ class MomentFile:
             if identity is None:
                 raise BadFileError("no such calibration", place=path)
             path.parent.mkdir(parents=True, exist_ok=True)
-        with self._transaction(is_new=identity is not None) as database:
-            if identity is not None and not _tables_of(database):
+        if identity is None:
+            with self._reading() as database:
+                self.identity = self._identity(database)
+            return
+        with self._transaction(is_new=True) as database:
+            if not _tables_of(database):
                 for statement in _TABLES.values():
                     database.execute(statement)
                 _write_meta(database, identity)
+                rows = [] if beyond is None else beyond.tolist()
+                database.execute("INSERT INTO meta VALUES ('beyond', ?)", (json.dumps(rows),))
             self.identity = self._identity(database)
-        if identity is not None:
-            self.check_same(identity)
+        self.check_same(identity)
 
     def known_blocks(self) -> NDArray[np.uint64]:
         """Hashes of the blocks that entered lately."""
@@ -169,7 +184,7 @@ class MomentFile:
             for one in pictures:
                 n_new += self._add_picture(database, one)
             if n_new:
-                _forget_old_blocks(database)
+                _forget_old(database)
         return n_new
 
     def sums(self) -> Floats:
@@ -184,19 +199,24 @@ class MomentFile:
     def pictures(self) -> list[tuple[bytes, int, int, float]]:
         """Hash, fold, cells and time of every picture, in the order in which they came."""
         with self._reading() as database:
-            return database.execute("SELECT hash, fold, cells, seen FROM picture ORDER BY number").fetchall()
+            rows = database.execute("SELECT hash, fold, cells, seen FROM picture ORDER BY number").fetchall()
+        for row in rows:
+            self._check_types("picture", row, (bytes, int, int, float))
+            self._fold_number(row[1])
+        return rows
 
     def n_pictures(self) -> int:
-        """Pictures that entered."""
+        """Pictures that entered, those whose hashes are not kept any more among them."""
         with self._reading() as database:
-            return int(database.execute("SELECT count(*) FROM picture").fetchone()[0])
+            return int(database.execute("SELECT coalesce(max(number), 0) FROM picture").fetchone()[0])
 
     def refused(self) -> dict[str, int]:
         """Reason -> pictures that were refused for it."""
         with self._reading() as database:
-            return {
-                str(reason): int(count) for reason, count in database.execute("SELECT * FROM refused ORDER BY reason")
-            }
+            rows = database.execute("SELECT reason, count FROM refused ORDER BY reason").fetchall()
+        for row in rows:
+            self._check_types("refused", row, (str, int))
+        return dict(rows)
 
     def merge(self, other: "MomentFile") -> int:
         """Add another's sums, whole folds at a time; gives how many pictures both had, which now count twice.
@@ -226,12 +246,13 @@ class MomentFile:
                 database.execute(_ENTER, (picture, fold, cells, seen, blocks.get(picture)))
             for reason, count in refused.items():
                 database.execute(_COUNT, (reason, count))
-            _forget_old_blocks(database)
+            _forget_old(database)
         return len(theirs) - len(new)
 
     def forget(self) -> None:
         """Leave nothing of any picture."""
         with self._transaction() as database:
+            self.identity = self._identity(database)
             for name in ("fold", "picture", "refused"):
                 database.execute(f"DELETE FROM {name}")
 
@@ -260,7 +281,10 @@ class MomentFile:
 
     def _blocks(self) -> dict[bytes, bytes | None]:
         with self._reading() as database:
-            return dict(database.execute("SELECT hash, blocks FROM picture").fetchall())
+            rows = database.execute("SELECT hash, blocks FROM picture").fetchall()
+        for _, blocks in rows:
+            self._array(blocks or b"", np.dtype("<u8"))
+        return dict(rows)
 
     def check_same(self, other: Identity) -> None:
         """Refuse another space's or VAE's pairs.
@@ -310,6 +334,13 @@ class MomentFile:
                 "basis", place=self.path, expected=f"at most {MOST_ROWS} rows", got=f"{identity.side}",
                 remedy="take a file that Calibration wrote",
             )  # fmt: skip
+        beyond = checked["beyond"]
+        if beyond and len(beyond) != identity.side - 3:
+            raise BadFileError(
+                "beyond", place=self.path, expected=f"none or {identity.side - 3} rows", got=f"{len(beyond)}",
+                remedy="take a file that Calibration wrote",
+            )  # fmt: skip
+        self.beyond = np.array(beyond, np.float64) if beyond else None
         return identity
 
     def _triangle(self, blob: Any) -> Floats:
@@ -332,6 +363,14 @@ class MomentFile:
                 got=type(blob).__name__, remedy="delete the file: it is damaged",
             )  # fmt: skip
         return np.frombuffer(blob, dtype)
+
+    def _check_types(self, table: str, row: tuple[Any, ...], types: tuple[type, ...]) -> None:
+        """SQLite keeps any type in any column: what is read is looked at."""
+        if tuple(map(type, row)) != types:
+            raise BadFileError(
+                table, place=self.path, expected=", ".join(one.__name__ for one in types),
+                got=", ".join(type(one).__name__ for one in row), remedy="delete the file: it is damaged",
+            )  # fmt: skip
 
     def _fold_number(self, number: Any) -> int:
         if not isinstance(number, int) or not 0 <= number < N_FOLDS:
@@ -380,7 +419,7 @@ class MomentFile:
 
 def _tables_of(database: sqlite3.Connection) -> dict[str, str]:
     """Name -> statement of everything that the file defines, triggers and views too."""
-    rows = database.execute("SELECT name, sql FROM sqlite_master WHERE name NOT LIKE 'sqlite_autoindex%'")
+    rows = database.execute("SELECT name, sql FROM sqlite_master WHERE NOT (type = 'index' AND sql IS NULL)")
     return {str(name): str(statement) for name, statement in rows}
 
 
@@ -396,8 +435,9 @@ def _write_meta(database: sqlite3.Connection, identity: Identity) -> None:
         )
 
 
-def _forget_old_blocks(database: sqlite3.Connection) -> None:
-    """Keep hashes of the newest pictures' blocks alone, so that the file stays bounded."""
+def _forget_old(database: sqlite3.Connection) -> None:
+    """Keep hashes of the newest pictures, and of their blocks, alone, so that the file stays bounded."""
+    database.execute("DELETE FROM picture WHERE number <= (SELECT max(number) FROM picture) - ?", (MOST_PICTURES,))
     kept = 0
     for number, size in database.execute(
         "SELECT number, length(blocks) FROM picture WHERE blocks IS NOT NULL ORDER BY number DESC"

@@ -12,6 +12,7 @@ from torch import Tensor
 from latentfit.calibration.moment_file import PictureSums
 from latentfit.errors import CalibrationError
 from latentfit.fit.basis import Basis
+from latentfit.fit.examples import bounds_of
 from latentfit.fit.moments import FEW_TO_SUM, Moments
 from latentfit.latents.spaces import LatentSpace, rgb_to_signed
 from latentfit.runtime.threads import suitable_threads
@@ -21,6 +22,8 @@ BLOCK = 4
 MOST_BLOCKS_A_PICTURE = 256
 """4,096 cells, as many as a picture of 512 px has at 8 px a cell; of larger ones, those with the smallest hashes."""
 FEWEST_BLOCKS = 4
+BEYOND, FARTHEST = 0.2, 0.4
+"""Of the signed range: how far past its bound a clipped colour is taken to be where no map says it, and at most."""
 FLAT = 1e-3
 """Standard deviation, of the range 0 to 1, below which a picture is of one colour."""
 
@@ -40,7 +43,14 @@ class Observed:
     refused: "Counter[str]" = field(default_factory=Counter)
 
 
-def observed(latents: Tensor, rgb: Tensor, space: LatentSpace, basis: Basis, known: NDArray[np.uint64]) -> Observed:
+def observed(
+    latents: Tensor,
+    rgb: Tensor,
+    space: LatentSpace,
+    basis: Basis,
+    known: NDArray[np.uint64],
+    beyond: NDArray[np.float64] | None = None,
+) -> Observed:
     """Each picture's sums; a picture of which nothing is new, or that says nothing, is counted instead.
 
     Parameters
@@ -53,6 +63,10 @@ def observed(latents: Tensor, rgb: Tensor, space: LatentSpace, basis: Basis, kno
     basis : Basis
     known : ndarray of uint64
         Hashes of blocks that entered before.
+    beyond : ndarray, (1 + n_terms, 3), or None
+        A map whose prediction takes the place of a colour near black or white that it overshoots, since such a colour
+        is only a bound. It stays the same for all pictures, so that their order does not matter. None: such colours
+        are moved out by `BEYOND`.
 
     Raises
     ------
@@ -75,7 +89,7 @@ def observed(latents: Tensor, rgb: Tensor, space: LatentSpace, basis: Basis, kno
             made.refused[reason] += 1
             continue
         chosen = fresh[np.argsort(hashes[fresh], kind="stable")[:MOST_BLOCKS_A_PICTURE]]
-        made.pictures.append(_sums(one, picture, basis, hashes, chosen))
+        made.pictures.append(_sums(one, picture, basis, hashes, chosen, beyond))
         known = np.concatenate([known, hashes[chosen]])
     return made
 
@@ -95,7 +109,12 @@ def block_hashes(latents: Tensor) -> NDArray[np.uint64]:
 
 
 def _sums(
-    latents: Tensor, rgb: Tensor, basis: Basis, hashes: NDArray[np.uint64], chosen: NDArray[np.intp]
+    latents: Tensor,
+    rgb: Tensor,
+    basis: Basis,
+    hashes: NDArray[np.uint64],
+    chosen: NDArray[np.intp],
+    beyond: NDArray[np.float64] | None,
 ) -> PictureSums:
     """The moments over the cells of the chosen blocks."""
     _, high, wide = latents.shape
@@ -107,10 +126,21 @@ def _sums(
     with suitable_threads(basis.n_terms, FEW_TO_SUM):
         moments = Moments(basis.n_terms, 3)
         for rows, where in basis.rows(variables, 3):
-            rows[1 + basis.n_terms :] = colours[:, where]
+            rows[1 + basis.n_terms :] = _unclipped(colours[:, where], rows[: 1 + basis.n_terms], beyond)
             moments.add(rows)
     digest = hashlib.sha256(np.sort(hashes).tobytes()).digest()[:16]
     return PictureSums(digest, moments.sums[0], len(cells), hashes[chosen])
+
+
+def _unclipped(
+    colours: NDArray[np.float64], terms: NDArray[np.float64], beyond: NDArray[np.float64] | None
+) -> NDArray[np.float64]:
+    """Signed colours ``(3, n)``, those at a bound as far beyond it as they may have been before they were clipped."""
+    at_most, at_least = bounds_of(colours)
+    if beyond is None:
+        return colours + BEYOND * at_least - BEYOND * at_most
+    ahead = beyond.T @ terms - colours
+    return colours + at_least * ahead.clip(0, FARTHEST) + at_most * ahead.clip(-FARTHEST, 0)
 
 
 def _cells_of(blocks: NDArray[np.intp], side: int, wide: int) -> Tensor:
