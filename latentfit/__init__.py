@@ -11,6 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from latentfit.calibration import Calibration
     from latentfit.compare.reports import report
     from latentfit.compare.widgets import CompareSlider, StepScrubber, TableEditor, Workbench
     from latentfit.fit import ChannelMap
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "Approximation": "maps",
+    "Calibration": "calibration",
     "ChannelMap": "fit",
     "CompareSlider": "compare.widgets",
     "LatentMap": "maps",
@@ -51,6 +53,7 @@ _HOMES = {
 
 __all__ = [
     "Approximation",
+    "Calibration",
     "ChannelMap",
     "CompareSlider",
     "LatentMap",

@@ -278,6 +278,10 @@ class PreviewError(LatentfitError):
     """A live preview cannot be shown for this pipeline, or not as asked."""
 
 
+class CalibrationError(LatentfitError):
+    """A pair cannot be learned from, or belongs to another calibration."""
+
+
 class PaletteError(LatentfitError):
     """A palette cannot be read, is not one, or does not fit what it is used with."""
 
