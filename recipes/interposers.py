@@ -55,7 +55,7 @@ def main() -> None:
     parser.add_argument("--train-only", action="store_true", help="score nothing, write no card")
     parser.add_argument("--ours-only", action="store_true", help="train no network to compare with")
     options = parser.parse_args()
-    assets = Path(os.environ.get("LATENTFIT_ASSETS") or sys.exit("make_interposers: set LATENTFIT_ASSETS"))
+    assets = Path(os.environ.get("LATENTFIT_ASSETS") or sys.exit("recipes.interposers: set LATENTFIT_ASSETS"))
     pairs = [tuple(name.split(":")) for name in options.only]
     stores = {space: maps_store_of(space, assets) for space in sorted({space for pair in pairs for space in pair})}
     for source, target in pairs:

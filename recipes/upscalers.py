@@ -2,7 +2,7 @@
 
 Reads LATENTFIT_ASSETS: weights/taesd (the VAEs), images/cc0, which with the bundled photographs, the charts and the
 photographs of data/training_pictures.json (`training_pictures.py`) is all that is trained on, and images/eval, which is
-only scored on. The large side of each pair are the squares that `make_interposers.py` trains on; the same crops are
+only scored on. The large side of each pair are the squares that `recipes.interposers` trains on; the same crops are
 encoded again at `SHARES` of their sides, which is the small side; for 1.5× there are stores of their own. Each network
 begins with the blocks of the space's large cell decoder. A killed run goes on with the same command. Writes the models,
 upscalers.csv and UPSCALERS.md into data/models. Run by `make upscalers`.

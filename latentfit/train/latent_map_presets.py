@@ -146,7 +146,7 @@ INTERPOSERS: dict[str, LatentPreset] = {
     "interposer-low": LatentPreset(
         "interposer, its low frequencies weighed by themselves", _ours, 32, 2,
         {"mse": 2.0, "coarse_mse": 16.0, "decoded_mse": 400.0}, closed_form="5", takes_trunk=True, decoded_cells=16,
-        config=_MUON,
+        config=_INTERPOSE,
     ),
     "interposer-fine": LatentPreset(
         "interposer, begun from one, through a decoder that draws texture", _ours, 24, 2,

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from latentfit.errors import Remedy, SpaceMismatchError, VaeError
 from latentfit.latents.space_facts import all_facts
 from latentfit.latents.spaces import LatentSpace, get_space, list_spaces
-from latentfit.vae.configs import bundled_configs
 from latentfit.runtime.storage import data_path
+from latentfit.vae.configs import bundled_configs
 from latentfit.vae.networks import (
     Crossing,
     DiffusersNetwork,

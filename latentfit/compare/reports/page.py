@@ -90,7 +90,7 @@ class Page:
         self._parts.append(f'<figure class="plain">{image}<figcaption>{words}</figcaption></figure>')
 
     def chart(self, series: Mapping[str, Points], x_label: str, y_label: str) -> None:
-        """Add lines over an axis that doubles from tick to tick; for a narrow window drawn anew, with letters as large."""
+        """Add lines over an axis that doubles from tick to tick; drawn anew for a narrow window, letters as large."""
         drawn = [line_chart(series, x_label, y_label, is_narrow=is_narrow) for is_narrow in (False, True)]
         self._parts.append(f'<div class="both">{"".join(drawn)}</div>' if drawn[0] else "")
 

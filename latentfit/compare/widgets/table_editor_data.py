@@ -208,7 +208,8 @@ def comfyui_templates(first: Approximation, edited: Approximation) -> dict[str, 
     return dict(zip(("template", "edited"), map(_without_numbers, texts), strict=True))
 
 
-def _without_numbers(text: str) -> str:
+def _without_numbers(written: str | bytes) -> str:
+    text = written if isinstance(written, str) else written.decode()
     rows = re.sub(r"^    \[ ?-?\d.*\],\n(    \[.*\],\n)*", "{rows}\n", text, count=1, flags=re.M)
     return re.sub(r"^(self\.latent_rgb_factors_bias = )\[.*\]$", r"\1[{bias}]", rows, count=1, flags=re.M)
 
