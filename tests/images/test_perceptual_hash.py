@@ -240,7 +240,8 @@ TRIMS = {
 
 @pytest.mark.parametrize("trim", TRIMS)
 def test_trims_of_real_pictures_are_found(trim: str) -> None:
-    opened = [picture.load()[0] for picture in photographs()]
+    repeating = "skimage/brick"  # a wall trimmed by a part of a brick is, as far as slow waves tell, another wall
+    opened = [picture.load()[0] for picture in photographs() if picture.name != repeating]
     known = [(image, looks.look_of(image)) for image in opened if looks.look_of(image)]
     n_found = 0
     for image, look in known:
