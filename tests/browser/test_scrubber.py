@@ -55,6 +55,7 @@ table = lf.load("scrub_{space}.safetensors")
     assert eventually(lambda: off(0), 1) <= 1
     page.keyboard.press("ArrowRight")
     assert state(page, SCRUBBER)["position"] == 1
+    slider.scroll_into_view_if_needed()
     box = slider.bounding_box()
     places = np.random.default_rng(3).integers(0, 12, 50)
     page.mouse.move(box["x"] + 8, box["y"] + box["height"] / 2)

@@ -56,6 +56,7 @@ def test_on_both_sides_of_the_dragged_curtain_stands_the_right_picture(
 def test_keys_move_it_and_not_the_notebook(watched: Watched) -> None:
     page = watched.page
     page.locator(f"{CURTAIN} .lf-handle").focus()
+    page.keyboard.press("0")
     page.keyboard.press("Home")
     for key in ("ArrowRight", "ArrowRight", "Shift+ArrowRight", "ArrowDown"):
         page.keyboard.press(key)

@@ -202,10 +202,10 @@ def comfyui_templates(first: Approximation, edited: Approximation) -> dict[str, 
         "template" and "edited"; or "reason", where ComfyUI cannot run this form.
     """
     try:
-        texts = [PROGRAMS["comfyui"].write(one, None) for one in (first, edited)]
+        texts = {"template": PROGRAMS["comfyui"].write(first, None), "edited": PROGRAMS["comfyui"].write(edited, None)}
     except ExportError as error:
         return {"reason": str(error)}
-    return dict(zip(("template", "edited"), map(_without_numbers, texts), strict=True))
+    return {name: _without_numbers(str(text)) for name, text in texts.items()}
 
 
 def _without_numbers(written: str | bytes) -> str:

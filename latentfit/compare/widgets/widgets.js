@@ -1,6 +1,6 @@
 /* latentfit: split views, a workbench, a table editor and a step scrubber. One ES module, no imports, no network.
    Made by `make js` from latentfit/compare/widgets/js: change those; the data contract is types.d.ts there.
-   Modules: sha256 17c46542f67e2a56541f749f1b5293c44288cf4f4638a077f2ff19f1bbe103b5 */
+   Modules: sha256 c8ec641977a8c879ff8a7211ad010c4ded50bbbe2b49387a53eab836ee273367 */
 
 // latentfit/compare/widgets/js/dom.js
 function make(tag, attributes = {}, ...children) {
@@ -945,6 +945,7 @@ var Picture = class _Picture {
 };
 
 // latentfit/compare/widgets/js/shell.js
+var roomIn = (el) => el.clientWidth - 4;
 function start(el, data, kind) {
   el.latentfit?.destroy();
   el.replaceChildren();
@@ -990,7 +991,16 @@ function curtain(el, data) {
     code?.refresh();
   };
   const { height, smooth, position } = data;
-  const pane = new Pane(host, { height, smooth, position, signal, stage, within: el, onposition: look });
+  const pane = new Pane(host, {
+    height,
+    smooth,
+    position,
+    signal,
+    stage,
+    within: el,
+    room: () => roomIn(el),
+    onposition: look
+  });
   const bar = new Bar([pane], { onsmooth: look });
   const code = codeOf(data, () => ({ position: pane.position }));
   stage.append(bar.element);
@@ -1282,7 +1292,7 @@ var StepScrubber = class {
     this.steps = data.steps;
     const last = this.steps.length - 1;
     this.wanted = clamp(data.position ?? last, 0, Math.max(0, last));
-    this.grid = new PaneGrid({ ...data, within: el, room: () => el.clientWidth - 4, signal });
+    this.grid = new PaneGrid({ ...data, within: el, room: () => roomIn(el), signal });
     this.grid.count(data.names.length);
     this.bar = new Bar(this.grid.panes, { onsmooth: () => this.#tell() });
     this.slider = make("input", {

@@ -4,7 +4,7 @@ import { codeOf } from "./code_panel.js";
 import { make, painted } from "./dom.js";
 import { Pane } from "./pane.js";
 import { Picture } from "./picture.js";
-import { finish, start } from "./shell.js";
+import { finish, roomIn, start } from "./shell.js";
 
 /**
  * @typedef {import("./types.d.ts").CurtainData} CurtainData
@@ -26,7 +26,16 @@ export function curtain(el, data) {
     code?.refresh();
   };
   const { height, smooth, position } = data;
-  const pane = new Pane(host, { height, smooth, position, signal, stage, within: el, onposition: look });
+  const pane = new Pane(host, {
+    height,
+    smooth,
+    position,
+    signal,
+    stage,
+    within: el,
+    room: () => roomIn(el),
+    onposition: look,
+  });
   const bar = new Bar([pane], { onsmooth: look });
   const code = codeOf(data, () => ({ position: pane.position }));
   stage.append(bar.element);

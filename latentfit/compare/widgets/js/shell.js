@@ -8,6 +8,13 @@ import { make } from "./dom.js";
  */
 
 /**
+ * CSS pixels within a widget, beside its padding (as in widgets.css).
+ *
+ * @param {HTMLElement} el
+ */
+export const roomIn = (el) => el.clientWidth - 4;
+
+/**
  * A clean element with our class and theme, and a signal that ends its listeners.
  *
  * @param {HTMLElement} el

@@ -5,7 +5,7 @@ import { button, make, painted } from "./dom.js";
 import { clamp, isNumber, msWords, scoreWords } from "./numbers.js";
 import { PaneGrid } from "./pane_grid.js";
 import { Picture } from "./picture.js";
-import { finish, start } from "./shell.js";
+import { finish, roomIn, start } from "./shell.js";
 
 /**
  * @typedef {import("./types.d.ts").Handle} Handle
@@ -43,7 +43,7 @@ class StepScrubber {
     this.steps = data.steps;
     const last = this.steps.length - 1;
     this.wanted = clamp(data.position ?? last, 0, Math.max(0, last));
-    this.grid = new PaneGrid({ ...data, within: el, room: () => el.clientWidth - 4, signal });
+    this.grid = new PaneGrid({ ...data, within: el, room: () => roomIn(el), signal });
     this.grid.count(data.names.length);
     this.bar = new Bar(this.grid.panes, { onsmooth: () => this.#tell() });
     this.slider = make("input", {
