@@ -1,7 +1,7 @@
 """The page that `autofit` leaves: verdicts first, then pictures, ranking, learning curve, files, and how it came."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 from latentfit.autofit.page_pictures import published_title, show_pictures, title
 from latentfit.autofit.steps import learning_in_words
@@ -12,6 +12,7 @@ from latentfit.compare.reports.quantities import file_size, plain, signed
 from latentfit.compare.reports.score_table import doubt_in_words, ranked, score_rows, show_facts, store_facts
 from latentfit.compare.reports.tables import Link
 from latentfit.formats.programs.registry import PROGRAMS, is_format, names
+from latentfit.images.pixels import Kind
 from latentfit.pairs.store import Sample
 from latentfit.runtime.storage import write_atomic
 
@@ -266,7 +267,7 @@ def _show_provenance(page: Page, result: "AutofitResult") -> None:
 
 
 def _kinds(samples: list[Sample]) -> list[str]:
-    return sorted({sample.kind for sample in samples}, key=["photograph", "chart", "drawing", "greyscale"].index)
+    return sorted({sample.kind for sample in samples}, key=get_args(Kind).index)
 
 
 def _n_pictures(samples: list[Sample]) -> int:
