@@ -10,7 +10,19 @@ from xml.etree import ElementTree
 import matplotlib as mpl
 import pytest
 
-from latentfit.compare.reports import FAMILIES, Card, CostPoint, Link, Page, Tile, cost_chart, file_size, line_chart
+from latentfit.compare.reports import (
+    FAMILIES,
+    Card,
+    CostPoint,
+    Link,
+    Page,
+    Tile,
+    cost_chart,
+    file_size,
+    line_chart,
+    plain,
+    signed,
+)
 
 mpl.use("Agg")
 
@@ -120,6 +132,16 @@ def test_the_page_says_how_large_it_is() -> None:
     said = re.search(r"One file of about ([\d.,]+ \w+)", page.html())
     assert said
     assert said[1] == file_size(len(page.html().encode()))
+
+
+@pytest.mark.parametrize("power", range(-5, 9))
+def test_numbers_have_no_exponent_and_lose_nothing_that_counts(power: int) -> None:
+    for value in (1.2345678 * 10.0**power, -9.8765432 * 10.0**power):
+        text = plain(value)
+        assert re.fullmatch(r"−?\d{1,3}(,\d{3})*(\.\d+)?", text), text
+        assert float(text.replace(",", "").replace("−", "-")) == pytest.approx(value, rel=0.005)
+        assert signed(value, 6)[0] == ("+" if value > 0 else "−")
+    assert (plain(float("nan")), plain(0.0), signed(-0.04)) == ("–", "0", "0.0")
 
 
 def test_an_empty_table_leaves_nothing() -> None:
