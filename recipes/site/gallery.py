@@ -16,7 +16,7 @@ import latentfit as lf
 from latentfit.latents import get_space
 from latentfit.maps import LatentMap
 from latentfit.nets import Palettized
-from recipes.cards.gallery import FOLDER, MADE, Exhibit, exhibits, recorded, stale
+from recipes.cards.gallery import FOLDER, MADE, SIZE_PX, Exhibit, exhibits, recorded, stale
 from recipes.cards.results_tables import BASELINE, COMFYUI, VAES, pooled, results, sets_in, shown
 from recipes.scored_sets import SHOWN
 from recipes.site.sources import ROOT
@@ -32,6 +32,7 @@ KINDS = {
     MINI_VAES: ("Mini VAEs", "Small encoders and decoders, so that everything here runs without a download."),
 }
 """Page -> its title, and what stands on it."""
+SIZE = f'width="{SIZE_PX[1]}" height="{SIZE_PX[0]}" loading="lazy"'
 
 
 @dataclass(frozen=True)
@@ -137,7 +138,7 @@ def _tile(entry: Entry) -> str:
     told = recorded()[entry.exhibit.key]
     return (
         f'<a class="lf-tile" href="{entry.kind}.html#{entry.anchor}"><img src="{entry.exhibit.picture.name}" '
-        f'alt="{html.escape(_alt(entry))}" width="576" height="384" loading="lazy">'
+        f'alt="{html.escape(_alt(entry))}" {SIZE}>'
         f"<span><b>{html.escape(entry.title)}</b><small>{told['psnr']:.1f} dB · {_size(entry)}</small></span></a>"
     )
 
@@ -169,11 +170,12 @@ def _split(entry: Entry, told: dict[str, Any]) -> str:
     reference = html.escape(told["reference"])
     return (
         '<div class="lf-split"><figure>'
-        f'<img src="{told["reference_picture"]}.webp" alt="The same photograph, decoded by {reference}" width="576" height="384" loading="lazy">'
+        f'<img src="{told["reference_picture"]}.webp" alt="The same photograph, decoded by {reference}" {SIZE}>'
         f"<figcaption>{reference}</figcaption></figure><figure>"
-        f'<img src="{entry.exhibit.picture.name}" alt="{html.escape(_alt(entry))}" width="576" height="384" loading="lazy">'
+        f'<img src="{entry.exhibit.picture.name}" alt="{html.escape(_alt(entry))}" {SIZE}>'
         f"<figcaption>{html.escape(entry.title)}</figcaption></figure>"
-        f'<input type="range" min="0" max="100" value="50" aria-label="Line between the reference and {html.escape(entry.title)}"></div>'
+        f'<input type="range" min="0" max="100" value="50" aria-label="Line between the reference and '
+        f'{html.escape(entry.title)}"></div>'
     )
 
 
@@ -189,7 +191,7 @@ def _facts(entry: Entry, told: dict[str, Any]) -> Iterator[str]:
 
 
 def _by_kind(entry: Entry) -> Iterator[str]:
-    """A table of what it reaches on each kind of picture beside what it is compared with; nothing where it was not scored."""
+    """What it reaches on each kind of picture, beside what it is compared with; nothing where it was not scored."""
     found = _scored(entry)
     if found is None:
         return

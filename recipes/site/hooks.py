@@ -83,7 +83,7 @@ def on_page_markdown(markdown: str, page: Page, config: ProperDocsConfig, files:
 
 
 def rewritten(text: str, address: str, *, warn: bool = True) -> str:
-    """A page's text with the links that the site needs; what leads nowhere is a warning, which strict builds fail on."""
+    """A page's text with the links that the site needs; what leads nowhere is a warning, so strict builds fail."""
     source = "README.md" if address == FRONT_PAGE else SOURCES.get(address)
     if source is None:
         return text

@@ -1,7 +1,8 @@
 """Links that are right in the repository, made right in the site.
 
-A page keeps the links that a reader of the repository follows. Here a link to another page of the site leads there, a picture
-is copied beside the pages, and a file that the site does not show is named without a link. A link to nothing is an error.
+A page keeps the links that a reader of the repository follows. Here a link to another page of the site leads there, a
+picture is copied beside the pages, and a file that the site does not show is named without a link. A link to nothing is
+an error.
 """
 
 import posixpath

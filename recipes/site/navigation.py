@@ -1,4 +1,4 @@
-"""What stands in the menu: mkdocs.yml's `nav`, whose wildcards take in whatever is not named, so that no page is left out."""
+"""What stands in the menu: mkdocs.yml's `nav`, whose wildcards take in whatever is not named, so that no page is lost."""
 
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
@@ -10,8 +10,8 @@ WILD = "*"
 def expanded(nav: list[Any], addresses: Iterable[str], titles: dict[str, str]) -> list[Any]:
     """A nav with each wildcard replaced by the pages that it matches and that stand nowhere by name.
 
-    A wildcard is an entry with a star, such as "*" (which matches pages of docs/ itself, in no folder) or "notebooks/*".
-    A page whose title is known enters under it.
+    A wildcard is an entry with a star, such as "*" (which matches pages of docs/ itself, in no folder) or
+    "notebooks/*". A page whose title is known enters under it.
     """
     named = set(_named(nav))
     free = [address for address in sorted(addresses) if address not in named]

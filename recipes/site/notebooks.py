@@ -1,4 +1,4 @@
-"""A notebook with its committed outputs as a page: prose as it is, code highlighted, pictures as files with their words."""
+"""A notebook with its committed outputs as a page: prose as it is, code highlighted, pictures as files with words."""
 
 import base64
 import html
@@ -90,7 +90,8 @@ class _Writer:
         words = told.get("alt") or f"Output of the code above: {self.heading}"
         size = f' width="{int(told["width"])}"' if "width" in told else ""
         return self._raw(
-            f'<figure class="nb-figure"><a href="{name}"><img src="{name}" alt="{html.escape(plain(words))}"{size} loading="lazy"></a></figure>'
+            f'<figure class="nb-figure"><a href="{name}">'
+            f'<img src="{name}" alt="{html.escape(plain(words))}"{size} loading="lazy"></a></figure>'
         )
 
     def _raw(self, markup: str) -> str:
@@ -118,7 +119,7 @@ def code(source: str, *, folded: bool) -> str:
 
 
 def styled_apart(markup: str) -> str:
-    """A data frame's HTML without pandas' scoped style, which would speak for the whole page, and without drawn borders."""
+    """A data frame's HTML without pandas' scoped style, which would speak for the whole page, and without borders."""
     without = re.sub(r"(?s)<style scoped>.*?</style>", "", markup)
     return without.replace(' border="1"', "").replace(' style="text-align: right;"', "")
 

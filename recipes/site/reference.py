@@ -176,9 +176,8 @@ def _overview() -> str:
     lines += ["## What `lf` offers", "", "| name | what it is |", "|---|---|"]
     for name, home in top_names().items():
         face = by_face[home]
-        lines.append(
-            f"| [`lf.{name}`]({Path(face.address).name}#latentfit.{home}.{name}){{ #latentfit.{name} }} | {_cell(face.homes[name])} |"
-        )
+        link = f"[`lf.{name}`]({Path(face.address).name}#latentfit.{home}.{name})"
+        lines.append(f"| {link}{{ #latentfit.{name} }} | {_cell(face.homes[name])} |")
     lines += ["", "## The folders", "", "Each folder has a face: the names that others may use.", ""]
     lines += ["| face | what it holds | names |", "|---|---|--:|"]
     lines += [
