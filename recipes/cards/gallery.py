@@ -1,8 +1,8 @@
 """Draw figures/gallery: what every bundled map and VAE makes of one photograph that none of them was fitted on.
 
-Reads LATENTFIT_ASSETS (weights/taesd, images/free). `figures/gallery/made.json` says of which file each picture was made
-and what was measured on it, so that only what is new or changed is drawn again; `--check` changes nothing and names what is
-stale.
+Reads LATENTFIT_ASSETS (weights/taesd, images/free). `figures/gallery/made.json` says of which file each picture was
+made and what was measured on it, so that only what is new or changed is drawn again; `--check` changes nothing and
+names what is stale.
 """
 
 import argparse

@@ -174,7 +174,7 @@ def _split(entry: Entry, told: dict[str, Any]) -> str:
         f"<figcaption>{reference}</figcaption></figure><figure>"
         f'<img src="{entry.exhibit.picture.name}" alt="{html.escape(_alt(entry))}" {SIZE}>'
         f"<figcaption>{html.escape(entry.title)}</figcaption></figure>"
-        f'<input type="range" min="0" max="100" value="50" aria-label="Line between the reference and '
+        f'<input type="range" min="0" max="100" value="50" aria-label="Line between reference and '
         f'{html.escape(entry.title)}"></div>'
     )
 

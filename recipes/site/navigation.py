@@ -1,4 +1,4 @@
-"""What stands in the menu: mkdocs.yml's `nav`, whose wildcards take in whatever is not named, so that no page is lost."""
+"""The menu: mkdocs.yml's `nav`, whose wildcards take in whatever is not named, so that no page is lost."""
 
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
