@@ -12,7 +12,7 @@ PORT ?=
 ARGS ?=
 JOBS ?= 2
 
-.PHONY: help setup test mutants test-browser test-comfyui js test-js lint types unit notebooks notebooks-fast refresh-notebooks lab voila tables bench bench-quick models trained cards palettes interposers upscalers families programs estimates results timings clean
+.PHONY: help setup test mutants test-browser test-comfyui js test-js lint types unit notebooks notebooks-fast refresh-notebooks lab voila tables bench bench-quick models trained cards palettes interposers upscalers families programs estimates results timings gallery docs clean
 help:
 	@grep -E '^## ' Makefile | sed 's/^## //'
 
@@ -151,6 +151,19 @@ results: .venv/.ready
 ## make timings         time the decoders' tables again, each in its best memory layout
 timings: .venv/.ready
 	$(BIN)/python -m recipes.timings
+
+## make gallery          draw what every bundled map makes of one held-out photograph (figures/gallery); needs LATENTFIT_ASSETS
+gallery: .venv/.ready
+	$(BIN)/python -m recipes.cards.gallery
+
+.venv/.docs: .venv/.ready
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[docs]'
+	@touch $@
+
+## make docs             the documentation site, into build/site: opens from disk, needs no network; a broken link fails
+docs: .venv/.docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m properdocs build --strict -f mkdocs.yml
+	@echo "open build/site/index.html"
 
 ## make bench            ratios measured in one run, written to benchmarks/results/
 bench: .venv/.ready

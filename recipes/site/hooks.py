@@ -1,0 +1,107 @@
+"""MkDocs' events for this site; mkdocs.yml names this file, which is run from the root of the checkout."""
+
+import logging
+import re
+from pathlib import Path
+from typing import Any
+
+from properdocs.config.defaults import ProperDocsConfig
+from properdocs.structure.files import File, Files
+from properdocs.structure.pages import Page
+
+from recipes.site import front_page, gallery, notebooks, reference
+from recipes.site.links import Rewriter
+from recipes.site.navigation import expanded
+from recipes.site.sources import DOCS, FRONT_PAGE, ROOT, pages, title_of, written_pages
+
+LOG = logging.getLogger("mkdocs.latentfit")
+SOURCES = {address: source for source, address in pages().items()}
+PICTURES: dict[str, str] = {}
+"""Path in the repository -> address in the site, of the pictures that pages show."""
+NOTEBOOK_PICTURES: dict[str, bytes] = {}
+RAW: dict[str, dict[str, str]] = {}
+"""Page -> marks in it -> HTML that Markdown did not see."""
+
+
+def on_files(files: Files, config: ProperDocsConfig) -> Files:
+    """Every page beside those of docs/, the pictures of all, and then the menu."""
+    texts = {address: rewritten(text, address) for address, text in generated_pages().items()}
+    for address, text in written_texts().items():
+        rewritten(text, address, warn=False)
+    for address, content in (texts | NOTEBOOK_PICTURES).items():
+        files.append(File.generated(config, address, content=content))
+    for source, address in (PICTURES | gallery.pictures()).items():
+        files.append(File.generated(config, address, abs_src_path=str(ROOT / source)))
+    titles = {address: menu_title(text) for address, text in texts.items()}
+    titles |= {face.address: face.name for face in reference.faces()} | {
+        "api/index.md": "Overview",
+        "gallery/index.md": "Overview",
+    }
+    config.nav = expanded(config.nav, [file.src_uri for file in files.documentation_pages()], titles)
+    return files
+
+
+def generated_pages() -> dict[str, str]:
+    """Address -> Markdown, of everything that does not lie in docs/."""
+    texts = reference.pages() | gallery.pages()
+    for source, address in pages().items():
+        path = ROOT / source
+        if path.suffix == ".ipynb":
+            made = notebooks.page_of(path)
+            RAW[address] = made.raw
+            NOTEBOOK_PICTURES.update({f"notebooks/{name}": data for name, data in made.files.items()})
+            texts[address] = made.markdown
+        elif not source.startswith("docs/") and address != FRONT_PAGE:
+            texts[address] = path.read_text("utf-8")
+    return texts
+
+
+def written_texts() -> dict[str, str]:
+    """Address -> Markdown, of the pages that lie in docs/."""
+    texts = {path.relative_to(DOCS).as_posix(): path.read_text("utf-8") for path in written_pages()}
+    return texts | {FRONT_PAGE: front_page.filled((DOCS / "index.md").read_text("utf-8"))}
+
+
+def menu_title(text: str) -> str:
+    """A page's title as the menu has it."""
+    return re.sub(r"^(\d\d) · ", r"\1 ", title_of(text))
+
+
+def on_page_read_source(page: Page, config: ProperDocsConfig) -> str | None:
+    """The front page is filled before its front matter is read."""
+    if page.file.src_uri == FRONT_PAGE:
+        return front_page.filled(Path(page.file.abs_src_path or "").read_text("utf-8"))
+    return None
+
+
+def on_page_markdown(markdown: str, page: Page, config: ProperDocsConfig, files: Files) -> str:
+    """Pages of docs/ have their links rewritten; the generated ones had them before."""
+    address = page.file.src_uri
+    if page.file.generated_by is not None:
+        return markdown
+    return rewritten(markdown, address)
+
+
+def rewritten(text: str, address: str, *, warn: bool = True) -> str:
+    """A page's text with the links that the site needs; what leads nowhere is a warning, so strict builds fail."""
+    source = "README.md" if address == FRONT_PAGE else SOURCES.get(address)
+    if source is None:
+        return text
+    rewriter = Rewriter(source, address, pages(), PICTURES)
+    text = rewriter.text(text)
+    for target in rewriter.broken if warn else ():
+        LOG.warning("%s: links to %s, which is not there", source, target)
+    return text
+
+
+def on_page_content(html: str, page: Page, config: ProperDocsConfig, files: Files) -> str:
+    """Outputs come back into notebooks; wide tables scroll inside of their own box."""
+    html = notebooks.with_raw(html, RAW.get(page.file.src_uri, {}))
+    html = re.sub(r"<table\b", '<div class="lf-scroll" tabindex="0" role="region" aria-label="table"><table', html)
+    return html.replace("</table>", "</table></div>")
+
+
+def on_env(env: Any, config: ProperDocsConfig, files: Files) -> Any:
+    """Names of the theme's own templates may ask for."""
+    env.globals["n_models"] = len(gallery.models())
+    return env
