@@ -12,6 +12,7 @@ import tyro
 
 from latentfit.errors import BadFileError, LatentfitWarning, Remedy, SpaceMismatchError, StoreError
 from latentfit.runtime.escaping import lines
+from latentfit.runtime.numbers import significant
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -204,7 +205,7 @@ _EVIDENCE = ("ridge", "condition", "residual", "r2")
 
 def solution_line(card: dict[str, object]) -> str:
     """How a fit went, from its card."""
-    parts = [f"{key} {card[key]:.4g}" for key in _EVIDENCE if isinstance(card.get(key), float)]
+    parts = [f"{key} {significant(card[key], 4)}" for key in _EVIDENCE if isinstance(card.get(key), float)]
     said = ", ".join([f"{card.get('n_images')} pictures", f"{card.get('n_cells')} cells", *parts])
     if card.get("converged") is False:
         said += (

@@ -1,5 +1,6 @@
 """The basis: one table of exponents drives expansion, names, evaluation and export."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -23,6 +24,8 @@ FORMS: dict[str, tuple[tuple[int, ...], bool]] = {
     "quadratic": ((1, 1), True),
     "cubic": ((1, 1, 1), True),
 }
+DEGREES = ("linear", "quadratic", "cubic", "quartic")
+_KERNELS_IN_BRACKETS = re.compile(r"\((\d+(?:, \d+)+)\)")
 
 
 def parse_kernels(form: str | tuple[int, ...]) -> tuple[tuple[int, ...], bool]:
@@ -47,18 +50,46 @@ def parse_kernels(form: str | tuple[int, ...]) -> tuple[tuple[int, ...], bool]:
 
 
 def form_name(kernels: tuple[int, ...], intercept: bool = True, scale: int | Fraction = 1) -> str:
-    """What people call it: "affine", "cubic", "3×3 affine", "(5, 3)", with ", no intercept", " → 8×8 patch"."""
+    """A form in words, with ", no intercept" and " → 8×8 patch" where that holds.
+
+    What has one name in the field is called by it: "linear", "affine", "quadratic", "cubic", "3×3 affine". Any other
+    form says from which neighbourhood the monomials of each degree come.
+
+    Examples
+    --------
+    >>> form_name((5, 3)), form_name((3,)), form_name((1, 1, 1))
+    ('5×5 linear + 3×3 quadratic', '3×3 affine', 'cubic')
+    """
     named = {(1,): "affine", (1, 1): "quadratic", (1, 1, 1): "cubic"}
     if kernels == (1,) and not intercept:
         name = "linear"
     else:
         single = f"{kernels[0]}×{kernels[0]} affine"
-        name = named.get(kernels) or (single if len(kernels) == 1 else f"({', '.join(map(str, kernels))})")
+        name = named.get(kernels) or (single if len(kernels) == 1 else _by_degree(kernels))
         name += "" if intercept else ", no intercept"
     if scale == 1:
         return name
     up, down = Fraction(scale).as_integer_ratio()
     return f"{name}{f' of {down}×{down} cells' if down > 1 else ''} → {up}×{up} patch"
+
+
+def _by_degree(kernels: tuple[int, ...]) -> str:
+    """``(3, 1)`` -> "3×3 linear + 1×1 quadratic"."""
+    return " + ".join(
+        f"{side}×{side} {DEGREES[index] if index < len(DEGREES) else f'of degree {index + 1}'}"
+        for index, side in enumerate(kernels)
+    )
+
+
+def form_in_words(name: str) -> str:
+    """The name of a form in words, also where an older file has its kernels: "(5, 3)" or "ours: (5, 3) → 8×8 patch".
+
+    Examples
+    --------
+    >>> form_in_words("(3, 1)"), form_in_words("ours: (5, 3)"), form_in_words("affine")
+    ('3×3 linear + 1×1 quadratic', 'ours: 5×5 linear + 3×3 quadratic', 'affine')
+    """
+    return _KERNELS_IN_BRACKETS.sub(lambda found: _by_degree(tuple(map(int, found[1].split(", ")))), name)
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,9 @@
 """Scores of maps between latents, as text."""
 
-import math
 from collections.abc import Hashable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from latentfit.runtime.numbers import table_cell
 from latentfit.scores.held_out import left_out_in_words
 from latentfit.scores.latent_maps import BASELINE
 
@@ -23,7 +23,7 @@ def latent_map_summary(frame: "pd.DataFrame") -> str:
     ranked = pooled.sort_values("psnr", ascending=False)
     ranked = ranked.sort_values("map", key=lambda names: names != BASELINE, kind="stable")
     columns = ["map", *(name for name in SHOWN if name in ranked and ranked[name].notna().any())]
-    table = ranked[columns].to_string(index=False, float_format=_three_digits, na_rep="")
+    table = ranked[columns].to_string(index=False, float_format=table_cell, na_rep="")
     left_out = left_out_in_words(attrs)
     lines = [
         f"{attrs['n_images']} pictures scored, {left_out}",
@@ -44,9 +44,3 @@ def _about_strength(attrs: Mapping[Hashable, Any]) -> str:
             "latentfit.scores.masking_strength gives it from buried_sigma and the schedule of your sampler"
         )
     return "buried_strength: the least image-to-image strength whose noise covers the error at every frequency"
-
-
-def _three_digits(value: float) -> str:
-    if math.isclose(value, round(value)) and abs(value) >= 100:
-        return f"{value:.0f}"
-    return f"{value:.3g}" if abs(value) < 10 else f"{value:.2f}"
