@@ -73,7 +73,6 @@ def main(quick: bool) -> dict[str, Any]:
                 bars.append(bar(f"{name}: peak memory / TAESD's, 1024²", share, 0.25, at_most=True))
     settings = {"cells": cells, "threads": 1, "layouts": "each in the faster of both", "least_of_runs": "times_fastest"}
     result = {"name": "decoders", "quick": quick, "machine": facts, "settings": settings, "rows": rows, "bars": bars}
-    result["markdown"] = markdown(result)
     shown = [[r["decoder"], r["layout"], f"{r['times']:.1f}", f"{r['times_fastest']:.1f}"] for r in rows]
     print_table(["", "layout", "times (median of rounds)", "times (fastest runs)"], shown)
     print_bars(result)
@@ -95,7 +94,7 @@ def timed(names: list[str], cells: int, quick: bool) -> dict[str, list[float]]:
 
 
 def markdown(result: dict[str, Any]) -> str:
-    """For the README: every contender's better layout, and ratios, which other work on the machine leaves alone."""
+    """For docs/speed.md: every contender's better layout, and ratios, which other work on the machine leaves alone."""
     lines = [
         "| 512², one thread | layout | the other layout takes | TAESD's time / its own | of fastest runs |",
         "|---|---|--:|--:|--:|",

@@ -36,6 +36,7 @@ from benchmarks.bench_collect import kl_vae, tiny_vae
 from benchmarks.measuring import (
     ROOT,
     bar,
+    bars_table,
     machine_facts,
     peak_extra_mib,
     print_bars,
@@ -70,7 +71,6 @@ def main(quick: bool, parts: Sequence[str] = PARTS) -> dict[str, Any]:
         "settings": {"cubic": "ridge 0, uncensored, float64; ours reads float16 shards, theirs float64 in memory"},
         **found, "bars": [entry for part in PARTS for entry in found[part]["bars"]],
     }  # fmt: skip
-    result["markdown"] = markdown(result)
     print_table(["cubic, 4 channels", *result["cubic"]["median_s"]], seconds_table(result))
     print_bars(result)
     write_result(result)
@@ -297,7 +297,7 @@ def seconds_table(result: dict[str, Any]) -> list[list[str]]:
 
 
 def markdown(result: dict[str, Any]) -> str:
-    """For the README: seconds, memory and the bars."""
+    """For docs/speed.md: seconds, memory and the bars."""
     cubic, extra = result["cubic"], result["memory"]["extra_mib"]
     memory = ", ".join(f"{mib:.0f} MiB at {n.replace('e6', '·10⁶')}" for n, mib in extra.items())
     theirs = ", ".join(f"{name} {cubic['fastest_s'][name]:.1f} s" for name in BASELINES)
@@ -308,12 +308,8 @@ def markdown(result: dict[str, Any]) -> str:
         f"(fastest runs, in turns; {facts['cpu']}, {facts['threads']} of {facts['cores']} cores). "
         f"{shared_in_words(facts)} Ours takes, above what was there before: {memory} cells.",
         "",
-        "| fitting | measured | bar |",
-        "|---|--:|---|",
+        bars_table("fitting", result["bars"]),
     ]
-    for entry in result["bars"]:
-        sign, met = "≤" if entry["at_most"] else "≥", "met" if entry["met"] else "missed"
-        lines.append(f"| {entry['bar']} | {entry['value']:.3g} | {sign} {entry['limit']:g}, {met} |")
     return "\n".join(lines)
 
 

@@ -62,7 +62,6 @@ def main(quick: bool) -> dict[str, Any]:
         "table_of_a_palette_ms": round(1e3 * first_s, 1),
         "k_centroid": centroids, "indices": indices, "bars": bars,
     }  # fmt: skip
-    result["markdown"] = markdown(result)
     print_table(["512x512, ms", "median", "best"], [
         [name, f"{result['median_ms'][name]:.2f}", f"{result['best_ms'][name]:.2f}"] for name in spent
     ])  # fmt: skip
@@ -206,7 +205,7 @@ def mean(values: list[Tensor]) -> float:
 
 
 def markdown(result: dict[str, Any]) -> str:
-    """For the README: milliseconds, ratios and agreement."""
+    """For docs/speed.md: milliseconds, ratios and agreement."""
     median, ratios = result["median_ms"], result["ratios"]
     lines = [
         f"A {SIDE}x{SIDE} picture to {SIDE // CELL_PX}x{SIDE // CELL_PX} palette indices, one thread "

@@ -29,6 +29,7 @@ from benchmarks.contenders import (
     LAYOUTS,
     MAPS,
     SPACES,
+    TABLES,
     Preview,
     comfy_numbers,
     comfy_pixels,
@@ -40,6 +41,7 @@ from benchmarks.contenders import (
 )
 from benchmarks.measuring import (
     bar,
+    bars_table,
     machine_facts,
     peak_extra_mib,
     print_bars,
@@ -48,6 +50,7 @@ from benchmarks.measuring import (
     timed_in_turns,
     write_result,
 )  # fmt: skip
+from latentfit.fit import form_name, parse_kernels
 from latentfit.runtime import torch_threads
 
 SIZES = (512, 1024, 2048)
@@ -78,7 +81,6 @@ def main(quick: bool, sizes: Sequence[int] = SIZES) -> dict[str, Any]:
         },
         "rows": rows, "outputs": equal, "bars": bars(rows, equal),
     }  # fmt: skip
-    result["markdown"] = markdown(result)
     print_bars(result)
     write_result(result)
     return result
@@ -190,7 +192,7 @@ def bars(rows: list[dict[str, Any]], equal: list[dict[str, Any]]) -> list[dict[s
 
 
 def markdown(result: dict[str, Any]) -> str:
-    """For the README: C = 4 at two threads, and the bars."""
+    """For docs/speed.md: C = 4 at two threads, and the bars."""
     rows = [row for row in result["rows"] if row["channels"] == 4 and row["threads"] == 2]
     sizes = sorted({row["pixels"] for row in result["rows"]})
     lines = [
@@ -203,14 +205,13 @@ def markdown(result: dict[str, Any]) -> str:
     ]
     for name in dict.fromkeys(row["name"] for row in rows):
         cells = {row["pixels"]: _cell(row) for row in rows if row["name"] == name}
-        lines.append(f"| {name} | " + " | ".join(cells.get(n, "left out") for n in sizes) + " |")
-    lines += ["", "| ratio, the worst of all sizes | measured | bar |", "|---|--:|---|"]
-    for entry in result["bars"]:
-        met = "met" if entry["met"] else "missed"
-        lines.append(
-            f"| {entry['bar']} | {entry['value']:.3g} | {'≤' if entry['at_most'] else '≥'} {entry['limit']:g}, {met} |"
-        )
-    return "\n".join(lines)
+        lines.append(f"| {in_words(name)} | " + " | ".join(cells.get(n, "left out") for n in sizes) + " |")
+    return "\n".join([*lines, "", bars_table("ratio, the worst of all sizes", result["bars"])])
+
+
+def in_words(name: str) -> str:
+    """A contender's name, the form of a table in words."""
+    return form_name(*parse_kernels(name)) if name in TABLES else name
 
 
 def _cell(row: dict[str, Any]) -> str:

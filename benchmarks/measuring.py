@@ -15,13 +15,13 @@ import re
 import statistics
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from latentfit.runtime import write_atomic
+from latentfit.runtime import significant, write_atomic
 
 ROOT = Path(__file__).resolve().parents[1]
 SD_CONFIG = {  # of the AutoencoderKL that Stable Diffusion 1, 2 and XL share
@@ -73,12 +73,23 @@ def write_result(result: Mapping[str, Any]) -> Path:
     return write_atomic(folder / f"{result['name']}.json", json.dumps(result, indent=1, ensure_ascii=False) + "\n")
 
 
+def bars_table(first: str, bars: Sequence[Mapping[str, Any]]) -> str:
+    """Markdown: a line a bar, with what was measured and whether it is met."""
+    lines = [f"| {first} | measured | bar |", "|---|--:|---|"]
+    for entry in bars:
+        sign, met = "≤" if entry["at_most"] else "≥", "met" if entry["met"] else "missed"
+        lines.append(
+            f"| {entry['bar']} | {significant(entry['value'])} | {sign} {significant(entry['limit'])}, {met} |"
+        )
+    return "\n".join(lines)
+
+
 def print_bars(result: Mapping[str, Any]) -> None:
     """One line a bar."""
     for entry in result["bars"]:
         sign = "≤" if entry["at_most"] else "≥"
         met = "met" if entry["met"] else "MISSED"
-        print(f"  {met:6} {entry['bar']}: {entry['value']:.3g} (bar {sign} {entry['limit']:g})")
+        print(f"  {met:6} {entry['bar']}: {significant(entry['value'])} (bar {sign} {significant(entry['limit'])})")
 
 
 def print_table(head: list[str], rows: list[list[str]]) -> None:

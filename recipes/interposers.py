@@ -30,6 +30,7 @@ from latentfit.scores import BASELINE, evaluate_latent_maps
 from latentfit.train import preset_named, train_latent_map
 from recipes.cards.models import run_in_words
 from recipes.cards.results_tables import keeping_kinds
+from recipes.cards.wording import in_words
 from recipes.models import RUNS, VAES, maps_store_of
 from recipes.tables import eval_store_of
 
@@ -254,7 +255,7 @@ def table_of(block: pd.DataFrame) -> list[str]:
     for row in block.sort_values("psnr", ascending=False).itertuples():
         around = "" if pd.isna(row.round) else f"{row.round:.3f}"
         lines.append(
-            f"| {row.map} | {row.psnr:.2f} | {row.ms_ssim:.3f} | {row.delta_e:.2f} | {row.saturation:.2f} | "
+            f"| {in_words(row.map)} | {row.psnr:.2f} | {row.ms_ssim:.3f} | {row.delta_e:.2f} | {row.saturation:.2f} | "
             f"{row.hue:.1f} | {row.r2:.3f} | {row.l1:.3f} | {around} | {row.buried_strength:.2f} | {row.ms:.1f} |"
         )
     return lines

@@ -27,6 +27,7 @@ from latentfit.scores import evaluate_palettes
 from latentfit.train import preset_named, train_palette
 from recipes.cards.models import run_in_words
 from recipes.cards.results_tables import keeping_kinds
+from recipes.cards.wording import in_words
 from recipes.models import RUNS, store_of
 from recipes.tables import stores_of
 
@@ -129,14 +130,14 @@ def card(scores: pd.DataFrame) -> str:
             "|---|--:|--:|--:|--:|--:|--:|",
         ]  # fmt: skip
         lines += [
-            f"| {row.approximation} | {row.accuracy:.3f} | {row.recall:.3f} | {row.oklab:.4f} | {row.delta_e:.2f} "
-            f"({row.target_delta_e:.2f}) | {row.usage_distance:.3f} | {row.ms:.1f} |"
+            f"| {in_words(row.approximation)} | {row.accuracy:.3f} | {row.recall:.3f} | {row.oklab:.4f} | "
+            f"{row.delta_e:.2f} ({row.target_delta_e:.2f}) | {row.usage_distance:.3f} | {row.ms:.1f} |"
             for row in block.itertuples()
         ]
     lines += [
         "", "Accuracy: share of cells of the target's class; recall: mean over the classes; OKLab distance: mean, from "
         "the target's colour; ΔE: CIEDE2000; usage distance: half the summed differences of the classes' shares. "
-        "*Table …, nearest*: the closed form, a bundled map's colour and then the nearest of the palette. pixelvae's "
+        "*… table, nearest colour*: a closed form's colour and then the nearest of the palette. pixelvae's "
         "released decoder learned other pictures, and targets that are nearest in RGB.", "",
         "Trained on 18 CC0 photographs, upright and turned, the photographs that scikit-image and scikit-learn carry, "
         "and this project's charts, in squares of 256 px.", "",

@@ -15,6 +15,7 @@ import latentfit as lf
 from latentfit.runtime import write_atomic
 from latentfit.scores import costs
 from recipes.cards.results_tables import ROOT
+from recipes.cards.wording import rows_in_words
 from recipes.score_sets import MAPPED, VAES, decoders_of, vae_of
 from recipes.scored_sets import assets_folder
 
@@ -27,7 +28,7 @@ def main() -> None:
     parser.add_argument("--spaces", nargs="+", default=list(MAPPED), choices=list(MAPPED))
     for space in parser.parse_args().spaces:
         path = ROOT / "data" / "models" / f"pareto_{space}.csv"
-        frame = pd.read_csv(path)
+        frame = rows_in_words(path, "approximation")
         spent = costs(approximations_of(space, frame), torch.randn(1, lf.get_space(space).channels, *CELLS))
         for name, values in spent.items():
             frame.loc[frame["approximation"] == name, "ms"] = values["ms"]

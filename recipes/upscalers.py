@@ -29,6 +29,7 @@ from latentfit.scores import BASELINE, evaluate_latent_maps
 from latentfit.train import preset_named, train_latent_map
 from recipes.cards.models import run_in_words
 from recipes.cards.results_tables import keeping_kinds
+from recipes.cards.wording import in_words
 from recipes.interposers import full_decoder, marks_in_words, mean_of
 from recipes.models import CROPS_OF_MAPS, RUNS, VAES, maps_store_of, pictures_of_maps
 
@@ -207,7 +208,7 @@ def table_of(block: pd.DataFrame) -> list[str]:
     lines = ["| | dB | MS-SSIM | ΔE | picture | R² | buried from | ms | MiB |", "|---|" + "--:|" * 8]
     for row in block.sort_values("psnr", ascending=False).itertuples():
         lines.append(
-            f"| {row.map} | {row.psnr:.2f} | {row.ms_ssim:.3f} | {row.delta_e:.2f} | {row.photo_psnr:.2f} | "
+            f"| {in_words(row.map)} | {row.psnr:.2f} | {row.ms_ssim:.3f} | {row.delta_e:.2f} | {row.photo_psnr:.2f} | "
             f"{row.r2:.3f} | {row.buried_strength:.2f} | {row.ms:.1f} | {row.extra_mib:.1f} |"
         )
     return lines

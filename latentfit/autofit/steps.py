@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from latentfit.errors import ExportError, FitError
-from latentfit.fit import ChannelMap, form_in_words, parse_kernels
+from latentfit.fit import ChannelMap, form_name, parse_kernels
 from latentfit.formats.exporter import export
 from latentfit.formats.programs.registry import PROGRAMS, is_format
 from latentfit.maps.contracts import Approximation
@@ -84,7 +84,9 @@ def fit_every_form(
         before = now()
         try:
             fitted = _channel_map(form, scale).fit(store, progress=True)
-            maps[label] = fitted.approximation(name=form_in_words(*parse_kernels(form), scale=scale))
+            maps[label] = fitted.approximation(
+                name=form_name(*parse_kernels(form)) + ("" if scale == 1 else ", full size")
+            )
         except FitError as error:
             left_out[label] = str(error)
         pace = (now() - before) / work[label]  # the costliest form so far tells most of the next

@@ -1,5 +1,6 @@
 """The basis: one table of exponents drives expansion, names, evaluation and export."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -23,6 +24,9 @@ FORMS: dict[str, tuple[tuple[int, ...], bool]] = {
     "quadratic": ((1, 1), True),
     "cubic": ((1, 1, 1), True),
 }
+DEGREES = ("linear", "quadratic", "cubic", "quartic")
+_KERNELS = "[1357](?:[,_][1357])*"  # sides of the neighbourhoods by degree
+_KERNELS_IN_BRACKETS = re.compile(r"\((\d+(?:, \d+)+)\)")
 
 
 def parse_kernels(form: str | tuple[int, ...]) -> tuple[tuple[int, ...], bool]:
@@ -47,13 +51,22 @@ def parse_kernels(form: str | tuple[int, ...]) -> tuple[tuple[int, ...], bool]:
 
 
 def form_name(kernels: tuple[int, ...], intercept: bool = True, scale: int | Fraction = 1) -> str:
-    """What people call it: "affine", "cubic", "3×3 affine", "(5, 3)", with ", no intercept", " → 8×8 patch"."""
+    """A form in words, with ", no intercept" and " → 8×8 patch" where that holds.
+
+    What has one name in the field is called by it: "linear", "affine", "quadratic", "cubic", "3×3 affine". Any other
+    form says from which neighbourhood the monomials of each degree come.
+
+    Examples
+    --------
+    >>> form_name((5, 3)), form_name((3,)), form_name((1, 1, 1))
+    ('5×5 linear + 3×3 quadratic', '3×3 affine', 'cubic')
+    """
     named = {(1,): "affine", (1, 1): "quadratic", (1, 1, 1): "cubic"}
     if kernels == (1,) and not intercept:
         name = "linear"
     else:
         single = f"{kernels[0]}×{kernels[0]} affine"
-        name = named.get(kernels) or (single if len(kernels) == 1 else f"({', '.join(map(str, kernels))})")
+        name = named.get(kernels) or (single if len(kernels) == 1 else _by_degree(kernels))
         name += "" if intercept else ", no intercept"
     if scale == 1:
         return name
@@ -61,20 +74,39 @@ def form_name(kernels: tuple[int, ...], intercept: bool = True, scale: int | Fra
     return f"{name}{f' of {down}×{down} cells' if down > 1 else ''} → {up}×{up} patch"
 
 
-def form_in_words(kernels: tuple[int, ...], intercept: bool = True, scale: int | Fraction = 1) -> str:
-    """A form for those who have not read how forms are numbered; as `form_name`, but no bare list of sides.
+def _by_degree(kernels: tuple[int, ...]) -> str:
+    """``(3, 1)`` -> "3×3 linear + 1×1 quadratic"."""
+    return " + ".join(
+        f"{side}×{side} {DEGREES[index] if index < len(DEGREES) else f'of degree {index + 1}'}"
+        for index, side in enumerate(kernels)
+    )
+
+
+def form_in_words(name: str) -> str:
+    """A form's short name as people read it; any other name as it is.
+
+    Parameters
+    ----------
+    name : str
+        Such as a form for `latentfit.ChannelMap` ("3", "5,3"), the name of a file ("5_3"), a name that an older file
+        has ("(3, 1)"), or one that holds such a name ("ours: (3, 1)", "closed form 3").
 
     Examples
     --------
-    >>> form_in_words((3, 1)), form_in_words((3,)), form_in_words((1,), scale=8)
-    ('3×3 linear + 1×1 quadratic', '3×3 affine', 'affine, full size')
+    >>> form_in_words("ours: (3, 1)"), form_in_words("3"), form_in_words("closed form 5,3")
+    ('ours: 3×3 linear + 1×1 quadratic', '3×3 affine', 'closed form 5×5 linear + 3×3 quadratic')
+    >>> form_in_words("comfyui/SD15"), form_in_words("affine")
+    ('comfyui/SD15', 'affine')
     """
-    name = form_name(kernels, intercept)
-    if name.startswith("("):
-        degrees = ("linear", "quadratic", "cubic", *(f"degree {degree}" for degree in range(4, len(kernels) + 1)))
-        parts = (f"{side}×{side} {degree}" for side, degree in zip(kernels, degrees, strict=False))
-        name = " + ".join(parts) + ("" if intercept else ", no intercept")
-    return name if scale == 1 else f"{name}, full size"
+    if re.fullmatch(_KERNELS, name):
+        return _of_sides(name)
+    name = re.sub(rf"\b(closed form|table) ({_KERNELS})\b", lambda found: f"{found[1]} {_of_sides(found[2])}", name)
+    return _KERNELS_IN_BRACKETS.sub(lambda found: _by_degree(tuple(map(int, found[1].split(", ")))), name)
+
+
+def _of_sides(sides: str) -> str:
+    """Sides parted by commas or underscores, "5,3", as the form that they are."""
+    return form_name(tuple(map(int, re.split("[,_]", sides))))
 
 
 @dataclass(frozen=True)

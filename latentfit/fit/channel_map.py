@@ -211,7 +211,7 @@ class ChannelMap:
 
     @property
     def name(self) -> str:
-        """The name of its form: "affine", "3×3 affine", "(5, 3)"."""
+        """The name of its form: "affine", "3×3 affine", "5×5 linear + 3×3 quadratic"."""
         kernels, has_intercept = parse_kernels(self.kernels)
         name = form_name(kernels, self.intercept and has_intercept, self.ratio)
         return name if self.smoothing is None else f"{name}, smoothed"

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from latentfit.errors import BadFileError, part_of
+from latentfit.fit.basis import form_in_words
 from latentfit.formats.registry import ARCHITECTURES, KINDS
 from latentfit.latents.spaces import LatentSpace
 from latentfit.nets.architecture import Architecture
@@ -90,9 +91,20 @@ def checked_fields(header: Any, where: str, n_tensors: int) -> dict[str, Any]:
     """
     made: dict[str, Any] = _fields(header)(header, where)
     made["config"] = _config(made["kind"], made["config"], part_of(where, ".config"), n_tensors)
-    made["card"] = {**made["card"], **_as_lists(made["card"])}
+    made["name"], made["card"] = name_in_words(made["name"], {**made["card"], **_as_lists(made["card"])})
     _check_contract(made, where)
     return made
+
+
+def name_in_words(name: str, card: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    """A map's name and card, the name of its form in words: older files have "(5, 3)" there.
+
+    A name that its owner gave is left as it is.
+    """
+    form = card.get("form")
+    if form is None:
+        return name, dict(card)
+    return form_in_words(name) if name == form else name, {**card, "form": form_in_words(form)}
 
 
 def checked_card(card: Any, where: str) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from latentfit.errors import Remedy, StoreError
 from latentfit.maps.contracts import Approximation
 from latentfit.pairs.store import Batch, PairStore, Sample, Split
 from latentfit.runtime.devices import device_of
+from latentfit.runtime.numbers import table_cell
 from latentfit.scores.colour_errors import ColourSums
 from latentfit.scores.held_out import Place, as_seen, at_cells, by_name, left_out_in_words, samples_to_score
 from latentfit.scores.running_costs import costs
@@ -130,13 +131,9 @@ def score_summary(frame: "pd.DataFrame", kind: str = "all") -> str:
         lines.append(f"\n{place}, against {against}:")
         columns = ["approximation", *shown, *(c for c in extra if block[c].notna().any())]
         ranked = block.sort_values("psnr", ascending=False)[columns]
-        lines.append(ranked.to_string(index=False, float_format=_three_digits))
+        lines.append(ranked.to_string(index=False, float_format=table_cell))
     lines.append(f"\nms and extra_mib: {attrs['timed_on']}")
     return "\n".join(lines)
-
-
-def _three_digits(value: float) -> str:
-    return f"{value:.3g}" if abs(value) < 10 else f"{value:.2f}"
 
 
 @dataclass(frozen=True)

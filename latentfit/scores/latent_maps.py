@@ -20,6 +20,7 @@ from latentfit.maps.resampled import resampling
 from latentfit.nets.resampling import Method
 from latentfit.pairs.joined import JoinedStores, SamplePair
 from latentfit.pairs.store import Split
+from latentfit.runtime.numbers import table_cell
 from latentfit.scores.colour_errors import ColourSums
 from latentfit.scores.held_out import left_out_in_words, pairs_to_score
 from latentfit.scores.noise_masking import ErrorBands, masking_strength, schedule_of
@@ -286,7 +287,7 @@ def latent_map_summary(frame: "pd.DataFrame") -> str:
     ranked = pooled.sort_values("psnr", ascending=False)
     ranked = ranked.sort_values("map", key=lambda names: names != BASELINE, kind="stable")
     columns = ["map", *(name for name in SHOWN if name in ranked and ranked[name].notna().any())]
-    table = ranked[columns].to_string(index=False, float_format=_three_digits, na_rep="")
+    table = ranked[columns].to_string(index=False, float_format=table_cell, na_rep="")
     left_out = left_out_in_words(attrs)
     lines = [
         f"{attrs['n_images']} pictures scored, {left_out}",
@@ -307,9 +308,3 @@ def _about_strength(attrs: Mapping[Hashable, Any]) -> str:
             "latentfit.scores.masking_strength gives it from buried_sigma and the schedule of your sampler"
         )
     return "buried_strength: the least image-to-image strength whose noise covers the error at every frequency"
-
-
-def _three_digits(value: float) -> str:
-    if math.isclose(value, round(value)) and abs(value) >= 100:
-        return f"{value:.0f}"
-    return f"{value:.3g}" if abs(value) < 10 else f"{value:.2f}"

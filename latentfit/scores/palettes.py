@@ -14,6 +14,7 @@ from latentfit.pairs.store import Batch, PairStore, Sample, Split
 from latentfit.palettes.decoder import is_palettized, nearest_of, palette_of
 from latentfit.palettes.targets import Palettizing
 from latentfit.runtime.devices import device_of
+from latentfit.runtime.numbers import table_cell
 from latentfit.scores.held_out import by_name, left_out_in_words, samples_to_score
 from latentfit.scores.running_costs import costs
 
@@ -140,7 +141,7 @@ def palette_summary(frame: "pd.DataFrame", kind: str = "all") -> str:
         columns = ["approximation", *SCORES, "parameters", "ms"]
         ranked = block.sort_values("accuracy", ascending=False)[columns]
         lines.append(f"\n{palette}, against {attrs['reference']}, palettized:")
-        lines.append(ranked.to_string(index=False, float_format=lambda value: f"{value:.3g}"))
+        lines.append(ranked.to_string(index=False, float_format=table_cell))
     return "\n".join(lines)
 
 

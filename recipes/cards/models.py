@@ -25,12 +25,13 @@ from latentfit.errors import BadFileError
 from latentfit.formats.programs import PROGRAMS, operators
 from latentfit.nets import TinyDecoder, TinyEncoder, load_tiny_encoder, receptive_cells_of
 from latentfit.pairs import PairStore
-from latentfit.runtime import WeightsFile, write_atomic
+from latentfit.runtime import WeightsFile, significant, write_atomic
 from latentfit.scores import ms_ssim, tables
 from latentfit.vae import save_tiny_folder
 from recipes.cards.results_tables import keeping_kinds
-from recipes.models import LARGE, SHARP, path_of
-from recipes.tables import VAES, stores_of
+from recipes.cards.wording import rows_in_words
+from recipes.models import LARGE, SHARP, VAES, path_of
+from recipes.tables import stores_of
 
 ROOT = Path(__file__).resolve().parents[2]
 SHIPPED = ("cell", LARGE)
@@ -165,7 +166,7 @@ def run_in_words(run: Path) -> str:
     squares = f" of {config['n_samples']:,} squares" if "n_samples" in config else ""
     return (
         f"{int(seen):,} crops{squares} in batches of {config['batch_images']}, {losses}{config['optimizer']} "
-        f"at {config['lr']:.2g}, seed {config['seed']}, precision {config['precision']}, {seconds / 60:.0f} minutes"
+        f"at {significant(config['lr'], 2)}, seed {config['seed']}, precision {config['precision']}, {seconds / 60:.0f} minutes"
     )
 
 
@@ -211,7 +212,7 @@ def cell_decoders(space: str, assets: Path, eval_store: PairStore) -> None:
 
 def contenders(space: str, assets: Path) -> Iterator[tuple[str, str, lf.Approximation]]:
     """(family, name, approximation) of everything that stands beside the shipped networks."""
-    audit = pd.read_csv(ROOT / "data" / "tables" / space / "audit.csv")
+    audit = rows_in_words(ROOT / "data" / "tables" / space / "audit.csv", "approximation")
     seen = audit[(audit["place"] == "seen") & (audit["reference"] == "vae") & (audit["kind"] == "all")]
     best = seen[(seen["origin"] == "published") & (seen["status"] != "hypothetical")].nlargest(1, "psnr")
     by_id = {table.id: table for table in tables(space)}
@@ -262,7 +263,7 @@ def readme_of_models() -> None:
     trained = []
     for path in sorted((ROOT / "data" / "models").glob("*-cell*.safetensors")):
         approximation = lf.load(path)
-        frame = pd.read_csv(ROOT / "data" / "models" / f"pareto_{approximation.space.name}.csv")
+        frame = rows_in_words(ROOT / "data" / "models" / f"pareto_{approximation.space.name}.csv", "approximation")
         seen = frame[frame["place"] == "seen"]
         rows = seen[seen["approximation"] == path.stem].set_index("reference")
         taesd = seen[seen["family"] == "autoencoder"].set_index("reference").loc["photo"]

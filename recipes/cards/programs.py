@@ -1,20 +1,18 @@
-"""Write docs/programs.md, and the line of the README that lists programs, from `PROGRAMS`.
-
-Presets that the README names must be registered.
+"""Write docs/programs.md, and the list of programs in docs/commands.md, from `PROGRAMS`.
 
 `--check` changes nothing and fails where a file is not what the registry says.
 """
 
 import argparse
-import re
 import sys
 from pathlib import Path
 
 from latentfit.formats.programs import PROGRAMS, Program
 from latentfit.runtime import write_atomic
-from latentfit.train import PRESETS
+from recipes.cards.wording import with_blocks
 
 ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
 INTRODUCTION = """\
 # Who runs these maps, and what each makes of them
 
@@ -31,8 +29,6 @@ Proof: `tests/formats/test_programs.py` runs each export through the program's a
 `tests/golden/comfyui_preview.json` holds the pixels that ComfyUI's own previewer made of our tables, and
 `tests/conformance/test_every_program.py` tries every program with every form.
 """
-PRESET = re.compile(r"--preset ([\w|…-]+)")
-LISTED = re.compile(r"^(latentfit export +FILE --to )\S+( --out .*)$", re.MULTILINE)
 
 
 def main() -> int:
@@ -52,14 +48,8 @@ def main() -> int:
 
 def filled() -> dict[Path, str]:
     """What both files should hold."""
-    readme = ROOT / "README.md"
-    text, count = LISTED.subn(rf"\g<1>{'|'.join(PROGRAMS)}\g<2>", readme.read_text("utf-8"))
-    if count != 1:
-        sys.exit(f"README.md: expected one line `latentfit export FILE --to …`, found {count}")
-    unknown = {name for told in PRESET.findall(text) for name in told.split("|")} - {*PRESETS, "…", "NAME"}
-    if unknown:
-        sys.exit(f"README.md: expected presets of the registry, found {', '.join(sorted(unknown))}")
-    return {ROOT / "docs" / "programs.md": page(), readme: text}
+    listed = ", ".join(f"`{name}`" for name in PROGRAMS)
+    return {DOCS / "programs.md": page(), **with_blocks(DOCS / "commands.md", {"programs": f"{listed}."})}
 
 
 def page() -> str:

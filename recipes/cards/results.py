@@ -1,17 +1,17 @@
-"""Refresh all that says what maps are worth: docs/results.md, the cards of data/, the README's blocks.
+"""Refresh all that says what maps are worth: pages of docs/, the cards of data/, the README's blocks.
 
 Reads data/results/*.csv, which `score_sets.py` writes, beside the CSVs of the other commands. `make results` scores
 what is new, then runs this; `--check` changes nothing and fails where a file is not what the numbers say.
 """
 
 import argparse
-import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 from latentfit.latents import get_space
 from latentfit.runtime import write_atomic
+from recipes.cards import pages
 from recipes.cards import readme as make_readme
 from recipes.cards.results_tables import (
     CARD,
@@ -20,6 +20,7 @@ from recipes.cards.results_tables import (
     decoders_block,
     differences_block,
     interposers,
+    kinds_block,
     latent_maps_block,
     palettes_block,
     results,
@@ -27,6 +28,7 @@ from recipes.cards.results_tables import (
     upscalers,
     weak_spots,
 )
+from recipes.cards.wording import with_blocks
 
 INTRODUCTION = """\
 ## By kind of picture
@@ -41,7 +43,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true")
     check = parser.parse_args().check
-    wanted = {**page(), **cards(), **make_readme.filled()}
+    wanted = {**page(), **pages.filled(), **cards(), **make_readme.filled()}
     stale = [path for path, text in wanted.items() if path.read_text("utf-8") != text]
     for path in stale:
         if check:
@@ -55,6 +57,7 @@ def page() -> dict[Path, str]:
     """docs/results.md with its blocks filled."""
     path = ROOT / "docs" / "results.md"
     blocks = {
+        "kinds": kinds_block(),
         "weak": "\n".join(weak_spots()),
         "differences": differences_block(),
         "tables": spaces_of("tables", tables_block),
@@ -63,13 +66,7 @@ def page() -> dict[Path, str]:
         "upscalers": twice(),
         "palettes": palettes_block(),
     }
-    text = path.read_text("utf-8")
-    for name, block in blocks.items():
-        pattern = rf"(?s)<!-- {name} -->.*?<!-- /{name} -->"
-        text, count = re.subn(pattern, lambda _, n=name, b=block: f"<!-- {n} -->\n{b}\n<!-- /{n} -->", text)
-        if count != 1:
-            sys.exit(f"{path.name}: expected one block <!-- {name} -->, found {count}")
-    return {path: text}
+    return with_blocks(path, blocks)
 
 
 def spaces_of(job: str, block: Callable[[str], str]) -> str:

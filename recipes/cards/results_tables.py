@@ -13,6 +13,7 @@ import pandas as pd
 
 from latentfit.latents import get_space
 from latentfit.scores import Difference, paired_bootstrap, tables, unsuited, verdict
+from recipes.cards.wording import rows_in_words
 from recipes.scored_sets import SHOWN
 from recipes.tables import SPACES
 
@@ -44,7 +45,7 @@ def results(job: str) -> pd.DataFrame:
     path = RESULTS / f"{job}.csv"
     if not path.is_file():
         return pd.DataFrame(columns=["space", "target", "set", "image", "map", "pixels", "mse_vae", "mse_photo"])
-    return pd.read_csv(path)
+    return rows_in_words(path, "map")
 
 
 def sets_in(frame: pd.DataFrame) -> list[str]:
@@ -101,7 +102,10 @@ def in_cell(found: Difference | None) -> str:
 def verdicts_of(space: str) -> dict[str, str]:
     """Published table, copies too -> what is said of it: on the photographs of the audit, and on held-out drawings."""
     path = ROOT / "data" / "tables" / space / "audit.csv"
-    by_kind = {"photograph": unsuited(pd.read_csv(path), "all"), "drawing": unsuited_on_drawings(space)}
+    by_kind = {
+        "photograph": unsuited(rows_in_words(path, "approximation"), "all"),
+        "drawing": unsuited_on_drawings(space),
+    }
     first: dict[tuple[object, ...], str] = {}
     said = {}
     for table in tables(space):
@@ -258,7 +262,7 @@ def weak_spots() -> list[str]:
 
 
 def kinds_block() -> str:
-    """For the README: what stands for each kind of map at full size, a column a set, space by space."""
+    """For docs/results.md: what stands for each kind of map at full size, a column a set, space by space."""
     frame = results("decoders")
     sets = sets_in(frame)
     lines = [f"| dB to the picture | {' | '.join(SHOWN[name] for name in sets)} |", "|---|" + "--:|" * len(sets)]
@@ -276,14 +280,14 @@ def kinds_block() -> str:
 
 def on_eval(space: str, name: str) -> float:
     """Decibels to the photograph on all of images/eval, as `make cards` wrote them."""
-    frame = pd.read_csv(ROOT / "data" / "models" / f"pareto_{space}.csv")
+    frame = rows_in_words(ROOT / "data" / "models" / f"pareto_{space}.csv", "approximation")
     rows = frame[(frame["place"] == "seen") & (frame["reference"] == "photo")]
     chosen = rows[rows["family"] == "autoencoder"] if name == "TAESD" else rows[rows["approximation"] == name]
     return float(chosen["psnr"].iloc[0])
 
 
 def drawn_rows(space: str) -> list[str]:
-    """For the README's overview of tables: best published, affine, 3×3 and the best of ours on each drawn set."""
+    """For the overview of tables: best published, affine, 3×3 and the best of ours on each drawn set."""
     frame = results("tables")
     rows = frame[frame["space"] == space]
     found = []

@@ -1,4 +1,4 @@
-"""Markdown tables of what was trained, from the files that `make cards` and `make bench` wrote."""
+"""Markdown tables of what was trained, from the files that `make cards` wrote."""
 
 import json
 from pathlib import Path
@@ -6,7 +6,9 @@ from pathlib import Path
 import pandas as pd
 
 from latentfit.latents import get_space
+from latentfit.runtime import significant
 from recipes.cards.results_tables import BASELINE, CLOSED, on_clip_art, results
+from recipes.cards.wording import in_words, rows_in_words
 
 ROOT = Path(__file__).resolve().parents[2]
 MODELS, VAES = ROOT / "data" / "models", ROOT / "data" / "vaes"
@@ -17,11 +19,11 @@ SCORED_AS = {"closed form 5": CLOSED, "decode → encode": BASELINE}
 
 def decoders_block() -> str:
     """The Pareto chart, and every approximation of each space as seen, cheapest first; all but the first folded."""
-    parts = ["![What each costs, and how near it comes](figures/06_pareto_sd1.png)"]
+    parts = ["![What each costs, and how near it comes](../figures/06_pareto_sd1.png)"]
     for index, space in enumerate(SPACES):
         found = MODELS / f"pareto_{space}.csv"
         if found.is_file():
-            title, table = get_space(space).title, decoders_of(space, pd.read_csv(found))
+            title, table = get_space(space).title, decoders_of(space, rows_in_words(found, "approximation"))
             parts.append(table if not index else f"<details><summary><b>{title}</b></summary>\n\n{table}\n\n</details>")
     return "\n\n".join(parts)
 
@@ -40,8 +42,8 @@ def decoders_of(space: str, frame: pd.DataFrame) -> str:
         name = f"**{row.approximation}**" if row.family == "our network" else row.approximation
         to_teacher = "itself" if row.family == "autoencoder" else f"{teacher[row.approximation]:.2f}"
         lines.append(
-            f"| {name} | {row.ms:.3g} | {row.parameters:,} | {to_teacher} | {row.psnr:.2f} | {row.ms_ssim:.3f} | "
-            f"{row.delta_e:.1f} | {row.gmsd:.3f} | {row.high_frequency:.2f} | "
+            f"| {name} | {significant(row.ms)} | {row.parameters:,} | {to_teacher} | {row.psnr:.2f} | "
+            f"{row.ms_ssim:.3f} | {row.delta_e:.1f} | {row.gmsd:.3f} | {row.high_frequency:.2f} | "
             f"{on_clip_art('decoders', space, 'TAESD' if row.family == 'autoencoder' else row.approximation)} |"
         )
     return "\n".join(lines)
@@ -58,7 +60,7 @@ def vaes_block() -> str:
             scores = json.loads((folder / "scores.json").read_text("utf-8"))
             n_bytes = (folder / "diffusion_pytorch_model.safetensors").stat().st_size
             lines.append(
-                f"| [{folder.name}](data/vaes/{folder.name}/README.md) | {n_bytes / 1e6:.2f} | {scores['r2']:.3f} | "
+                f"| [{folder.name}](../data/vaes/{folder.name}/README.md) | {n_bytes / 1e6:.2f} | {scores['r2']:.3f} | "
                 f"{scores['psnr mini']:.2f} ({scores['psnr teacher']:.2f}) | "
                 f"{scores['ms_ssim mini']:.3f} ({scores['ms_ssim teacher']:.3f}) |"
             )
@@ -76,25 +78,12 @@ def operators_block() -> str:
     return "\n".join(lines)
 
 
-def speed_block() -> str:
-    """What `make bench` measured of the shipped decoders."""
-    found = ROOT / "benchmarks" / "results" / "decoders.json"
-    if not found.is_file():
-        return ""
-    result = json.loads(found.read_text("utf-8"))
-    lines = [result["markdown"], "", "| decoders | measured | bar |", "|---|--:|---|"]
-    for entry in result["bars"]:
-        sign, met = "≤" if entry["at_most"] else "≥", "met" if entry["met"] else "missed"
-        lines.append(f"| {entry['bar']} | {entry['value']:.3g} | {sign} {entry['limit']:g}, {met} |")
-    return "\n".join(lines)
-
-
 def palettes_block() -> str:
     """Shipped palettized decoders beside the closed form and pixelvae's network, palette by palette."""
     path = ROOT / "data" / "models" / "palettes.csv"
     if not path.is_file():
         return "*run `make palettes`*"
-    frame = pd.read_csv(path)
+    frame = rows_in_words(path, "approximation")
     lines = [
         "| | palette | accuracy | OKLab distance | ΔE to the cell (the target's) | numbers | accuracy, clip art |",
         "|---|---|--:|--:|--:|--:|--:|",
@@ -141,11 +130,11 @@ def interposers_block() -> str:
         source, target = pair.split(" → ")
         lines.append(f"| **{pair}** |" + " |" * 10)
         for row in block.sort_values("psnr", ascending=False).itertuples():
-            name = f"**{row.map}**" if row.map == "interposer" else row.map
+            name = f"**{row.map}**" if row.map == "interposer" else in_words(row.map)
             around = "" if pd.isna(row.round) else f"{row.round:.2f}"
             lines.append(
                 f"| {name} | {row.psnr:.2f} | {row.ms_ssim:.3f} | {row.delta_e:.1f} | {row.saturation:.2f} | "
-                f"{row.hue:.0f}° | {row.r2:.2f} | {around} | {row.buried_strength:.2f} | {row.ms:.3g} | "
+                f"{row.hue:.0f}° | {row.r2:.2f} | {around} | {row.buried_strength:.2f} | {significant(row.ms)} | "
                 f"{on_clip_art('interposers', source, SCORED_AS.get(row.map, row.map), 'mse_vae', target)} |"
             )
     lines += [
@@ -180,11 +169,11 @@ def upscalers_of(scores: pd.DataFrame) -> str:
     for (space, factor), block in scores.groupby(["space", "factor"], sort=False):
         lines.append(f"| **{get_space(space).title}, {factor}** |" + " |" * 9)
         for row in block.sort_values("psnr", ascending=False).itertuples():
-            name = f"**{row.map}**" if row.map.startswith("upscaler") else row.map
+            name = f"**{row.map}**" if row.map.startswith("upscaler") else in_words(row.map)
             drawn = on_clip_art("upscalers", space, SCORED_AS.get(row.map, row.map), "mse_vae")
             lines.append(
                 f"| {name} | {row.psnr:.2f} | {row.ms_ssim:.3f} | {row.delta_e:.1f} | {row.photo_psnr:.2f} | "
-                f"{row.r2:.2f} | {row.buried_strength:.2f} | {row.ms:.3g} | {row.extra_mib:.1f} | "
+                f"{row.r2:.2f} | {row.buried_strength:.2f} | {significant(row.ms)} | {row.extra_mib:.1f} | "
                 f"{drawn if factor == '2×' else '–'} |"
             )
     return "\n".join(lines)

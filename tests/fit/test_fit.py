@@ -333,7 +333,7 @@ def test_bad_kernels_are_named(bad: str | tuple[int, ...]) -> None:
 
 def test_names() -> None:
     assert [form_name(*parse_kernels(form)) for form in ("linear", "cubic", "3", "5,3")] == [
-        "linear", "cubic", "3×3 affine", "(5, 3)",
+        "linear", "cubic", "3×3 affine", "5×5 linear + 3×3 quadratic",
     ]  # fmt: skip
 
 

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 import torch
 
 from latentfit.compare.reports.page import Page
-from latentfit.compare.reports.quantities import plain, signed
+from latentfit.compare.reports.quantities import signed
 from latentfit.errors import StoreError
 from latentfit.pairs.store import PairStore
+from latentfit.runtime.numbers import significant
 from latentfit.runtime.version import __version__
 from latentfit.scores.paired import Difference, difference
 
@@ -71,7 +72,7 @@ def score_rows(
                 "ΔE, worst 5 %": f"{row['delta_e95']:.1f}",
                 "saturation": f"{row['saturation']:.2f}",
                 "numbers": f"{row['parameters']:,.0f}",
-                "ms": plain(float(row["ms"]), 2),
+                "ms": significant(row["ms"], 2 if row["ms"] < 100 else 3),
                 **more(name),
             }
         )

@@ -51,9 +51,11 @@ def _comfy_hook(space: LatentSpace, side: int) -> str:
     if side == 1:
         return "" if expression == "t" else f"lambda t: {expression}"
     margin = side // 2
-    padded = f"torch.nn.functional.pad(u, ({margin}, {margin}, {margin}, {margin}), mode='replicate')"
-    unfold = f"torch.nn.functional.unfold({padded}, {side}).reshape(u.shape[0], -1, u.shape[2], u.shape[3])"
-    return f"lambda t: (lambda u: {unfold})({expression})"
+    return f"""lambda t: (
+    lambda u: torch.nn.functional.unfold(
+        torch.nn.functional.pad(u, ({margin}, {margin}, {margin}, {margin}), mode='replicate'), {side}
+    ).reshape(u.shape[0], -1, u.shape[2], u.shape[3])
+)({expression})"""
 
 
 def read(path: Path, space: LatentSpace) -> Approximation:

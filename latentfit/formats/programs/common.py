@@ -162,7 +162,7 @@ def provenance(approximation: Approximation, escape: Escape = one_line) -> list[
 
 
 def _counted(number: object) -> str:
-    return str(number) if isinstance(number, int) else "unknown"
+    return f"{number:,}" if isinstance(number, int) else "unknown"
 
 
 def comments(approximation: Approximation, prefix: Literal["#", "//"]) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 
 from latentfit.errors import BadFileError, BadTableError, part_of, reason_of
 from latentfit.fit.polynomial_map import PolynomialMap, polynomial_config
-from latentfit.formats.headers import checked_card
+from latentfit.formats.headers import checked_card, name_in_words
 from latentfit.formats.programs.common import output_names, polynomial, short
 from latentfit.formats.programs.program import Program
 from latentfit.latents.spaces import LatentSpace
@@ -99,7 +99,8 @@ def _table_of(document: dict[str, Any], path: Path) -> Approximation:
             "its coefficients are past the range of float32", place=path, remedy="export the table again"
         )
     module.set_coefficients(values)
-    return Approximation(module, space, module.scale, name=name, card=document["card"])
+    name, card = name_in_words(name, document["card"])
+    return Approximation(module, space, module.scale, name=name, card=card)
 
 
 def _rows(value: Any, where: str) -> list[list[float]]:
