@@ -15,7 +15,7 @@ from torch import Tensor
 
 import latentfit as lf
 from latentfit.images import Picture, delta_e2000, rgb_tensor
-from latentfit.runtime import write_atomic
+from latentfit.runtime import torch_threads, write_atomic
 from latentfit.scores import table
 from recipes.cards.wording import milliseconds_in_words, rows_in_words
 from recipes.scored_sets import assets_folder, held_out
@@ -41,7 +41,6 @@ NAMES = {
 @torch_threads(1)
 def main() -> None:
     """Decode the picture four ways, draw them, write what the README says of them."""
-    torch.set_num_threads(1)
     pictures, scores = decoded()
     spent = milliseconds()
     lines = {

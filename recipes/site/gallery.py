@@ -184,7 +184,8 @@ def _facts(entry: Entry, told: dict[str, Any]) -> Iterator[str]:
     numbers = f", {entry.n_parameters:,} numbers" if entry.n_parameters is not None else ""
     yield f"`{path}` · {_size(entry)}{numbers}"
     yield ""
-    yield f"On this photograph: {told['psnr']:.1f} dB and ΔE {told['delta_e']:.1f} to the decode of {told['reference']}."
+    seen = f"{told['psnr']:.1f} dB and ΔE {told['delta_e']:.1f}"
+    yield f"On this photograph: {seen} to the decode of {told['reference']}."
     for key, label in (("title", "Kind"), ("trained", "Trained"), ("scored_on", "Scored on")):
         if entry.card.get(key):
             yield f"<br>*{label}*: {entry.card[key]}."

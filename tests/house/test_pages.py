@@ -1,4 +1,4 @@
-"""The README and the pages of docs/: one page, links that lead somewhere, code that fits, numbers and forms in words."""
+"""The README and docs/: one page, links that lead somewhere, code that fits, numbers and forms in words."""
 
 import json
 import re
