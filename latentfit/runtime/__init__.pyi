@@ -8,6 +8,8 @@ from .escaping import identifier as identifier
 from .escaping import lines as lines
 from .escaping import one_line as one_line
 from .escaping import python_comment as python_comment
+from .numbers import significant as significant
+from .numbers import table_cell as table_cell
 from .schemas import parse_json as parse_json
 from .schemas import plain as plain
 from .schemas import read_json as read_json

@@ -15,6 +15,7 @@ from .distributions import clipping as clipping
 from .distributions import joint_channels as joint_channels
 from .distributions import latent_channels as latent_channels
 from .errors import MOST_DELTA_E as MOST_DELTA_E
+from .errors import MOST_LIGHTNESS as MOST_LIGHTNESS
 from .errors import MOST_SIGNED as MOST_SIGNED
 from .errors import amplified as amplified
 from .errors import amplified_differences as amplified_differences
@@ -23,6 +24,7 @@ from .errors import channel_residuals as channel_residuals
 from .errors import delta_e as delta_e
 from .errors import error_map as error_map
 from .errors import error_sheet as error_sheet
+from .errors import lightness_error as lightness_error
 from .form_names import form_in_words as form_in_words
 from .hues import hue_rings as hue_rings
 from .hues import hue_turns as hue_turns

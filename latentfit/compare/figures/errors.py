@@ -4,19 +4,27 @@ import os
 from collections.abc import Mapping
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from latentfit.compare.figures.canvas import RGB_COLOURS, SOFT, Figure, as_image, rows_of_axes, saved, something, style
-from latentfit.images.colour import delta_e2000
+from latentfit.images.colour import delta_e2000, rgb_to_lab
 from latentfit.scores.held_out import as_seen
 
-MOST_SIGNED, MOST_DELTA_E = 0.4, 30.0
+MOST_SIGNED, MOST_DELTA_E, MOST_LIGHTNESS = 0.4, 30.0, 20.0
 """Where the colour scales end, in every map, so that maps compare."""
 
 
 def brightness_error(predicted: Tensor, reference: Tensor) -> Tensor:
     """Mean signed error over the channels of ``(3, H, W)`` pictures -> ``(H, W)``: above 0 too bright."""
     return (_fitted(predicted, reference) - reference.float()).mean(0)
+
+
+def lightness_error(predicted: Tensor, reference: Tensor) -> Tensor:
+    """Signed error of CIELAB's L* of ``(3, H, W)`` pictures -> ``(H, W)``: above 0 too light, of 100."""
+    both = torch.stack([_fitted(predicted, reference), reference.float()])
+    lightness = rgb_to_lab(both)[:, 0]
+    return lightness[0] - lightness[1]
 
 
 def delta_e(predicted: Tensor, reference: Tensor) -> Tensor:
@@ -66,7 +74,8 @@ def error_map(
     signed = brightness_error(predicted, reference).numpy()
     delta = delta_e(predicted, reference).numpy()
     with style():
-        figure = Figure(figsize=(10, 2.9), layout="constrained")
+        high, wide = reference.shape[-2:]
+        figure = Figure(figsize=(10, min(0.5 + 2.25 * high / wide, 6)), layout="constrained")
         axes = figure.subplots(1, 4)
         pictures = (("reference", reference), (title or "approximation", _fitted(predicted, reference)))
         for axis, (name, picture) in zip(axes, pictures, strict=False):
