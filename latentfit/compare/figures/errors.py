@@ -74,7 +74,8 @@ def error_map(
     signed = brightness_error(predicted, reference).numpy()
     delta = delta_e(predicted, reference).numpy()
     with style():
-        figure = Figure(figsize=(10, 2.9), layout="constrained")
+        high, wide = reference.shape[-2:]
+        figure = Figure(figsize=(10, min(0.5 + 2.25 * high / wide, 6)), layout="constrained")
         axes = figure.subplots(1, 4)
         pictures = (("reference", reference), (title or "approximation", _fitted(predicted, reference)))
         for axis, (name, picture) in zip(axes, pictures, strict=False):

@@ -102,7 +102,7 @@ def hue_rings(
             _draw_rings(axis, made, true)
             axis.set(xlim=limits[0], ylim=limits[1], aspect="equal")
             frame = turns_by_hue(pictures[name], truth, n_hues=n_hues)
-            axis.set_title(name, fontsize=9)
+            axis.set_title(form_in_words(name), fontsize=9)
             words = f"turned by {frame.turn.abs().mean():.1f}°, chroma × {frame.chroma.mean():.2f}"
             axis.text(0, -0.02, words, transform=axis.transAxes, va="top", fontsize=8, color=SOFT)
         figure.suptitle(title, x=0.01, ha="left", fontsize=9, fontweight="bold")

@@ -72,7 +72,14 @@ def latent_sheet(
                 axis.imshow(channel.numpy(), cmap="gray", vmin=-MOST, vmax=MOST, interpolation="nearest")
                 axis.set_title(said, fontsize=7, fontweight="normal", pad=1.5, color=SOFT)
             axes[0].text(
-                -0.06, 0.5, name, transform=axes[0].transAxes, rotation=90, va="center", ha="right", fontsize=7.5
+                -0.06,
+                0.5,
+                form_in_words(name),
+                transform=axes[0].transAxes,
+                rotation=90,
+                va="center",
+                ha="right",
+                fontsize=7.5,
             )
         figure.suptitle(title, x=0.01, ha="left", fontsize=9, fontweight="bold")
     return saved(figure, path)
