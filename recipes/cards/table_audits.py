@@ -15,6 +15,8 @@ ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "data" / "tables"
 SPACES = {"sd3": "vae", "sana_dcae": "photo"}
 """Space: what its tables were fitted to, and are ranked by."""
+TITLES = {"sana_dcae": "Sana"}
+"""Where the registry's title says less."""
 START, END, NEXT = "<!-- audits -->", "<!-- /audits -->", "<!-- kinds -->"
 AGAINST = {"vae": "the VAE's decode", "photo": "the photographs"}
 
@@ -46,7 +48,7 @@ def audit_table(space: str, frame: pd.DataFrame) -> str:
     facts = pooled.drop_duplicates("approximation").set_index("approximation")
     columns = [name for name in AGAINST if name in shown]
     lines = [
-        f"### {get_space(space).title}, on the photographs of images/eval", "",
+        f"### {TITLES.get(space, get_space(space).title)}, on the photographs of images/eval", "",
         f"| dB at the cells ({facts['n_images'].max():.0f} photographs) | "
         + " | ".join(f"to {AGAINST[name]}" for name in columns) + " | verdict |",
         "|---|" + "--:|" * len(columns) + "---|",
