@@ -1,6 +1,6 @@
 /* latentfit: split views, a workbench, a table editor and a step scrubber. One ES module, no imports, no network.
    Made by `make js` from latentfit/compare/widgets/js: change those; the data contract is types.d.ts there.
-   Modules: sha256 c8ec641977a8c879ff8a7211ad010c4ded50bbbe2b49387a53eab836ee273367 */
+   Modules: sha256 03515699e10b0e5c78da60524e5d65da4529e647039c79c6a5f4b8c538243b16 */
 
 // latentfit/compare/widgets/js/dom.js
 function make(tag, attributes = {}, ...children) {
@@ -1917,6 +1917,7 @@ var TableEditor = class {
       "Lines for comfy/latent_formats.py with these numbers",
       () => this.#copy(copy)
     );
+    copy.hidden = !comfyui;
     copy.disabled = !comfyui?.template;
     if (comfyui?.reason) copy.title = comfyui.reason;
     return make(
@@ -2812,7 +2813,7 @@ function markdownOf(title, rows) {
   const lines = rows.map(({ name, scores, isReference, standing }) => {
     const psnr2 = isReference ? "reference" : isNumber(scores?.psnr) && scores.psnr >= 100 ? "equal" : number(scores?.psnr, 2);
     const delta = isReference ? "reference" : number(scores?.delta_e, 2);
-    const seen = isReference || !standing ? "–" : standing === "held_out" ? "held out" : "fitted on this";
+    const seen = isReference || !standing ? "–" : BADGES[standing][0];
     return `| ${cell(name)} | ${psnr2} | ${delta} | ${number(scores?.ms, 1)} | ${seen} |`;
   });
   const head = ["| decoder | PSNR (dB) | ΔE2000 | time (ms) | this picture |", "|---|--:|--:|--:|---|"];
@@ -2843,7 +2844,7 @@ function pngOf(title, panels, columns, { ratio, ink, soft, paper }) {
     const y = head + Math.floor(index / columns) * (first.height + below);
     context.drawImage(canvas, x, y);
     lines.forEach((text, at) => {
-      write(text, x, y + first.height + at * line, at ? soft : ink, !at);
+      write(text, x, y + first.height + Math.round(gap / 3) + at * line, at ? soft : ink, !at);
     });
   });
   return new Promise((resolve) => sheet.toBlob(resolve, "image/png"));
@@ -3442,7 +3443,7 @@ var Workbench = class {
       const standing = this.#standing(name);
       return [
         name,
-        [scores, name !== this.data.reference && standing ? standing.replace("_", " ") : ""].filter(Boolean).join("  ·  ")
+        [scores, name !== this.data.reference && standing ? BADGES[standing][0] : ""].filter(Boolean).join("  ·  ")
       ];
     };
     const names = this.#compared();

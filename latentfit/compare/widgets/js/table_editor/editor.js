@@ -136,6 +136,7 @@ class TableEditor {
     const copy = button("Copy as ComfyUI", "Lines for comfy/latent_formats.py with these numbers", () =>
       this.#copy(copy),
     );
+    copy.hidden = !comfyui;
     copy.disabled = !comfyui?.template;
     if (comfyui?.reason) copy.title = comfyui.reason;
     return make(

@@ -1,5 +1,6 @@
 /** What leaves the page: the view as a PNG, and its scores as Markdown. */
 import { isNumber } from "../numbers.js";
+import { BADGES } from "./settings.js";
 
 /**
  * @typedef {import("../types.d.ts").Scores} Scores
@@ -31,7 +32,7 @@ export function markdownOf(title, rows) {
         ? "equal"
         : number(scores?.psnr, 2);
     const delta = isReference ? "reference" : number(scores?.delta_e, 2);
-    const seen = isReference || !standing ? "–" : standing === "held_out" ? "held out" : "fitted on this";
+    const seen = isReference || !standing ? "–" : BADGES[standing][0];
     return `| ${cell(name)} | ${psnr} | ${delta} | ${number(scores?.ms, 1)} | ${seen} |`;
   });
   const head = ["| decoder | PSNR (dB) | ΔE2000 | time (ms) | this picture |", "|---|--:|--:|--:|---|"];
@@ -78,7 +79,7 @@ export function pngOf(title, panels, columns, { ratio, ink, soft, paper }) {
     const y = head + Math.floor(index / columns) * (first.height + below);
     context.drawImage(canvas, x, y);
     lines.forEach((text, at) => {
-      write(text, x, y + first.height + at * line, at ? soft : ink, !at);
+      write(text, x, y + first.height + Math.round(gap / 3) + at * line, at ? soft : ink, !at);
     });
   });
   return new Promise((resolve) => sheet.toBlob(resolve, "image/png"));

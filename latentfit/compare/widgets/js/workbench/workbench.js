@@ -14,7 +14,7 @@ import { Controls } from "./controls.js";
 import { Keys } from "./keys.js";
 import { Legend } from "./legend.js";
 import { Made } from "./made.js";
-import { MODES, namesOf, START, settingsOf, settingWords } from "./settings.js";
+import { BADGES, MODES, namesOf, START, settingsOf, settingWords } from "./settings.js";
 import { markdownOf, pngOf } from "./sharing.js";
 import { Strip } from "./strip.js";
 
@@ -516,9 +516,7 @@ class Workbench {
       const standing = this.#standing(name);
       return [
         name,
-        [scores, name !== this.data.reference && standing ? standing.replace("_", " ") : ""]
-          .filter(Boolean)
-          .join("  ·  "),
+        [scores, name !== this.data.reference && standing ? BADGES[standing][0] : ""].filter(Boolean).join("  ·  "),
       ];
     };
     const names = this.#compared();
