@@ -85,7 +85,7 @@ def opened(path: Path) -> Iterator[Any]:
         browser = driver.chromium.launch(executable_path=program)
         shown = browser.new_page(viewport={"width": WIDTH, "height": HEIGHT}, offline=True)
         shown.goto(path.as_uri())
-        shown.wait_for_function(f"document.querySelector('{BENCH}').latentfit")
+        shown.locator(f"{BENCH} .lf-pane").wait_for()
         shown.evaluate(f"document.querySelector('{BENCH}').latentfit.ready.then(() => true)")
         shown.evaluate(CURSOR)
         shown.wait_for_timeout(500)

@@ -12,7 +12,7 @@ from latentfit.compare import figures as errors
 from latentfit.compare.reports import VAE
 from latentfit.formats import read
 from tests.support.browser import Watched
-from tests.support.seen import drag, eventually, levels, pane_difference, pane_off_by, ready, settle, shot, state
+from tests.support.seen import drag, eventually, levels, pane_difference, pane_off_by, ready, settle, shot, state, until
 
 SLOT, EDITOR = '[data-widget="workbench"]', 'main > [data-widget="table_editor"]'
 NASTY = "</script><img src=x onerror=alert(1)> & '"
@@ -280,7 +280,7 @@ def test_a_folded_editor_is_drawn_when_it_is_opened(opened: Watched) -> None:
     fold = opened.page.locator("details", has=opened.page.locator('[data-widget="table_editor"]')).first
     assert opened.page.locator(".lf-editor").count() == 1
     fold.locator("summary").first.click()
-    opened.page.wait_for_function("document.querySelectorAll('.lf-editor').length === 2")
+    until(opened.page, "document.querySelectorAll('.lf-editor').length === 2")
     assert fold.locator("canvas").is_visible()
     assert opened.errors == []
 

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from latentfit.images import rgb_tensor
 from latentfit.scores import as_seen
+from tests.support.browser import PATIENCE_MS
 
 CORNER_PX, SHADOW_PX = 9, 9  # corners are round; what stands on a picture throws a shadow
 
@@ -42,9 +43,17 @@ def state(page: Any, selector: str) -> Any:
 
 def ready(page: Any, selector: str) -> None:
     """Until the widget has painted."""
-    page.wait_for_function("(selector) => document.querySelector(selector)?.latentfit", arg=selector)
+    until(page, "(selector) => Boolean(document.querySelector(selector)?.latentfit)", selector)
     page.evaluate("(selector) => document.querySelector(selector).latentfit.ready.then(() => true)", selector)
     settle(page)
+
+
+def until(page: Any, condition: str, arg: Any = None, seconds: float = PATIENCE_MS / 1000) -> None:
+    """Wait for a condition in a page whose policy lets no text be run, as Playwright's own waiting would have to."""
+    end = time.monotonic() + seconds
+    while not page.evaluate(condition, arg):
+        assert time.monotonic() < end, f"after {seconds:.0f} s still not: {condition}"
+        time.sleep(0.05)
 
 
 def settle(page: Any) -> None:
