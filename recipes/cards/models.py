@@ -152,7 +152,8 @@ def run_in_words(run: Path) -> str:
     squares = f" of {config['n_samples']:,} squares" if "n_samples" in config else ""
     return (
         f"{int(seen):,} crops{squares} in batches of {config['batch_images']}, {losses}{config['optimizer']} "
-        f"at {significant(config['lr'], 2)}, seed {config['seed']}, precision {config['precision']}, {seconds / 60:.0f} minutes"
+        f"at {significant(config['lr'], 2)}, seed {config['seed']}, precision {config['precision']}, "
+        f"{seconds / 60:.0f} minutes"
     )
 
 

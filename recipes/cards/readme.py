@@ -53,8 +53,8 @@ def decoders_block() -> str:
     for name, (title, size) in COMPARED.items():
         row = seen.loc[name]
         lines.append(
-            f"| {title} | {size} | {milliseconds_in_words(row['ms'])} | {int(row['parameters']):,} | {row['psnr']:.2f} | "
-            f"{row['delta_e']:.1f} | {on_clip_art('decoders', 'sd1', name)} |"
+            f"| {title} | {size} | {milliseconds_in_words(row['ms'])} | {int(row['parameters']):,} | "
+            f"{row['psnr']:.2f} | {row['delta_e']:.1f} | {on_clip_art('decoders', 'sd1', name)} |"
         )
     return "\n".join(lines)
 
