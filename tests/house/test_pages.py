@@ -12,7 +12,8 @@ from recipes.cards.readme import below_or_above
 from tests.support.paths import ROOT
 
 README = ROOT / "README.md"
-PAGES = [README, *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [README, *(path for path in sorted((ROOT / "docs").glob("*.md")) if path.name != "index.md")]
+"""docs/index.md is the front page of the site, whose links are of the site."""
 CARDS = [*sorted((ROOT / "data").rglob("*.md"))]
 COLUMNS = 100
 EXPLAINED = {"design.md", "log.md", "extending.md"}

@@ -8,7 +8,6 @@ import torch
 
 from latentfit.compare.reports.page import Page
 from latentfit.pairs.store import PairStore
-from latentfit.runtime.numbers import significant
 from latentfit.runtime.version import __version__
 
 if TYPE_CHECKING:
@@ -65,7 +64,7 @@ def score_rows(
                 "ΔE, worst 5 %": f"{row['delta_e95']:.1f}",
                 "saturation": f"{row['saturation']:.2f}",
                 "numbers": f"{row['parameters']:,.0f}",
-                "ms": significant(row["ms"], 2 if row["ms"] < 100 else 3),
+                "ms": f"{row['ms']:.2g}" if row["ms"] < 100 else f"{row['ms']:.0f}",
                 **more(name),
             }
         )
