@@ -135,7 +135,7 @@ upscalers: .venv/.ready
 families: .venv/.ready
 	$(BIN)/python -m recipes.space_statistics $(ARGS)
 
-## make programs      write docs/programs.md, and the README's list of programs, from the registry of programs
+## make programs      write docs/programs.md, and the list in docs/commands.md, from the registry of programs
 programs: .venv/.ready
 	$(BIN)/python -m recipes.cards.programs
 
@@ -143,7 +143,7 @@ programs: .venv/.ready
 estimates: .venv/.ready
 	$(BIN)/python -m recipes.estimates
 
-## make results         score all that ships on every kind of picture (data/results), refresh docs/results.md, cards, README
+## make results         score all that ships on every kind of picture (data/results), refresh docs/, cards, README
 results: .venv/.ready
 	$(BIN)/python -m recipes.score_sets $(ARGS)
 	$(BIN)/python -m recipes.cards.results

@@ -251,7 +251,8 @@ _EVIDENCE = ("ridge", "condition", "residual", "r2")
 
 def solution_line(card: dict[str, object]) -> str:
     """How a fit went, from its card."""
-    parts = [f"{key} {significant(value, 4)}" for key in _EVIDENCE if isinstance(value := card.get(key), float)]
+    known = {key: value for key in _EVIDENCE if isinstance(value := card.get(key), float)}
+    parts = [f"{key} {significant(value, 4)}" for key, value in known.items()]
     said = ", ".join([f"{card.get('n_images')} pictures", f"{card.get('n_cells')} cells", *parts])
     if card.get("converged") is False:
         said += (

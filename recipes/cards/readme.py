@@ -14,13 +14,13 @@ from recipes.cards.results_tables import difference, on_clip_art, results
 from recipes.cards.wording import milliseconds_in_words, rows_in_words, with_blocks
 
 ROOT = Path(__file__).resolve().parents[2]
-CELL, FULL = "1 px a cell", "full size"
+CELL, FULL = "a pixel a cell", "full size"
 COMPARED = {
     "comfyui/SD15": ("ComfyUI's table today", CELL),
     "affine": ("our affine table", CELL),
     "3×3 affine": ("**our 3×3 table**", CELL),
-    "sd1-cell": ("**our cell decoder, `sd1-cell`**", FULL),
-    "sd1-cell-large": ("our cell decoder, `sd1-cell-large`", FULL),
+    "sd1-cell": ("**our `sd1-cell`**", FULL),
+    "sd1-cell-large": ("our `sd1-cell-large`", FULL),
     "TAESD": ("TAESD's decoder", FULL),
 }
 """Map: its name in the README, and how large its pictures are."""
@@ -47,7 +47,7 @@ def decoders_block() -> str:
     frame = rows_in_words(ROOT / "data" / "models" / "pareto_sd1.csv", "approximation")
     seen = frame[(frame["place"] == "seen") & (frame["reference"] == "photo")].set_index("approximation")
     lines = [
-        "| SD1 | writes | ms | numbers | photographs, dB | ΔE | clip art, dB |",
+        "| decoder of SD1 | gives | ms | numbers | photos, dB | ΔE | clip art, dB |",
         "|---|---|--:|--:|--:|--:|--:|",
     ]
     for name, (title, size) in COMPARED.items():

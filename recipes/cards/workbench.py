@@ -1,4 +1,4 @@
-"""Record figures/10_workbench.webp: the workbench in use, for the README.
+"""Record figures/10_workbench.webp: the workbench in use, for the README and docs/workbench.md.
 
 A page without a kernel, made of `Workbench.data`, is used by Playwright with a mouse that can be seen; each step is a
 screenshot. Needs the extra "browser" and a Chromium, as `make test-browser` brings them. The maps are fitted anew

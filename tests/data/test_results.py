@@ -4,6 +4,7 @@ import hashlib
 import io
 import json
 import math
+import re
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -15,7 +16,7 @@ from PIL import Image
 from safetensors import safe_open
 
 from recipes import score_sets, scored_sets
-from recipes.cards import readme, results, results_tables
+from recipes.cards import pages, readme, results, results_tables
 from tests.support.paths import ROOT
 
 DATA = ROOT / "data"
@@ -24,7 +25,7 @@ CARDS = sorted([*DATA.glob("models/*.md"), DATA / "tables/README.md", *DATA.glob
 
 def test_every_page_says_what_the_numbers_say() -> None:
     make_results = results
-    wanted = {**make_results.page(), **make_results.cards(), **readme.filled()}
+    wanted = {**make_results.page(), **pages.filled(), **make_results.cards(), **readme.filled()}
     stale = [path.relative_to(ROOT).as_posix() for path, text in wanted.items() if path.read_text("utf-8") != text]
     assert not stale, f"{stale}: run `make results`"
 
@@ -40,14 +41,16 @@ def test_a_card_without_figures_of_drawings_is_none(path: Path) -> None:
     assert len(numbers) >= 3, "figures of clip art stand in the card"
 
 
-def test_readme_names_each_kind_and_where_ours_is_weak() -> None:
-    text = (ROOT / "README.md").read_text("utf-8")
+def test_pages_name_each_kind_and_where_ours_is_weak() -> None:
+    text = (ROOT / "docs/results.md").read_text("utf-8")
     weak = text.split("<!-- weak -->")[1].split("<!-- /weak -->")[0]
     assert "sd1-cell-large − TAESD" in weak
     assert "clip art" in weak
     for kind in ("ink and watercolour", "clip art", "pixel art", "photographs (CID22)"):
         assert kind in text.split("<!-- kinds -->")[1].split("<!-- /kinds -->")[0]
-    audit = text.split("<!-- audit -->")[1].split("<!-- /audit -->")[0]
+    readme_says = (ROOT / "README.md").read_text("utf-8").split("<!-- weak -->")[1].split("<!-- /weak -->")[0]
+    assert re.search(r"\d\.\d dB below TAESD \(\d\.\d to \d\.\d\) on clip art", readme_says)
+    audit = (ROOT / "docs/tables.md").read_text("utf-8").split("<!-- audit -->")[1].split("<!-- /audit -->")[0]
     row = next(line for line in audit.splitlines() if line.startswith("| comfyui/SD15 |"))
     assert row.endswith("| unsuited to photographs |"), "it is not wrong: drawings suit it"
 

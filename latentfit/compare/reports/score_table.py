@@ -10,7 +10,6 @@ from latentfit.compare.reports.page import Page
 from latentfit.compare.reports.quantities import signed
 from latentfit.errors import StoreError
 from latentfit.pairs.store import PairStore
-from latentfit.runtime.numbers import significant
 from latentfit.runtime.version import __version__
 from latentfit.scores.paired import Difference, difference
 
@@ -72,7 +71,7 @@ def score_rows(
                 "ΔE, worst 5 %": f"{row['delta_e95']:.1f}",
                 "saturation": f"{row['saturation']:.2f}",
                 "numbers": f"{row['parameters']:,.0f}",
-                "ms": significant(row["ms"], 2 if row["ms"] < 100 else 3),
+                "ms": f"{row['ms']:.2g}" if row["ms"] < 100 else f"{row['ms']:.0f}",
                 **more(name),
             }
         )
