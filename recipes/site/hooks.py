@@ -2,8 +2,6 @@
 
 import logging
 import re
-from pathlib import Path
-from typing import Any
 
 from properdocs.config.defaults import ProperDocsConfig
 from properdocs.structure.files import File, Files
@@ -26,8 +24,9 @@ RAW: dict[str, dict[str, str]] = {}
 def on_files(files: Files, config: ProperDocsConfig) -> Files:
     """Every page beside those of docs/, the pictures of all, and then the menu."""
     texts = {address: rewritten(text, address) for address, text in generated_pages().items()}
-    for address, text in written_texts().items():
-        rewritten(text, address, warn=False)
+    for path in written_pages():
+        rewritten(path.read_text("utf-8"), path.relative_to(DOCS).as_posix(), warn=False)
+    rewritten(front_page.first_screen((ROOT / "README.md").read_text("utf-8")), FRONT_PAGE, warn=False)
     for address, content in (texts | NOTEBOOK_PICTURES).items():
         files.append(File.generated(config, address, content=content))
     for source, address in (PICTURES | gallery.pictures()).items():
@@ -56,12 +55,6 @@ def generated_pages() -> dict[str, str]:
     return texts
 
 
-def written_texts() -> dict[str, str]:
-    """Address -> Markdown, of the pages that lie in docs/."""
-    texts = {path.relative_to(DOCS).as_posix(): path.read_text("utf-8") for path in written_pages()}
-    return texts | {FRONT_PAGE: front_page.filled((DOCS / "index.md").read_text("utf-8"))}
-
-
 def menu_title(text: str) -> str:
     """A page's title as the menu has it."""
     return re.sub(r"^(\d\d) · ", r"\1 ", title_of(text))
@@ -70,14 +63,15 @@ def menu_title(text: str) -> str:
 def on_page_read_source(page: Page, config: ProperDocsConfig) -> str | None:
     """The front page is filled before its front matter is read."""
     if page.file.src_uri == FRONT_PAGE:
-        return front_page.filled(Path(page.file.abs_src_path or "").read_text("utf-8"))
+        page_text = (DOCS / FRONT_PAGE).read_text("utf-8")
+        return front_page.filled(page_text, lambda text: rewritten(text, FRONT_PAGE))
     return None
 
 
 def on_page_markdown(markdown: str, page: Page, config: ProperDocsConfig, files: Files) -> str:
     """Pages of docs/ have their links rewritten; the generated ones had them before."""
     address = page.file.src_uri
-    if page.file.generated_by is not None:
+    if page.file.generated_by is not None or address == FRONT_PAGE:
         return markdown
     return rewritten(markdown, address)
 
@@ -97,11 +91,6 @@ def rewritten(text: str, address: str, *, warn: bool = True) -> str:
 def on_page_content(html: str, page: Page, config: ProperDocsConfig, files: Files) -> str:
     """Outputs come back into notebooks; wide tables scroll inside of their own box."""
     html = notebooks.with_raw(html, RAW.get(page.file.src_uri, {}))
-    html = re.sub(r"<table\b", '<div class="lf-scroll" tabindex="0" role="region" aria-label="table"><table', html)
+    html = re.sub(r"<table>", '<table class="lf-table">', html)
+    html = re.sub(r"<table\b", '<div class="lf-scroll" tabindex="0" role="region" aria-label="Table"><table', html)
     return html.replace("</table>", "</table></div>")
-
-
-def on_env(env: Any, config: ProperDocsConfig, files: Files) -> Any:
-    """Names of the theme's own templates may ask for."""
-    env.globals["n_models"] = len(gallery.models())
-    return env
