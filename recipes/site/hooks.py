@@ -1,9 +1,9 @@
 """MkDocs' events for this site; mkdocs.yml names this file, which is run from the root of the checkout."""
 
-import logging
 import re
 
 from properdocs.config.defaults import ProperDocsConfig
+from properdocs.plugins import get_plugin_logger
 from properdocs.structure.files import File, Files
 from properdocs.structure.pages import Page
 
@@ -12,7 +12,9 @@ from recipes.site.links import Rewriter
 from recipes.site.navigation import expanded
 from recipes.site.sources import DOCS, FRONT_PAGE, ROOT, pages, title_of, written_pages
 
-LOG = logging.getLogger("mkdocs.latentfit")
+LOG = get_plugin_logger("latentfit")
+MOST_COLUMNS = 4
+"""Of a table whose cells may be as narrow as they like."""
 SOURCES = {address: source for source, address in pages().items()}
 PICTURES: dict[str, str] = {}
 """Path in the repository -> address in the site, of the pictures that pages show."""
@@ -91,6 +93,13 @@ def rewritten(text: str, address: str, *, warn: bool = True) -> str:
 def on_page_content(html: str, page: Page, config: ProperDocsConfig, files: Files) -> str:
     """Outputs come back into notebooks; wide tables scroll inside of their own box."""
     html = notebooks.with_raw(html, RAW.get(page.file.src_uri, {}))
-    html = re.sub(r"<table>", '<table class="lf-table">', html)
-    html = re.sub(r"<table\b", '<div class="lf-scroll" tabindex="0" role="region" aria-label="Table"><table', html)
-    return html.replace("</table>", "</table></div>")
+    return re.sub(r"(?s)<table\b.*?</table>", in_a_box, html)
+
+
+def in_a_box(match: re.Match[str]) -> str:
+    """A table in the box that it scrolls in; with a class of its own, so that the theme leaves it alone."""
+    table = match[0]
+    head = table.split("</tr>", 1)[0]
+    kind = "lf-wide" if head.count("<th") > MOST_COLUMNS else "lf-table"
+    table = re.sub(r"^<table>", f'<table class="{kind}">', table)
+    return f'<div class="lf-scroll" tabindex="0" role="region" aria-label="Table">{table}</div>'
