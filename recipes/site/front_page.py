@@ -1,5 +1,7 @@
 """The front page: the README's first screen, so that the two can never say different things."""
 
+from collections.abc import Callable
+
 from recipes.site.sources import ROOT, outside_code
 
 PLACE = "<!-- the README's first screen -->"
@@ -20,8 +22,8 @@ def first_screen(readme: str) -> str:
     return rest[: rest.index(f"\n{section}\n")].strip() + "\n"
 
 
-def filled(page: str) -> str:
-    """docs/index.md with the README's first screen in its place."""
+def filled(page: str, change: Callable[[str], str] = lambda text: text) -> str:
+    """docs/index.md with the README's first screen in its place, changed as `change` does."""
     if page.count(PLACE) != 1:
         raise ValueError(f"docs/index.md: expected one line {PLACE}")
-    return page.replace(PLACE, first_screen((ROOT / "README.md").read_text("utf-8")))
+    return page.replace(PLACE, change(first_screen((ROOT / "README.md").read_text("utf-8"))))

@@ -182,13 +182,11 @@ def _split(entry: Entry, told: dict[str, Any]) -> str:
 def _facts(entry: Entry, told: dict[str, Any]) -> Iterator[str]:
     path = entry.exhibit.path.relative_to(ROOT).as_posix()
     numbers = f", {entry.n_parameters:,} numbers" if entry.n_parameters is not None else ""
-    yield f"`{path}` · {_size(entry)}{numbers}"
-    yield ""
-    seen = f"{told['psnr']:.1f} dB and ΔE {told['delta_e']:.1f}"
-    yield f"On this photograph: {seen} to the decode of {told['reference']}."
-    for key, label in (("title", "Kind"), ("trained", "Trained"), ("scored_on", "Scored on")):
-        if entry.card.get(key):
-            yield f"<br>*{label}*: {entry.card[key]}."
+    near = f"{told['psnr']:.1f} dB, ΔE {told['delta_e']:.1f} to the decode of {told['reference']}"
+    facts = {"File": f"<code>{path}</code>", "Size": f"{_size(entry)}{numbers}", "On this photograph": near}
+    labels = {"title": "What it is", "trained": "Trained", "scored_on": "Scored on"}
+    facts |= {label: html.escape(str(entry.card[key])) for key, label in labels.items() if entry.card.get(key)}
+    yield '<dl class="lf-facts">' + "".join(f"<dt>{term}</dt><dd>{said}</dd>" for term, said in facts.items()) + "</dl>"
 
 
 def _by_kind(entry: Entry) -> Iterator[str]:

@@ -1,11 +1,9 @@
 """MkDocs' events for this site; mkdocs.yml names this file, which is run from the root of the checkout."""
 
-import logging
 import re
-from pathlib import Path
-from typing import Any
 
 from properdocs.config.defaults import ProperDocsConfig
+from properdocs.plugins import get_plugin_logger
 from properdocs.structure.files import File, Files
 from properdocs.structure.pages import Page
 
@@ -14,7 +12,9 @@ from recipes.site.links import Rewriter
 from recipes.site.navigation import expanded
 from recipes.site.sources import DOCS, FRONT_PAGE, ROOT, pages, title_of, written_pages
 
-LOG = logging.getLogger("mkdocs.latentfit")
+LOG = get_plugin_logger("latentfit")
+MOST_COLUMNS = 4
+"""Of a table whose cells may be as narrow as they like."""
 SOURCES = {address: source for source, address in pages().items()}
 PICTURES: dict[str, str] = {}
 """Path in the repository -> address in the site, of the pictures that pages show."""
@@ -26,8 +26,9 @@ RAW: dict[str, dict[str, str]] = {}
 def on_files(files: Files, config: ProperDocsConfig) -> Files:
     """Every page beside those of docs/, the pictures of all, and then the menu."""
     texts = {address: rewritten(text, address) for address, text in generated_pages().items()}
-    for address, text in written_texts().items():
-        rewritten(text, address, warn=False)
+    for path in written_pages():
+        rewritten(path.read_text("utf-8"), path.relative_to(DOCS).as_posix(), warn=False)
+    rewritten(front_page.first_screen((ROOT / "README.md").read_text("utf-8")), FRONT_PAGE, warn=False)
     for address, content in (texts | NOTEBOOK_PICTURES).items():
         files.append(File.generated(config, address, content=content))
     for source, address in (PICTURES | gallery.pictures()).items():
@@ -56,12 +57,6 @@ def generated_pages() -> dict[str, str]:
     return texts
 
 
-def written_texts() -> dict[str, str]:
-    """Address -> Markdown, of the pages that lie in docs/."""
-    texts = {path.relative_to(DOCS).as_posix(): path.read_text("utf-8") for path in written_pages()}
-    return texts | {FRONT_PAGE: front_page.filled((DOCS / "index.md").read_text("utf-8"))}
-
-
 def menu_title(text: str) -> str:
     """A page's title as the menu has it."""
     return re.sub(r"^(\d\d) · ", r"\1 ", title_of(text))
@@ -70,14 +65,15 @@ def menu_title(text: str) -> str:
 def on_page_read_source(page: Page, config: ProperDocsConfig) -> str | None:
     """The front page is filled before its front matter is read."""
     if page.file.src_uri == FRONT_PAGE:
-        return front_page.filled(Path(page.file.abs_src_path or "").read_text("utf-8"))
+        page_text = (DOCS / FRONT_PAGE).read_text("utf-8")
+        return front_page.filled(page_text, lambda text: rewritten(text, FRONT_PAGE))
     return None
 
 
 def on_page_markdown(markdown: str, page: Page, config: ProperDocsConfig, files: Files) -> str:
     """Pages of docs/ have their links rewritten; the generated ones had them before."""
     address = page.file.src_uri
-    if page.file.generated_by is not None:
+    if page.file.generated_by is not None or address == FRONT_PAGE:
         return markdown
     return rewritten(markdown, address)
 
@@ -97,11 +93,13 @@ def rewritten(text: str, address: str, *, warn: bool = True) -> str:
 def on_page_content(html: str, page: Page, config: ProperDocsConfig, files: Files) -> str:
     """Outputs come back into notebooks; wide tables scroll inside of their own box."""
     html = notebooks.with_raw(html, RAW.get(page.file.src_uri, {}))
-    html = re.sub(r"<table\b", '<div class="lf-scroll" tabindex="0" role="region" aria-label="table"><table', html)
-    return html.replace("</table>", "</table></div>")
+    return re.sub(r"(?s)<table\b.*?</table>", in_a_box, html)
 
 
-def on_env(env: Any, config: ProperDocsConfig, files: Files) -> Any:
-    """Names of the theme's own templates may ask for."""
-    env.globals["n_models"] = len(gallery.models())
-    return env
+def in_a_box(match: re.Match[str]) -> str:
+    """A table in the box that it scrolls in; with a class of its own, so that the theme leaves it alone."""
+    table = match[0]
+    head = table.split("</tr>", 1)[0]
+    kind = "lf-wide" if head.count("<th") > MOST_COLUMNS else "lf-table"
+    table = re.sub(r"^<table>", f'<table class="{kind}">', table)
+    return f'<div class="lf-scroll" tabindex="0" role="region" aria-label="Table">{table}</div>'

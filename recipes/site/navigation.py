@@ -14,7 +14,7 @@ def expanded(nav: list[Any], addresses: Iterable[str], titles: dict[str, str]) -
     "notebooks/*". A page whose title is known enters under it.
     """
     named = set(_named(nav))
-    free = [address for address in sorted(addresses) if address not in named]
+    free = [address for address in addresses if address not in named]
     return [entry for one in nav for entry in _entries(one, free, titles)]
 
 
