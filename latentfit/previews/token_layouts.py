@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from latentfit.errors import SpaceMismatchError
-from latentfit.latents.spaces import LatentSpace, list_spaces, unpack_flux2
+from latentfit.latents.spaces import LatentSpace, get_space, list_spaces, unpack_flux2
 from latentfit.vae.networks import DiffusersNetwork
 from latentfit.vae.spaces import speaks_model_domain, stated_numbers
 
@@ -173,7 +173,7 @@ def check_vae(vae: Any, space: LatentSpace) -> bool:
     SpaceMismatchError
         When channels, or shift and scale, are another space's.
     """
-    n_channels, numbers = _stated_by(vae)
+    n_channels, numbers = stated_by(vae)
     if n_channels is not None and n_channels != space.channels:
         raise SpaceMismatchError(
             f"preview: the approximation is of space {space.name!r} with {space.channels} "
@@ -195,7 +195,7 @@ def check_vae(vae: Any, space: LatentSpace) -> bool:
 
 def space_stated(vae: Any) -> LatentSpace | None:
     """The one registered space whose shift and scale a pipeline's autoencoder states; None unless just one fits."""
-    n_channels, numbers = _stated_by(vae)
+    n_channels, numbers = stated_by(vae)
     if numbers is None:
         return None
     known = [space for space in list_spaces() if space.channels == n_channels and not space.normalised_by_vae]
@@ -203,7 +203,16 @@ def space_stated(vae: Any) -> LatentSpace | None:
     return fitting[0] if len(fitting) == 1 else None
 
 
-def _stated_by(vae: Any) -> tuple[int | None, tuple[tuple[float, ...], tuple[float, ...]] | None]:
+def space_told(pipe: Any) -> LatentSpace | None:
+    """The one registered space that a pipeline's denoiser makes latents of; None where its class leaves it open."""
+    for part in ("transformer", "unet", "prior"):
+        names = _spaces_of(getattr(pipe, part, None))
+        if len(names) == 1:
+            return get_space(names[0])
+    return None
+
+
+def stated_by(vae: Any) -> tuple[int | None, tuple[tuple[float, ...], tuple[float, ...]] | None]:
     """Channels, and shift and scale, that a pipeline's autoencoder states in its config; None for what it does not."""
     config: Any = getattr(vae, "config", None)
     if not hasattr(config, "get"):
