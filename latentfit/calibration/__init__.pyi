@@ -1,3 +1,7 @@
+from .cache import cached as cached
+from .cache import calibrations_folder as calibrations_folder
+from .cache import found_calibration as found_calibration
+from .cache import kept_for as kept_for
 from .calibration import Calibration as Calibration
 from .calibration import Observation as Observation
 from .choice import FORMS as FORMS

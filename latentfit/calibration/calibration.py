@@ -135,6 +135,11 @@ class Calibration:
         return self._file.n_pictures()
 
     @property
+    def has_prior(self) -> bool:
+        """Whether something is known before the first picture."""
+        return bool(self._priors)
+
+    @property
     def refused(self) -> dict[str, int]:
         """Reason -> pictures that did not enter, over all calls."""
         return self._file.refused()

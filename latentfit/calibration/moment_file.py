@@ -3,6 +3,7 @@
 import json
 import sqlite3
 import time
+import weakref
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -135,6 +136,8 @@ class MomentFile:
         self._memory = (
             sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False) if path is None else None
         )
+        if self._memory is not None:
+            weakref.finalize(self, self._memory.close)
         if path is not None and not path.exists():
             if identity is None:
                 raise BadFileError("no such calibration", place=path)

@@ -16,6 +16,7 @@ import tyro
 
 from latentfit.autofit.config import AutofitConfig
 from latentfit.cli.arguments import Device, Dtype, MaybeDomain, Name, check_at_least, check_without, open_streams, say
+from latentfit.cli.calibrations import calibrations
 from latentfit.cli.files import decode, export, info, report
 from latentfit.cli.fit import fit
 from latentfit.cli.latents import convert, same_space, upscale
@@ -146,6 +147,7 @@ COMMANDS: dict[str, Callable[..., object]] = {
     "upscale": upscale,
     "same-space": same_space,
     "info": info,
+    "calibrations": calibrations,
     "comfyui": comfyui,
 }
 

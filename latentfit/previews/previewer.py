@@ -9,6 +9,7 @@ import torch
 from latentfit.errors import PreviewError, SpaceMismatchError
 from latentfit.maps.autoencoder import Autoencoder
 from latentfit.previews.displays import NoScreen, ScreenName, screen_of
+from latentfit.previews.learning import Learner, with_learned
 from latentfit.previews.recording import EstimateFolder, PictureFolder
 from latentfit.previews.rendering import Painter, Source
 from latentfit.previews.session import Live
@@ -38,8 +39,11 @@ def preview(
     pipe : diffusers pipeline
         Any whose loop calls ``pipe.scheduler.step``, modular ones too. Where it paints the views of a panorama one by
         one, they are shown as one picture.
-    approximation : Approximation, Vae or path, or a sequence or mapping of them
-        What turns latents into pictures; each runs where its numbers lie. Several are shown beside each other.
+    approximation : Approximation, Vae or path, or a sequence or mapping of them; or "auto"
+        What turns latents into pictures; each runs where its numbers lie. Several are shown beside each other. "auto",
+        alone or among them, is what is known of the pipeline's space, and learns: each picture that the pipeline
+        decodes in the block is a pair of latents and colours, of which `Calibration` keeps the sums, for this VAE, in
+        the user's cache folder (the environment variable LATENTFIT_CACHE names another).
     every : int
         Preview every n-th step, from the first on, and always the last.
     size : int
@@ -68,7 +72,8 @@ def preview(
     SpaceMismatchError
         When the approximations are of two spaces, or the pipeline's autoencoder states another than theirs.
     PreviewError
-        When the scheduler's x0 cannot be told, or an option cannot be met.
+        When the scheduler's x0 cannot be told, or an option cannot be met; for "auto", when the pipeline has no VAE, or
+        its space cannot be told.
 
     Examples
     --------
@@ -87,6 +92,9 @@ def preview(
         raise PreviewError("picture_size", expected="(height, width) in whole pixels", got=f"{picture_size!r}")
     own = getattr(pipe, "vae", None)
     stated = stated_by(own)
+    learner = Learner.of(pipe, approximation)
+    if learner is not None:
+        approximation = with_learned(approximation, learner.shown)
     painter = Painter(approximation, size, stated.space)
     is_told = check_pipeline(pipe, painter.space, stated)
     if record is not None and vae is None and not isinstance(own, torch.nn.Module):
@@ -113,6 +121,7 @@ def preview(
         vae=vae,
         picture_size=None if picture_size is None else (int(picture_size[0]), int(picture_size[1])),
         is_told=is_told,
+        learner=learner,
     )
 
 

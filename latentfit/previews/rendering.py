@@ -97,6 +97,13 @@ class Painter:
         of_all = f"{GAP}{len(shown)} of {n_all} pictures" if n_all > len(shown) else ""
         return Painted(tiles, captioned(tiles, caption + of_all), {row.name: row.ms for row in rows}, errors)
 
+    def replace(self, old: Approximation, new: Approximation) -> None:
+        """Show another approximation in the place of one; a name that the user gave stays."""
+        named = self.approximations.items()
+        self.approximations = {
+            new.name if one is old and name == old.name else name: new if one is old else one for name, one in named
+        }
+
     @contextmanager
     def random_state_kept(self, *others: Tensor) -> Iterator[None]:
         """Random numbers that an approximation draws (dropout left on, say) are not taken from the pipeline's."""

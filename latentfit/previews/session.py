@@ -19,6 +19,7 @@ from latentfit.previews.calls import Begins, Calls
 from latentfit.previews.displays import Screen
 from latentfit.previews.first_error import FirstError
 from latentfit.previews.frames import GAP
+from latentfit.previews.learning import Learner
 from latentfit.previews.method_hook import MethodHook, Watch
 from latentfit.previews.recording import EstimateFolder, PictureFolder
 from latentfit.previews.rendering import Painter
@@ -91,6 +92,8 @@ class Live:
         What the previews took.
     store : PairStore or None
         What was recorded, once the block has ended.
+    calibration : Calibration or None
+        What learns from the pipeline's decodes, where the preview is "auto".
     """
 
     def __init__(
@@ -106,6 +109,7 @@ class Live:
         vae: Autoencoder | None = None,
         picture_size: tuple[int, int] | None = None,
         is_told: bool = True,
+        learner: Learner | None = None,
     ) -> None:
         self.runs: list[list[Step]] = []
         self.n_seen = 0
@@ -118,6 +122,8 @@ class Live:
         self._axes = axes_of(pipe)
         self._first_error = FirstError("latentfit preview")
         self._hooks: list[MethodHook] = []
+        self._learner = learner
+        self.calibration = None if learner is None else learner.calibration
         self._told = Told(pipe, picture_size)
         self._calls = Calls(self._scheduler)
         self._run = _Run()
@@ -142,6 +148,8 @@ class Live:
             MethodHook(self._scheduler, {"step": Watch(self._after_step, self._before_step, of_copy=self._after_frame)})
         ]
         hooks += self._told.hooks(self._begin_pipeline, self._end_pipeline)
+        if self._learner is not None:
+            self._learner.refresh(self._painter)
         try:
             for hook in hooks:
                 hook.open()
@@ -149,6 +157,11 @@ class Live:
         except PreviewError:
             self._close()
             raise
+        if self._learner is not None:
+            with self._first_error.kept():  # where the VAE cannot be watched, the preview still shows
+                learning = self._learner.hook(self._first_error)
+                learning.open()
+                self._hooks.append(learning)
         return self
 
     def __exit__(
@@ -179,6 +192,8 @@ class Live:
 
     def __repr__(self) -> str:
         parts = [f"{sum(map(len, self.runs))} previews of {self.n_seen} steps", self.costs.label]
+        if self._learner is not None:
+            parts.append(self._learner.label)
         if self.error is not None:
             parts.append(f"{self._first_error.n_errors} errors, the first: {self.error}")
         return "; ".join(part for part in parts if part)
@@ -207,6 +222,9 @@ class Live:
         self._hooks = []
 
     def _begin_pipeline(self) -> None:
+        if self._learner is not None:
+            with self._first_error.kept():
+                self._learner.refresh(self._painter)
         self._calls.begin_pipeline()
         self._film = None
 

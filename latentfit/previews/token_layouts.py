@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from latentfit.errors import SpaceMismatchError
-from latentfit.latents.spaces import LatentSpace, list_spaces, unpack_flux2
+from latentfit.latents.spaces import LatentSpace, get_space, list_spaces, unpack_flux2
 from latentfit.vae.networks import DiffusersNetwork
 from latentfit.vae.spaces import speaks_model_domain, stated_numbers
 
@@ -239,6 +239,15 @@ def check_pipeline(pipe: Any, space: LatentSpace, stated: VaeStatement) -> bool:
 def _spaces_of(denoiser: Any) -> tuple[str, ...]:
     """Names of the spaces that a denoiser may be of, by its class; empty where the class leaves it open."""
     return tuple(space.name for space in list_spaces() if any(one.fits(denoiser) for one in space.facts.denoisers))
+
+
+def space_told(pipe: Any) -> LatentSpace | None:
+    """The one registered space that a pipeline's denoiser makes latents of; None where its class leaves it open."""
+    for part in ("transformer", "unet", "prior"):
+        names = _spaces_of(getattr(pipe, part, None))
+        if len(names) == 1:
+            return get_space(names[0])
+    return None
 
 
 def _agree(stated: tuple[float, ...], known: tuple[float, ...]) -> bool:

@@ -22,6 +22,7 @@ from .schemas import shown as shown
 from .schemas import text as text
 from .storage import NotAloneError as NotAloneError
 from .storage import alone_in as alone_in
+from .storage import cache_folder as cache_folder
 from .storage import check_writable as check_writable
 from .storage import clear_parts as clear_parts
 from .storage import data_path as data_path
@@ -37,3 +38,4 @@ from .weights import fingerprint_of as fingerprint_of
 from .weights import is_safetensors as is_safetensors
 from .weights import load_plainly as load_plainly
 from .weights import odd_kind as odd_kind
+from .weights import sketch_of as sketch_of

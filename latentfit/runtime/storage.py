@@ -5,6 +5,7 @@ import hashlib
 import os
 import platform
 import re
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -35,6 +36,21 @@ def data_path(name: str = "") -> Path:
         if (root / name).exists():
             return root / name
     raise FileNotFoundError(f"bundled data {name!r} is missing from this installation; reinstall latentfit")
+
+
+def cache_folder() -> Path:
+    """Where files go that this package keeps for a user from run to run, and that may be deleted.
+
+    The environment variable LATENTFIT_CACHE, or ``latentfit`` in the platform's own folder: XDG_CACHE_HOME or
+    ``~/.cache``, ``~/Library/Caches`` on macOS, LOCALAPPDATA on Windows. It need not be there yet.
+    """
+    if named := os.environ.get("LATENTFIT_CACHE"):
+        return Path(named).expanduser()
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches" / "latentfit"
+    variable, usual = ("LOCALAPPDATA", "AppData/Local") if os.name == "nt" else ("XDG_CACHE_HOME", ".cache")
+    named = os.environ.get(variable, "")
+    return (Path(named) if os.path.isabs(named) else Path.home() / usual) / "latentfit"
 
 
 def check_writable(path: str | os.PathLike[str]) -> None:

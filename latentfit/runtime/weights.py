@@ -18,6 +18,8 @@ from torch import Tensor, nn
 
 from latentfit.errors import BadFileError, LatentfitError, gist_of
 
+SKETCHED = 64
+"""Values of each tensor that enter a sketch of a network."""
 _LARGEST_HEADER = 100 << 20
 _MOST_NESTED = 8  # state_dict in state_dict; a dict may hold itself
 # What torch's reader raises on bytes that are not what they say, found by fuzzing it.
@@ -289,6 +291,45 @@ def fingerprint_of(weights: nn.Module | Mapping[str, Tensor], departures: Sequen
     for line in departures:
         digest.update(f"\0departs\0{line}".encode())
     return digest.hexdigest()
+
+
+def sketch_of(module: nn.Module) -> str:
+    """SHA-256, hex, over the name and shape of a network's weights and `SKETCHED` values of each.
+
+    It tells networks apart that are not made to be confused, without reading some hundred megabytes at each start, as
+    `fingerprint_of` does. The values lie evenly over each tensor and count as they are: the same network in another
+    precision is another one. Where accelerate has taken weights off the module, they are looked up where it put them.
+
+    Raises
+    ------
+    BadFileError
+        When weights are not there.
+    """
+    digest = hashlib.sha256()
+    picked: dict[torch.device, list[Tensor]] = {}
+    for key, tensor in sorted(module.state_dict(keep_vars=True).items()):
+        there = _where_it_lies(module, key, tensor.detach())
+        digest.update(f"{key}\0{tuple(there.shape)}\0{there.dtype}\0".encode())
+        if there.is_floating_point() and there.numel():
+            flat = there.reshape(-1)
+            step = max(1, flat.numel() // SKETCHED)
+            picked.setdefault(there.device, []).append(flat[::step][:SKETCHED].double())
+    for values in picked.values():  # one copy from each device
+        digest.update(torch.cat(values).cpu().numpy().astype("<f8", copy=False).tobytes())
+    return digest.hexdigest()
+
+
+def _where_it_lies(module: nn.Module, key: str, tensor: Tensor) -> Tensor:
+    """A weight, or what accelerate's hooks keep of it while only its shape is on the module."""
+    if tensor.device.type != "meta":
+        return tensor
+    inner, _, name = key.rpartition(".")
+    hook: Any = getattr(module.get_submodule(inner), "_hf_hook", None)
+    kept = getattr(hook, "weights_map", None)
+    if kept is None or name not in kept:
+        raise BadFileError(f"{type(module).__name__}: the weights of {key!r} are not in memory")
+    found: Tensor = kept[name]
+    return found
 
 
 def _refuse_quantised(path: Path, names: Collection[str]) -> None:

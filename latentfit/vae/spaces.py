@@ -107,7 +107,7 @@ def space_of(
     if to_measure:
         return Spoken(replace(own, measured=True, normalised_by_vae=False, packing=None), None)
     if own.normalised_by_vae:
-        return Spoken(wanted or _registered_twin(network, own, None) or own, _own_crossing(network))
+        return Spoken(wanted or _registered_twin(network, own, None) or own, own_crossing(network))
     numbers = stated_numbers(network, n_channels) if states_numbers else None
     if wanted is not None:
         return Spoken(wanted, _crossing_asked(network, wanted, numbers, explicit=isinstance(asked, LatentSpace)))
@@ -202,7 +202,7 @@ def _batch_norm(module: nn.Module) -> nn.BatchNorm2d | None:
     return norm if isinstance(norm, nn.BatchNorm2d) else None
 
 
-def _own_crossing(network: TinyNetwork | DiffusersNetwork) -> Crossing:
+def own_crossing(network: TinyNetwork | DiffusersNetwork) -> Crossing:
     """The crossing of an autoencoder that normalises by itself."""
     if isinstance(network, DiffusersNetwork):
         norm = _batch_norm(network.module)
