@@ -1,6 +1,6 @@
 /* latentfit: split views, a workbench, a table editor and a step scrubber. One ES module, no imports, no network.
    Made by `make js` from latentfit/compare/widgets/js: change those; the data contract is types.d.ts there.
-   Modules: sha256 03515699e10b0e5c78da60524e5d65da4529e647039c79c6a5f4b8c538243b16 */
+   Modules: sha256 b06f9060c8152f0ba8d3857ea75969835930087f657e55c1c38e0041c3d489db */
 
 // latentfit/compare/widgets/js/dom.js
 function make(tag, attributes = {}, ...children) {
@@ -260,6 +260,19 @@ var CodePanel = class {
   put(words2) {
     this.text.textContent = words2;
   }
+  /**
+   * Copy text at once; where the page has no clipboard, show it, selected. The button says which.
+   *
+   * @param {string} words
+   * @param {HTMLButtonElement} target
+   */
+  async offer(words2, target) {
+    this.put(words2);
+    const isCopied = await copied(words2);
+    this.panel.hidden = isCopied;
+    if (!isCopied) this.select();
+    sayOn(target, isCopied ? "Copied" : "Selected below");
+  }
   select() {
     getSelection()?.selectAllChildren(this.text);
   }
@@ -296,9 +309,7 @@ function codeOf(data, values = () => ({})) {
   });
 }
 
-// latentfit/compare/widgets/js/pane.js
-var LEAST_STAGE_PX = 350;
-var WINDOW_SHARE = 0.82;
+// latentfit/compare/widgets/js/gestures.js
 var GRASP_PX = 14;
 var SWIPE_PX = 7;
 var HINT_MS = 1800;
@@ -320,7 +331,7 @@ function watchScrolling() {
   };
   window.addEventListener("wheel", note, { capture: true, passive: true });
 }
-var Pane = class {
+var Gestures = class {
   /** @type {Map<number, Pair>} */
   #pointers = /* @__PURE__ */ new Map();
   #wheel = 0;
@@ -329,9 +340,184 @@ var Pane = class {
   /** @type {Pair} */
   #pressed = [0, 0];
   #grab = 0;
+  #hintTimer = 0;
+  /** A click went into the pane, so that the wheel is its own. */
+  isActive = false;
+  /**
+   * @param {Pane} pane
+   * @param {AbortSignal} signal
+   */
+  constructor(pane, signal) {
+    this.pane = pane;
+    pane.element.append(make("div", { class: "lf-hint", "aria-hidden": "true" }, hintWords()));
+    this.#listen(signal);
+  }
+  /** @param {AbortSignal} signal */
+  #listen(signal) {
+    watchScrolling();
+    const { element } = this.pane;
+    element.addEventListener("pointerdown", (event) => this.#press(event), { signal });
+    element.addEventListener("mousedown", (event) => event.preventDefault(), { signal });
+    element.addEventListener("pointermove", (event) => this.#move(event), { signal });
+    element.addEventListener("pointerup", (event) => this.#release(event), { signal });
+    element.addEventListener("pointercancel", (event) => this.#release(event), { signal });
+    element.addEventListener("pointerleave", () => this.pane.onmove?.(null), { signal });
+    element.addEventListener("dblclick", () => this.pane.reset(), { signal });
+    element.addEventListener("wheel", (event) => this.#turn(event), { signal, passive: false });
+    element.addEventListener("keydown", (event) => this.#key(event), { signal });
+    element.addEventListener("focusout", () => this.activate(false), { signal });
+    const both = (event) => event.touches.length > 1 && event.cancelable && event.preventDefault();
+    element.addEventListener("touchstart", both, { signal, passive: false });
+    element.addEventListener("touchmove", both, { signal, passive: false });
+  }
+  /** @param {boolean} isActive whether the wheel zooms */
+  activate(isActive) {
+    this.isActive = isActive;
+    this.pane.element.classList.toggle("lf-active", isActive);
+    if (isActive) this.#hint(false);
+  }
+  /** @param {boolean} isShown */
+  #hint(isShown) {
+    clearTimeout(this.#hintTimer);
+    this.pane.element.classList.toggle("lf-hinting", isShown);
+    if (isShown) this.#hintTimer = window.setTimeout(() => this.#hint(false), HINT_MS);
+  }
+  /** @param {PointerEvent} event */
+  #press(event) {
+    if (event.button !== 0) return;
+    this.pane.element.setPointerCapture(event.pointerId);
+    (this.pane.hasLine ? this.pane.handle : this.pane.element).focus({ preventScroll: true });
+    this.activate(true);
+    const place = this.#at(event);
+    this.#pointers.set(event.pointerId, place);
+    this.#pressed = place;
+    if (this.#pointers.size === 2) {
+      this.#begin("pinch");
+      this.#wheel = 0;
+    } else if (event.pointerType === "touch") this.#begin("wait");
+    else this.#grasp(place);
+  }
+  /** @param {"" | "wait" | "line" | "pan" | "pinch"} drag */
+  #begin(drag) {
+    this.#drag = drag;
+    this.pane.element.classList.toggle("lf-drag-line", drag === "line");
+    this.pane.element.classList.toggle("lf-drag-pan", drag === "pan");
+  }
+  /**
+   * Take the line, or the picture.
+   *
+   * @param {Pair} place
+   */
+  #grasp([x]) {
+    const split = this.pane.position / 100 * this.pane.size[0];
+    const { hasLine } = this.pane;
+    const isNear = hasLine && Math.abs(x - split) <= GRASP_PX * this.pane.ratio;
+    this.#begin(isNear || hasLine && !this.pane.canPan ? "line" : "pan");
+    this.#grab = isNear ? split - x : 0;
+    if (this.#drag === "line" && !isNear) this.pane.moveTo(100 * x / this.pane.size[0]);
+  }
+  /** @param {PointerEvent} event */
+  #move(event) {
+    const place = this.#at(event);
+    const before = this.#pointers.get(event.pointerId);
+    if (before) {
+      if (this.#drag === "wait") this.#wait(place);
+      if (this.#drag === "pinch") this.#pinch(event.pointerId, before, place);
+      else if (this.#drag === "line") this.pane.moveTo(100 * (place[0] + this.#grab) / this.pane.size[0]);
+      else if (this.#drag === "pan") this.pane.pan(place[0] - before[0], place[1] - before[1]);
+      this.#pointers.set(event.pointerId, place);
+    }
+    this.pane.onmove?.(this.pane.pixelAt(...place));
+  }
+  /**
+   * A finger that goes mostly sideways takes the line; one that goes up or down scrolls the page, and takes nothing.
+   *
+   * @param {Pair} place
+   */
+  #wait(place) {
+    const [across, down] = [0, 1].map((axis) => Math.abs(place[axis] - this.#pressed[axis]));
+    if (Math.max(across, down) < SWIPE_PX * this.pane.ratio) return;
+    if (across > 1.2 * down) this.#grasp(this.#pressed);
+    else this.#begin("");
+  }
+  /**
+   * @param {number} id
+   * @param {Pair} before
+   * @param {Pair} place
+   */
+  #pinch(id, before, place) {
+    const other = [...this.#pointers].find(([key]) => key !== id)?.[1];
+    if (!other) return;
+    const spread = (from) => Math.hypot(from[0] - other[0], from[1] - other[1]) || 1;
+    this.#wheel += Math.log2(spread(place) / spread(before));
+    const middle = [(place[0] + other[0]) / 2, (place[1] + other[1]) / 2];
+    this.pane.pan((place[0] - before[0]) / 2, (place[1] - before[1]) / 2);
+    while (Math.abs(this.#wheel) > 0.35) {
+      const step = Math.sign(this.#wheel);
+      this.#wheel -= 0.35 * step;
+      if (!this.pane.zoomBy(step, middle)) break;
+    }
+  }
+  /** @param {PointerEvent} event */
+  #release(event) {
+    this.#pointers.delete(event.pointerId);
+    this.#begin("");
+  }
+  /** @param {WheelEvent} event */
+  #turn(event) {
+    const isOurs = event.ctrlKey || event.metaKey;
+    if (!isOurs && (!this.isActive || event.timeStamp - scrolledElsewhere < 250)) {
+      if (this.isActive) scrolledElsewhere = event.timeStamp;
+      else this.#hint(true);
+      return;
+    }
+    const delta = -event.deltaY * (event.deltaMode === 1 ? 33 : 1) * (event.ctrlKey ? 6 : 1);
+    if (!isOurs && delta < 0 && this.pane.zoom <= this.pane.fitted + 1e-6) return;
+    event.preventDefault();
+    this.#wheel = Math.sign(delta) === Math.sign(this.#wheel) ? this.#wheel + delta : delta;
+    if (Math.abs(this.#wheel) < 50) return;
+    this.pane.zoomBy(Math.sign(this.#wheel), this.#at(event));
+    this.#wheel = 0;
+  }
+  /** @param {KeyboardEvent} event */
+  #key(event) {
+    if (event.metaKey || event.ctrlKey) return;
+    const far = event.shiftKey ? 10 : 1;
+    const pan = 40 * this.pane.ratio * far;
+    const pans = { ArrowLeft: [pan, 0], ArrowRight: [-pan, 0], ArrowUp: [0, pan], ArrowDown: [0, -pan] };
+    const moves = { ArrowLeft: -far, ArrowDown: -far, ArrowRight: far, ArrowUp: far, PageDown: -10, PageUp: 10 };
+    const { hasLine } = this.pane;
+    const { key } = event;
+    if (key === "+" || key === "=") this.pane.zoomBy(1);
+    else if (key === "-" || key === "_") this.pane.zoomBy(-1);
+    else if (key === "0") this.pane.showAll();
+    else if (key === "Escape" && this.isActive) this.activate(false);
+    else if (key in pans && (event.altKey || !hasLine)) this.pane.pan(...pans[key]);
+    else if (hasLine && key in moves) this.pane.moveTo(Math.round(this.pane.position) + moves[key]);
+    else if (hasLine && key === "Home") this.pane.moveTo(0);
+    else if (hasLine && key === "End") this.pane.moveTo(100);
+    else return;
+    event.preventDefault();
+    event.stopPropagation();
+  }
+  /**
+   * Screen pixel of an event, within the pane.
+   *
+   * @param {MouseEvent} event
+   * @returns {Pair}
+   */
+  #at(event) {
+    const box = this.pane.element.getBoundingClientRect();
+    return [(event.clientX - box.left) * this.pane.ratio, (event.clientY - box.top) * this.pane.ratio];
+  }
+};
+
+// latentfit/compare/widgets/js/pane.js
+var LEAST_STAGE_PX = 350;
+var WINDOW_SHARE = 0.82;
+var Pane = class {
   /** @type {Pair} */
   #size = [0, 0];
-  #hintTimer = 0;
   /** As of the last resize: while a theme loads there is no room for a moment, and what is painted then stays. */
   fitted = 1;
   /** @type {Picture | null} */
@@ -349,8 +535,6 @@ var Pane = class {
   whole = false;
   /** Where that is for a moment: the line keeps the focus, unseen. */
   keepsHandle = false;
-  /** A click went into the pane, so that the wheel is its own. */
-  isActive = false;
   /**
    * @param {HTMLElement} host
    * @param {Options} options
@@ -381,18 +565,17 @@ var Pane = class {
       make("span", { class: "lf-knob" })
     );
     this.handle.setAttribute("aria-label", "Line between left and right");
-    this.hint = make("div", { class: "lf-hint", "aria-hidden": "true" }, hintWords());
     this.element = make("div", { class: "lf-pane" }, this.canvas, this.leftSide.box);
     if (divided) this.element.append(this.rightSide.box, this.handle);
     else {
       this.element.tabIndex = 0;
       this.element.setAttribute("role", "group");
     }
-    this.element.append(this.hint);
     host.append(this.element);
     this.draw = onFrame(() => this.#paint());
     view.panes.add(this);
-    this.#listen(signal);
+    this.#follow(signal);
+    new Gestures(this, signal);
     signal.addEventListener("abort", () => view.panes.delete(this));
   }
   /**
@@ -454,6 +637,14 @@ var Pane = class {
   }
   get zoom() {
     return this.view.zoom || this.fitted;
+  }
+  /** Screen pixels across and down. */
+  get size() {
+    return this.#size;
+  }
+  /** Whether a line can be moved. */
+  get hasLine() {
+    return this.divided && !this.whole;
   }
   /** CSS pixels that the pane takes across. */
   get cssWidth() {
@@ -547,16 +738,6 @@ var Pane = class {
     context.restore();
   }
   /**
-   * Screen pixel of an event, within the pane.
-   *
-   * @param {MouseEvent} event
-   * @returns {Pair}
-   */
-  #at(event) {
-    const box = this.element.getBoundingClientRect();
-    return [(event.clientX - box.left) * this.ratio, (event.clientY - box.top) * this.ratio];
-  }
-  /**
    * Picture pixel under a screen pixel, or null outside.
    *
    * @param {number} x
@@ -639,156 +820,11 @@ var Pane = class {
     this.onmove?.();
   }
   /** @param {AbortSignal} signal */
-  #listen(signal) {
-    watchScrolling();
-    const { element } = this;
-    element.addEventListener("pointerdown", (event) => this.#press(event), { signal });
-    element.addEventListener("mousedown", (event) => event.preventDefault(), { signal });
-    element.addEventListener("pointermove", (event) => this.#move(event), { signal });
-    element.addEventListener("pointerup", (event) => this.#release(event), { signal });
-    element.addEventListener("pointercancel", (event) => this.#release(event), { signal });
-    element.addEventListener("pointerleave", () => this.onmove?.(null), { signal });
-    element.addEventListener("dblclick", () => this.reset(), { signal });
-    element.addEventListener("wheel", (event) => this.#turn(event), { signal, passive: false });
-    element.addEventListener("keydown", (event) => this.#key(event), { signal });
-    element.addEventListener("focusout", () => this.activate(false), { signal });
-    const both = (event) => event.touches.length > 1 && event.cancelable && event.preventDefault();
-    element.addEventListener("touchstart", both, { signal, passive: false });
-    element.addEventListener("touchmove", both, { signal, passive: false });
+  #follow(signal) {
     const observer = new ResizeObserver(() => this.resize());
     observer.observe(this.within);
     signal.addEventListener("abort", () => observer.disconnect());
     window.addEventListener("resize", () => this.resize(), { signal });
-  }
-  /** @param {boolean} isActive whether the wheel zooms */
-  activate(isActive) {
-    this.isActive = isActive;
-    this.element.classList.toggle("lf-active", isActive);
-    if (isActive) this.#hint(false);
-  }
-  /** @param {boolean} isShown */
-  #hint(isShown) {
-    clearTimeout(this.#hintTimer);
-    this.element.classList.toggle("lf-hinting", isShown);
-    if (isShown) this.#hintTimer = window.setTimeout(() => this.#hint(false), HINT_MS);
-  }
-  /** @param {PointerEvent} event */
-  #press(event) {
-    if (event.button !== 0) return;
-    this.element.setPointerCapture(event.pointerId);
-    (this.divided && !this.whole ? this.handle : this.element).focus({ preventScroll: true });
-    this.activate(true);
-    const place = this.#at(event);
-    this.#pointers.set(event.pointerId, place);
-    this.#pressed = place;
-    if (this.#pointers.size === 2) {
-      this.#begin("pinch");
-      this.#wheel = 0;
-    } else if (event.pointerType === "touch") this.#begin("wait");
-    else this.#grasp(place);
-  }
-  /** @param {"" | "wait" | "line" | "pan" | "pinch"} drag */
-  #begin(drag) {
-    this.#drag = drag;
-    this.element.classList.toggle("lf-drag-line", drag === "line");
-    this.element.classList.toggle("lf-drag-pan", drag === "pan");
-  }
-  /**
-   * Take the line, or the picture.
-   *
-   * @param {Pair} place
-   */
-  #grasp([x]) {
-    const split = this.position / 100 * this.#size[0];
-    const hasLine = this.divided && !this.whole;
-    const isNear = hasLine && Math.abs(x - split) <= GRASP_PX * this.ratio;
-    this.#begin(isNear || hasLine && !this.canPan ? "line" : "pan");
-    this.#grab = isNear ? split - x : 0;
-    if (this.#drag === "line" && !isNear) this.moveTo(100 * x / this.#size[0]);
-  }
-  /** @param {PointerEvent} event */
-  #move(event) {
-    const place = this.#at(event);
-    const before = this.#pointers.get(event.pointerId);
-    if (before) {
-      if (this.#drag === "wait") this.#wait(place);
-      if (this.#drag === "pinch") this.#pinch(event.pointerId, before, place);
-      else if (this.#drag === "line") this.moveTo(100 * (place[0] + this.#grab) / this.#size[0]);
-      else if (this.#drag === "pan") this.pan(place[0] - before[0], place[1] - before[1]);
-      this.#pointers.set(event.pointerId, place);
-    }
-    this.onmove?.(this.pixelAt(...place));
-  }
-  /**
-   * A finger that goes mostly sideways takes the line; one that goes up or down scrolls the page, and takes nothing.
-   *
-   * @param {Pair} place
-   */
-  #wait(place) {
-    const [across, down] = [0, 1].map((axis) => Math.abs(place[axis] - this.#pressed[axis]));
-    if (Math.max(across, down) < SWIPE_PX * this.ratio) return;
-    if (across > 1.2 * down) this.#grasp(this.#pressed);
-    else this.#begin("");
-  }
-  /**
-   * @param {number} id
-   * @param {Pair} before
-   * @param {Pair} place
-   */
-  #pinch(id, before, place) {
-    const other = [...this.#pointers].find(([key]) => key !== id)?.[1];
-    if (!other) return;
-    const spread = (from) => Math.hypot(from[0] - other[0], from[1] - other[1]) || 1;
-    this.#wheel += Math.log2(spread(place) / spread(before));
-    const middle = [(place[0] + other[0]) / 2, (place[1] + other[1]) / 2];
-    this.pan((place[0] - before[0]) / 2, (place[1] - before[1]) / 2);
-    while (Math.abs(this.#wheel) > 0.35) {
-      const step = Math.sign(this.#wheel);
-      this.#wheel -= 0.35 * step;
-      if (!this.zoomBy(step, middle)) break;
-    }
-  }
-  /** @param {PointerEvent} event */
-  #release(event) {
-    this.#pointers.delete(event.pointerId);
-    this.#begin("");
-  }
-  /** @param {WheelEvent} event */
-  #turn(event) {
-    const isOurs = event.ctrlKey || event.metaKey;
-    if (!isOurs && (!this.isActive || event.timeStamp - scrolledElsewhere < 250)) {
-      if (this.isActive) scrolledElsewhere = event.timeStamp;
-      else this.#hint(true);
-      return;
-    }
-    const delta = -event.deltaY * (event.deltaMode === 1 ? 33 : 1) * (event.ctrlKey ? 6 : 1);
-    if (!isOurs && delta < 0 && this.zoom <= this.fitted + 1e-6) return;
-    event.preventDefault();
-    this.#wheel = Math.sign(delta) === Math.sign(this.#wheel) ? this.#wheel + delta : delta;
-    if (Math.abs(this.#wheel) < 50) return;
-    this.zoomBy(Math.sign(this.#wheel), this.#at(event));
-    this.#wheel = 0;
-  }
-  /** @param {KeyboardEvent} event */
-  #key(event) {
-    if (event.metaKey || event.ctrlKey) return;
-    const far = event.shiftKey ? 10 : 1;
-    const pan = 40 * this.ratio * far;
-    const pans = { ArrowLeft: [pan, 0], ArrowRight: [-pan, 0], ArrowUp: [0, pan], ArrowDown: [0, -pan] };
-    const moves = { ArrowLeft: -far, ArrowDown: -far, ArrowRight: far, ArrowUp: far, PageDown: -10, PageUp: 10 };
-    const hasLine = this.divided && !this.whole;
-    const { key } = event;
-    if (key === "+" || key === "=") this.zoomBy(1);
-    else if (key === "-" || key === "_") this.zoomBy(-1);
-    else if (key === "0") this.showAll();
-    else if (key === "Escape" && this.isActive) this.activate(false);
-    else if (key in pans && (event.altKey || !hasLine)) this.pan(...pans[key]);
-    else if (hasLine && key in moves) this.moveTo(Math.round(this.position) + moves[key]);
-    else if (hasLine && key === "Home") this.moveTo(0);
-    else if (hasLine && key === "End") this.moveTo(100);
-    else return;
-    event.preventDefault();
-    event.stopPropagation();
   }
 };
 
@@ -2065,14 +2101,10 @@ var TableEditor = class {
   }
   // ---- what leaves the page
   /** @param {HTMLButtonElement} target */
-  async #copy(target) {
+  #copy(target) {
     const { template = "", edited = template } = this.data.comfyui ?? {};
     const text = comfyuiOf(this.isEdited ? edited : template, this.values);
-    this.copyBox.put(text);
-    const isCopied = await copied(text);
-    this.copyBox.panel.hidden = isCopied;
-    if (!isCopied) this.copyBox.select();
-    sayOn(target, isCopied ? "Copied" : "Selected below");
+    return this.copyBox.offer(text, target);
   }
   #export() {
     const made = documentOf(this.data, this.values, this.isEdited);
@@ -2322,6 +2354,94 @@ function settingWords({ sigma, gain }) {
   if (gain !== 1) parts.push(`latent gain × ${gain.toFixed(2)}`);
   return parts.join(", ");
 }
+
+// latentfit/compare/widgets/js/workbench/answers.js
+var MOST_KEPT = 36;
+var keyOf = ({ picture, sigma, gain }) => JSON.stringify([picture, sigma, gain]);
+var Answers = class {
+  /** What came, by the kernel's key. @type {Map<string, Picture>} */
+  #kept = /* @__PURE__ */ new Map();
+  /** What was asked for, by its key. @type {Map<string, Settings>} */
+  #questions = /* @__PURE__ */ new Map();
+  /** @type {string | null} */
+  #asked = null;
+  /** The sides that are shown, by name. @type {Record<string, Picture>} */
+  now = {};
+  /** The view that they are of. @type {Settings | null} */
+  shown = null;
+  estimate = "";
+  isWaiting = false;
+  /**
+   * Whether what is shown is of these latents.
+   *
+   * @param {Settings} view
+   */
+  isOf(view) {
+    return this.shown !== null && keyOf(this.shown) === keyOf(view);
+  }
+  /**
+   * What to ask for a view; null where it is there, or on its way.
+   *
+   * @param {Settings} view
+   * @param {string[]} names
+   */
+  question(view, names) {
+    const { picture, sigma, gain } = view;
+    const key = JSON.stringify([picture, names, sigma, gain]);
+    const isThere = this.isOf(view) && names.every((name) => this.now[name]?.canvas);
+    if (isThere && !this.isWaiting) this.#asked = key;
+    if (key === this.#asked) return null;
+    this.#asked = key;
+    this.isWaiting = true;
+    this.#questions.set(key, { ...view });
+    return { key, picture, names, sigma, gain, have: [...this.#kept.keys()] };
+  }
+  /**
+   * Whether an answer counts on what was here when the kernel was asked, and has made room since: it is asked anew.
+   *
+   * @param {Answer} answer
+   */
+  lacks({ sides }) {
+    const lacks = Object.values(sides).some((spec) => spec.kept && !this.#kept.has(spec.key));
+    if (lacks) {
+      this.#asked = null;
+      this.shown = null;
+    }
+    return lacks;
+  }
+  /**
+   * An answer came; false where it is to what was asked before.
+   *
+   * @param {Answer} answer
+   * @param {Settings} view
+   */
+  take({ sides, key, estimate = "" }, view) {
+    const now = Object.fromEntries(Object.entries(sides).map(([name, spec]) => [name, this.#keep(spec)]));
+    for (const oldest of this.#kept.keys()) {
+      if (this.#kept.size <= MOST_KEPT) break;
+      this.#kept.delete(oldest);
+    }
+    const question = this.#questions.get(key);
+    for (const known of this.#questions.keys()) {
+      if (known === key) break;
+      this.#questions.delete(known);
+    }
+    if (key === this.#asked) this.isWaiting = false;
+    if (!namesOf(view).every((name) => name in now)) return false;
+    this.now = now;
+    this.shown = question ?? { ...view };
+    this.estimate = estimate;
+    return true;
+  }
+  /** @param {SentSide} spec */
+  #keep(spec) {
+    const picture = spec.kept && this.#kept.get(spec.key) || new Picture(spec);
+    this.#kept.delete(spec.key);
+    if (!picture.reason) this.#kept.set(spec.key, picture);
+    picture.scores = spec.scores ?? picture.scores;
+    return picture;
+  }
+};
 
 // latentfit/compare/widgets/js/workbench/badge.js
 function badge(standing) {
@@ -2808,6 +2928,15 @@ var FONT = "system-ui, -apple-system, 'Segoe UI', 'DejaVu Sans', sans-serif";
 var LINE_PX = 18;
 var GAP_PX2 = 8;
 var cell = (text) => text.replaceAll("|", "\\|").replaceAll("\n", " ");
+function titleOf(view, picture, reference) {
+  const mode = view.mode === "picture" ? "" : `, ${MODES.find(([each]) => each === view.mode)?.[1].toLowerCase()}`;
+  const latents = view.sigma || view.gain !== 1 ? `, ${settingWords(view)}` : "";
+  return `${picture}${latents}${mode}${reference ? `, against ${reference}` : ""}`;
+}
+function wordsOf({ name, scores, isReference, standing }) {
+  const words2 = isReference ? ["the reference"] : [scoreWords(scores).join("  "), standing ? BADGES[standing][0] : ""];
+  return [name, words2.filter(Boolean).join("  ·  ")];
+}
 function markdownOf(title, rows) {
   const number = (value, digits) => isNumber(value) ? value.toFixed(digits) : "–";
   const lines = rows.map(({ name, scores, isReference, standing }) => {
@@ -2848,6 +2977,13 @@ function pngOf(title, panels, columns, { ratio, ink, soft, paper }) {
     });
   });
   return new Promise((resolve) => sheet.toBlob(resolve, "image/png"));
+}
+function paperOf(el) {
+  const paper = make("span", { class: "lf-paper" });
+  el.append(paper);
+  const colour = getComputedStyle(paper).backgroundColor;
+  paper.remove();
+  return colour;
 }
 
 // latentfit/compare/widgets/js/workbench/strip.js
@@ -3000,26 +3136,14 @@ var CAPTION_PX = 62;
 var BLINK_MS = 700;
 var BUSY_MS = 150;
 var STALE_MS = 400;
-var MOST_KEPT = 36;
 function workbench(el, data) {
   return new Workbench(el, data, start(el, data, "workbench")).handle;
 }
 var Workbench = class {
-  /** What came, by the kernel's key. @type {Map<string, Picture>} */
-  #kept = /* @__PURE__ */ new Map();
+  #answers = new Answers();
   /** What a page without kernel has, by its data. @type {Map<PictureSpec, Picture>} */
   #loaded = /* @__PURE__ */ new Map();
   #made = new Made();
-  /** The sides of the last answer. @type {Record<string, Picture>} */
-  #now = {};
-  /** The view that the last answer is of. @type {Settings | null} */
-  #shown = null;
-  /** @type {string | null} */
-  #asked = null;
-  /** What was asked, by its key. @type {Map<string, Settings>} */
-  #questions = /* @__PURE__ */ new Map();
-  #estimate = "";
-  #isWaiting = false;
   #isLost = false;
   #isHolding = false;
   #isFlipped = false;
@@ -3107,14 +3231,16 @@ var Workbench = class {
     });
   }
   state() {
-    const scored = Object.fromEntries(Object.entries(this.#now).map(([name, picture]) => [name, picture.scores]));
+    const scored = Object.fromEntries(
+      Object.entries(this.#answers.now).map(([name, picture]) => [name, picture.scores])
+    );
     return {
       ...this.view,
       picture_name: this.pictures[this.view.picture]?.name,
       position: this.pane.position,
       zoom: this.#panes[0].zoom,
       scores: { left: scored[this.view.left] ?? null, right: scored[this.view.right] ?? null },
-      waiting: this.#isWaiting,
+      waiting: this.#answers.isWaiting,
       stale: !this.stale.hidden,
       limit: this.limit
     };
@@ -3129,14 +3255,17 @@ var Workbench = class {
     signal.addEventListener("abort", () => observer.disconnect());
   }
   #copyButton() {
-    const target = button("Copy scores", "A table in Markdown", async () => {
-      const text = markdownOf(this.#title(), this.#rows());
-      this.box.put(text);
-      const isCopied = await copied(text);
-      this.box.panel.hidden = isCopied;
-      if (!isCopied) this.box.select();
-      sayOn(target, isCopied ? "Copied" : "Selected below");
-    });
+    const target = button(
+      "Copy scores",
+      "A table in Markdown",
+      () => this.box.offer(
+        markdownOf(
+          this.#title,
+          this.#wanted().map((name) => this.#row(name))
+        ),
+        target
+      )
+    );
     return target;
   }
   #saveButton() {
@@ -3208,7 +3337,7 @@ var Workbench = class {
   // ---- what is shown
   /** Name -> Picture of the present view, as far as it is there. */
   #present() {
-    if (this.live) return this.#now;
+    if (this.live) return this.#answers.now;
     const { picture, sigma, gain } = this.view;
     const views = this.pictures[picture]?.views ?? [];
     const chosen = views.find((view) => view.sigma === sigma && view.gain === gain) ?? views[0] ?? { sides: {} };
@@ -3218,8 +3347,8 @@ var Workbench = class {
       this.#loaded.set(spec, known);
       return known;
     };
-    this.#now = Object.fromEntries(this.#wanted().map((name) => [name, load(name)]));
-    return this.#now;
+    this.#answers.now = Object.fromEntries(this.#wanted().map((name) => [name, load(name)]));
+    return this.#answers.now;
   }
   /** Names that are looked at, and the reference. */
   #wanted() {
@@ -3305,7 +3434,7 @@ var Workbench = class {
     const picture = this.pictures[this.view.picture]?.name ?? "a picture";
     const what = mode === "picture" ? "" : `${MODES.find(([each]) => each === mode)?.[1]} of `;
     const [first, second] = names.map((name) => {
-      const { psnr: psnr2, delta_e } = this.#now[name]?.scores ?? {};
+      const { psnr: psnr2, delta_e } = this.#answers.now[name]?.scores ?? {};
       const words2 = scoreWords({ psnr: psnr2, delta_e }).join(", ");
       return words2 ? `${name} (${words2})` : name;
     });
@@ -3357,7 +3486,7 @@ var Workbench = class {
     const about = this.data.reference ? `Scores against ${this.data.reference}, on the same latents${size}.` : "";
     const own = this.pictures[this.view.picture]?.note ?? "";
     this.controls.note.replaceChildren(
-      ...[about, own, this.#estimate].filter(Boolean).map((text) => make("span", {}, text))
+      ...[about, own, this.#answers.estimate].filter(Boolean).map((text) => make("span", {}, text))
     );
   }
   /**
@@ -3422,47 +3551,27 @@ var Workbench = class {
     this.#blink();
   }
   // ---- what leaves the page
-  #title() {
-    const { view } = this;
-    const mode = view.mode === "picture" ? "" : `, ${MODES.find(([each]) => each === view.mode)?.[1].toLowerCase()}`;
-    const latents = view.sigma || view.gain !== 1 ? `, ${settingWords(view)}` : "";
-    const against = this.data.reference ? `, against ${this.data.reference}` : "";
-    return `${this.pictures[view.picture]?.name ?? ""}${latents}${mode}${against}`;
+  get #title() {
+    return titleOf(this.view, this.pictures[this.view.picture]?.name ?? "", this.data.reference);
   }
-  #rows() {
-    return this.#wanted().map((name) => ({
-      name,
-      scores: this.#now[name]?.scores ?? null,
-      isReference: name === this.data.reference,
-      standing: this.#standing(name)
-    }));
+  /**
+   * What a table or a caption says of a decoder.
+   *
+   * @param {string} name
+   */
+  #row(name) {
+    const scores = this.#answers.now[name]?.scores ?? null;
+    return { name, scores, isReference: name === this.data.reference, standing: this.#standing(name) };
   }
   async #save() {
-    const words2 = (name) => {
-      const scores = name === this.data.reference ? "the reference" : scoreWords(this.#now[name]?.scores).join("  ");
-      const standing = this.#standing(name);
-      return [
-        name,
-        [scores, name !== this.data.reference && standing ? BADGES[standing][0] : ""].filter(Boolean).join("  ·  ")
-      ];
-    };
-    const names = this.#compared();
-    const panels = this.#isGrid ? this.grid.panes.map((pane, at) => ({ canvas: pane.canvas, lines: words2(names[at]) })) : [
-      {
-        canvas: this.pane.canvas,
-        lines: names.map(
-          (name, at) => `${names.length > 1 ? at ? "right: " : "left: " : ""}${words2(name).join("  ")}`
-        )
-      }
-    ];
-    const style = getComputedStyle(this.el);
-    const look = {
-      ratio: this.pane.ratio,
-      ink: style.color,
-      soft: getComputedStyle(this.controls.note).color,
-      paper: paperOf(this.el)
-    };
-    const blob = await pngOf(this.#title(), panels, this.#isGrid ? this.grid.columns : 1, look);
+    const names = this.view.layout === "blink" ? [this.pane.left?.label ?? ""] : this.#compared();
+    const words2 = names.map((name) => wordsOf(this.#row(name)));
+    const places = names.length > 1 ? ["left: ", "right: "] : [""];
+    const panels = this.#isGrid ? this.grid.panes.map(({ canvas }, at) => ({ canvas, lines: words2[at] })) : [{ canvas: this.pane.canvas, lines: words2.map((each, at) => places[at] + each.join("  ")) }];
+    const ink = getComputedStyle(this.el).color;
+    const soft = getComputedStyle(this.controls.note).color;
+    const look = { ratio: this.pane.ratio, ink, soft, paper: paperOf(this.el) };
+    const blob = await pngOf(this.#title, panels, this.#isGrid ? this.grid.columns : 1, look);
     const file = [this.pictures[this.view.picture]?.name ?? "picture", ...names].join(" ").replace(/[^\w.-]+/g, "_");
     if (blob) keep(`${file.slice(0, 120)}.png`, blob);
   }
@@ -3472,26 +3581,17 @@ var Workbench = class {
     const position = +this.pane.position.toFixed(2);
     return { ...rest, picture: this.pictures[picture]?.name, at: picture, position, smooth: this.pane.smooth };
   }
-  /** The kernel is told what the page shows, and asked for what the page lacks. */
+  /** The kernel is asked for what the page lacks. */
   #ask() {
-    const { picture, sigma, gain } = this.view;
-    const names = this.#wanted();
-    const key = JSON.stringify([picture, names, sigma, gain]);
-    const isThere = this.#shown && names.every((name) => this.#now[name]?.canvas) && keyOf(this.#shown) === keyOf(this.view);
-    if (isThere && !this.#isWaiting) this.#asked = key;
-    if (key === this.#asked) {
-      if (this.#shown) this.#draw();
-      return;
-    }
-    this.#asked = key;
-    this.#questions.set(key, { ...this.view });
-    this.#wait(true);
-    this.live?.newest("view", { key, picture, names, sigma, gain, have: [...this.#kept.keys()] });
-    this.#sayStale();
+    const question = this.#answers.question(this.view, this.#wanted());
+    if (question) {
+      this.#wait(true);
+      this.live?.newest("view", question);
+      this.#sayStale();
+    } else if (this.#answers.shown) this.#draw();
   }
   /** @param {boolean} isWaiting for the kernel */
   #wait(isWaiting) {
-    this.#isWaiting = isWaiting;
     clearTimeout(this.#busyTimer);
     clearTimeout(this.#staleTimer);
     if (!isWaiting) {
@@ -3509,10 +3609,11 @@ var Workbench = class {
    * @param {boolean} isLate whether the kernel takes its time
    */
   #sayStale(isLate = false) {
-    const shown = this.#shown;
-    const differs = shown !== null && keyOf(shown) !== keyOf(this.view);
-    const lacks = shown !== null && this.#wanted().some((name) => !(name in this.#now));
-    const isStale = (differs || lacks) && (this.#isLost || isLate || !this.stale.hidden) && (this.#isWaiting || this.#isLost);
+    const { shown, isWaiting, now } = this.#answers;
+    const lacks = this.#wanted().some((name) => !(name in now));
+    const isOld = shown !== null && (lacks || !this.#answers.isOf(this.view));
+    const isSaid = this.#isLost || isLate || !this.stale.hidden;
+    const isStale = isOld && isSaid && (isWaiting || this.#isLost);
     this.stale.hidden = !isStale;
     this.stage.classList.toggle("lf-stale", isStale);
     if (!isStale || !shown) return;
@@ -3560,47 +3661,15 @@ var Workbench = class {
     if (part.position !== void 0) this.pane.moveTo(part.position);
   }
   /** @param {Answer} answer */
-  async #answer({ sides, key, estimate = "" }) {
-    if (Object.values(sides).some((spec) => spec.kept && !this.#kept.has(spec.key))) {
-      this.#asked = null;
-      this.#shown = null;
-      this.#ask();
-      return;
-    }
-    const now = {};
-    for (const [name, spec] of Object.entries(sides)) {
-      const picture = spec.kept && this.#kept.get(spec.key) || new Picture(spec);
-      this.#kept.delete(spec.key);
-      if (!picture.reason) this.#kept.set(spec.key, picture);
-      picture.scores = spec.scores ?? picture.scores;
-      now[name] = picture;
-    }
-    for (const oldest of this.#kept.keys()) {
-      if (this.#kept.size <= MOST_KEPT) break;
-      this.#kept.delete(oldest);
-    }
-    const question = this.#questions.get(key);
-    for (const known of this.#questions.keys()) {
-      if (known === key) break;
-      this.#questions.delete(known);
-    }
-    if (key === this.#asked) this.#wait(false);
-    if (!namesOf(this.view).every((name) => name in now)) return;
-    this.#now = now;
-    this.#shown = question ?? { ...this.view };
-    this.#estimate = estimate;
+  async #answer(answer) {
+    if (this.#answers.lacks(answer)) return this.#ask();
+    const isWanted = this.#answers.take(answer, this.view);
+    if (!this.#answers.isWaiting) this.#wait(false);
+    if (!isWanted) return;
     await this.#draw();
     this.code?.refresh();
   }
 };
-var keyOf = ({ picture, sigma, gain }) => JSON.stringify([picture, sigma, gain]);
-function paperOf(el) {
-  const paper = make("span", { class: "lf-paper" });
-  el.append(paper);
-  const colour = getComputedStyle(paper).backgroundColor;
-  paper.remove();
-  return colour;
-}
 
 // latentfit/compare/widgets/js/index.js
 var KINDS = { curtain, table_editor: tableEditor, step_scrubber: stepScrubber, workbench };

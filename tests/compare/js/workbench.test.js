@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { ErrorMap, limitOf } from "../../../latentfit/compare/widgets/js/error_maps.js";
+import { Answers } from "../../../latentfit/compare/widgets/js/workbench/answers.js";
 import { groupsOf } from "../../../latentfit/compare/widgets/js/workbench/choosers.js";
 import { histogram } from "../../../latentfit/compare/widgets/js/workbench/legend.js";
 import { namesOf, settingsOf } from "../../../latentfit/compare/widgets/js/workbench/settings.js";
@@ -85,4 +86,48 @@ test("scores are copied as a table in Markdown", () => {
       "",
     ].join("\n"),
   );
+});
+
+test("what is there is not asked for again, what failed is", () => {
+  const answers = new Answers();
+  const view = settingsOf({ pictures: [], sides: ["a", "b"], reference: "b" });
+  const first = answers.question(view, ["a", "b"]);
+  assert.deepEqual([first.names, first.have], [["a", "b"], []]);
+  assert.equal(answers.question(view, ["a", "b"]), null); // on its way
+  const side = (key) => ({ key, canvas: { width: 1, height: 1 } });
+  assert.ok(answers.take({ key: first.key, sides: { a: side("a 1"), b: side("b 1") } }, view));
+  assert.equal(answers.isWaiting, false);
+  assert.equal(answers.question(view, ["b"]), null); // it is there
+  const failed = answers.question({ ...view, left: "c" }, ["c", "b"]);
+  assert.deepEqual(failed.have, ["a 1", "b 1"]);
+  const sides = { c: { key: "c 1", reason: "no memory left" }, b: { key: "b 1", kept: true } };
+  assert.ok(answers.take({ key: failed.key, sides }, { ...view, left: "c" }));
+  assert.deepEqual(answers.question({ ...view, left: "c" }, ["b", "c"]).names, ["b", "c"]);
+});
+
+test("an answer to what was asked before is kept, and not shown", () => {
+  const answers = new Answers();
+  const view = settingsOf({ pictures: [], sides: ["a", "b"], reference: "b" });
+  const first = answers.question(view, ["a", "b"]);
+  const second = answers.question({ ...view, left: "c", sigma: 1 }, ["c", "b"]);
+  const canvas = { width: 1, height: 1 };
+  assert.equal(answers.take({ key: first.key, sides: { a: { key: "a 1", canvas } } }, { ...view, left: "c" }), false);
+  assert.equal(answers.isWaiting, true);
+  assert.equal(answers.shown, null);
+  assert.ok(
+    answers.take(
+      { key: second.key, sides: { c: { key: "c 1", canvas }, b: { key: "b 2", canvas } } },
+      { ...view, left: "c" },
+    ),
+  );
+  assert.equal(answers.shown.sigma, 1);
+  assert.equal(answers.isOf(view), false);
+});
+
+test("what has made room since is asked for without it", () => {
+  const answers = new Answers();
+  const view = settingsOf({ pictures: [], sides: ["a", "b"], reference: "b" });
+  const { key } = answers.question(view, ["a", "b"]);
+  assert.ok(answers.lacks({ key, sides: { a: { key: "a 1", kept: true } } }));
+  assert.equal(answers.question(view, ["a", "b"]).key, key);
 });

@@ -10,7 +10,7 @@ const COPIED_MS = 1500;
  *
  * @param {string} text
  */
-export async function copied(text) {
+async function copied(text) {
   try {
     await navigator.clipboard.writeText(text);
     return true;
@@ -25,7 +25,7 @@ export async function copied(text) {
  * @param {HTMLButtonElement} target
  * @param {string} text
  */
-export function sayOn(target, text) {
+function sayOn(target, text) {
   const before = target.dataset.text ?? target.textContent ?? "";
   target.dataset.text = before;
   target.textContent = text;
@@ -45,6 +45,20 @@ export class CodePanel {
   /** @param {string} words */
   put(words) {
     this.text.textContent = words;
+  }
+
+  /**
+   * Copy text at once; where the page has no clipboard, show it, selected. The button says which.
+   *
+   * @param {string} words
+   * @param {HTMLButtonElement} target
+   */
+  async offer(words, target) {
+    this.put(words);
+    const isCopied = await copied(words);
+    this.panel.hidden = isCopied;
+    if (!isCopied) this.select();
+    sayOn(target, isCopied ? "Copied" : "Selected below");
   }
 
   select() {

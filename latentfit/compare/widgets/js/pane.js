@@ -1,5 +1,6 @@
 /** One or two pictures on a canvas of screen pixels; with two, a line between them that can be moved. */
 import { make, onFrame } from "./dom.js";
+import { Gestures } from "./gestures.js";
 import { clamp } from "./numbers.js";
 import { fitZoom, middleWithin, nextStop, placeOf, View } from "./view.js";
 
@@ -22,40 +23,9 @@ import { fitZoom, middleWithin, nextStop, placeOf, View } from "./view.js";
 
 const LEAST_STAGE_PX = 350; // below a small picture the buttons still stand in a line
 const WINDOW_SHARE = 0.82; // of the window's height
-const GRASP_PX = 14; // from the line
-const SWIPE_PX = 7; // of a finger, before it is known where it goes
-const HINT_MS = 1800;
-/** What a wheel is told that scrolls the page over a picture. */
-function hintWords() {
-  const key = /Mac|iPhone|iPad/.test(navigator.platform) ? "⌘" : "Ctrl";
-  return `${key} and the wheel zoom; so does the wheel alone after a click into the picture`;
-}
-
-// A wheel that began to turn elsewhere scrolls the page on, over our panes too
-let scrolledElsewhere = -Infinity;
-let isWatched = false;
-function watchScrolling() {
-  if (isWatched) return;
-  isWatched = true;
-  const note = (/** @type {WheelEvent} */ event) => {
-    const target = /** @type {Element | null} */ (event.target);
-    if (!target?.closest?.(".lf-pane")) scrolledElsewhere = event.timeStamp;
-  };
-  window.addEventListener("wheel", note, { capture: true, passive: true });
-}
-
 export class Pane {
-  /** @type {Map<number, Pair>} */
-  #pointers = new Map();
-  #wheel = 0;
-  /** What the pointer does; "wait": a finger that may still scroll the page. @type {"" | "wait" | "line" | "pan" | "pinch"} */
-  #drag = "";
-  /** @type {Pair} */
-  #pressed = [0, 0];
-  #grab = 0;
   /** @type {Pair} */
   #size = [0, 0];
-  #hintTimer = 0;
   /** As of the last resize: while a theme loads there is no room for a moment, and what is painted then stays. */
   fitted = 1;
   /** @type {Picture | null} */
@@ -73,8 +43,6 @@ export class Pane {
   whole = false;
   /** Where that is for a moment: the line keeps the focus, unseen. */
   keepsHandle = false;
-  /** A click went into the pane, so that the wheel is its own. */
-  isActive = false;
 
   /**
    * @param {HTMLElement} host
@@ -109,18 +77,17 @@ export class Pane {
       make("span", { class: "lf-knob" }),
     );
     this.handle.setAttribute("aria-label", "Line between left and right");
-    this.hint = make("div", { class: "lf-hint", "aria-hidden": "true" }, hintWords());
     this.element = make("div", { class: "lf-pane" }, this.canvas, this.leftSide.box);
     if (divided) this.element.append(this.rightSide.box, this.handle);
     else {
       this.element.tabIndex = 0;
       this.element.setAttribute("role", "group");
     }
-    this.element.append(this.hint);
     host.append(this.element);
     this.draw = onFrame(() => this.#paint());
     view.panes.add(this);
-    this.#listen(signal);
+    this.#follow(signal);
+    new Gestures(this, signal);
     signal.addEventListener("abort", () => view.panes.delete(this));
   }
 
@@ -191,6 +158,16 @@ export class Pane {
 
   get zoom() {
     return this.view.zoom || this.fitted;
+  }
+
+  /** Screen pixels across and down. */
+  get size() {
+    return this.#size;
+  }
+
+  /** Whether a line can be moved. */
+  get hasLine() {
+    return this.divided && !this.whole;
   }
 
   /** CSS pixels that the pane takes across. */
@@ -292,17 +269,6 @@ export class Pane {
   }
 
   /**
-   * Screen pixel of an event, within the pane.
-   *
-   * @param {MouseEvent} event
-   * @returns {Pair}
-   */
-  #at(event) {
-    const box = this.element.getBoundingClientRect();
-    return [(event.clientX - box.left) * this.ratio, (event.clientY - box.top) * this.ratio];
-  }
-
-  /**
    * Picture pixel under a screen pixel, or null outside.
    *
    * @param {number} x
@@ -393,171 +359,10 @@ export class Pane {
   }
 
   /** @param {AbortSignal} signal */
-  #listen(signal) {
-    watchScrolling();
-    const { element } = this;
-    element.addEventListener("pointerdown", (event) => this.#press(event), { signal });
-    element.addEventListener("mousedown", (event) => event.preventDefault(), { signal }); // which would take the focus away
-    element.addEventListener("pointermove", (event) => this.#move(event), { signal });
-    element.addEventListener("pointerup", (event) => this.#release(event), { signal });
-    element.addEventListener("pointercancel", (event) => this.#release(event), { signal });
-    element.addEventListener("pointerleave", () => this.onmove?.(null), { signal });
-    element.addEventListener("dblclick", () => this.reset(), { signal });
-    element.addEventListener("wheel", (event) => this.#turn(event), { signal, passive: false });
-    element.addEventListener("keydown", (event) => this.#key(event), { signal });
-    element.addEventListener("focusout", () => this.activate(false), { signal });
-    // two fingers are ours, one finger that goes up or down is the page's
-    const both = (/** @type {TouchEvent} */ event) =>
-      event.touches.length > 1 && event.cancelable && event.preventDefault();
-    element.addEventListener("touchstart", both, { signal, passive: false });
-    element.addEventListener("touchmove", both, { signal, passive: false });
+  #follow(signal) {
     const observer = new ResizeObserver(() => this.resize());
     observer.observe(this.within);
     signal.addEventListener("abort", () => observer.disconnect());
     window.addEventListener("resize", () => this.resize(), { signal }); // a window moved to another display, too
-  }
-
-  /** @param {boolean} isActive whether the wheel zooms */
-  activate(isActive) {
-    this.isActive = isActive;
-    this.element.classList.toggle("lf-active", isActive);
-    if (isActive) this.#hint(false);
-  }
-
-  /** @param {boolean} isShown */
-  #hint(isShown) {
-    clearTimeout(this.#hintTimer);
-    this.element.classList.toggle("lf-hinting", isShown);
-    if (isShown) this.#hintTimer = window.setTimeout(() => this.#hint(false), HINT_MS);
-  }
-
-  /** @param {PointerEvent} event */
-  #press(event) {
-    if (event.button !== 0) return;
-    this.element.setPointerCapture(event.pointerId);
-    (this.divided && !this.whole ? this.handle : this.element).focus({ preventScroll: true });
-    this.activate(true);
-    const place = this.#at(event);
-    this.#pointers.set(event.pointerId, place);
-    this.#pressed = place;
-    if (this.#pointers.size === 2) {
-      this.#begin("pinch");
-      this.#wheel = 0;
-    } else if (event.pointerType === "touch") this.#begin("wait");
-    else this.#grasp(place);
-  }
-
-  /** @param {"" | "wait" | "line" | "pan" | "pinch"} drag */
-  #begin(drag) {
-    this.#drag = drag;
-    this.element.classList.toggle("lf-drag-line", drag === "line");
-    this.element.classList.toggle("lf-drag-pan", drag === "pan");
-  }
-
-  /**
-   * Take the line, or the picture.
-   *
-   * @param {Pair} place
-   */
-  #grasp([x]) {
-    const split = (this.position / 100) * this.#size[0];
-    const hasLine = this.divided && !this.whole;
-    const isNear = hasLine && Math.abs(x - split) <= GRASP_PX * this.ratio;
-    this.#begin(isNear || (hasLine && !this.canPan) ? "line" : "pan");
-    this.#grab = isNear ? split - x : 0;
-    if (this.#drag === "line" && !isNear) this.moveTo((100 * x) / this.#size[0]);
-  }
-
-  /** @param {PointerEvent} event */
-  #move(event) {
-    const place = this.#at(event);
-    const before = this.#pointers.get(event.pointerId);
-    if (before) {
-      if (this.#drag === "wait") this.#wait(place);
-      if (this.#drag === "pinch") this.#pinch(event.pointerId, before, place);
-      else if (this.#drag === "line") this.moveTo((100 * (place[0] + this.#grab)) / this.#size[0]);
-      else if (this.#drag === "pan") this.pan(place[0] - before[0], place[1] - before[1]);
-      this.#pointers.set(event.pointerId, place);
-    }
-    this.onmove?.(this.pixelAt(...place));
-  }
-
-  /**
-   * A finger that goes mostly sideways takes the line; one that goes up or down scrolls the page, and takes nothing.
-   *
-   * @param {Pair} place
-   */
-  #wait(place) {
-    const [across, down] = [0, 1].map((axis) => Math.abs(place[axis] - this.#pressed[axis]));
-    if (Math.max(across, down) < SWIPE_PX * this.ratio) return;
-    if (across > 1.2 * down) this.#grasp(this.#pressed);
-    else this.#begin("");
-  }
-
-  /**
-   * @param {number} id
-   * @param {Pair} before
-   * @param {Pair} place
-   */
-  #pinch(id, before, place) {
-    const other = [...this.#pointers].find(([key]) => key !== id)?.[1];
-    if (!other) return;
-    const spread = (/** @type {Pair} */ from) => Math.hypot(from[0] - other[0], from[1] - other[1]) || 1;
-    this.#wheel += Math.log2(spread(place) / spread(before));
-    /** @type {Pair} */
-    const middle = [(place[0] + other[0]) / 2, (place[1] + other[1]) / 2];
-    this.pan((place[0] - before[0]) / 2, (place[1] - before[1]) / 2);
-    while (Math.abs(this.#wheel) > 0.35) {
-      const step = Math.sign(this.#wheel);
-      this.#wheel -= 0.35 * step;
-      if (!this.zoomBy(step, middle)) break;
-    }
-  }
-
-  /** @param {PointerEvent} event */
-  #release(event) {
-    this.#pointers.delete(event.pointerId);
-    this.#begin("");
-  }
-
-  /** @param {WheelEvent} event */
-  #turn(event) {
-    const isOurs = event.ctrlKey || event.metaKey;
-    if (!isOurs && (!this.isActive || event.timeStamp - scrolledElsewhere < 250)) {
-      if (this.isActive) scrolledElsewhere = event.timeStamp;
-      else this.#hint(true);
-      return; // the page scrolls
-    }
-    const delta = -event.deltaY * (event.deltaMode === 1 ? 33 : 1) * (event.ctrlKey ? 6 : 1);
-    if (!isOurs && delta < 0 && this.zoom <= this.fitted + 1e-6) return; // nothing to zoom out of: the page scrolls on
-    event.preventDefault();
-    this.#wheel = Math.sign(delta) === Math.sign(this.#wheel) ? this.#wheel + delta : delta;
-    if (Math.abs(this.#wheel) < 50) return;
-    this.zoomBy(Math.sign(this.#wheel), this.#at(event));
-    this.#wheel = 0;
-  }
-
-  /** @param {KeyboardEvent} event */
-  #key(event) {
-    if (event.metaKey || event.ctrlKey) return;
-    const far = event.shiftKey ? 10 : 1;
-    const pan = 40 * this.ratio * far;
-    /** @type {Record<string, Pair>} */
-    const pans = { ArrowLeft: [pan, 0], ArrowRight: [-pan, 0], ArrowUp: [0, pan], ArrowDown: [0, -pan] };
-    /** @type {Record<string, number>} */
-    const moves = { ArrowLeft: -far, ArrowDown: -far, ArrowRight: far, ArrowUp: far, PageDown: -10, PageUp: 10 };
-    const hasLine = this.divided && !this.whole;
-    const { key } = event;
-    if (key === "+" || key === "=") this.zoomBy(1);
-    else if (key === "-" || key === "_") this.zoomBy(-1);
-    else if (key === "0") this.showAll();
-    else if (key === "Escape" && this.isActive) this.activate(false);
-    else if (key in pans && (event.altKey || !hasLine)) this.pan(...pans[key]);
-    else if (hasLine && key in moves) this.moveTo(Math.round(this.position) + moves[key]);
-    else if (hasLine && key === "Home") this.moveTo(0);
-    else if (hasLine && key === "End") this.moveTo(100);
-    else return;
-    event.preventDefault();
-    event.stopPropagation();
   }
 }

@@ -1,6 +1,6 @@
 /** A fitted map's coefficients under sliders; the picture is evaluated in the page. */
 import { Bar } from "../bar.js";
-import { CodePanel, codeOf, copied, sayOn } from "../code_panel.js";
+import { CodePanel, codeOf } from "../code_panel.js";
 import { button, make, onFrame, painted } from "../dom.js";
 import { clamp, numbersOf } from "../numbers.js";
 import { Pane } from "../pane.js";
@@ -298,14 +298,10 @@ class TableEditor {
   // ---- what leaves the page
 
   /** @param {HTMLButtonElement} target */
-  async #copy(target) {
+  #copy(target) {
     const { template = "", edited = template } = this.data.comfyui ?? {};
     const text = comfyuiOf(this.isEdited ? edited : template, this.values);
-    this.copyBox.put(text);
-    const isCopied = await copied(text);
-    this.copyBox.panel.hidden = isCopied;
-    if (!isCopied) this.copyBox.select();
-    sayOn(target, isCopied ? "Copied" : "Selected below");
+    return this.copyBox.offer(text, target);
   }
 
   #export() {

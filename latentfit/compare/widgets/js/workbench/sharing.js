@@ -1,6 +1,7 @@
 /** What leaves the page: the view as a PNG, and its scores as Markdown. */
-import { isNumber } from "../numbers.js";
-import { BADGES } from "./settings.js";
+import { make } from "../dom.js";
+import { isNumber, scoreWords } from "../numbers.js";
+import { BADGES, MODES, settingWords } from "./settings.js";
 
 /**
  * @typedef {import("../types.d.ts").Scores} Scores
@@ -15,6 +16,29 @@ const GAP_PX = 8;
 
 /** @type {(text: string) => string} */
 const cell = (text) => text.replaceAll("|", "\\|").replaceAll("\n", " ");
+
+/**
+ * What is seen, in a line.
+ *
+ * @param {import("../types.d.ts").WorkbenchSettings} view
+ * @param {string} picture
+ * @param {string | null} reference
+ */
+export function titleOf(view, picture, reference) {
+  const mode = view.mode === "picture" ? "" : `, ${MODES.find(([each]) => each === view.mode)?.[1].toLowerCase()}`;
+  const latents = view.sigma || view.gain !== 1 ? `, ${settingWords(view)}` : "";
+  return `${picture}${latents}${mode}${reference ? `, against ${reference}` : ""}`;
+}
+
+/**
+ * A decoder's name, and a line of its scores.
+ *
+ * @param {Row} row
+ */
+export function wordsOf({ name, scores, isReference, standing }) {
+  const words = isReference ? ["the reference"] : [scoreWords(scores).join("  "), standing ? BADGES[standing][0] : ""];
+  return [name, words.filter(Boolean).join("  ·  ")];
+}
 
 /**
  * A Markdown table of scores against the reference.
@@ -83,4 +107,17 @@ export function pngOf(title, panels, columns, { ratio, ink, soft, paper }) {
     });
   });
   return new Promise((resolve) => sheet.toBlob(resolve, "image/png"));
+}
+
+/**
+ * The colour that stands behind an element.
+ *
+ * @param {HTMLElement} el
+ */
+export function paperOf(el) {
+  const paper = make("span", { class: "lf-paper" });
+  el.append(paper);
+  const colour = getComputedStyle(paper).backgroundColor;
+  paper.remove();
+  return colour;
 }

@@ -1,6 +1,6 @@
 /** Pictures, decoders and their VAE: under one line, in a grid or in turns, at any noise, gain and exposure. */
 import { Bar } from "../bar.js";
-import { CodePanel, codeOf, copied, sayOn } from "../code_panel.js";
+import { CodePanel, codeOf } from "../code_panel.js";
 import { button, make, painted } from "../dom.js";
 import { limitOf } from "../error_maps.js";
 import { scoreWords } from "../numbers.js";
@@ -9,13 +9,14 @@ import { PaneGrid } from "../pane_grid.js";
 import { Picture } from "../picture.js";
 import { finish, start } from "../shell.js";
 import { keep } from "../table_editor/exports.js";
+import { Answers } from "./answers.js";
 import { writeScores } from "./choosers.js";
 import { Controls } from "./controls.js";
 import { Keys } from "./keys.js";
 import { Legend } from "./legend.js";
 import { Made } from "./made.js";
-import { BADGES, MODES, namesOf, START, settingsOf, settingWords } from "./settings.js";
-import { markdownOf, pngOf } from "./sharing.js";
+import { MODES, namesOf, START, settingsOf, settingWords } from "./settings.js";
+import { markdownOf, paperOf, pngOf, titleOf, wordsOf } from "./sharing.js";
 import { Strip } from "./strip.js";
 
 /**
@@ -25,8 +26,7 @@ import { Strip } from "./strip.js";
  * @typedef {import("../types.d.ts").WorkbenchPicture} WorkbenchPicture
  * @typedef {import("../types.d.ts").WorkbenchSettings} Settings
  * @typedef {import("../error_maps.js").ErrorMode} ErrorMode
- * @typedef {PictureSpec & { key: string, kept?: boolean }} SentSide
- * @typedef {{ sides: Record<string, SentSide>, key: string, estimate?: string }} Answer
+ * @typedef {import("./answers.js").Answer} Answer
  */
 
 const WIDE_PX = 700; // as in widgets.css: from here on the controls stand beside the picture
@@ -36,7 +36,6 @@ const CAPTION_PX = 62; // as in widgets.css: name and scores under a picture of 
 const BLINK_MS = 700; // fewer than three flashes a second
 const BUSY_MS = 150;
 const STALE_MS = 400;
-const MOST_KEPT = 36;
 
 /**
  * @param {HTMLElement} el
@@ -48,21 +47,10 @@ export function workbench(el, data) {
 }
 
 class Workbench {
-  /** What came, by the kernel's key. @type {Map<string, Picture>} */
-  #kept = new Map();
+  #answers = new Answers();
   /** What a page without kernel has, by its data. @type {Map<PictureSpec, Picture>} */
   #loaded = new Map();
   #made = new Made();
-  /** The sides of the last answer. @type {Record<string, Picture>} */
-  #now = {};
-  /** The view that the last answer is of. @type {Settings | null} */
-  #shown = null;
-  /** @type {string | null} */
-  #asked = null;
-  /** What was asked, by its key. @type {Map<string, Settings>} */
-  #questions = new Map();
-  #estimate = "";
-  #isWaiting = false;
   #isLost = false;
   #isHolding = false;
   #isFlipped = false;
@@ -152,14 +140,16 @@ class Workbench {
   }
 
   state() {
-    const scored = Object.fromEntries(Object.entries(this.#now).map(([name, picture]) => [name, picture.scores]));
+    const scored = Object.fromEntries(
+      Object.entries(this.#answers.now).map(([name, picture]) => [name, picture.scores]),
+    );
     return {
       ...this.view,
       picture_name: this.pictures[this.view.picture]?.name,
       position: this.pane.position,
       zoom: this.#panes[0].zoom,
       scores: { left: scored[this.view.left] ?? null, right: scored[this.view.right] ?? null },
-      waiting: this.#isWaiting,
+      waiting: this.#answers.isWaiting,
       stale: !this.stale.hidden,
       limit: this.limit,
     };
@@ -176,14 +166,15 @@ class Workbench {
   }
 
   #copyButton() {
-    const target = button("Copy scores", "A table in Markdown", async () => {
-      const text = markdownOf(this.#title(), this.#rows());
-      this.box.put(text);
-      const isCopied = await copied(text);
-      this.box.panel.hidden = isCopied;
-      if (!isCopied) this.box.select();
-      sayOn(target, isCopied ? "Copied" : "Selected below");
-    });
+    const target = button("Copy scores", "A table in Markdown", () =>
+      this.box.offer(
+        markdownOf(
+          this.#title,
+          this.#wanted().map((name) => this.#row(name)),
+        ),
+        target,
+      ),
+    );
     return target;
   }
 
@@ -262,7 +253,7 @@ class Workbench {
 
   /** Name -> Picture of the present view, as far as it is there. */
   #present() {
-    if (this.live) return this.#now;
+    if (this.live) return this.#answers.now;
     const { picture, sigma, gain } = this.view;
     const views = this.pictures[picture]?.views ?? [];
     const chosen = views.find((view) => view.sigma === sigma && view.gain === gain) ?? views[0] ?? { sides: {} };
@@ -272,8 +263,8 @@ class Workbench {
       this.#loaded.set(spec, known);
       return known;
     };
-    this.#now = Object.fromEntries(this.#wanted().map((name) => [name, load(name)]));
-    return this.#now;
+    this.#answers.now = Object.fromEntries(this.#wanted().map((name) => [name, load(name)]));
+    return this.#answers.now;
   }
 
   /** Names that are looked at, and the reference. */
@@ -367,7 +358,7 @@ class Workbench {
     const picture = this.pictures[this.view.picture]?.name ?? "a picture";
     const what = mode === "picture" ? "" : `${MODES.find(([each]) => each === mode)?.[1]} of `;
     const [first, second] = names.map((name) => {
-      const { psnr, delta_e } = this.#now[name]?.scores ?? {};
+      const { psnr, delta_e } = this.#answers.now[name]?.scores ?? {};
       const words = scoreWords({ psnr, delta_e }).join(", ");
       return words ? `${name} (${words})` : name;
     });
@@ -425,7 +416,7 @@ class Workbench {
     const about = this.data.reference ? `Scores against ${this.data.reference}, on the same latents${size}.` : "";
     const own = this.pictures[this.view.picture]?.note ?? "";
     this.controls.note.replaceChildren(
-      ...[about, own, this.#estimate].filter(Boolean).map((text) => make("span", {}, text)),
+      ...[about, own, this.#answers.estimate].filter(Boolean).map((text) => make("span", {}, text)),
     );
   }
 
@@ -493,51 +484,31 @@ class Workbench {
 
   // ---- what leaves the page
 
-  #title() {
-    const { view } = this;
-    const mode = view.mode === "picture" ? "" : `, ${MODES.find(([each]) => each === view.mode)?.[1].toLowerCase()}`;
-    const latents = view.sigma || view.gain !== 1 ? `, ${settingWords(view)}` : "";
-    const against = this.data.reference ? `, against ${this.data.reference}` : "";
-    return `${this.pictures[view.picture]?.name ?? ""}${latents}${mode}${against}`;
+  get #title() {
+    return titleOf(this.view, this.pictures[this.view.picture]?.name ?? "", this.data.reference);
   }
 
-  #rows() {
-    return this.#wanted().map((name) => ({
-      name,
-      scores: this.#now[name]?.scores ?? null,
-      isReference: name === this.data.reference,
-      standing: this.#standing(name),
-    }));
+  /**
+   * What a table or a caption says of a decoder.
+   *
+   * @param {string} name
+   */
+  #row(name) {
+    const scores = this.#answers.now[name]?.scores ?? null;
+    return { name, scores, isReference: name === this.data.reference, standing: this.#standing(name) };
   }
 
   async #save() {
-    const words = (/** @type {string} */ name) => {
-      const scores = name === this.data.reference ? "the reference" : scoreWords(this.#now[name]?.scores).join("  ");
-      const standing = this.#standing(name);
-      return [
-        name,
-        [scores, name !== this.data.reference && standing ? BADGES[standing][0] : ""].filter(Boolean).join("  ·  "),
-      ];
-    };
-    const names = this.#compared();
+    const names = this.view.layout === "blink" ? [this.pane.left?.label ?? ""] : this.#compared();
+    const words = names.map((name) => wordsOf(this.#row(name)));
+    const places = names.length > 1 ? ["left: ", "right: "] : [""];
     const panels = this.#isGrid
-      ? this.grid.panes.map((pane, at) => ({ canvas: pane.canvas, lines: words(names[at]) }))
-      : [
-          {
-            canvas: this.pane.canvas,
-            lines: names.map(
-              (name, at) => `${names.length > 1 ? (at ? "right: " : "left: ") : ""}${words(name).join("  ")}`,
-            ),
-          },
-        ];
-    const style = getComputedStyle(this.el);
-    const look = {
-      ratio: this.pane.ratio,
-      ink: style.color,
-      soft: getComputedStyle(this.controls.note).color,
-      paper: paperOf(this.el),
-    };
-    const blob = await pngOf(this.#title(), panels, this.#isGrid ? this.grid.columns : 1, look);
+      ? this.grid.panes.map(({ canvas }, at) => ({ canvas, lines: words[at] }))
+      : [{ canvas: this.pane.canvas, lines: words.map((each, at) => places[at] + each.join("  ")) }];
+    const ink = getComputedStyle(this.el).color;
+    const soft = getComputedStyle(this.controls.note).color;
+    const look = { ratio: this.pane.ratio, ink, soft, paper: paperOf(this.el) };
+    const blob = await pngOf(this.#title, panels, this.#isGrid ? this.grid.columns : 1, look);
     const file = [this.pictures[this.view.picture]?.name ?? "picture", ...names].join(" ").replace(/[^\w.-]+/g, "_");
     if (blob) keep(`${file.slice(0, 120)}.png`, blob);
   }
@@ -550,28 +521,18 @@ class Workbench {
     return { ...rest, picture: this.pictures[picture]?.name, at: picture, position, smooth: this.pane.smooth };
   }
 
-  /** The kernel is told what the page shows, and asked for what the page lacks. */
+  /** The kernel is asked for what the page lacks. */
   #ask() {
-    const { picture, sigma, gain } = this.view;
-    const names = this.#wanted();
-    const key = JSON.stringify([picture, names, sigma, gain]);
-    const isThere =
-      this.#shown && names.every((name) => this.#now[name]?.canvas) && keyOf(this.#shown) === keyOf(this.view);
-    if (isThere && !this.#isWaiting) this.#asked = key;
-    if (key === this.#asked) {
-      if (this.#shown) this.#draw();
-      return;
-    }
-    this.#asked = key;
-    this.#questions.set(key, { ...this.view });
-    this.#wait(true);
-    this.live?.newest("view", { key, picture, names, sigma, gain, have: [...this.#kept.keys()] });
-    this.#sayStale();
+    const question = this.#answers.question(this.view, this.#wanted());
+    if (question) {
+      this.#wait(true);
+      this.live?.newest("view", question);
+      this.#sayStale();
+    } else if (this.#answers.shown) this.#draw();
   }
 
   /** @param {boolean} isWaiting for the kernel */
   #wait(isWaiting) {
-    this.#isWaiting = isWaiting;
     clearTimeout(this.#busyTimer);
     clearTimeout(this.#staleTimer);
     if (!isWaiting) {
@@ -590,11 +551,11 @@ class Workbench {
    * @param {boolean} isLate whether the kernel takes its time
    */
   #sayStale(isLate = false) {
-    const shown = this.#shown;
-    const differs = shown !== null && keyOf(shown) !== keyOf(this.view);
-    const lacks = shown !== null && this.#wanted().some((name) => !(name in this.#now));
-    const isStale =
-      (differs || lacks) && (this.#isLost || isLate || !this.stale.hidden) && (this.#isWaiting || this.#isLost);
+    const { shown, isWaiting, now } = this.#answers;
+    const lacks = this.#wanted().some((name) => !(name in now));
+    const isOld = shown !== null && (lacks || !this.#answers.isOf(this.view));
+    const isSaid = this.#isLost || isLate || !this.stale.hidden;
+    const isStale = isOld && isSaid && (isWaiting || this.#isLost);
     this.stale.hidden = !isStale;
     this.stage.classList.toggle("lf-stale", isStale);
     if (!isStale || !shown) return;
@@ -643,53 +604,12 @@ class Workbench {
   }
 
   /** @param {Answer} answer */
-  async #answer({ sides, key, estimate = "" }) {
-    if (Object.values(sides).some((spec) => spec.kept && !this.#kept.has(spec.key))) {
-      this.#asked = null; // what was here when the kernel was asked has made room since: ask without it
-      this.#shown = null;
-      this.#ask();
-      return;
-    }
-    /** @type {Record<string, Picture>} */
-    const now = {};
-    for (const [name, spec] of Object.entries(sides)) {
-      const picture = (spec.kept && this.#kept.get(spec.key)) || new Picture(spec);
-      this.#kept.delete(spec.key);
-      if (!picture.reason) this.#kept.set(spec.key, picture); // a decoder may be mended: a failure is asked for again
-      picture.scores = spec.scores ?? picture.scores;
-      now[name] = picture;
-    }
-    for (const oldest of this.#kept.keys()) {
-      if (this.#kept.size <= MOST_KEPT) break;
-      this.#kept.delete(oldest);
-    }
-    const question = this.#questions.get(key);
-    for (const known of this.#questions.keys()) {
-      if (known === key) break;
-      this.#questions.delete(known);
-    }
-    if (key === this.#asked) this.#wait(false);
-    if (!namesOf(this.view).every((name) => name in now)) return; // an answer to what was asked before
-    this.#now = now;
-    this.#shown = question ?? { ...this.view };
-    this.#estimate = estimate;
+  async #answer(answer) {
+    if (this.#answers.lacks(answer)) return this.#ask();
+    const isWanted = this.#answers.take(answer, this.view);
+    if (!this.#answers.isWaiting) this.#wait(false);
+    if (!isWanted) return;
     await this.#draw();
     this.code?.refresh();
   }
-}
-
-/** What decides the latents. @type {(view: Settings) => string} */
-const keyOf = ({ picture, sigma, gain }) => JSON.stringify([picture, sigma, gain]);
-
-/**
- * The colour that stands behind an element.
- *
- * @param {HTMLElement} el
- */
-function paperOf(el) {
-  const paper = make("span", { class: "lf-paper" });
-  el.append(paper);
-  const colour = getComputedStyle(paper).backgroundColor;
-  paper.remove();
-  return colour;
 }
