@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from latentfit.errors import ExportError, FitError
-from latentfit.fit import ChannelMap, form_in_words, parse_kernels
+from latentfit.fit import ChannelMap, form_name, parse_kernels
 from latentfit.formats.exporter import export
 from latentfit.formats.programs.registry import PROGRAMS, is_format
 from latentfit.maps.contracts import Approximation
@@ -39,6 +39,23 @@ class Exports:
 
     files: dict[str, dict[str, Path]] = field(default_factory=dict)
     refused: dict[str, dict[str, str]] = field(default_factory=dict)
+
+
+def form_title(kernels: tuple[int, ...], intercept: bool, scale: int) -> str:
+    """A form in words, for those who have not read how forms are numbered.
+
+    Examples
+    --------
+    >>> form_title((3, 1), True, 1), form_title((3,), True, 1), form_title((1,), True, 8)
+    ('3×3 linear + 1×1 quadratic', '3×3 affine', 'affine, full size')
+    """
+    if len(set(kernels)) == 1 and (len(kernels) == 1 or kernels[0] == 1):
+        name = form_name(kernels, intercept)
+    else:
+        degrees = ("linear", "quadratic", "cubic", *(f"of degree {degree}" for degree in range(4, len(kernels) + 1)))
+        name = " + ".join(f"{side}×{side} {degree}" for side, degree in zip(kernels, degrees, strict=False))
+        name += "" if intercept else ", no intercept"
+    return name if scale == 1 else f"{name}, full size"
 
 
 def fit_every_form(
@@ -84,7 +101,7 @@ def fit_every_form(
         before = now()
         try:
             fitted = _channel_map(form, scale).fit(store, progress=True)
-            maps[label] = fitted.approximation(name=form_in_words(*parse_kernels(form), scale=scale))
+            maps[label] = fitted.approximation(name=form_title(*parse_kernels(form), scale))
         except FitError as error:
             left_out[label] = str(error)
         pace = (now() - before) / work[label]  # the costliest form so far tells most of the next

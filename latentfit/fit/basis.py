@@ -61,22 +61,6 @@ def form_name(kernels: tuple[int, ...], intercept: bool = True, scale: int | Fra
     return f"{name}{f' of {down}×{down} cells' if down > 1 else ''} → {up}×{up} patch"
 
 
-def form_in_words(kernels: tuple[int, ...], intercept: bool = True, scale: int | Fraction = 1) -> str:
-    """A form for those who have not read how forms are numbered; as `form_name`, but no bare list of sides.
-
-    Examples
-    --------
-    >>> form_in_words((3, 1)), form_in_words((3,)), form_in_words((1,), scale=8)
-    ('3×3 linear + 1×1 quadratic', '3×3 affine', 'affine, full size')
-    """
-    name = form_name(kernels, intercept)
-    if name.startswith("("):
-        degrees = ("linear", "quadratic", "cubic", *(f"degree {degree}" for degree in range(4, len(kernels) + 1)))
-        parts = (f"{side}×{side} {degree}" for side, degree in zip(kernels, degrees, strict=False))
-        name = " + ".join(parts) + ("" if intercept else ", no intercept")
-    return name if scale == 1 else f"{name}, full size"
-
-
 @dataclass(frozen=True)
 class Basis:
     """Monomials of latents and their neighbours.
