@@ -4,12 +4,13 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
+from latentfit.autofit.steps import form_title
 from latentfit.autofit.verdict import pooled_seen
 from latentfit.compare.reports.grid import Tile, lossless
 from latentfit.compare.reports.page import Page
 from latentfit.compare.reports.pictures import cut_out, middle_window
 from latentfit.compare.reports.quantities import plain
-from latentfit.fit import form_name, parse_kernels
+from latentfit.fit import parse_kernels
 from latentfit.formats.programs.registry import PROGRAMS
 from latentfit.maps.contracts import Approximation
 from latentfit.pairs.store import Batch, Sample
@@ -30,7 +31,7 @@ MOST_SIDE_PX = 512  # of a picture; of a larger crop its middle is shown, so tha
 def title(result: "AutofitResult", label: str) -> str:
     """A form in words: "3×3 affine", "3×3 linear + 1×1 quadratic", "3×3 affine, full size"."""
     form = label.removeprefix("decoder ")
-    return form_name(*parse_kernels(form)) + ("" if form == label else ", full size")
+    return form_title(*parse_kernels(form), 1 if form == label else result.store.space.cell_px)
 
 
 def published_title(identifier: str) -> str:

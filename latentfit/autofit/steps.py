@@ -41,6 +41,18 @@ class Exports:
     refused: dict[str, dict[str, str]] = field(default_factory=dict)
 
 
+def form_title(kernels: tuple[int, ...], intercept: bool, scale: int) -> str:
+    """A form in words, for those who have not read how forms are numbered.
+
+    Examples
+    --------
+    >>> form_title((3, 1), True, 1), form_title((3,), True, 1), form_title((1,), True, 8)
+    ('3×3 linear + 1×1 quadratic', '3×3 affine', 'affine, full size')
+    """
+    name = form_name(kernels, intercept)
+    return name if scale == 1 else f"{name}, full size"
+
+
 def fit_every_form(
     store: PairStore,
     forms: Sequence[str] = FORMS,
@@ -84,9 +96,7 @@ def fit_every_form(
         before = now()
         try:
             fitted = _channel_map(form, scale).fit(store, progress=True)
-            maps[label] = fitted.approximation(
-                name=form_name(*parse_kernels(form)) + ("" if scale == 1 else ", full size")
-            )
+            maps[label] = fitted.approximation(name=form_title(*parse_kernels(form), scale))
         except FitError as error:
             left_out[label] = str(error)
         pace = (now() - before) / work[label]  # the costliest form so far tells most of the next
