@@ -182,12 +182,12 @@ def _solved(calibration: Calibration) -> Approximation:
 def _space_of(pipe: Any, vae: nn.Module, fingerprint: str) -> tuple[LatentSpace, Crossing]:
     """The space of a pipeline's latents, registered or not, and how its VAE's own cross into the model domain."""
     network = DiffusersNetwork(vae)
-    known = space_stated(vae) or space_told(pipe)
+    n_channels, numbers = stated_by(vae)
+    known = space_stated(vae) or (space_told(pipe) if numbers is None else None)
     if known is not None:
         if speaks_model_domain(network):
             return known, plain_crossing((0.0,), (1.0,))
         return known, own_crossing(network) if known.normalised_by_vae else plain_crossing(known.shift, known.scale)
-    n_channels, numbers = stated_by(vae)
     cell_px = getattr(pipe, "vae_scale_factor", None)
     if n_channels is None or numbers is None or not isinstance(cell_px, int):
         raise PreviewError(

@@ -30,7 +30,9 @@ from latentfit.errors import (
 from latentfit.nets import ApproxCnn
 
 PACKAGE = Path(lf.__file__).parent
-COMMANDS = "fit|collect|train|export|decode|convert|evaluate|info|autofit|report|audit|upscale|same-space|comfyui"
+COMMANDS = (
+    "fit|collect|train|export|decode|convert|evaluate|info|autofit|report|audit|upscale|same-space|comfyui|calibrations"
+)
 FLAG = re.compile(rf"(^|[\s(`'])--[a-z]|\blatentfit ({COMMANDS})\b")
 MAY_NAME_FLAGS = {
     "errors.py",  # the three wordings
