@@ -64,5 +64,6 @@ def found_calibration(name: str) -> Path:
             f"calibration {name!r}",
             expected=f"one of {', '.join(path.stem for path in there) or 'none: nothing was learned yet'}",
             got="several that begin so" if found else "none of them",
+            remedy="give the whole name, or the path of a file",
         )
     return found[0]

@@ -196,7 +196,7 @@ class Calibration:
         kernels, _ = parse_kernels(chosen.kernels)
         module = PolynomialMap(self.space.channels, kernels)
         module.set_coefficients(chosen.coefficients)
-        name = f"{chosen.form}, learned from {n} picture{'' if n == 1 else 's'}" if n else chosen.prior
+        name = f"{chosen.form}, learned from {n} picture{'' if n == 1 else 's'}" if chosen.weight else chosen.prior
         return Approximation(module, self.space, Fraction(1), name=name, card=self._card(chosen, n)), chosen
 
     def gain_over(self, other: Approximation | None = None) -> float:
@@ -306,7 +306,12 @@ def _priors(space: LatentSpace, prior: Approximation | Literal["auto"] | None, b
     if isinstance(prior, str):
         return priors_of(space)
     if prior.space != space:
-        raise CalibrationError("prior", expected=f"a map of space {space.name!r}", got=f"one of {prior.space.name!r}")
+        raise CalibrationError(
+            "prior",
+            expected=f"a map of space {space.name!r}",
+            got=f"one of {prior.space.name!r}",
+            remedy="take one of that space",
+        )
     made = prior_of(prior)
     if made is None or made.within(basis) is None:
         raise CalibrationError(

@@ -27,8 +27,10 @@ PICTURES_TO_TRUST = 12
 """From which on the pairs may outweigh a bundled prior wholly."""
 DOUBT = 1.0
 """Standard errors over left-out folds that a gain over the prior has to pass, and 2 over the number of pictures."""
-LONE_RIDGE, LONE_WEIGHT, LONE_WEIGHT_BUNDLED = 1e-2, 0.25, 0.1
-"""Of pictures too few to leave some out; docs/log.md has what was tried."""
+LONE_RIDGE, LONE_WEIGHT, LONE_WEIGHT_BUNDLED = 1e-2, 0.25, 0.05
+"""Of pictures too few to leave some out; the last for each picture after the first. docs/log.md has what was tried."""
+LONE_GAIN = 3.0
+"""dB on the very pictures that were learned from, below which so few speak for the prior."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +102,7 @@ def choose(sums: Floats, basis: Basis, priors: Sequence[Prior], forms: Sequence[
     filled = [fold for fold in range(len(whole)) if whole[fold, 0, 0] > 0]
     candidates = _worth_it([made for name in forms if (made := _form(name, basis, priors)) is not None])
     if n_pictures < FEWEST or len(filled) < 3:
-        return _of_one_fold(whole.sum(0), candidates)
+        return _of_few(whole.sum(0), candidates, n_pictures)
     scored = [_left_out(one, whole, filled) for one in candidates]
     cells = whole[filled, 0, 0]
     known = [i for i, one in enumerate(candidates) if one.prior_name]
@@ -165,17 +167,18 @@ def _worth_it(candidates: list[_Form]) -> list[_Form]:
     return wider if wider and not any(one.prior_name for one in candidates) else candidates
 
 
-def _of_one_fold(total: Floats, candidates: Sequence[_Form]) -> Choice:
+def _of_few(total: Floats, candidates: Sequence[_Form], n_pictures: int) -> Choice:
     known = [one for one in candidates if one.prior_name]
     simple = [one for one in candidates if len(one.kernels) == 1 and one.kernels[0] <= 3]
     one = max(known or simple or candidates, key=lambda one: len(one.rows) if not known else one.rank)
     if total[0, 0] == 0:
         return Choice(one.name, one.kernels, one.prior, 0.0, 0.0, one.prior_name)
-    weight = 1.0 if not one.prior_name else LONE_WEIGHT_BUNDLED if one.is_bundled else LONE_WEIGHT
-    ridge = LONE_RIDGE
-    return Choice(
-        one.name, one.kernels, one.prior + weight * _towards(total, one, [ridge])[0], ridge, weight, one.prior_name
-    )
+    step, weight = _towards(total, one, [LONE_RIDGE])[0], 1.0
+    if one.prior_name:
+        gain = _db(mean_squared(total, one.prior + step, one.rows)) - _db(mean_squared(total, one.prior, one.rows))
+        weight = LONE_WEIGHT_BUNDLED * (n_pictures - 1) if one.is_bundled else LONE_WEIGHT
+        weight *= min(1.0, max(0.0, gain / LONE_GAIN)) ** 2
+    return Choice(one.name, one.kernels, one.prior + weight * step, LONE_RIDGE, weight, one.prior_name)
 
 
 def _is_allowed(form: _Form, weight: int, n_pictures: int) -> bool:

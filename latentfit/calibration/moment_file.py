@@ -140,7 +140,7 @@ class MomentFile:
             weakref.finalize(self, self._memory.close)
         if path is not None and not path.exists():
             if identity is None:
-                raise BadFileError("no such calibration", place=path)
+                raise BadFileError("no such calibration", place=path, remedy="observe into it first")
             path.parent.mkdir(parents=True, exist_ok=True)
         if identity is None:
             with self._reading() as database:

@@ -183,7 +183,7 @@ def _space_of(pipe: Any, vae: nn.Module, fingerprint: str) -> tuple[LatentSpace,
     """The space of a pipeline's latents, registered or not, and how its VAE's own cross into the model domain."""
     network = DiffusersNetwork(vae)
     stated = stated_by(vae)
-    known = stated.space or space_told(pipe)
+    known = stated.space or (space_told(pipe) if stated.numbers is None else None)
     if known is not None:
         if speaks_model_domain(network):
             return known, plain_crossing((0.0,), (1.0,))

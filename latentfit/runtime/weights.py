@@ -327,7 +327,9 @@ def _where_it_lies(module: nn.Module, key: str, tensor: Tensor) -> Tensor:
     hook: Any = getattr(module.get_submodule(inner), "_hf_hook", None)
     kept = getattr(hook, "weights_map", None)
     if kept is None or name not in kept:
-        raise BadFileError(f"{type(module).__name__}: the weights of {key!r} are not in memory")
+        raise BadFileError(
+            f"{type(module).__name__}: the weights of {key!r} are not in memory", remedy="load them first"
+        )
     found: Tensor = kept[name]
     return found
 

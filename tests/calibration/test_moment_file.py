@@ -38,7 +38,9 @@ def sums_of(*many: tuple[int, int]) -> np.ndarray:
 def test_two_processes_observe_into_one_file(tmp_path: Path) -> None:
     path = tmp_path / "shared"
     processes = [started(path, 12, seed) for seed in (1, 2)]
-    assert [process.wait(120) for process in processes] == [0, 0]
+    for process in processes:
+        process.communicate(timeout=120)
+    assert [process.returncode for process in processes] == [0, 0]
     opened = lf.Calibration.open(path)
     assert opened.n_pictures == 24
     assert np.allclose(opened._file.sums(), sums_of((12, 1), (12, 2)), rtol=1e-12)

@@ -400,6 +400,7 @@ def test_help_is_for_people(command: str, capsys: Capture) -> None:
         "export": "FILE --to NAME --out",
         "decode": "FILE --latents --out",
         "info": "FILE",
+        "calibrations": "NAME --to --out list,export,merge,delete",
     }
     assert all(flag in text for flag in flags.get(command, "").split())
     others = {"train decoder": "--palette --source --folder", "train interposer": "--store --palette --vae"}

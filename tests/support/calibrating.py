@@ -12,9 +12,9 @@ SLOPES = torch.tensor([[0.10, 0.02, 0.01], [0.01, 0.12, -0.02], [0.02, -0.01, 0.
 
 
 def pairs(n: int, seed: int = 0, side: int = 8, noise: float = 0.01) -> tuple[Tensor, Tensor]:
-    """Latents ``(n, 4, side, side)`` and pictures of 4 px a cell, affine in them but for a little noise."""
+    """Latents ``(n, 4, side, side)`` and pictures of 4 px a cell, affine but for a little noise, none near a bound."""
     generator = torch.Generator().manual_seed(seed)
-    latents = torch.randn(n, 4, side, side, generator=generator)
+    latents = 0.7 * torch.randn(n, 4, side, side, generator=generator)
     cells = torch.einsum("nchw,co->nohw", latents, SLOPES) + 0.5
     cells += noise * torch.randn(cells.shape, generator=generator)
     return latents, cells.clamp(0, 1).repeat_interleave(4, 2).repeat_interleave(4, 3)
