@@ -103,7 +103,7 @@ class Registration:
                     one = _trim(own, best[index]) if is_inner else own
                     other = there if is_inner else _trim(there, best[index])
                     least = LEAST_REST if best[index] else LEAST_REST_UNTRIMMED
-                    found[index] = _agree(one, other, LEAST_REST_ALIKE if are_alike[index] else least)
+                    found[index] = _agree(one, other, min(least, LEAST_REST_ALIKE) if are_alike[index] else least)
         return found
 
 
