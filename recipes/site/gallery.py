@@ -171,7 +171,7 @@ def _split(entry: Entry, told: dict[str, Any]) -> str:
     return (
         '<div class="lf-split"><figure>'
         f'<img src="{told["reference_picture"]}.webp" alt="The same photograph, decoded by {reference}" {SIZE}>'
-        f"<figcaption>{reference}</figcaption></figure><figure>"
+        f"<figcaption>{reference.split(',')[0]}</figcaption></figure><figure>"
         f'<img src="{entry.exhibit.picture.name}" alt="{html.escape(_alt(entry))}" {SIZE}>'
         f"<figcaption>{html.escape(entry.title)}</figcaption></figure>"
         f'<input type="range" min="0" max="100" value="50" aria-label="Line between reference and '

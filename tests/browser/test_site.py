@@ -1,7 +1,5 @@
 """The documentation site as it lies on a disk: search, themes, widths."""
 
-from pathlib import Path
-
 import pytest
 from playwright.sync_api import Browser
 
@@ -29,9 +27,9 @@ def test_search_works_from_disk(browser: Browser) -> None:
     page.goto((SITE / "index.html").as_uri())
     page.click(".md-search__input")
     page.keyboard.type("ChannelMap", delay=30)
-    result = page.locator(".md-search-result__link[href*='api/fit.html#latentfit.fit.ChannelMap']")
+    result = page.locator(".md-search-result__link[href*='#latentfit.fit.ChannelMap']")
     result.first.wait_for(timeout=30_000)
-    assert Path(result.first.get_attribute("href") or "").name.startswith("fit.html")
+    assert "api/fit.html" in str(result.first.get_attribute("href"))
     page.close()
 
 
