@@ -14,4 +14,4 @@ def yield_to_others() -> None:
     group = Path("/proc/self/autogroup")
     if group.is_file() and os.access(group, os.W_OK):
         with contextlib.suppress(OSError):
-            group.write_text("19")
+            group.write_text("19", "ascii")

@@ -1,4 +1,5 @@
 from .basis import Basis as Basis
+from .basis import form_in_words as form_in_words
 from .basis import form_name as form_name
 from .basis import parse_kernels as parse_kernels
 from .channel_map import ChannelMap as ChannelMap

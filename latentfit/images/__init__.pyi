@@ -13,6 +13,9 @@ from .colour import oklab_to_rgb as oklab_to_rgb
 from .colour import rgb_to_lab as rgb_to_lab
 from .colour import rgb_to_oklab as rgb_to_oklab
 from .colour import srgb_to_linear as srgb_to_linear
+from .deep_levels import deep_in_srgb as deep_in_srgb
+from .kinds_of_files import ENDINGS as ENDINGS
+from .kinds_of_files import UNREAD as UNREAD
 from .perceptual_hash import LOOK_LENGTH as LOOK_LENGTH
 from .perceptual_hash import are_near as are_near
 from .perceptual_hash import groups as groups

@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
-from latentfit.images import ADOBE_RGB, deep_levels, matrix_profile, open_picture, profiles
+from latentfit.images import ADOBE_RGB, SRGB, deep_in_srgb, matrix_profile, open_picture
 
 
 def original() -> NDArray[np.float64]:
@@ -58,7 +58,7 @@ def profile_chunk(icc: bytes) -> tuple[bytes, bytes]:
     return b"iCCP", b"x\0\0" + zlib.compress(icc)
 
 
-LINEAR = matrix_profile(profiles.SRGB, lambda x: x)
+LINEAR = matrix_profile(SRGB, lambda x: x)
 
 
 @pytest.mark.parametrize("how", ["gAMA", "gAMA and cHRM", "iCCP", "cICP"])
@@ -132,7 +132,7 @@ def test_wide_colours_agree_with_the_colour_management(exponent: float) -> None:
     """lcms at 8 bits is the oracle, where 8 bits are enough: a curve near sRGB's."""
     levels = np.round(np.random.default_rng(1).random((32, 32, 3)) * 255)
     icc = matrix_profile(ADOBE_RGB, lambda x: x**exponent)
-    ours = deep_levels.deep_in_srgb((levels * 257).astype(np.uint16), icc)
+    ours = deep_in_srgb((levels * 257).astype(np.uint16), icc)
     transform = ImageCms.buildTransform(
         ImageCms.ImageCmsProfile(io.BytesIO(icc)), ImageCms.createProfile("sRGB"), "RGB", "RGB",
         ImageCms.Intent.RELATIVE_COLORIMETRIC, ImageCms.Flags.BLACKPOINTCOMPENSATION,
@@ -143,21 +143,21 @@ def test_wide_colours_agree_with_the_colour_management(exponent: float) -> None:
 
 
 def test_parametric_curves_are_srgbs() -> None:
-    icc = bytearray(matrix_profile(profiles.SRGB, lambda x: x))
+    icc = bytearray(matrix_profile(SRGB, lambda x: x))
     values = [round(v * 65536) for v in (2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.04045)]
     while (place := icc.find(b"curv")) >= 0:
         icc[place : place + 32] = struct.pack(">4sIHH5i", b"para", 0, 3, 0, *values)
     levels = np.round(original() * 65535).astype(np.uint16)
-    made = deep_levels.deep_in_srgb(levels, bytes(icc))
+    made = deep_in_srgb(levels, bytes(icc))
     assert made is not None
     assert np.abs(made - original() * 255).max() < 0.6
 
 
 def test_profiles_of_other_kinds_are_left_to_the_colour_management() -> None:
-    assert deep_levels.deep_in_srgb(np.zeros((2, 2, 3), np.uint16), b"") is None
-    assert deep_levels.deep_in_srgb(np.zeros((2, 2, 3), np.uint16), bytes(500)) is None
+    assert deep_in_srgb(np.zeros((2, 2, 3), np.uint16), b"") is None
+    assert deep_in_srgb(np.zeros((2, 2, 3), np.uint16), bytes(500)) is None
     lab = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()
-    assert deep_levels.deep_in_srgb(np.zeros((2, 2, 3), np.uint16), lab) is None
+    assert deep_in_srgb(np.zeros((2, 2, 3), np.uint16), lab) is None
     broken = open_picture(png(original(), profile_chunk(b"none" * 40)))
     assert "cannot be used" in broken.note
     assert psnr(broken.image, original()) > 58

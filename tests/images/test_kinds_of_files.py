@@ -9,10 +9,8 @@ from PIL import Image
 
 import latentfit as lf
 from latentfit.errors import ImageError
-from latentfit.images import ADOBE_RGB, folder, kinds_of_files, matrix_profile, open_picture
+from latentfit.images import ADOBE_RGB, ENDINGS, UNREAD, folder, matrix_profile, open_picture
 from tests.support.fake_vae import FakeVae
-
-ENDINGS, UNREAD = kinds_of_files.ENDINGS, kinds_of_files.UNREAD
 
 
 def picture(seed: int) -> Image.Image:

@@ -41,6 +41,9 @@ class Watch:
 
     perf_counter = monotonic
 
+    def process_time(self) -> float:
+        return 0.0
+
 
 def go(folder: Path, rows: list[list[float]] | None = None, **changes: object) -> Trained:
     def note(model: nn.Module, all_rows: list[dict[str, float]], seen_images: int) -> None:

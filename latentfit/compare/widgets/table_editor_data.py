@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from latentfit.compare.widgets.page_data import array_of, crop_size
-from latentfit.errors import ExportError, FitError, WidgetError
+from latentfit.errors import ExportError, FitError, WidgetError, reason_of
 from latentfit.fit import ChannelMap, PolynomialMap
 from latentfit.fit.polynomial_map import smoothed
 from latentfit.formats.programs.registry import PROGRAMS
@@ -204,7 +204,7 @@ def comfyui_templates(first: Approximation, edited: Approximation) -> dict[str, 
     try:
         texts = {"template": PROGRAMS["comfyui"].write(first, None), "edited": PROGRAMS["comfyui"].write(edited, None)}
     except ExportError as error:
-        return {"reason": str(error)}
+        return {"reason": reason_of(error)}
     return {name: _without_numbers(str(text)) for name, text in texts.items()}
 
 
