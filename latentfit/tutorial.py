@@ -110,7 +110,7 @@ def side_by_side(
     Parameters
     ----------
     shown : PairStore
-        Of `open_shown`.
+        The store that `open_shown` gave.
     maps : mapping of str to Approximation
     names : sequence of str
         Pictures by the last part of their names, such as ``("astronaut", "coffee")``; none: all. Where the store holds
@@ -148,7 +148,7 @@ def zoomed(
     Parameters
     ----------
     rows : mapping
-        Of `side_by_side`.
+        Rows that `side_by_side` gave.
     places : mapping of str to (int, int)
         Picture -> row and column of the detail's upper left corner; pictures that are not named: the middle.
     side_px : int
@@ -174,7 +174,7 @@ def as_table(frame: "pd.DataFrame", columns: Mapping[str, str], *, row: str = ""
     Parameters
     ----------
     frame : DataFrame
-        Its index names the rows; forms are said in words.
+        A frame whose index names the rows; forms are said in words.
     columns : mapping of str to str
         Column -> its head with the unit, such as ``"PSNR, dB ↑"``; at the end ↑ where more is better, ↓ where less is:
         there the best value is in bold.

@@ -58,7 +58,7 @@ class AutofitResult:
     published : DataFrame or None
         Scores of the tables that programs ship for the space; None where none is published.
     minutes : float or None
-        That it was to keep to.
+        The time that it was to keep to.
     """
 
     store: PairStore

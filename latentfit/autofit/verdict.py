@@ -31,21 +31,21 @@ class Verdict:
     Attributes
     ----------
     program : str
-        Of `latentfit.formats.PROGRAMS`.
+        Name in `latentfit.formats.PROGRAMS`.
     label : str
-        Of our map.
+        Label of our map.
     path : Path
-        Its file for the program.
+        The map's file for the program.
     psnr, delta_e : float
-        Of our map against the VAE's decode as the program would show it, pooled over the held-out pictures.
+        Score of our map against the VAE's decode as the program would show it, pooled over the held-out pictures.
     ships : str or None
         Id of the published table; None where none is known.
     ships_psnr : float or None
-        Of that table, on the same pictures; None where it was not scored.
+        PSNR of that table, on the same pictures; None where it was not scored.
     clamped_psnr : float or None
-        Of our map if the program clamped colours before it casts them to 8 bit; None where it does.
+        PSNR of our map if the program clamped colours before it casts them to 8 bit; None where it does.
     gain : Difference or None
-        Ours minus that table in dB, picture by picture; None where there are fewer than two pictures.
+        Our map minus that table in dB, picture by picture; None where there are fewer than two pictures.
     """
 
     program: str
@@ -60,7 +60,7 @@ class Verdict:
 
     @property
     def outcome(self) -> Outcome:
-        """In one word; "better" and "worse" only where the interval over pictures says so."""
+        """The outcome in one word; "better" and "worse" only where the interval over pictures says so."""
         if self.ships is None:
             return "ships none"
         if self.ships_psnr is None:
@@ -92,7 +92,7 @@ def score_published(
     exports : Exports
         Says which map each program gets.
     scores : DataFrame
-        Of the maps, as `latentfit.evaluate` gives it.
+        Scores of the maps, as `latentfit.evaluate` gives it.
     store : PairStore
     until : callable
         Asked after each sample: True ends the scoring, and the table is of the samples so far.
@@ -132,9 +132,9 @@ def verdicts(exports: Exports, scores: "pd.DataFrame", published: "pd.DataFrame 
     ----------
     exports : Exports
     scores : DataFrame
-        Of our maps.
+        Scores of our maps.
     published : DataFrame or None
-        Of `score_published`.
+        What `score_published` gave.
     """
     order = _ranked(scores)
     programs = [name for name in exports.files if not is_format(name)]

@@ -28,9 +28,9 @@ def kept_for(space: LatentSpace, fingerprint: str, vae: str) -> Calibration:
     ----------
     space : LatentSpace
     fingerprint : str
-        Of the VAE; its first digits are in the file's name.
+        Fingerprint of the VAE; its first digits are in the file's name.
     vae : str
-        Its name, for people.
+        The VAE's name, for people.
 
     Raises
     ------

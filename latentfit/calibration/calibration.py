@@ -60,7 +60,7 @@ class Calibration:
     path : path or None
         A file, made where there is none; several processes may observe into it at once. None: in memory.
     fingerprint, vae : str
-        Of the VAE that decodes, and its name; pairs of another are refused. "": taken from the first pair that says it.
+        Fingerprint and name of the VAE that decodes; pairs of another are refused. "": taken from the first pair that says it.
     prior : "auto", Approximation or None
         "auto": what is bundled for the space, or else published. A map of your own: a polynomial of at most the forms
         above at one pixel a cell. None: nothing is known before the first pair.
@@ -116,12 +116,12 @@ class Calibration:
 
     @property
     def path(self) -> Path | None:
-        """Its file; None in memory."""
+        """The file; None in memory."""
         return self._file.path
 
     @property
     def fingerprint(self) -> str:
-        """Of the VAE whose decodes were observed; "" where no pair said it."""
+        """Fingerprint of the VAE whose decodes were observed; "" where no pair said it."""
         return self._file.identity.fingerprint
 
     @property
@@ -157,7 +157,7 @@ class Calibration:
         rgb : Tensor, (N, 3, H, W) in [0, 1]
             Their full decodes, uncropped.
         fingerprint, vae : str
-            Of the VAE that decoded, where it is known.
+            Fingerprint and name of the VAE that decoded, where they are known.
 
         Raises
         ------

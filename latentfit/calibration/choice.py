@@ -42,16 +42,16 @@ class Choice:
     form : str
     kernels : tuple of int
     coefficients : ndarray, (1 + n_terms, 3)
-        Of the form's own basis, signed range.
+        Coefficients in the form's own basis, signed range.
     ridge, weight : float
         Towards the prior; weight 0 is the prior itself.
     prior : str
-        Its name; "" for none.
+        The prior's name; "" for none.
     psnr : dict of str to float
         Form -> dB on pictures that were left out, unclamped, with that form's best ridge and weight; empty where all
         pictures lie in one fold.
     psnr_prior : float
-        Of the best prior alone on the same pictures; NaN without one.
+        PSNR of the best prior alone on the same pictures; NaN without one.
     """
 
     form: str
@@ -92,11 +92,11 @@ def choose(sums: Floats, basis: Basis, priors: Sequence[Prior], forms: Sequence[
     sums : ndarray, (n_folds, side, side)
         Upper triangles, see `PictureSums`.
     basis : Basis
-        Of the sums.
+        Basis of the sums.
     priors : sequence of Prior
         Each form takes the one that knows most of its terms.
     forms : sequence of str
-        Of `FORMS`, the poorer first.
+        Names in `FORMS`, the poorer first.
     """
     whole = np.stack([one + np.triu(one, 1).T for one in sums])
     filled = [fold for fold in range(len(whole)) if whole[fold, 0, 0] > 0]

@@ -58,9 +58,9 @@ class Identity:
     ----------
     space : LatentSpace
     kernels : tuple of int
-        Of the basis whose products are summed; every form that is solved for lies within it.
+        Kernels of the basis whose products are summed; every form that is solved for lies within it.
     fingerprint, vae : str
-        Of the VAE that decoded, and its name; "" where nobody has said it yet.
+        Fingerprint and name of the VAE that decoded; "" where nobody has said it yet.
     """
 
     space: LatentSpace
@@ -86,7 +86,7 @@ class PictureSums:
     Attributes
     ----------
     hash : bytes
-        Of its latents, 16 bytes.
+        Hash of the picture's latents, 16 bytes.
     sums : ndarray, (side, side)
         Upper triangle of the products of ones, terms and signed colours over its cells.
     n_cells : int
@@ -113,7 +113,7 @@ class MomentFile:
     path : Path or None
         None: in memory, until this object goes.
     identity : Identity or None
-        Of the file that is made where there is none; None: it has to be there.
+        Identity of the file that is made where there is none; None: it has to be there.
     beyond : ndarray, (1 + n_terms, 3), or None
         Kept in a file that is made: the map that says how far a colour at its bound would go; see `observing`.
 

@@ -32,7 +32,7 @@ def calibrations(
         list: all of them, and where they lie. export: write the map of one for a program, or as latentfit's own file.
         merge: add what others learned to one. delete: remove one.
     name : str
-        Its name as listed, the beginning of it, or the path of a file.
+        The name as listed, the beginning of it, or the path of a file.
     to : str or None
         For export: program or format.
     out : Path or None

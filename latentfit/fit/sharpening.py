@@ -84,11 +84,11 @@ def sharpening_floor(pairs: Iterable[tuple[Tensor, Tensor]], kernel: Tensor, sha
     Parameters
     ----------
     pairs : iterable of (Tensor, Tensor)
-        As of `sharpening_kernel`.
+        Pairs as `sharpening_kernel` takes them.
     kernel : Tensor, (side, side)
         What that gave.
     share : float
-        Of the flat windows that are left alone, from 0 to 1.
+        Share of the flat windows that are left alone, from 0 to 1.
 
     Returns
     -------

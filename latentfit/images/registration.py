@@ -38,7 +38,7 @@ def packed(waves: NDArray[np.float64]) -> bytes:
 
 
 def unpacked(raw: bytes) -> Waves:
-    """As `packed` wrote them: ``(n, 16, 16)`` of n · 256 bytes."""
+    """Waves as `packed` wrote them: ``(n, 16, 16)`` of n · 256 bytes."""
     steps = np.frombuffer(raw, np.int8).astype(np.float32).reshape(-1, N_WAVES, N_WAVES)
     found: Waves = (np.sign(steps) * (2 ** (np.abs(steps) / _STEPS) - 1) / 8).astype(np.float32)
     return found
@@ -50,7 +50,7 @@ class Registration:
     Parameters
     ----------
     waves : ndarray, (n, 16, 16)
-        Of pictures that have none: zeros, which are like no other.
+        Waves; of pictures that have none zeros, which are like no other.
     """
 
     def __init__(self, waves: Waves) -> None:
@@ -79,7 +79,7 @@ class Registration:
     def matches(
         self, row: int, others: "Registration", rows: NDArray[np.int64], are_alike: NDArray[np.bool_]
     ) -> NDArray[np.bool_]:
-        """Which of others' `rows` are picture `row` trimmed, or what that was trimmed of, or mirrored.
+        """Tell which of others' `rows` are picture `row` trimmed, or what that was trimmed of, or mirrored.
 
         Those that `are_alike` by signs and colours already need agree less.
         """

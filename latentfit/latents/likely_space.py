@@ -46,7 +46,7 @@ class Doubt:
     domain : {"model", "raw"}
         The likelier domain.
     share : tuple of int or None
-        Of a batch whose parts disagree: how many of how many that were looked at. None: all of it together.
+        Share of a batch whose parts disagree: how many of how many that were looked at. None: all of it together.
     """
 
     kind: Literal["axes", "space", "domain"]

@@ -94,7 +94,7 @@ class Learner:
         return f"learned from {known} picture{'' if known == 1 else 's'}, {self.n_new} of them in this block"
 
     def hook(self, first_error: FirstError) -> MethodHook:
-        """To be opened; errors of learning are kept there."""
+        """A hook to be opened; errors of learning are kept there."""
 
         def before(arguments: Mapping[str, Any]) -> None:
             self._depth += 1

@@ -39,7 +39,7 @@ def data_path(name: str = "") -> Path:
 
 
 def cache_folder() -> Path:
-    """Where files go that this package keeps for a user from run to run, and that may be deleted.
+    """The folder for files that this package keeps for a user from run to run, and that may be deleted.
 
     The environment variable LATENTFIT_CACHE, or ``latentfit`` in the platform's own folder: XDG_CACHE_HOME or
     ``~/.cache``, ``~/Library/Caches`` on macOS, LOCALAPPDATA on Windows. It need not be there yet.

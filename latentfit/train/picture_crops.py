@@ -30,7 +30,7 @@ LEAST_SCALE = 0.3
 
 
 class PictureCrops:
-    """Which crop of which picture the k-th image of a run is.
+    """A table of which crop of which picture the k-th image of a run is.
 
     Picture, scale, place and variant derive from (seed, k) alone. The scale is drawn from `LEAST_SCALE` to 1, evenly in
     its logarithm; pictures are shrunk with Lanczos, never enlarged. Crops are turned and mirrored in any of the eight

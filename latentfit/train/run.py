@@ -209,7 +209,7 @@ class Run(PictureRun):
     store: PairStore = field(kw_only=True)
 
     def card(self, trained: Trained, about: Mapping[str, Any]) -> dict[str, Any]:
-        """As every run's, with which autoencoder it was."""
+        """The card of every run, with which autoencoder it was."""
         store = self.store
         of = {"vae": store.vae_name, "fingerprint": store.fingerprint, "reference": store.reference}
         return super().card(trained, {**of, **about})

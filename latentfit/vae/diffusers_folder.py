@@ -76,10 +76,10 @@ def save_autoencoder_folder(
     Parameters
     ----------
     module : ModelMixin
-        Of diffusers, such as AutoencoderKL.
+        Autoencoder of diffusers, such as AutoencoderKL.
     folder : path
     dtype : torch.dtype
-        Of the stored weights.
+        Type of the stored weights.
     card : str
         README.md.
     about : mapping, optional

@@ -15,13 +15,13 @@ from latentfit.latents import get_space
 from latentfit.scores import Difference, paired_bootstrap, tables, unsuited, verdict
 from recipes.cards.wording import rows_in_words
 from recipes.scored_sets import SHOWN
-from recipes.tables import SPACES
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "data" / "results"
+COMFYUI = {"sd1": "comfyui/SD15", "sdxl": "comfyui/SDXL", "flux1": "comfyui/Flux", "flux2": "comfyui/Flux2"}
+SPACES = tuple(COMFYUI)
 VAES = {space: next(iter(get_space(space).facts.tiny_vaes.values())) for space in SPACES}
 """Titles of the references."""
-COMFYUI = {"sd1": "comfyui/SD15", "sdxl": "comfyui/SDXL", "flux1": "comfyui/Flux", "flux2": "comfyui/Flux2"}
 DRAWN = ("illustrations", "clip art")
 """The held-out drawings."""
 BASELINE, CLOSED = "decode → encode", "its closed form alone"

@@ -104,7 +104,7 @@ def score_sheet(
     milliseconds : mapping of str to float or None
         Beside the approximations' names.
     captions : mapping of str to str or None
-        Of approximations, below their pictures where nothing is scored.
+        Captions of approximations, below their pictures where nothing is scored.
     smooth : bool
         Enlarge bilinearly, as a preview is shown; False: show pixels as blocks.
     width_in : float

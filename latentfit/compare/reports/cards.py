@@ -26,13 +26,13 @@ class Card:
     link : Link
         The file.
     size : str
-        Of the file.
+        Size of the file.
     how : str
         What to do with it.
     code_mark : str
         Id of the file's text on the page, to copy; "" where it is none, or too long to paste.
     n_lines : int
-        Of that text.
+        Lines of that text.
     is_advised : bool
         Whether it is worth the change.
     """

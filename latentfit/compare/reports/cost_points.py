@@ -29,7 +29,7 @@ class CostPoint:
         Milliseconds, above 0.
     score : float
     family : str
-        Of `FAMILIES`.
+        Name in `FAMILIES`.
     """
 
     name: str
@@ -48,7 +48,7 @@ def cost_chart(
     points : sequence of CostPoint
     y_label : str
     more_is_better : bool
-        Of scores; otherwise the axis runs downwards.
+        Whether more of the score is better; otherwise the axis runs downwards.
     is_narrow : bool
         For a phone, or beside another chart: as large letters on half the width.
 
@@ -84,7 +84,7 @@ def cost_chart(
 
 
 def legend_html(points: Sequence[CostPoint]) -> str:
-    """Which shape is what, for the families that are there; "" when there is one."""
+    """A legend of which shape is what, for the families that are there; "" when there is one."""
     there = [family for family in FAMILIES if family in {point.family for point in points}]
     if len(there) < 2:
         return ""

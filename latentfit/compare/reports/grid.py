@@ -28,7 +28,7 @@ class Tile:
     is_truth : bool
         What the others try to match; set apart.
     mark : str
-        Its id in the page, for data that refers to it; "" for none.
+        The tile's id in the page, for data that refers to it; "" for none.
     """
 
     name: str
@@ -57,7 +57,7 @@ def grid_html(title: str, note: str, tiles: Sequence[Tile], size_px: tuple[int, 
     Parameters
     ----------
     title, note : str
-        Of the row: the picture's name, and what is to be known of it; "" for none.
+        The row's: the picture's name, and what is to be known of it; "" for none.
     tiles : sequence of Tile
     size_px : tuple of int
         Height and width of the truth, for the shape of every tile.

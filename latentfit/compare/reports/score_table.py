@@ -87,7 +87,7 @@ def against(scores: "pd.DataFrame", name: str, other: str, place: str) -> Differ
 
 
 def interval_in_words(found: Difference | None) -> str:
-    """Such as "−0.3 (−0.6 to −0.1)" or "0.0 (−0.2 to +0.1, tie)"; a dash where nothing can be said."""
+    """An interval, such as "−0.3 (−0.6 to −0.1)" or "0.0 (−0.2 to +0.1, tie)"; a dash where nothing can be said."""
     if found is None:
         return "–"
     tie = ", tie" if found.is_tie else ""

@@ -44,9 +44,9 @@ class Subject:
     sample : Sample or None
         In a store.
     kind : str
-        Of the picture, as `latentfit.images.Picture` has it: photographs come first, then drawings, then charts.
+        Kind of the picture, as `latentfit.images.Picture` has it: photographs come first, then drawings, then charts.
     sha256 : str
-        Of the picture's file; "": there is none, as of a tensor.
+        SHA-256 of the picture's file; "": there is none, as of a tensor.
     """
 
     name: str

@@ -182,12 +182,12 @@ class Bench:
         return list(view.grid) or [*first, *others][:MOST_IN_GRID]
 
     def standings(self, at: int) -> dict[str, Standing | None]:
-        """For each name whether its decoder was fitted on a subject's picture, or on a copy of it; None: unknown."""
+        """Tell for each name whether its decoder was fitted on a subject's picture, or on a copy of it; None: unknown."""
         subject = self.subjects[at]
         return {name: self._standing(subject, self.decoders.named.get(name)) for name in self.names}
 
     def standing(self, at: int) -> Standing | None:
-        """Of a subject as a whole: what all decoders agree on, else what the store's split says."""
+        """The standing of a subject as a whole: what all decoders agree on, else what the store's split says."""
         sample = self.subjects[at].sample
         by_split: Standing | None = None if sample is None else "held_out" if sample.is_test else "fitted_on"
         known = {each for each in self.standings(at).values() if each}
