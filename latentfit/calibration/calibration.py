@@ -60,7 +60,8 @@ class Calibration:
     path : path or None
         A file, made where there is none; several processes may observe into it at once. None: in memory.
     fingerprint, vae : str
-        Fingerprint and name of the VAE that decodes; pairs of another are refused. "": taken from the first pair that says it.
+        Fingerprint and name of the VAE that decodes; pairs of another are refused. "": taken from the first pair that
+        says it.
     prior : "auto", Approximation or None
         "auto": what is bundled for the space, or else published. A map of your own: a polynomial of at most the forms
         above at one pixel a cell. None: nothing is known before the first pair.

@@ -50,8 +50,8 @@ class ChannelMap:
         For "linear" only: the kernel that the program which will run the table runs over its picture afterwards. What
         is fitted is the picture that it then shows.
     target : {"vae", "photo"}
-        Targets from a store: what its VAE decoded, or the photographs that it was given, which is all there is to learn from
-        where the VAE has no decoder. What the VAE loses counts as noise then; docs/log.md says what that costs.
+        Targets from a store: what its VAE decoded, or the photographs that it was given, which is all there is to learn
+        from where the VAE has no decoder. What the VAE loses counts as noise then; docs/log.md says what that costs.
 
     Attributes
     ----------

@@ -182,7 +182,7 @@ class Bench:
         return list(view.grid) or [*first, *others][:MOST_IN_GRID]
 
     def standings(self, at: int) -> dict[str, Standing | None]:
-        """Tell for each name whether its decoder was fitted on a subject's picture, or on a copy of it; None: unknown."""
+        """Tell for each name whether its decoder was fitted on a subject's picture, or a copy of it; None: unknown."""
         subject = self.subjects[at]
         return {name: self._standing(subject, self.decoders.named.get(name)) for name in self.names}
 
