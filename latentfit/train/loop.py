@@ -103,7 +103,8 @@ class _Loop:
         from tqdm.auto import tqdm
 
         config, state = self.config, self.state
-        started, saved = (time.monotonic(), time.process_time()), time.monotonic()
+        started = saved = time.monotonic()
+        self._cpu_started = time.process_time() if config.cpu_seconds else 0.0
         hidden = not progress or parallel.rank() > 0
         bar = tqdm(total=config.n_images, initial=state.seen_images, unit="image", desc="train", disable=hidden)
         with bar, ThreadPoolExecutor(1) as ahead:
@@ -128,12 +129,12 @@ class _Loop:
                     break
         parallel.barrier()
 
-    def _time_is_up(self, started: tuple[float, float]) -> bool:
+    def _time_is_up(self, started: float) -> bool:
         """Whether any rank's clock is past a limit, on the wall or of its CPU; all ranks stop after the same step."""
-        limits = self.config.wall_seconds, self.config.cpu_seconds
-        spent = time.monotonic() - started[0], time.process_time() - started[1]
-        over = [bool(limit) and so_far >= limit for limit, so_far in zip(limits, spent, strict=True)]
-        return any(limits) and any(parallel.gather(any(over)))
+        wall, cpu = self.config.wall_seconds, self.config.cpu_seconds
+        over = bool(wall) and time.monotonic() - started >= wall
+        over = over or (bool(cpu) and time.process_time() - self._cpu_started >= cpu)
+        return bool(wall or cpu) and any(parallel.gather(over))
 
     def _row(self, means: dict[str, float]) -> dict[str, float]:
         """Metrics of the steps since the last row."""
