@@ -177,6 +177,7 @@ def test_the_code_it_prints_makes_the_view(watched: Watched, shots: Path) -> Non
 
 def test_a_restarted_kernel_is_said_and_what_is_stale_is_dimmed(watched: Watched, shots: Path) -> None:
     page = watched.page
+    page.wait_for_function("(bench) => !document.querySelector(bench).latentfit.state().waiting", arg=BENCH)
     os.kill(int(page.locator(".jp-OutputArea-output").first.inner_text()), signal.SIGKILL)
     page.get_by_role("button", name="Ok").click()  # JupyterLab says that the kernel died, and starts another
     page.locator(BENCH).get_by_text("The kernel was restarted").wait_for()
