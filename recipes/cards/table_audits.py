@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from latentfit.fit import form_in_words
 from latentfit.latents import get_space
 from latentfit.runtime import write_atomic
 
@@ -54,7 +55,8 @@ def audit_table(space: str, frame: pd.DataFrame) -> str:
         "|---|" + "--:|" * len(columns) + "---|",
     ]  # fmt: skip
     for name, row in shown.sort_values(reference, ascending=False).iterrows():
-        title = f"**{name}**" if str(name).startswith("ours") else str(name)
+        words = form_in_words(str(name))
+        title = f"**{words}**" if words.startswith("ours") else words
         verdict = facts.loc[name, "verdict"]
         said = "" if pd.isna(verdict) else str(verdict)
         lines.append(f"| {title} | " + " | ".join(f"{row[one]:.2f}" for one in columns) + f" | {said} |")

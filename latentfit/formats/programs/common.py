@@ -1,5 +1,6 @@
 """What all programs share: the numbers of a single-degree map, its provenance in words, and rows of literals."""
 
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -126,6 +127,8 @@ def without_bias(
     return bias_free
 
 
+COLUMNS = 96
+"""Of a line of provenance, without the mark that makes it a comment."""
 _SCORED = {"reference", "psnr", "delta_e"}
 
 
@@ -157,7 +160,7 @@ def provenance(approximation: Approximation, escape: Escape = one_line) -> list[
             psnr, delta_e = float(score["psnr"]), float(score["delta_e"])
             lines.append(f"held out, cells, against {against}: {psnr:.2f} dB, ΔE2000 {delta_e:.2f}")
     if "scored_on" in card:
-        lines.append(f"scored on: {escape(str(card['scored_on']))}")
+        lines += textwrap.wrap(f"scored on: {escape(str(card['scored_on']))}", COLUMNS, subsequent_indent="  ")
     return lines
 
 
