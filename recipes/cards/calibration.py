@@ -186,9 +186,9 @@ latentfit calibrations delete sd1
   folds that are left out, from the sums alone; a gain that is not sure is not taken, and of fewer than four pictures a
   table that ships takes next to nothing. For a space that nobody knows there is nothing to keep to, and the first
   picture already gives a 3×3 kernel.
-- **A clipped colour is a bound.** A cell that is nearly white would often be brighter still. Where what is known
-  predicts a colour beyond the bound, its prediction (at most 0.2 of the range beyond) takes the place of the target;
-  where nothing is known, such a target is moved out by 0.1 of the range. Since this does not change from picture to
+- **A clipped colour is a bound.** A cell that is nearly white would often be brighter still. Where a table that
+  ships predicts a colour beyond the bound, its prediction (at most 0.2 of the range beyond) takes the place of the
+  target; where none ships, such a target is moved out by 0.1 of the range. Since this does not change from picture to
   picture, order does not matter.
 - **What is refused.** Pictures that are not finite, of one colour, or seen before are counted and not taken. Blocks of
   4×4 cells that were seen before, such as what an inpainting left as it was, are left out of the rest. Pairs of another

@@ -24,6 +24,8 @@ def test_the_page_says_what_was_measured(results: pd.DataFrame) -> None:
 
 def test_what_ships_is_never_left_for_much_worse_and_left_for_better_on_drawings(results: pd.DataFrame) -> None:
     for (_, kind), mine in results.groupby(["space", "kind"]):
+        if "ships" not in set(mine["source"]):
+            continue
         ships = mine[mine["source"] == "ships"].set_index("name")["psnr"]["(5, 1)"]
         learned = mine[mine["source"] == "with what is known"].set_index("pictures")["psnr"]
         assert learned.min() > ships - 0.3
