@@ -279,8 +279,8 @@ def _summed(space: LatentSpace) -> tuple[int, ...]:
 
 
 def _beyond(priors: Sequence[Prior], basis: Basis) -> Floats | None:
-    """The map that says how far a clipped colour would go: the one with the most terms of what is known."""
-    fitting = [found for one in priors if (found := one.within(basis)) is not None]
+    """The bundled map that says how far a clipped colour would go; published ones say it worse than a constant."""
+    fitting = [found for one in priors if one.is_bundled and (found := one.within(basis)) is not None]
     return max(fitting, key=lambda found: int((found != 0).any(1).sum()), default=None)
 
 

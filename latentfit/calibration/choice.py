@@ -27,8 +27,8 @@ PICTURES_TO_TRUST = 12
 """From which on the pairs may outweigh a bundled prior wholly."""
 DOUBT = 1.0
 """Standard errors over left-out folds that a gain over the prior has to pass, and 2 over the number of pictures."""
-LONE_RIDGE, LONE_WEIGHT, LONE_WEIGHT_BUNDLED = 1e-2, 0.25, 0.05
-"""Of pictures too few to leave some out; the last for each picture after the first. docs/log.md has what was tried."""
+LONE_RIDGE, LONE_WEIGHT, LONE_WEIGHT_BUNDLED = 1e-2, 0.125, 0.05
+"""Of pictures too few to leave some out: for each picture; and against a bundled prior for each after the first."""
 LONE_GAIN = 3.0
 """dB on the very pictures that were learned from, below which so few speak for the prior."""
 
@@ -176,7 +176,7 @@ def _of_few(total: Floats, candidates: Sequence[_Form], n_pictures: int) -> Choi
     step, weight = _towards(total, one, [LONE_RIDGE])[0], 1.0
     if one.prior_name:
         gain = _db(mean_squared(total, one.prior + step, one.rows)) - _db(mean_squared(total, one.prior, one.rows))
-        weight = LONE_WEIGHT_BUNDLED * (n_pictures - 1) if one.is_bundled else LONE_WEIGHT
+        weight = LONE_WEIGHT_BUNDLED * (n_pictures - 1) if one.is_bundled else LONE_WEIGHT * n_pictures
         weight *= min(1.0, max(0.0, gain / LONE_GAIN)) ** 2
     return Choice(one.name, one.kernels, one.prior + weight * step, LONE_RIDGE, weight, one.prior_name)
 

@@ -137,10 +137,11 @@ def _unclipped(
 ) -> NDArray[np.float64]:
     """Signed colours ``(3, n)``, those at a bound as far beyond it as they may have been before they were clipped."""
     at_most, at_least = bounds_of(colours)
-    if beyond is None:
-        return colours + BEYOND * at_least - BEYOND * at_most
-    ahead = beyond.T @ terms - colours
-    return colours + at_least * ahead.clip(0, FARTHEST) + at_most * ahead.clip(-FARTHEST, 0)
+    moved: NDArray[np.float64] = colours + BEYOND * at_least - BEYOND * at_most
+    if beyond is not None:
+        ahead = beyond.T @ terms - colours
+        moved = colours + at_least * ahead.clip(0, FARTHEST) + at_most * ahead.clip(-FARTHEST, 0)
+    return moved
 
 
 def _cells_of(blocks: NDArray[np.intp], side: int, wide: int) -> Tensor:

@@ -27,6 +27,8 @@ PAGE = ROOT / "docs" / "calibration.md"
 GREW = {"with what is known": COLOURS[0], "from nothing": COLOURS[1]}
 SHOWN_AFTER = (0, 1, 4, 16)
 N_PREVIEWED = 4
+RICHER = ("(5, 3)", "cubic")
+"""Tables that ship in forms that no calibration takes."""
 
 
 def main() -> int:
@@ -34,6 +36,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true")
     frame = pd.read_csv(RESULTS, keep_default_na=False)
+    frame = frame[~frame["name"].isin(RICHER)]
     if parser.parse_args().check:
         return 0 if PAGE.is_file() and PAGE.read_text("utf-8") == page(frame) else 1
     chart(frame, CHART)
@@ -52,6 +55,9 @@ def chart(frame: pd.DataFrame, path: Path) -> Figure:
         for row, kind in enumerate(KINDS):
             for column, space in enumerate(spaces):
                 mine = frame[(frame["space"] == space) & (frame["kind"] == kind)]
+                if mine.empty:
+                    axes[row][column].set_axis_off()
+                    continue
                 _panel(axes[row][column], mine)
                 axes[row][column].set_title(f"{lf.get_space(space).title}, {kind}", fontsize=9)
             axes[row][0].set_ylabel("dB")
@@ -63,7 +69,7 @@ def chart(frame: pd.DataFrame, path: Path) -> Figure:
         )  # fmt: skip
         handles = [mpl.lines.Line2D([], [], color=c, marker="o", markersize=4, label=n) for n, c in GREW.items()]
         handles += [
-            mpl.lines.Line2D([], [], color=INK, linewidth=1.2, label="best table that ships"),
+            mpl.lines.Line2D([], [], color=INK, linewidth=1.2, label="best table that ships in one of these forms"),
             mpl.lines.Line2D([], [], color=SOFT, linewidth=1.2, linestyle=(0, (2, 2)), label="best published table"),
         ]
         figure.legend(handles=handles, loc="outside lower left", ncols=4, fontsize=8)
@@ -87,21 +93,22 @@ def previews(space: str, kind: str, path: Path) -> Figure:
     learned, scored = stores_of(space, kind)
     published = [one for one in tables(lf.get_space(space)) if one.status == "current" and not one.obstacle]
     grown = dict(learned_maps(learned, None, 0))
-    maps = {"published table": published[0].approximation()}
+    maps = {"published table, before": published[0].approximation()}
     maps |= {f"after {n}" if n > 1 else "after 1 generation": grown[n] for n in SHOWN_AFTER if n}
-    best = max((lf.load(one) for one in bundled_tables(space)), key=lambda one: one.n_parameters * (one.scale == 1))
+    shipped = [one for path in bundled_tables(space) if (one := lf.load(path)).scale == 1 and one.name not in RICHER]
+    best = max(shipped, key=lambda one: one.n_parameters)
     maps["table that ships"] = best
     with style():
         samples = scored.samples[:: max(1, len(scored.samples) // N_PREVIEWED)][:N_PREVIEWED]
         figure = Figure(figsize=(1.75 * (len(maps) + 1), 1.6 * len(samples) + 0.3), layout="constrained")
         axes = figure.subplots(len(samples), len(maps) + 1, squeeze=False)
-        for row, sample in zip(axes, samples, strict=True):
+        for index, (row, sample) in enumerate(zip(axes, samples, strict=True)):
             batch = next(iter(scored.batches([sample], ["latents", "rgb"])))
             shown = {name: one(batch.latents.float())[0] for name, one in maps.items()} | {"VAE": batch.rgb[0].float()}
             for axis, (name, picture) in zip(row, shown.items(), strict=True):
                 axis.imshow(_square(picture).permute(1, 2, 0).numpy(), interpolation="bilinear")
                 axis.set_axis_off()
-                if row is axes[0]:
+                if index == 0:
                     axis.set_title(name, fontsize=9)
     return saved(figure, path)
 
@@ -179,9 +186,9 @@ latentfit calibrations delete sd1
   folds that are left out, from the sums alone; a gain that is not sure is not taken, and of fewer than four pictures a
   table that ships takes next to nothing. For a space that nobody knows there is nothing to keep to, and the first
   picture already gives a 3×3 kernel.
-- **A clipped colour is a bound.** A cell that is nearly white would often be brighter still. Where what is known
-  predicts a colour beyond the bound, its prediction (at most 0.2 of the range beyond) takes the place of the target;
-  where nothing is known, such a target is moved out by 0.1 of the range. Since this does not change from picture to
+- **A clipped colour is a bound.** A cell that is nearly white would often be brighter still. Where a table that
+  ships predicts a colour beyond the bound, its prediction (at most 0.2 of the range beyond) takes the place of the
+  target; where none ships, such a target is moved out by 0.1 of the range. Since this does not change from picture to
   picture, order does not matter.
 - **What is refused.** Pictures that are not finite, of one colour, or seen before are counted and not taken. Blocks of
   4×4 cells that were seen before, such as what an inpainting left as it was, are left out of the rest. Pairs of another
