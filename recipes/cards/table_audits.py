@@ -73,8 +73,8 @@ def cost_table(frame: pd.DataFrame) -> str:
     lines = [
         "### What fitting to photographs costs", "",
         "The same forms on the same pictures, fitted to what the VAE decoded and to the photographs themselves; dB on "
-        f"images/eval, at the cells (full-size decoders as seen). {COST_PICTURES} pictures were fitted on, {COST_SCORED} "
-        "scored.", "",
+        f"images/eval, at the cells (full-size decoders as seen). {COST_PICTURES} pictures were fitted on, "
+        f"{COST_SCORED} scored.", "",
         "| | to the decode: fitted to decodes | fitted to photographs | to the photograph: fitted to decodes | "
         "fitted to photographs |",
         "|---|--:|--:|--:|--:|",
