@@ -51,7 +51,8 @@ class ChannelMap:
         is fitted is the picture that it then shows.
     target : {"vae", "photo"}
         Targets from a store: what its VAE decoded, or the photographs that it was given, which is all there is to learn
-        from where the VAE has no decoder. What the VAE loses counts as noise then; docs/log.md says what that costs.
+        from where the VAE has no decoder. What the VAE loses counts as noise then: data/tables/README.md has what that
+        costs.
 
     Attributes
     ----------

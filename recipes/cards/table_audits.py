@@ -11,6 +11,7 @@ import pandas as pd
 from latentfit.fit import form_in_words
 from latentfit.latents import get_space
 from latentfit.runtime import write_atomic
+from recipes.tables import COST_PICTURES, COST_SCORED
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "data" / "tables"
@@ -74,7 +75,8 @@ def cost_table(frame: pd.DataFrame) -> str:
     lines = [
         "### What fitting to photographs costs", "",
         "The same forms on the same pictures, fitted to what the VAE decoded and to the photographs themselves; dB on "
-        "images/eval, at the cells (full-size decoders as seen).", "",
+        f"images/eval, at the cells (full-size decoders as seen). {COST_PICTURES} pictures were fitted on, "
+        f"{COST_SCORED} scored.", "",
         "| | to the decode: fitted to decodes | fitted to photographs | to the photograph: fitted to decodes | "
         "fitted to photographs |",
         "|---|--:|--:|--:|--:|",
