@@ -21,6 +21,7 @@ from latentfit.compare.figures.canvas import (
     something,
     style,
 )
+from latentfit.runtime.numbers import significant
 from latentfit.scores.colour_errors import ColourSums
 from latentfit.scores.held_out import as_seen
 
@@ -138,7 +139,7 @@ def score_sheet(
                 words = _below(name, output, pictures[row].get(reference or ""), reference, captions or {})
                 axis.text(0, -0.02, words, transform=axis.transAxes, va="top", fontsize=8, color=SOFT)
                 if n_lines > 1 or index == 0:
-                    spent = f"\n{milliseconds[name]:.3g} ms" if milliseconds and name in milliseconds else ""
+                    spent = f"\n{significant(milliseconds[name])} ms" if milliseconds and name in milliseconds else ""
                     axis.set_title(_wrapped(name, width_in) + spent, fontsize=9 if width_in > 1.8 else 7.5)
             if names[0] == columns[0]:
                 axes[0].text(
