@@ -62,7 +62,9 @@ def found_calibration(name: str) -> Path:
     if len(found) != 1:
         raise CalibrationError(
             f"calibration {name!r}",
-            expected=f"one of {', '.join(path.stem for path in there) or 'none: nothing was learned yet'}",
+            expected=f"one of {', '.join(path.stem for path in there)}"
+            if there
+            else "one that was learned, of which there is none",
             got="several that begin so" if found else "none of them",
             remedy="give the whole name, or the path of a file",
         )

@@ -54,6 +54,11 @@ def calibrations(
         _export(path, to, out)
     elif action == "merge":
         _merge(path, others)
+    elif path not in cached():
+        raise CalibrationError(
+            f"calibrations delete {name!r}", expected="one that is listed", got="a file elsewhere",
+            remedy="remove it as any file",
+        )  # fmt: skip
     else:
         path.unlink()
         say(f"{path}: deleted")

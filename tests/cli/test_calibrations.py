@@ -78,5 +78,8 @@ def test_one_is_deleted_by_a_name_that_is_its_alone(capsys: pytest.CaptureFixtur
     assert cached() == [second]
     assert not first.exists()
     assert main(["calibrations", "delete"]) == 2
+    elsewhere = lf.Calibration.open(second).save(second.parents[2] / "elsewhere")
+    assert main(["calibrations", "delete", str(elsewhere)]) == 2
+    assert elsewhere.is_file()
     assert main(["calibrations", "merge", "sd1-b"]) == 2
     assert main(["calibrations", "export", "sd1-b"]) == 2
