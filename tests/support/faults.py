@@ -417,8 +417,8 @@ FAULTS = (
     Fault(
         "pictures",
         "the 16 bits of a grey picture are cut, not scaled",
-        'top = 65535.0 if image.mode.startswith("I;16")',
-        'top = 255.0 if image.mode.startswith("I;16")',
+        "nearest = ((np.arange(TOP + 1) * 255 + TOP // 2) // TOP).astype(np.uint8)",
+        "nearest = np.clip(np.arange(TOP + 1), 0, 255).astype(np.uint8)",
         "test_sources::test_16_bit_grey_is_scaled_by_its_depth",
     ),
     Fault(
@@ -550,8 +550,8 @@ FAULTS = (
     Fault(
         "splits",
         "mirrored copies are not known",
-        "mirrored = straight[i, j] - turned[i, j] >= least",
-        "mirrored = np.zeros(len(i), bool)",
+        "for sign in (np.ones(N_WAVES, np.float32), _MIRROR):",
+        "for sign in (np.ones(N_WAVES, np.float32),):",
         "test_perceptual_hash::test_a_copy_is_known",
     ),
     Fault(
