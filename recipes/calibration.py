@@ -16,14 +16,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pandas as pd
-import torch
 
 import latentfit as lf
 from latentfit.formats import bundled_tables
 from latentfit.images import Picture
 from latentfit.maps import Approximation
 from latentfit.pairs import PairStore
-from latentfit.runtime import write_atomic
+from latentfit.runtime import torch_threads, write_atomic
 from latentfit.scores import tables
 from recipes.scored_sets import assets_folder, held_out_hashes, pictures_of
 
@@ -154,5 +153,5 @@ def _hash(picture: Picture) -> str:
 
 
 if __name__ == "__main__":
-    torch.set_num_threads(1)
-    main()
+    with torch_threads(1):
+        main()

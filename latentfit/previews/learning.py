@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from latentfit.calibration.cache import kept_for
 from latentfit.calibration.calibration import Calibration
-from latentfit.errors import BadFileError, LatentfitError, PreviewError
+from latentfit.errors import BadFileError, LatentfitError, LatentfitWarning, PreviewError, reason_of
 from latentfit.fit.polynomial_map import PolynomialMap
 from latentfit.latents.spaces import LatentSpace, list_spaces
 from latentfit.maps.contracts import Approximation
@@ -83,7 +83,10 @@ class Learner:
         try:
             calibration = kept_for(space, fingerprint, name)
         except LatentfitError as error:
-            warnings.warn(f"latentfit preview: {error}; what is learned now is not kept", stacklevel=3)
+            warnings.warn(
+                LatentfitWarning(f"latentfit preview: {reason_of(error)}", remedy="what is learned now is not kept"),
+                stacklevel=3,
+            )
             calibration = Calibration(space, fingerprint=fingerprint, vae=name)
         return cls(vae, calibration, crossing)
 

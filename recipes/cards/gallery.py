@@ -23,10 +23,10 @@ from latentfit.formats import bundled_maps
 from latentfit.images import delta_e2000, look_of, open_rgb, resampled, rgb_tensor, to_pil
 from latentfit.maps import Approximation, LatentMap
 from latentfit.nets import Palettized
-from latentfit.runtime import data_path, write_atomic
+from latentfit.runtime import data_path, torch_threads, write_atomic
 from latentfit.scores import as_seen
-from recipes.score_sets import vae_of
 from recipes.scored_sets import LIST, ROOT, assets_folder
+from recipes.tables import vae_of
 
 FOLDER = ROOT / "figures" / "gallery"
 MADE = FOLDER / "made.json"
@@ -90,6 +90,7 @@ def stale() -> list[Exhibit]:
     ]
 
 
+@torch_threads(1)
 def main() -> int:
     """Draw, or check, what is stale."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -101,7 +102,6 @@ def main() -> int:
         for one in wanted:
             print(f"{one.path.relative_to(data_path())}: no picture of its present weights; run `make gallery`")
         return 1 if wanted else 0
-    torch.set_num_threads(1)
     studio = Studio(assets_folder())
     known = {} if options.again else {one.key: recorded()[one.key] for one in exhibits() if one not in wanted}
     for one in wanted:
@@ -162,7 +162,9 @@ class Studio:
         return self._vaes[space]
 
     def decoded(self, space: str) -> Tensor:
-        """The reference's own decode of the photograph's latents."""
+        """The reference's own decode of the photograph's latents; the photograph itself where it only encodes."""
+        if not self.vae(space).decodes:
+            return self.photo
         if space not in self._decoded:
             self._decoded[space] = self.vae(space).decode(self.vae(space).encode(self.photo)).clamp(0, 1)
         return self._decoded[space]
@@ -183,7 +185,7 @@ class Studio:
         mse = float((picture.double() - true.double()).square().mean())
         return {
             "reference": self.vae(space).reference,
-            "reference_picture": f"vae-{space}",
+            "reference_picture": f"vae-{space}" if self.vae(space).decodes else "photograph",
             "psnr": round(-10 * torch.tensor(mse).log10().item(), 2),
             "delta_e": round(float(delta_e2000(picture, true).mean()), 2),
         }

@@ -167,10 +167,11 @@ def _section(entry: Entry) -> str:
 
 
 def _split(entry: Entry, told: dict[str, Any]) -> str:
-    reference = html.escape(told["reference"])
+    reference = "The photograph" if _is_photograph(told) else html.escape(told["reference"])
+    alt = "The photograph itself" if _is_photograph(told) else f"The same photograph, decoded by {reference}"
     return (
         '<div class="lf-split"><figure>'
-        f'<img src="{told["reference_picture"]}.webp" alt="The same photograph, decoded by {reference}" {SIZE}>'
+        f'<img src="{told["reference_picture"]}.webp" alt="{alt}" {SIZE}>'
         f"<figcaption>{reference.split(',')[0]}</figcaption></figure><figure>"
         f'<img src="{entry.exhibit.picture.name}" alt="{html.escape(_alt(entry))}" {SIZE}>'
         f"<figcaption>{html.escape(entry.title)}</figcaption></figure>"
@@ -179,10 +180,16 @@ def _split(entry: Entry, told: dict[str, Any]) -> str:
     )
 
 
+def _is_photograph(told: dict[str, Any]) -> bool:
+    """Whether the picture stands beside the photograph, as of a space whose decoder cannot be had."""
+    return bool(told["reference_picture"] == "photograph")
+
+
 def _facts(entry: Entry, told: dict[str, Any]) -> Iterator[str]:
     path = entry.exhibit.path.relative_to(ROOT).as_posix()
     numbers = f", {entry.n_parameters:,} numbers" if entry.n_parameters is not None else ""
-    near = f"{told['psnr']:.1f} dB, ΔE {told['delta_e']:.1f} to the decode of {told['reference']}"
+    true = "the photograph itself" if _is_photograph(told) else f"the decode of {told['reference']}"
+    near = f"{told['psnr']:.1f} dB, ΔE {told['delta_e']:.1f} to {true}"
     facts = {"File": f"<code>{path}</code>", "Size": f"{_size(entry)}{numbers}", "On this photograph": near}
     labels = {"title": "What it is", "trained": "Trained", "scored_on": "Scored on"}
     facts |= {label: html.escape(str(entry.card[key])) for key, label in labels.items() if entry.card.get(key)}

@@ -35,9 +35,9 @@ def rewriter(source: str, address: str) -> Rewriter:
         ("[cards](../data/models)", "[cards](cards/models.md)"),
         ("[up](../data/models/UPSCALERS.md)", "[up](cards/models-upscalers.md)"),
         ("[code](../latentfit/fit/solver.py)", "code"),
-        ("![hero](../figures/hero.png)", "![hero](figures/hero.png)"),
-        ("[![hero](../figures/hero.png)](log.md)", "[![hero](figures/hero.png)](log.md)"),
-        ('<img src="../figures/hero.png" alt="x">', '<img src="figures/hero.png" alt="x">'),
+        ("![hero](../figures/hero.webp)", "![hero](figures/hero.webp)"),
+        ("[![hero](../figures/hero.webp)](log.md)", "[![hero](figures/hero.webp)](log.md)"),
+        ('<img src="../figures/hero.webp" alt="x">', '<img src="figures/hero.webp" alt="x">'),
         ('<a href="log.md">log</a>', '<a href="log.html">log</a>'),
         ("`[no](nowhere.md)`", "`[no](nowhere.md)`"),
         ("```\n[no](nowhere.md)\n```", "```\n[no](nowhere.md)\n```"),
@@ -53,8 +53,8 @@ def test_a_link_of_the_repository_leads_to_the_same_thing_in_the_site(link: str,
 def test_links_are_written_from_where_the_page_lies() -> None:
     one = rewriter("notebooks/06_tiny_decoders.ipynb", "notebooks/06_tiny_decoders.md")
     assert one.text("[next](07_palettes.ipynb) [home](../README.md)") == "[next](07_palettes.md) [home](../index.md)"
-    assert one.text("![a](../figures/hero.png)") == "![a](../figures/hero.png)"
-    assert one.pictures == {"figures/hero.png": "figures/hero.png"}
+    assert one.text("![a](../figures/hero.webp)") == "![a](../figures/hero.webp)"
+    assert one.pictures == {"figures/hero.webp": "figures/hero.webp"}
 
 
 def test_a_link_to_nothing_is_told_of_in_a_way_that_strict_builds_fail_on(caplog: pytest.LogCaptureFixture) -> None:

@@ -137,6 +137,8 @@ def calls(store: lf.PairStore, tmp_path_factory: pytest.TempPathFactory) -> dict
     scrubber = lf.StepScrubber(states, [one])
     half, hd = latents(side=9), torch.rand(1, 3, 64, 64)
     upscaler, scored = latent_map(), lf.evaluate({"affine": one}, store)
+    learned = lf.Calibration("sd1", path=out / "learned.calibration")
+    learned.observe(latents(side=16), torch.rand(1, 3, 16, 16, generator=torch.Generator().manual_seed(2)))
     made: dict[str, Call] = {
         "Approximation": (lf.Approximation, (Layers().train(), sd1), {"card": {"a": [1]}}),
         "Approximation.__call__": (layers().__call__, (latents(),), {}),
@@ -145,6 +147,15 @@ def calls(store: lf.PairStore, tmp_path_factory: pytest.TempPathFactory) -> dict
         "Approximation.unclamped": (layers().unclamped, (latents(),), {}),
         "Approximation.unclamped 2": (layers().unclamped, (torch.randn(1, 4, 2, 8, 8),), {}),
         "Approximation.indices": (nearest_of(one, NES).indices, (latents(),), {}),
+        "Calibration": (lf.Calibration, ("sd1",), {"path": out / "a.calibration", "prior": table()}),
+        "Calibration.open": (lf.Calibration.open, (learned.path,), {}),
+        "Calibration.observe": (learned.observe, (latents(side=16), torch.rand(1, 3, 16, 16)), {"fingerprint": "a"}),
+        "Calibration.approximation": (learned.approximation, (), {}),
+        "Calibration.solve": (learned.solve, (), {}),
+        "Calibration.gain_over": (learned.gain_over, (table(),), {}),
+        "Calibration.merge": (lf.Calibration("sd1").merge, (learned,), {}),
+        "Calibration.save": (learned.save, (out / "b.calibration",), {}),
+        "Calibration.forget": (lf.Calibration("sd1").forget, (), {}),
         "ChannelMap": (lf.ChannelMap, ("3",), {"weights": {"photo": 2.0}}),
         "ChannelMap.n_terms": (lf.ChannelMap("3").n_terms, (4,), {}),
         "ChannelMap.fit": (lf.ChannelMap("affine").fit, (store,), {"samples": list(store.samples)}),

@@ -82,7 +82,11 @@ def test_what_was_learned_is_shown_by_the_next_run_and_found_by_the_next_block()
         for seed in range(3):
             painted(pipe, call, seed)
             shown.append(next(iter(live._painter.approximations)))
-    assert shown == ["(5, 1)", "(5, 1)", "5×5 linear + 1×1 quadratic, learned from 2 pictures"]
+    assert shown == [
+        "5×5 linear + 1×1 quadratic",
+        "5×5 linear + 1×1 quadratic",
+        "5×5 linear + 1×1 quadratic, learned from 2 pictures",
+    ]
     assert "learned from 3 pictures, 3 of them in this block" in repr(live)
     with auto(pipe) as live:
         painted(pipe, call, 2)
