@@ -202,7 +202,9 @@ def lacks_encoding(call: ast.Call) -> bool:
     name = function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
     owner = getattr(function.value, "id", "?") if isinstance(function, ast.Attribute) else ""
     modes = [one.value for one in call.args if isinstance(one, ast.Constant) and isinstance(one.value, str)]
-    if "encoding" in named or (owner in ("Image", "image", "hook", "archive", "Calibration", "learner", "?") and name == "open"):
+    if "encoding" in named or (
+        owner in ("Image", "image", "hook", "archive", "Calibration", "learning", "?") and name == "open"
+    ):
         return False
     if name in ("read_text", "write_text"):
         return len(call.args) < (1 if name == "read_text" else 2)
