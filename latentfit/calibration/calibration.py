@@ -81,7 +81,7 @@ class Calibration:
     >>> calibration.observe(latents, latents[:, :3] * 0.1 + 0.5).n_new
     1
     >>> calibration.approximation().name
-    '3×3 linear, learned from 1 picture'
+    '3×3 affine, learned from 1 picture'
     """
 
     def __init__(
@@ -98,10 +98,10 @@ class Calibration:
         self.form = form
         identity = Identity(self.space, _summed(self.space), fingerprint, vae)
         self._priors = _priors(self.space, prior, identity.basis)
+        self._forms = _forms_of(form, identity.basis)
         beyond = _beyond(self._priors, identity.basis)
         self._file = MomentFile(None if path is None else Path(path), identity, beyond)
         self._fingerprint, self._vae = fingerprint, vae
-        self._forms = _forms_of(form, self._basis)
 
     @classmethod
     def open(cls, path: str | os.PathLike[str], form: str = "auto") -> "Calibration":
@@ -193,7 +193,7 @@ class Calibration:
                 f"no picture of space {self.space.name!r} has been observed, and no table of it is known",
                 remedy="observe a pair first",
             )
-        chosen = choose(self._file.sums(), self._basis, self._priors, self._forms, n)
+        chosen = self._chosen(self._file.sums())
         kernels, _ = parse_kernels(chosen.kernels)
         module = PolynomialMap(self.space.channels, kernels)
         module.set_coefficients(chosen.coefficients)
@@ -213,15 +213,13 @@ class Calibration:
         float
             Peak signal-to-noise ratio at the cells, unclamped, minus that of `other`.
         """
-        compared = published_priors(self.space)[0:1] if other is None else [prior_of(other)]
+        compared = next(iter(published_priors(self.space)), None) if other is None else prior_of(other)
+        within = None if compared is None else compared.within(self._basis)
         sums = self._file.sums()
-        _, chosen = self.solve()
-        ours = max(chosen.psnr.values(), default=math.nan) if chosen.weight else chosen.psnr_prior
-        if not compared or compared[0] is None or not sums.any():
+        if within is None or not sums.any():
             return math.nan
-        within = compared[0].within(self._basis)
-        if within is None:
-            return math.nan
+        chosen = self._chosen(sums)
+        ours = chosen.psnr.get(chosen.form, math.nan) if chosen.weight else chosen.psnr_prior
         whole = sums.sum(0)
         whole += np.triu(whole, 1).T
         theirs = mean_squared(whole, within, np.arange(len(within)))
@@ -254,6 +252,9 @@ class Calibration:
     @property
     def _basis(self) -> Basis:
         return self._file.identity.basis
+
+    def _chosen(self, sums: Floats) -> Choice:
+        return choose(sums, self._basis, self._priors, self._forms, self.n_pictures)
 
     def _card(self, chosen: Choice, n_pictures: int) -> dict[str, Any]:
         return {

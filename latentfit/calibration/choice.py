@@ -7,16 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from latentfit.calibration.prior import Prior
-from latentfit.fit.basis import Basis
+from latentfit.fit.basis import Basis, form_name
 
 Floats = NDArray[np.float64]
-FORMS: dict[str, tuple[int, ...]] = {
-    "affine": (1,),
-    "3×3 linear": (3,),
-    "3×3 linear + 1×1 quadratic": (3, 1),
-    "5×5 linear": (5,),
-    "5×5 linear + 1×1 quadratic": (5, 1),
-}
+FORMS = {form_name(kernels): kernels for kernels in ((1,), (3,), (3, 1), (5,), (5, 1))}
 """Forms that a calibration may take, the poorer first: name -> kernels."""
 RIDGES = (1e-5, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
 WEIGHTS = (0.1, 0.25, 0.5, 0.75, 1.0)
@@ -48,8 +42,8 @@ class Choice:
     prior : str
         The prior's name; "" for none.
     psnr : dict of str to float
-        Form -> dB on pictures that were left out, unclamped, with that form's best ridge and weight; empty where all
-        pictures lie in one fold.
+        Form -> dB on pictures that were left out, unclamped, with that form's best ridge and weight, of the chosen form
+        with the chosen ones; empty where no picture was left out.
     psnr_prior : float
         PSNR of the best prior alone on the same pictures; NaN without one.
     """
@@ -128,6 +122,7 @@ def choose(sums: Floats, basis: Basis, priors: Sequence[Prior], forms: Sequence[
         return Choice(one.name, one.kernels, one.prior, 0.0, 0.0, one.prior_name, psnr, prior_db)
     _, index, r, w = best
     one = candidates[index]
+    psnr[one.name] = _db(_pooled(scored[index].errors[r, w], cells))
     step = _towards(whole.sum(0), one, [RIDGES[r]])[0]
     weight = WEIGHTS[w] if one.prior_name else 1.0
     return Choice(one.name, one.kernels, one.prior + weight * step, RIDGES[r], weight, one.prior_name, psnr, prior_db)

@@ -224,10 +224,12 @@ class MomentFile:
     def merge(self, other: "MomentFile") -> int:
         """Add another's sums, whole folds at a time; gives how many pictures both had, which now count twice.
 
+        Where it brings no new picture, nothing is added.
+
         Raises
         ------
         CalibrationError
-            When the two are not of one space, VAE and basis, or hold the very same pictures.
+            When the two are not of one space, VAE and basis.
         """
         theirs, sums = other.pictures(), other.sums()
         refused, blocks = other.refused(), other._blocks()

@@ -127,7 +127,7 @@ def test_a_space_that_nobody_registered_is_learned_from_nothing() -> None:
         painted(pipe, call)
         assert next(iter(live._painter.approximations)) == "first three channels, nothing learned yet"
         painted(pipe, call, 5)
-        assert next(iter(live._painter.approximations)) == "3×3 linear, learned from 1 picture"
+        assert next(iter(live._painter.approximations)) == "3×3 affine, learned from 1 picture"
     assert live.error is None
     assert (live.calibration.space.name, live.calibration.space.scale) == (f"own-{sketch_of(pipe.vae)[:8]}", (0.7,))
 
