@@ -8,12 +8,12 @@ from latentfit.autofit.steps import learning_in_words
 from latentfit.autofit.verdict import Verdict, standing_tables
 from latentfit.compare.reports.cards import Card
 from latentfit.compare.reports.page import Page
-from latentfit.compare.reports.quantities import file_size, plain, signed
 from latentfit.compare.reports.score_table import doubt_in_words, ranked, score_rows, show_facts, store_facts
 from latentfit.compare.reports.tables import Link
 from latentfit.formats.programs.registry import PROGRAMS, is_format, names
 from latentfit.images.pixels import Kind
 from latentfit.pairs.store import Sample
+from latentfit.runtime.numbers import file_size, quantity, signed
 from latentfit.runtime.storage import write_atomic
 
 if TYPE_CHECKING:
@@ -147,7 +147,7 @@ def _show_spared(page: Page, result: "AutofitResult") -> None:
     late = {form: why for form, why in result.left_out.items() if "allow more minutes" in why}
     points = [*result.no_time_for, *(f"{title(result, form)}: {why}" for form, why in late.items())]
     if points:
-        kept = "the time" if result.minutes is None else f"{plain(result.minutes)} minutes"
+        kept = "the time" if result.minutes is None else f"{quantity(result.minutes)} minutes"
         page.callout(f"To keep to {kept} some was left out:", points)
 
 

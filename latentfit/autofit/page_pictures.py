@@ -9,11 +9,11 @@ from latentfit.autofit.verdict import pooled_seen
 from latentfit.compare.reports.grid import Tile, lossless
 from latentfit.compare.reports.page import Page
 from latentfit.compare.reports.pictures import cut_out, middle_window
-from latentfit.compare.reports.quantities import plain
 from latentfit.fit import parse_kernels
 from latentfit.formats.programs.registry import PROGRAMS
 from latentfit.maps.contracts import Approximation
 from latentfit.pairs.store import Batch, Sample
+from latentfit.runtime.numbers import quantity
 from latentfit.scores.held_out import as_seen
 from latentfit.scores.published import table
 
@@ -67,11 +67,11 @@ def _tiles(result: "AutofitResult", batch: Batch, window: tuple[slice, slice]) -
     decode_ms = 1e3 * result.plan.seconds_per_decode
     tiles = [
         Tile("the picture", "what the VAE was given", encoded(batch.photo[0])),
-        Tile("the VAE's decode", f"{plain(decode_ms, 2)} ms", encoded(batch.rgb[0]), is_truth=True),
+        Tile("the VAE's decode", f"{quantity(decode_ms, 2)} ms", encoded(batch.rgb[0]), is_truth=True),
     ]
     size = (batch.rgb.shape[-2], batch.rgb.shape[-1])
     for name, one, row in _shown_maps(result, batch.samples[0]):
-        caption = f"{row['psnr']:.1f} dB · ΔE {row['delta_e']:.1f}\n{plain(float(row['ms']), 2)} ms"
+        caption = f"{row['psnr']:.1f} dB · ΔE {row['delta_e']:.1f}\n{quantity(float(row['ms']), 2)} ms"
         tiles.append(Tile(name, caption, encoded(as_seen(one.unclamped(batch.latents), size)[0])))
     truth = cut_out(batch.rgb[0], batch, window)
     return tiles, (truth.shape[-2], truth.shape[-1])

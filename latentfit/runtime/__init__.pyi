@@ -12,6 +12,9 @@ from .escaping import identifier as identifier
 from .escaping import lines as lines
 from .escaping import one_line as one_line
 from .escaping import python_comment as python_comment
+from .numbers import file_size as file_size
+from .numbers import quantity as quantity
+from .numbers import signed as signed
 from .numbers import significant as significant
 from .numbers import table_cell as table_cell
 from .schemas import parse_json as parse_json

@@ -18,10 +18,11 @@ from PIL import Image
 
 import latentfit as lf
 from latentfit.cli import main
-from latentfit.compare.reports import PHOTO, VAE, ShownPicture, editor_pictures, is_editable, signed
+from latentfit.compare.reports import PHOTO, VAE, ShownPicture, editor_pictures, is_editable
 from latentfit.compare.reports import pictures as report_pictures
 from latentfit.errors import BadFileError, SpaceMismatchError, StoreError
 from latentfit.fit import PolynomialMap, smoothed
+from latentfit.runtime import signed
 from latentfit.scores import difference, smoothing_of
 from tests.support.fake_vae import FakeVae
 

@@ -14,7 +14,4 @@ from .pictures import VAE as VAE
 from .pictures import ShownPicture as ShownPicture
 from .pictures import editor_pictures as editor_pictures
 from .pictures import is_editable as is_editable
-from .quantities import file_size as file_size
-from .quantities import plain as plain
-from .quantities import signed as signed
 from .tables import Link as Link

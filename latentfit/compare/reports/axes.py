@@ -4,8 +4,8 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from latentfit.compare.reports.quantities import plain
 from latentfit.runtime import escaping
+from latentfit.runtime.numbers import quantity
 
 LETTER_PX = 7.3  # of the charts' bold letters, about, so that names are given room before they are drawn
 MOST_LETTERS = 34  # of a name in a chart; all of it is in its tooltip
@@ -59,7 +59,7 @@ def y_axis(frame: Frame, low: float, high: float, step: float, up: Callable[[flo
         value = low + index * step
         y = up(value)
         parts.append(f'<line x1="{frame.across(0):.1f}" x2="{frame.across(1):.1f}" y1="{y:.1f}" y2="{y:.1f}"/>')
-        parts.append(f'<text x="{frame.left - 8:.1f}" y="{y + 4:.1f}" text-anchor="end">{plain(value, 4)}</text>')
+        parts.append(f'<text x="{frame.left - 8:.1f}" y="{y + 4:.1f}" text-anchor="end">{quantity(value, 4)}</text>')
     return "".join(parts)
 
 

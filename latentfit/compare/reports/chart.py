@@ -14,8 +14,8 @@ from latentfit.compare.reports.axes import (
     x_ticks,
     y_axis,
 )
-from latentfit.compare.reports.quantities import plain
 from latentfit.runtime import escaping
+from latentfit.runtime.numbers import quantity
 
 _DASHES = ("", "7 4", "2 4", "9 3 2 3")
 
@@ -54,7 +54,7 @@ def line_chart(series: Mapping[str, Points], x_label: str, y_label: str, *, is_n
 
     parts = [
         y_axis(frame, low, high, step, up),
-        x_ticks(frame, [(across(x), plain(x)) for x in sorted({x for x, _ in points})]),
+        x_ticks(frame, [(across(x), quantity(x)) for x in sorted({x for x, _ in points})]),
         axis_names(frame, x_label, y_label),
     ]
     drawn = [(name, [(across(x), up(y)) for x, y in line]) for name, line in series.items() if line]
@@ -75,7 +75,8 @@ def _line(name: str, index: int, places: Sequence[tuple[float, float]], name_y: 
 
 def _in_words(series: Mapping[str, Points], x_label: str, y_label: str) -> str:
     ends = "; ".join(
-        f"{name}: from {plain(line[0][1])} at {plain(line[0][0])} to {plain(line[-1][1])} at {plain(line[-1][0])}"
+        f"{name}: from {quantity(line[0][1])} at {quantity(line[0][0])} "
+        f"to {quantity(line[-1][1])} at {quantity(line[-1][0])}"
         for name, line in series.items() if line
     )  # fmt: skip
     return f"{y_label} over {x_label}. {ends}"

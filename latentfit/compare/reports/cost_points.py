@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from latentfit.compare.reports.axes import Frame, axis_names, name_text, name_width, round_range, svg, x_ticks, y_axis
-from latentfit.compare.reports.quantities import plain
 from latentfit.runtime import escaping
+from latentfit.runtime.numbers import quantity
 
 FAMILIES = ("closed form", "our network", "others' network", "published table")
 """Kinds of maps, each with a shape and a colour of its own."""
@@ -73,13 +73,13 @@ def cost_chart(
     places = [(across(point.ms), up(point.score)) for point in points]
     parts = [
         y_axis(frame, low, high, step, up),
-        x_ticks(frame, [(across(ms), plain(ms)) for ms in _ticks(left, right)]),
+        x_ticks(frame, [(across(ms), quantity(ms)) for ms in _ticks(left, right)]),
         axis_names(frame, "milliseconds a picture, one thread", y_label),
         _best_line(points, places, more_is_better),
         *(_leader_and_mark(point, place) for point, place in zip(points, places, strict=True)),
         *_names(points, places, frame),
     ]
-    said = "; ".join(f"{point.name}: {plain(point.ms)} ms, {plain(point.score)}" for point in points)
+    said = "; ".join(f"{point.name}: {quantity(point.ms)} ms, {quantity(point.score)}" for point in points)
     return svg(frame, f"{y_label} against milliseconds. {said}", parts, "narrow" if is_narrow else "wide")
 
 
@@ -144,7 +144,7 @@ def _mark(family: str, x: float, y: float) -> str:
 
 
 def _leader_and_mark(point: CostPoint, place: tuple[float, float]) -> str:
-    words = escaping.html(f"{point.name}: {plain(point.ms)} ms, {plain(point.score)}")
+    words = escaping.html(f"{point.name}: {quantity(point.ms)} ms, {quantity(point.score)}")
     return f"<g><title>{words}</title>{_mark(point.family, *place)}</g>"
 
 

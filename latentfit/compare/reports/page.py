@@ -12,9 +12,9 @@ from latentfit.compare.reports.chart import Points, line_chart
 from latentfit.compare.reports.cost_points import CostPoint, cost_chart, legend_html
 from latentfit.compare.reports.embedding import data_block, slot, widget_code, widget_style
 from latentfit.compare.reports.grid import Tile, data_url, grid_html
-from latentfit.compare.reports.quantities import file_size
 from latentfit.compare.reports.tables import table_html
 from latentfit.runtime import escaping
+from latentfit.runtime.numbers import file_size
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor
 
 from latentfit.compare.reports.grid import Tile, data_url, lossless
-from latentfit.compare.reports.quantities import plain
 from latentfit.compare.widgets.page_data import array_of, crop_size, without_bytes
 from latentfit.errors import FitError
 from latentfit.fit import ChannelMap
@@ -20,6 +19,7 @@ from latentfit.images.pixels import to_pil
 from latentfit.maps.contracts import Approximation
 from latentfit.pairs.store import Batch, PairStore, Sample
 from latentfit.runtime.devices import device_of
+from latentfit.runtime.numbers import quantity
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -245,7 +245,7 @@ def _caption(label: str, scores: Mapping[str, float | None] | None) -> str:
         for value, words in ((psnr, f"{psnr or 0:.1f} dB"), (delta_e, f"ΔE {delta_e or 0:.1f}"))
         if value is not None
     )
-    return "\n".join(filter(None, (near, "" if ms is None else f"{plain(ms, 2)} ms")))
+    return "\n".join(filter(None, (near, "" if ms is None else f"{quantity(ms, 2)} ms")))
 
 
 def middle_window(batch: Batch, cell_px: int, most_px: int | None = None) -> tuple[tuple[slice, slice], str]:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import torch
 
 from latentfit.compare.reports.page import Page
-from latentfit.compare.reports.quantities import signed
 from latentfit.errors import StoreError
 from latentfit.pairs.store import PairStore
+from latentfit.runtime.numbers import signed
 from latentfit.runtime.version import __version__
 from latentfit.scores.paired import Difference, difference
 

@@ -5,8 +5,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import quote
 
-from latentfit.compare.reports.quantities import MINUS, plain
 from latentfit.runtime import escaping
+from latentfit.runtime.numbers import MINUS, quantity
 
 AXIS_PX = 96  # of the axis beside a number
 
@@ -78,7 +78,7 @@ def _cell(value: object) -> str:
     if isinstance(value, Link):
         return value.html()
     if isinstance(value, float):
-        return plain(value, 4)
+        return quantity(value, 4)
     if isinstance(value, Sequence) and not isinstance(value, str):
         return ", ".join(f'<span class="whole">{_cell(part)}</span>' for part in value) or "–"
     return escaping.html(str(value))
