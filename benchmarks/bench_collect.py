@@ -5,7 +5,7 @@ and their results thrown away. collect() opens, crops, encodes, decodes, reduces
 take turns. TAESD is the hardest case, being the fastest autoencoder: published weights where LATENTFIT_ASSETS names
 them, else an AutoencoderTiny with random ones. A full run adds an AutoencoderKL of SD's size with random weights.
 
-    python benchmarks/bench_collect.py [--quick]
+    python -m benchmarks.bench_collect [--quick]
 """
 
 import argparse

@@ -7,7 +7,7 @@
 - 969 terms: expanding the basis and adding to the Gram matrix beside scipy's dsyrk alone, on matrices of equal shape.
 - All forms, one after the other, beside collecting the pairs that they are fitted on.
 
-    python benchmarks/bench_fit.py [--quick] [--parts cubic memory gram collecting]
+    python -m benchmarks.bench_fit [--quick] [--parts cubic memory gram collecting]
 
 Parts that are not asked for are kept as the committed result has them, each with its own machine facts.
 """

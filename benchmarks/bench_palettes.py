@@ -3,7 +3,7 @@
 - Seconds of k-centroid downscaling and of per-cell voting on a 512x512 photograph, one thread on both sides.
 - Agreement on all bundled photographs: equal cells, and the mean distance in OKLab, before and after the palette.
 
-    python benchmarks/bench_palettes.py [--quick]
+    python -m benchmarks.bench_palettes [--quick]
 """
 
 import argparse

@@ -8,7 +8,7 @@ random weights: its rows are time and memory only. Each runs in the memory layou
 short trial finds faster for it, laying out included. Extra MiB are of a fresh process a contender, above what was there
 with the map loaded. The AutoencoderKL runs once, alone in its process, in tiles above 1024 px as `Vae` does it.
 
-    python benchmarks/bench_preview.py [--quick] [--sizes 512 1024]
+    python -m benchmarks.bench_preview [--quick] [--sizes 512 1024]
 """
 
 import argparse

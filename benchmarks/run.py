@@ -1,6 +1,6 @@
 """Every benchmark in turn: tables of ratios measured in one run, and their JSON in benchmarks/results.
 
-    python benchmarks/run.py [--quick] [--only preview fit collect train decoders palettes]
+    python -m benchmarks.run [--quick] [--only preview fit collect train decoders palettes calibration]
 
 `--quick` takes a few minutes and writes to runs/bench, so that it never replaces what is committed.
 """
@@ -12,7 +12,7 @@ from typing import Any
 
 from benchmarks.measuring import print_bars
 
-NAMES = ("preview", "fit", "collect", "train", "decoders", "palettes")
+NAMES = ("preview", "fit", "collect", "train", "decoders", "palettes", "calibration")
 
 
 def main() -> None:
@@ -32,7 +32,7 @@ def ran(name: str, quick: bool) -> dict[str, Any]:
     """One benchmark's result; each lies in its own script with a ``main(quick)``."""
     print(f"\n== {name}")
     started = time.perf_counter()
-    result: dict[str, Any] = importlib.import_module(f"bench_{name}").main(quick)
+    result: dict[str, Any] = importlib.import_module(f"benchmarks.bench_{name}").main(quick)
     print(f"  {time.perf_counter() - started:.0f} s")
     return result
 

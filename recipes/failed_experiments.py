@@ -1,6 +1,6 @@
 """Repeat, in short runs, what those before us report as failing with upscalers: Prodigy with SwinFIR, SSIM on latents.
 
-    python recipes/failed_experiments.py runs/train/sd1-x0.5 runs/train/sd1-maps
+    python -m recipes.failed_experiments runs/train/sd1-x0.5 runs/train/sd1-maps
 
 The two stores are of one space, the second of twice the sides. Prints the loss and the share of the latents' variance
 that is explained on held-out pictures, at the start of each run and as it goes. docs/log.md keeps what came of it.

@@ -4,7 +4,7 @@ Reads LATENTFIT_ASSETS (weights, images), data/tables, data/models and data/vaes
 there is a row for each picture in runs/results/rows, where a killed run goes on, and `--gather` puts them into
 data/results. Jobs: collect, tables, decoders, interposers, upscalers, palettes.
 
-    python recipes/score_sets.py [--jobs tables decoders] [--spaces sd1] [--sets drawings] [--most 8] [--gather]
+    python -m recipes.score_sets [--jobs tables decoders] [--spaces sd1] [--sets drawings] [--most 8] [--gather]
 """
 
 import argparse
