@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from latentfit.calibration.choice import FORMS, Choice, choose, mean_squared, rows_of
-from latentfit.calibration.moment_file import MOST_ROWS, Identity, MomentFile
+from latentfit.calibration.moment_file import MomentFile
+from latentfit.calibration.moment_schema import MOST_ROWS, Identity
 from latentfit.calibration.observing import observed
 from latentfit.calibration.prior import Prior, prior_of, priors_of, published_priors
 from latentfit.errors import CalibrationError

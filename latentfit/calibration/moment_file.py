@@ -6,103 +6,33 @@ import time
 import weakref
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from latentfit.calibration.moment_schema import (
+    N_FOLDS,
+    TABLES,
+    Identity,
+    PictureSums,
+    array_in,
+    check_types,
+    fold_number,
+    identity_in,
+    tables_in,
+    triangle_in,
+    write_identity,
+)
 from latentfit.errors import BadFileError, CalibrationError
-from latentfit.fit.basis import Basis
-from latentfit.latents.spaces import LatentSpace
-from latentfit.runtime import schemas
 from latentfit.runtime.storage import write_atomic
 
 Floats = NDArray[np.float64]
-FORMAT = 1
-N_FOLDS = 8
 MOST_BLOCKS = 1 << 17  # hashes of blocks that are kept, the newest: 1 MiB
 MOST_PICTURES = 1 << 16  # hashes of pictures that are kept, the newest: about 4 MiB
-MOST_ROWS = 2048  # of a fold's sums: 16 MiB
 WAIT_S = 60.0  # for another process that writes
-_TABLES = {
-    "meta": "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
-    "fold": "CREATE TABLE fold (number INTEGER PRIMARY KEY, sums BLOB NOT NULL)",
-    "picture": (
-        "CREATE TABLE picture (number INTEGER PRIMARY KEY, hash BLOB NOT NULL UNIQUE, fold INTEGER NOT NULL, "
-        "cells INTEGER NOT NULL, seen REAL NOT NULL, blocks BLOB)"
-    ),
-    "refused": "CREATE TABLE refused (reason TEXT PRIMARY KEY, count INTEGER NOT NULL) WITHOUT ROWID",
-}
 _ENTER = "INSERT INTO picture (hash, fold, cells, seen, blocks) VALUES (?, ?, ?, ?, ?)"
 _COUNT = "INSERT INTO refused VALUES (?, ?) ON CONFLICT (reason) DO UPDATE SET count = count + excluded.count"
-_META = schemas.record(
-    {
-        "format": schemas.integer(1, FORMAT),
-        "kernels": schemas.listed(schemas.integer(1, 31, odd=True), 8, 1),
-        "fingerprint": schemas.text(200),
-        "vae": schemas.text(1000),
-        "space": schemas.plain,
-        "beyond": schemas.listed(schemas.listed(schemas.number(), 3, 3), MOST_ROWS),
-    },
-    ("format", "kernels", "fingerprint", "vae", "space", "beyond"),
-)
-
-
-@dataclass(frozen=True)
-class Identity:
-    """What the pairs of one file have in common.
-
-    Attributes
-    ----------
-    space : LatentSpace
-    kernels : tuple of int
-        Kernels of the basis whose products are summed; every form that is solved for lies within it.
-    fingerprint, vae : str
-        Fingerprint and name of the VAE that decoded; "" where nobody has said it yet.
-    """
-
-    space: LatentSpace
-    kernels: tuple[int, ...]
-    fingerprint: str = ""
-    vae: str = ""
-
-    @property
-    def basis(self) -> Basis:
-        """The basis of the sums."""
-        return Basis(self.space.channels, self.kernels)
-
-    @property
-    def side(self) -> int:
-        """Rows of a fold's sums: one, the terms, and three colours."""
-        return 1 + self.basis.n_terms + 3
-
-
-@dataclass(frozen=True)
-class PictureSums:
-    """What one picture adds.
-
-    Attributes
-    ----------
-    hash : bytes
-        Hash of the picture's latents, 16 bytes.
-    sums : ndarray, (side, side)
-        Upper triangle of the products of ones, terms and signed colours over its cells.
-    n_cells : int
-    blocks : ndarray of uint64
-        Hashes of the blocks of cells that entered.
-    """
-
-    hash: bytes
-    sums: Floats
-    n_cells: int
-    blocks: NDArray[np.uint64]
-
-    @property
-    def fold(self) -> int:
-        """The fold that it enters, in whichever process it is seen."""
-        return self.hash[0] % N_FOLDS
 
 
 class MomentFile:
@@ -132,6 +62,7 @@ class MomentFile:
 
     def __init__(self, path: Path | None, identity: Identity | None, beyond: Floats | None = None) -> None:
         self.path = path
+        self.identity: Identity
         self.beyond: Floats | None = None
         self._memory = (
             sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False) if path is None else None
@@ -144,23 +75,23 @@ class MomentFile:
             path.parent.mkdir(parents=True, exist_ok=True)
         if identity is None:
             with self._reading() as database:
-                self.identity = self._identity(database)
+                self._read_identity(database)
             return
         with self._transaction(is_new=True) as database:
-            if not _tables_of(database):
-                for statement in _TABLES.values():
+            if not tables_in(database):
+                for statement in TABLES.values():
                     database.execute(statement)
-                _write_meta(database, identity)
+                write_identity(database, identity)
                 rows = [] if beyond is None else beyond.tolist()
                 database.execute("INSERT INTO meta VALUES ('beyond', ?)", (json.dumps(rows),))
-            self.identity = self._identity(database)
+            self._read_identity(database)
         self.check_same(identity)
 
     def known_blocks(self) -> NDArray[np.uint64]:
         """Hashes of the blocks that entered lately."""
         with self._reading() as database:
             rows = database.execute("SELECT blocks FROM picture WHERE blocks IS NOT NULL").fetchall()
-        return np.concatenate([np.zeros(0, np.uint64), *(self._array(row[0], np.dtype("<u8")) for row in rows)])
+        return np.concatenate([np.zeros(0, np.uint64), *(array_in(row[0], np.dtype("<u8"), self.path) for row in rows)])
 
     def add(self, pictures: list[PictureSums], refused: Mapping[str, int], identity: Identity | None = None) -> int:
         """Add what pictures bring, those that are known left out, in one transaction; gives how many were new.
@@ -175,12 +106,12 @@ class MomentFile:
         """
         n_new = 0
         with self._transaction() as database:
-            there = self._identity(database)
-            self.identity = there
+            self._read_identity(database)
+            there = self.identity
             if identity is not None and identity != there:
                 self.check_same(identity)
                 if identity.fingerprint and not there.fingerprint:
-                    _write_meta(database, identity)
+                    write_identity(database, identity)
                     self.identity = identity
             for reason, count in refused.items():
                 database.execute(_COUNT, (reason, count))
@@ -196,7 +127,7 @@ class MomentFile:
         found = np.zeros((N_FOLDS, side, side))
         with self._reading() as database:
             for number, blob in database.execute("SELECT number, sums FROM fold").fetchall():
-                found[self._fold_number(number)][np.triu_indices(side)] = self._triangle(blob)
+                found[fold_number(number, self.path)][np.triu_indices(side)] = triangle_in(blob, side, self.path)
         return found
 
     def pictures(self) -> list[tuple[bytes, int, int, float]]:
@@ -204,8 +135,8 @@ class MomentFile:
         with self._reading() as database:
             rows = database.execute("SELECT hash, fold, cells, seen FROM picture ORDER BY number").fetchall()
         for row in rows:
-            self._check_types("picture", row, (bytes, int, int, float))
-            self._fold_number(row[1])
+            check_types("picture", row, (bytes, int, int, float), self.path)
+            fold_number(row[1], self.path)
         return rows
 
     def n_pictures(self) -> int:
@@ -218,7 +149,7 @@ class MomentFile:
         with self._reading() as database:
             rows = database.execute("SELECT reason, count FROM refused ORDER BY reason").fetchall()
         for row in rows:
-            self._check_types("refused", row, (str, int))
+            check_types("refused", row, (str, int), self.path)
         return dict(rows)
 
     def merge(self, other: "MomentFile") -> int:
@@ -235,14 +166,14 @@ class MomentFile:
         refused, blocks = other.refused(), other._blocks()
         side = self.identity.side
         with self._transaction() as database:
-            self.identity = self._identity(database)
+            self._read_identity(database)
             self.check_same(other.identity)
             mine = {row[0] for row in database.execute("SELECT hash FROM picture")}
             new = [row for row in theirs if row[0] not in mine]
             if not new:
                 return len(theirs)
             if other.identity.fingerprint and not self.identity.fingerprint:
-                _write_meta(database, other.identity)
+                write_identity(database, other.identity)
                 self.identity = other.identity
             for number in range(N_FOLDS):
                 if sums[number].any():
@@ -257,7 +188,7 @@ class MomentFile:
     def forget(self) -> None:
         """Leave nothing of any picture."""
         with self._transaction() as database:
-            self.identity = self._identity(database)
+            self._read_identity(database)
             for name in ("fold", "picture", "refused"):
                 database.execute(f"DELETE FROM {name}")
 
@@ -278,7 +209,7 @@ class MomentFile:
     def _add_fold(self, database: sqlite3.Connection, number: int, triangle: Floats) -> None:
         row = database.execute("SELECT sums FROM fold WHERE number = ?", (number,)).fetchone()
         if row is not None:
-            triangle = triangle + self._triangle(row[0])
+            triangle = triangle + triangle_in(row[0], self.identity.side, self.path)
         database.execute(
             "INSERT INTO fold VALUES (?, ?) ON CONFLICT (number) DO UPDATE SET sums = excluded.sums",
             (number, triangle.astype("<f8").tobytes()),
@@ -288,7 +219,7 @@ class MomentFile:
         with self._reading() as database:
             rows = database.execute("SELECT hash, blocks FROM picture").fetchall()
         for _, blocks in rows:
-            self._array(blocks or b"", np.dtype("<u8"))
+            array_in(blocks or b"", np.dtype("<u8"), self.path)
         return dict(rows)
 
     def check_same(self, other: Identity) -> None:
@@ -317,73 +248,8 @@ class MomentFile:
                 remedy="calibrate each VAE in a file of its own",
             )
 
-    def _identity(self, database: sqlite3.Connection) -> Identity:
-        found = _tables_of(database)
-        if found != _TABLES:
-            raise BadFileError(
-                "tables",
-                place=self.path,
-                expected=f"a calibration with {', '.join(_TABLES)}",
-                got=schemas.shown(", ".join(found) or "none"),
-                remedy="take a file that Calibration wrote",
-            )
-        place = str(self.path or "calibration")
-        values: dict[str, Any] = {}
-        for key, text in database.execute("SELECT key, value FROM meta"):
-            values[str(key)] = schemas.parse_json(str(text), place)
-        checked = _META(values, place)
-        space = LatentSpace.from_dict(checked["space"], place)
-        identity = Identity(space, tuple(checked["kernels"]), checked["fingerprint"], checked["vae"])
-        if identity.side > MOST_ROWS:
-            raise BadFileError(
-                "basis", place=self.path, expected=f"at most {MOST_ROWS} rows", got=f"{identity.side}",
-                remedy="take a file that Calibration wrote",
-            )  # fmt: skip
-        beyond = checked["beyond"]
-        if beyond and len(beyond) != identity.side - 3:
-            raise BadFileError(
-                "beyond", place=self.path, expected=f"none or {identity.side - 3} rows", got=f"{len(beyond)}",
-                remedy="take a file that Calibration wrote",
-            )  # fmt: skip
-        self.beyond = np.array(beyond, np.float64) if beyond else None
-        return identity
-
-    def _triangle(self, blob: Any) -> Floats:
-        side = self.identity.side
-        found = self._array(blob, np.dtype("<f8"))
-        if found.shape != (side * (side + 1) // 2,) or not np.isfinite(found).all():
-            raise BadFileError(
-                "sums",
-                place=self.path,
-                expected=f"{side * (side + 1) // 2} finite numbers",
-                got=f"{found.size}",
-                remedy="delete the file: it is damaged",
-            )
-        return found
-
-    def _array(self, blob: Any, dtype: np.dtype[Any]) -> NDArray[Any]:
-        if not isinstance(blob, bytes) or len(blob) % dtype.itemsize:
-            raise BadFileError(
-                "sums", place=self.path, expected=f"whole numbers of {dtype.itemsize} bytes",
-                got=type(blob).__name__, remedy="delete the file: it is damaged",
-            )  # fmt: skip
-        return np.frombuffer(blob, dtype)
-
-    def _check_types(self, table: str, row: tuple[Any, ...], types: tuple[type, ...]) -> None:
-        """SQLite keeps any type in any column: what is read is looked at."""
-        if tuple(map(type, row)) != types:
-            raise BadFileError(
-                table, place=self.path, expected=", ".join(one.__name__ for one in types),
-                got=", ".join(type(one).__name__ for one in row), remedy="delete the file: it is damaged",
-            )  # fmt: skip
-
-    def _fold_number(self, number: Any) -> int:
-        if not isinstance(number, int) or not 0 <= number < N_FOLDS:
-            raise BadFileError(
-                "fold", place=self.path, expected=f"0 to {N_FOLDS - 1}", got=schemas.shown(number),
-                remedy="delete the file: it is damaged",
-            )  # fmt: skip
-        return number
+    def _read_identity(self, database: sqlite3.Connection) -> None:
+        self.identity, self.beyond = identity_in(database, self.path)
 
     @contextmanager
     def _transaction(self, is_new: bool = False) -> Iterator[sqlite3.Connection]:
@@ -420,24 +286,6 @@ class MomentFile:
                 place=self.path,
                 remedy="see that it is a file that Calibration wrote, and that its folder can be written to",
             ) from error
-
-
-def _tables_of(database: sqlite3.Connection) -> dict[str, str]:
-    """Name -> statement of everything that the file defines, triggers and views too."""
-    rows = database.execute("SELECT name, sql FROM sqlite_master WHERE NOT (type = 'index' AND sql IS NULL)")
-    return {str(name): str(statement) for name, statement in rows}
-
-
-def _write_meta(database: sqlite3.Connection, identity: Identity) -> None:
-    values = {
-        "format": FORMAT, "kernels": list(identity.kernels), "fingerprint": identity.fingerprint,
-        "vae": identity.vae, "space": identity.space.to_dict(),
-    }  # fmt: skip
-    for key, value in values.items():
-        database.execute(
-            "INSERT INTO meta VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
-            (key, json.dumps(value)),
-        )
 
 
 def _forget_old(database: sqlite3.Connection) -> None:

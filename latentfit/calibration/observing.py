@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from latentfit.calibration.moment_file import PictureSums
+from latentfit.calibration.moment_schema import PictureSums
 from latentfit.errors import CalibrationError
 from latentfit.fit.basis import Basis
 from latentfit.fit.examples import bounds_of
