@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from latentfit.compare.figures.form_names import form_in_words
+from latentfit.fit.basis import form_in_words
 from latentfit.fit.channel_map import ChannelMap
 from latentfit.formats.bundled import bundled_decoders
 from latentfit.formats.saved import load, load_approximation

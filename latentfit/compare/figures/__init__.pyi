@@ -25,7 +25,6 @@ from .errors import delta_e as delta_e
 from .errors import error_map as error_map
 from .errors import error_sheet as error_sheet
 from .errors import lightness_error as lightness_error
-from .form_names import form_in_words as form_in_words
 from .hues import hue_rings as hue_rings
 from .hues import hue_turns as hue_turns
 from .hues import turns_by_hue as turns_by_hue

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from latentfit.compare.figures.canvas import INK, LOOKS, SOFT, Figure, rows_of_axes, saved, something, style
-from latentfit.compare.figures.form_names import form_in_words
 from latentfit.compare.figures.labels import name_ends
 from latentfit.compare.figures.plots import draw_line
+from latentfit.fit.basis import form_in_words
 from latentfit.images.colour import LEAST_CHROMA, oklab_to_rgb, rgb_to_oklab
 
 if TYPE_CHECKING:

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from latentfit.compare.figures.canvas import LOOKS, SOFT, Figure, rows_of_axes, saved, something, style
-from latentfit.compare.figures.form_names import form_in_words
 from latentfit.compare.figures.labels import name_ends
 from latentfit.compare.figures.plots import draw_line
+from latentfit.fit.basis import form_in_words
 from latentfit.latents.space_facts import Schedule
 from latentfit.scores.noise_masking import ErrorBands, masking_strength, sigma_at
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from latentfit.compare.figures.canvas import INK, SOFT, Figure, rows_of_axes, saved, something, style
-from latentfit.compare.figures.form_names import form_in_words
+from latentfit.fit.basis import form_in_words
 from latentfit.palettes.palette import Palette
 
 A_ROW = 32  # swatches

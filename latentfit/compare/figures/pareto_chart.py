@@ -8,8 +8,8 @@ import matplotlib as mpl
 import numpy as np
 
 from latentfit.compare.figures.canvas import GRID, INK, Figure, saved, style
-from latentfit.compare.figures.form_names import form_in_words
 from latentfit.compare.figures.labels import name_points
+from latentfit.fit.basis import form_in_words
 
 if TYPE_CHECKING:
     import pandas as pd

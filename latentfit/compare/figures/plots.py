@@ -20,8 +20,8 @@ from latentfit.compare.figures.canvas import (
     something,
     style,
 )
-from latentfit.compare.figures.form_names import form_in_words
 from latentfit.compare.figures.labels import name_ends
+from latentfit.fit.basis import form_in_words
 from latentfit.fit.polynomial_map import PolynomialMap
 from latentfit.maps.contracts import Approximation
 
