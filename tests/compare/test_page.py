@@ -18,11 +18,9 @@ from latentfit.compare.reports import (
     Page,
     Tile,
     cost_chart,
-    file_size,
     line_chart,
-    plain,
-    signed,
 )
+from latentfit.runtime import file_size, quantity, signed
 
 mpl.use("Agg")
 
@@ -137,11 +135,11 @@ def test_the_page_says_how_large_it_is() -> None:
 @pytest.mark.parametrize("power", range(-5, 9))
 def test_numbers_have_no_exponent_and_lose_nothing_that_counts(power: int) -> None:
     for value in (1.2345678 * 10.0**power, -9.8765432 * 10.0**power):
-        text = plain(value)
+        text = quantity(value)
         assert re.fullmatch(r"−?\d{1,3}(,\d{3})*(\.\d+)?", text), text
         assert float(text.replace(",", "").replace("−", "-")) == pytest.approx(value, rel=0.005)
         assert signed(value, 6)[0] == ("+" if value > 0 else "−")
-    assert (plain(float("nan")), plain(0.0), signed(-0.04)) == ("–", "0", "0.0")
+    assert (quantity(float("nan")), quantity(0.0), signed(-0.04)) == ("–", "0", "0.0")
 
 
 def test_an_empty_table_leaves_nothing() -> None:
